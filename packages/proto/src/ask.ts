@@ -1,0 +1,146 @@
+import { compareServices, isProtocol, parseServiceName, printServiceName, type Service } from './name.ts';
+import { isPrintable, printable } from './printable.ts';
+
+/** What somebody looks for: the segments between slashes; none asks for everything. */
+export interface Ask {
+  readonly segments: readonly string[];
+  readonly hasGlob: boolean;
+}
+
+/** A service and the area (`local`, `exported`, a user) in which it lies. */
+export interface PlacedService extends Service {
+  readonly area: string;
+}
+
+/** How an ask was answered. Lower ranks come first; `named` says that the ask names this very service. */
+export interface Answer {
+  readonly rank: number;
+  readonly named: boolean;
+}
+
+/** An ask that cannot be parsed; the message is the reason. */
+export class AskError extends Error {}
+
+const rank = { path: 0, name: 1, protocol: 2, protocolAndName: 3, prefix: 4, glob: 5 } as const;
+
+/** Reads an ask as people write it: `…` stands for `...`, one `/` at the end is allowed. Throws AskError. */
+export function parseAsk(text: string): Ask {
+  const plain = text.replaceAll('…', '...').replace(/\/$/, '');
+  return askOf(plain === '' ? [] : plain.split('/'));
+}
+
+/** An ask from segments that are already decoded. Throws AskError for what can be no path of the tree. */
+export function askOf(segments: readonly string[]): Ask {
+  for (const segment of segments) {
+    if (segment === '') throw new AskError('has an empty part');
+    if (segment === '.' || segment === '..') throw new AskError(`has a part ${segment}`);
+    if (segment.includes('/') || !isPrintable(segment)) throw new AskError(`has a part ${printable(segment)} that no name may have`);
+  }
+  return { segments, hasGlob: segments.some((segment) => segment.includes('*')) };
+}
+
+/** Whether, and how well, a service answers an ask. Pure; the best of the possible readings counts. */
+export function answer(ask: Ask, service: PlacedService): Answer | undefined {
+  const whole = answerWithoutArea(ask, ask.segments, service);
+  if (ask.segments[0] !== service.area) return whole;
+  const inArea = answerWithoutArea(ask, ask.segments.slice(1), service);
+  if (!whole || (inArea && inArea.rank < whole.rank)) return inArea;
+  return whole;
+}
+
+/** The services that answer an ask, in the one order that "first match" means. */
+export function matches<T extends PlacedService>(ask: Ask, services: Iterable<T>): { service: T; named: boolean }[] {
+  const found: { service: T; named: boolean; rank: number }[] = [];
+  for (const service of services) {
+    const result = answer(ask, service);
+    if (result) found.push({ service, named: result.named, rank: result.rank });
+  }
+  return found.sort((a, b) => a.rank - b.rank || compareAreas(a.service.area, b.service.area) || compareServices(a.service, b.service));
+}
+
+/** local, exported, then imports by user. */
+export function compareAreas(a: string, b: string): number {
+  const order = (area: string): number => (area === 'local' ? 0 : area === 'exported' ? 1 : 2);
+  return order(a) - order(b) || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function answerWithoutArea(ask: Ask, segments: readonly string[], service: PlacedService): Answer | undefined {
+  if (ask.hasGlob) return answerGlob(segments, service);
+  const last = segments.at(-1);
+  if (last === undefined) return { rank: rank.prefix, named: false };
+  const directory = segments.slice(0, -1).join('/');
+  const whole = segments.join('/');
+  const named = nameForm(last, service);
+  if (directory === service.protocol && named === 'whole') return { rank: rank.path, named: true };
+  if (directory === '' && named) return { rank: rank.name, named: named === 'whole' };
+  if (whole === service.protocol) return { rank: rank.protocol, named: false };
+  if (directory === service.protocol && named) return { rank: rank.protocolAndName, named: false };
+  if (service.protocol.startsWith(`${whole}/`)) return { rank: rank.prefix, named: false };
+  return undefined;
+}
+
+function nameForm(text: string, service: Service): 'whole' | 'part' | undefined {
+  if (text === service.name || text === `${service.name}.${service.host}`) return 'part';
+  return text === printServiceName(service) ? 'whole' : undefined;
+}
+
+function answerGlob(segments: readonly string[], service: PlacedService): Answer | undefined {
+  const protocol = service.protocol === '' ? [] : service.protocol.split('/');
+  const names = [service.name, `${service.name}.${service.host}`, printServiceName(service)];
+  const readings = [protocol, ...names.map((name) => [name]), ...names.map((name) => [...protocol, name])];
+  return readings.some((reading) => globMatches(segments, reading)) ? { rank: rank.glob, named: false } : undefined;
+}
+
+// Both globs are matched greedily with one point to come back to, so that no pattern takes exponential time.
+function globMatches(pattern: readonly string[], text: readonly string[]): boolean {
+  return wildMatches(pattern, text, (part) => part === '**', segmentMatches);
+}
+
+function segmentMatches(pattern: string, text: string): boolean {
+  if (!pattern.includes('*')) return pattern === text;
+  return wildMatches(
+    [...pattern],
+    [...text],
+    (char) => char === '*',
+    (a, b) => a === b,
+  );
+}
+
+function wildMatches(
+  pattern: readonly string[],
+  text: readonly string[],
+  isWild: (part: string) => boolean,
+  equal: (pattern: string, text: string) => boolean,
+): boolean {
+  let at = 0;
+  let wildAt = -1;
+  let resumeAt = 0;
+  for (let position = 0; position < text.length;) {
+    const part = pattern[at];
+    if (part !== undefined && isWild(part)) {
+      wildAt = at++;
+      resumeAt = position;
+    } else if (part !== undefined && equal(part, text[position]!)) {
+      at++;
+      position++;
+    } else if (wildAt >= 0) {
+      at = wildAt + 1;
+      position = ++resumeAt;
+    } else {
+      return false;
+    }
+  }
+  return pattern.slice(at).every(isWild);
+}
+
+/** Splits `NAME[...N][/PROTOCOL]`, as dserve takes it. Undefined where it is neither. */
+export function parseServiceToMake(text: string, host: string): { name: string; protocol: string; instance?: number } | undefined {
+  const plain = text.replaceAll('…', '...');
+  const slash = plain.indexOf('/');
+  const protocol = slash < 0 ? '' : plain.slice(slash + 1);
+  const [, name, number] = /^([^.]*)(?:\.\.\.(\d+))?$/u.exec(slash < 0 ? plain : plain.slice(0, slash)) ?? [];
+  if (name === undefined || !isProtocol(protocol) || (slash >= 0 && protocol === '')) return undefined;
+  const parsed = parseServiceName(`${name}.${host}...${number ?? 0}`);
+  if (!parsed) return undefined;
+  return number === undefined ? { name, protocol } : { name, protocol, instance: parsed.instance };
+}

@@ -1,0 +1,135 @@
+/** What the control socket says: its two prefaces and the payloads of its frames (frame.ts has their shape). */
+
+export interface TerminalSize {
+  readonly cols: number;
+  readonly rows: number;
+}
+
+export interface Terminal extends TerminalSize {
+  readonly term: string;
+}
+
+export interface Start {
+  readonly token: string;
+  /** The client's terminal, if its stdin is one. */
+  readonly tty?: Terminal;
+}
+
+/** How a program ended. */
+export type Exit = { readonly code: number } | { readonly signal: string };
+
+export interface Info {
+  /** Where an import comes from. */
+  readonly origin?: string;
+  /** When the service began, in milliseconds since 1970. */
+  readonly since: number;
+  readonly running: number;
+  readonly waiting: number;
+  readonly max: number;
+  readonly tty: boolean;
+}
+
+export const controlPreface = 'SEP/1 CONTROL\n';
+const maxPrefaceBytes = 64;
+
+/** The signals that a client may send (RFC 4254, section 6.9). */
+export const signalNames = ['INT', 'TERM', 'HUP', 'QUIT', 'USR1', 'USR2'] as const;
+export type SignalName = (typeof signalNames)[number];
+
+export function dataPreface(token: string): string {
+  return `SEP/1 DATA ${token}\n`;
+}
+
+/**
+ * Reads the line that begins a connection to a control socket. `rest` is what came behind it; undefined: not complete yet;
+ * 'broken': no preface will come of this.
+ */
+export function parsePreface(
+  bytes: Buffer,
+): { kind: 'control'; rest: Buffer } | { kind: 'data'; token: string; rest: Buffer } | 'broken' | undefined {
+  const end = bytes.indexOf(0x0a);
+  if (end < 0) return bytes.length > maxPrefaceBytes || !mayBegin(bytes) ? 'broken' : undefined;
+  const line = bytes.toString('latin1', 0, end + 1);
+  const rest = bytes.subarray(end + 1);
+  if (line === controlPreface) return { kind: 'control', rest };
+  const token = /^SEP\/1 DATA ([0-9a-f]{32})\n$/.exec(line)?.[1];
+  return token === undefined ? 'broken' : { kind: 'data', token, rest };
+}
+
+export function printJson(value: Start | { tty: boolean } | Exit | Info | TerminalSize | { ahead: number }): string {
+  return JSON.stringify(value);
+}
+
+/** Payload of START; undefined where it is not valid. Unknown keys are ignored. */
+export function parseStart(payload: Buffer): Start | undefined {
+  const value = parseObject(payload);
+  if (!value || typeof value['token'] !== 'string' || !/^[0-9a-f]{32}$/.test(value['token'])) return undefined;
+  const tty = value['tty'] === undefined ? undefined : terminalOf(value['tty']);
+  return { token: value['token'], ...(tty && { tty }) };
+}
+
+export function parseStarted(payload: Buffer): { tty: boolean } | undefined {
+  const value = parseObject(payload);
+  return value && { tty: value['tty'] === true };
+}
+
+export function parseExit(payload: Buffer): Exit | undefined {
+  const value = parseObject(payload);
+  const code = value?.['code'];
+  if (isCount(code, 255)) return { code };
+  const signal = value?.['signal'];
+  return typeof signal === 'string' && /^[A-Z][A-Z0-9+-]{0,15}$/.test(signal) ? { signal } : undefined;
+}
+
+export function parseWaiting(payload: Buffer): { ahead: number } | undefined {
+  const ahead = parseObject(payload)?.['ahead'];
+  return isCount(ahead) ? { ahead } : undefined;
+}
+
+export function parseInfo(payload: Buffer): Info | undefined {
+  const value = parseObject(payload);
+  if (!value) return undefined;
+  const { origin, since, running, waiting, max, tty } = value;
+  if (!isCount(since) || !isCount(running) || !isCount(waiting) || !isCount(max)) return undefined;
+  return { ...(typeof origin === 'string' && { origin }), since, running, waiting, max, tty: tty === true };
+}
+
+export function parseSignal(payload: Buffer): SignalName | undefined {
+  const text = payload.toString('latin1');
+  return signalNames.find((name) => name === text);
+}
+
+export function parseSize(payload: Buffer): TerminalSize | undefined {
+  return sizeOf(parseObject(payload));
+}
+
+function mayBegin(bytes: Buffer): boolean {
+  const text = bytes.toString('latin1');
+  return controlPreface.startsWith(text) || dataPreface('').slice(0, -1).startsWith(text.slice(0, 11));
+}
+
+function terminalOf(value: unknown): Terminal | undefined {
+  const size = sizeOf(value as Record<string, unknown>);
+  const term = (value as Record<string, unknown> | null)?.['term'];
+  return size && { ...size, term: typeof term === 'string' && /^[\w.+-]{1,64}$/.test(term) ? term : 'dumb' };
+}
+
+function sizeOf(value: Record<string, unknown> | undefined): TerminalSize | undefined {
+  const cols = value?.['cols'];
+  const rows = value?.['rows'];
+  if (!isCount(cols, 65_535) || !isCount(rows, 65_535)) return undefined;
+  return cols > 0 && rows > 0 ? { cols, rows } : undefined;
+}
+
+function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max;
+}
+
+function parseObject(payload: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(payload.toString());
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

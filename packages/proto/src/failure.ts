@@ -1,0 +1,34 @@
+import { getSystemErrorMap } from 'node:util';
+import { printable } from './printable.ts';
+
+/**
+ * Something could not be done, told for a person: `verb object: reason`, and a hint where the user can do something.
+ * `cause` is an Error (a system error is given its usual words) or the reason itself.
+ */
+export class Failure extends Error {
+  readonly hint: string | undefined;
+  /** The system's name of the error (`ECONNREFUSED`), where it has one. */
+  readonly code: string | undefined;
+
+  constructor(verb: string, object: string, cause: unknown, hint?: string) {
+    super(`${verb} ${printable(object)}: ${reasonOf(cause)}`, { cause });
+    this.name = 'Failure';
+    this.hint = hint;
+    this.code = codeOf(cause);
+  }
+}
+
+/** The system's name of an error (`ENOENT`), or undefined for anything else. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** What went wrong in words, without the call and path that Node puts before it. Never more than one line. */
+export function reasonOf(cause: unknown): string {
+  if (typeof cause === 'string') return printable(cause);
+  const number = (cause as { errno?: unknown } | null | undefined)?.errno;
+  const known = typeof number === 'number' ? getSystemErrorMap().get(number) : undefined;
+  if (known) return known[1];
+  return printable(cause instanceof Error ? cause.message : String(cause));
+}

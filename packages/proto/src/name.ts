@@ -1,0 +1,119 @@
+import { isPrintable } from './printable.ts';
+
+/** NAME, HOST and N of `NAME.HOST...N`. */
+export interface ServiceName {
+  readonly name: string;
+  readonly host: string;
+  readonly instance: number;
+}
+
+/** A service by its place: its name and its protocol, segments joined by `/`, empty for none. */
+export interface Service extends ServiceName {
+  readonly protocol: string;
+}
+
+export const maxInstance = 65_535;
+const maxFileNameBytes = 255;
+const SERVICE_NAME = /^([^.\s/]+)\.([^.\s/]+(?:\.[^.\s/]+)*)\.\.\.(0|[1-9]\d{0,4})$/u;
+const temporaryName = /^\.(?:.+\.\.\.\d+)?~[0-9a-f]{8}$/u;
+const asciiName = /^[!-~]+$/;
+
+/** Reads `NAME.HOST...N`; undefined where the text is no service name. Inverse of printServiceName. */
+export function parseServiceName(text: string): ServiceName | undefined {
+  const parts = SERVICE_NAME.exec(text);
+  if (!parts) return undefined;
+  const instance = Number(parts[3]);
+  if (instance > maxInstance || !isFileName(text)) return undefined;
+  return { name: parts[1]!, host: parts[2]!, instance };
+}
+
+export function printServiceName(service: ServiceName): string {
+  return `${service.name}.${service.host}...${service.instance}`;
+}
+
+/** The file name of the control socket that stands beside a service. */
+export function controlName(fileName: string): string {
+  return `.${fileName}`;
+}
+
+/** The name under which a socket is bound before it is linked to `fileName`; short where the long one is no file name. */
+export function bindingName(fileName: string, hex8: string): string {
+  const long = `.${fileName}~${hex8}`;
+  return utf8Bytes(long) <= maxFileNameBytes ? long : `.~${hex8}`;
+}
+
+/** Whether a file name is one that a claimer binds before it links the final name. */
+export function isBindingName(fileName: string): boolean {
+  return temporaryName.test(fileName);
+}
+
+/** `protocol/NAME.HOST...N`: the path of a service below its area. */
+export function servicePath(service: Service): string {
+  const file = printServiceName(service);
+  return service.protocol === '' ? file : `${service.protocol}/${file}`;
+}
+
+/** Reads a path below an area; undefined where it is not the path of a service. Inverse of servicePath. */
+export function parseServicePath(text: string): Service | undefined {
+  const segments = text.split('/');
+  const name = parseServiceName(segments.pop()!);
+  if (!name || !segments.every(isSegment)) return undefined;
+  return { ...name, protocol: segments.join('/') };
+}
+
+/** Whether text may be NAME: 1 or more characters, no `.`, `/` or white space, printable. */
+export function isName(text: string): boolean {
+  return /^[^.\s/]+$/u.test(text) && isFileName(text);
+}
+
+/** Whether text may be HOST: as NAME, with single dots allowed inside. */
+export function isHost(text: string): boolean {
+  return /^[^.\s/]+(?:\.[^.\s/]+)*$/u.test(text) && isFileName(text);
+}
+
+/** Whether text may be one segment of a protocol. */
+export function isSegment(text: string): boolean {
+  return text !== '' && !text.startsWith('.') && !text.includes('/') && isFileName(text) && !SERVICE_NAME.test(text);
+}
+
+/** Whether text may be a protocol: segments joined by `/`, or nothing. */
+export function isProtocol(text: string): boolean {
+  return text === '' || text.split('/').every(isSegment);
+}
+
+/** Orders services by the bytes of their paths, instance numbers as numbers. */
+export function compareServices(a: Service, b: Service): number {
+  const order = compareBytes(sortKey(a), sortKey(b));
+  return order === 0 ? a.instance - b.instance : order;
+}
+
+/** Orders text as its UTF-8 bytes do, as `LC_ALL=C sort`. */
+export function compareBytes(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const left = a.charCodeAt(at);
+    const right = b.charCodeAt(at);
+    if (left === right) continue;
+    // Surrogates stand for characters above all others of UTF-16.
+    const isHighLeft = left >= 0xd800 && left <= 0xdfff;
+    const isHighRight = right >= 0xd800 && right <= 0xdfff;
+    if (isHighLeft !== isHighRight) return isHighLeft ? 1 : -1;
+    return left - right;
+  }
+  return a.length - b.length;
+}
+
+function sortKey(service: Service): string {
+  const name = `${service.name}.${service.host}`;
+  return service.protocol === '' ? name : `${service.protocol}/${name}`;
+}
+
+// U+FFFD is what a file name that is not UTF-8 reads as; such a name could not be opened again.
+function isFileName(text: string): boolean {
+  if (asciiName.test(text)) return text.length <= maxFileNameBytes;
+  return utf8Bytes(text) <= maxFileNameBytes && isPrintable(text) && !text.includes('\ufffd');
+}
+
+function utf8Bytes(text: string): number {
+  return Buffer.byteLength(text, 'utf8');
+}

@@ -1,0 +1,38 @@
+/** Every interval of the design, in milliseconds; a fixed object that scaleTiming changes once at the start of a program. */
+export const timing = {
+  /** How long the preface of a control connection, and the other half of a pair, may take. */
+  prefaceMs: 10_000,
+  /** From the end of a program to EXIT, while its stderr is still open. */
+  stderrDrainMs: 1_000,
+  /** From TERM to KILL for a program whose client has gone. */
+  killMs: 5_000,
+  /** How long a client that was told to stop waits for its service to see that. */
+  partingMs: 1_000,
+  /** How long streams that are open at SIGTERM may still take. */
+  graceMs: 30_000,
+  /** From connecting to STARTED or WAITING, unless `-t` says otherwise. */
+  startMs: 10_000,
+  /** How often a busy service is tried again. */
+  busyRetryMs: 100,
+  /** Between two PINGs of a client; two that are not answered end the session. */
+  pingMs: 15_000,
+  /** How often a service looks whether its name is still its own. */
+  keepMs: 1_000,
+  /** How old a socket that refuses must be before it counts as dead: a foreign one is bound before it listens. */
+  newbornMs: 2_000,
+  /** How long to wait for the lock of a directory. */
+  lockMs: 2_000,
+  /** How long one probe may take. */
+  probeMs: 2_000,
+  /** Where a full queue refuses too (BSD, macOS), the time over which three refusals count as death. */
+  refusalsMs: 300,
+  /** The slow rescan under the kernel's watches. */
+  rescanMs: 30_000,
+  /** How often foreign sockets are looked at for a death that made no event. */
+  foreignMs: 1_000,
+};
+
+/** Makes every interval `factor` times as long: DIPUS_TIME_SCALE, for tests. Called once, before anything reads timing. */
+export function scaleTiming(factor: number): void {
+  for (const name of Object.keys(timing) as (keyof typeof timing)[]) timing[name] *= factor;
+}

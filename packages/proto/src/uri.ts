@@ -1,0 +1,124 @@
+import { askOf, AskError, type Ask } from './ask.ts';
+import { isHost } from './name.ts';
+import { printable } from './printable.ts';
+
+/** Another host's services: `sep://HOST[:PORT]/ASK` or `ssh://[USER@]HOST[:PORT]/ASK[?root=DIR]`. */
+export interface HostUri {
+  readonly scheme: 'sep' | 'ssh';
+  readonly user?: string;
+  /** Name or address as it was written, an IPv6 address without its brackets. */
+  readonly host: string;
+  readonly port?: number;
+  readonly ask: Ask;
+  readonly root?: string;
+}
+
+/** One socket of this host: `unix:///PATH`. */
+export interface UnixUri {
+  readonly scheme: 'unix';
+  readonly path: string;
+}
+
+export type Uri = HostUri | UnixUri;
+
+/** The default port of SEP. */
+export const sepPort = 7370;
+
+/** A URI that cannot be read; the message is the reason. */
+export class UriError extends Error {}
+
+const scheme = /^([a-z][a-z0-9+.-]*):\/\//i;
+
+/** Whether text begins as a URI does, so that it must not be read as an ask. */
+export function isUri(text: string): boolean {
+  return scheme.test(text);
+}
+
+/**
+ * Reads a URI by our own rules (RFC 3986 syntax, no normalising): split at `/` first, each part decoded once; an encoded `/`, NUL or
+ * `..` is refused. Throws UriError.
+ */
+export function parseUri(text: string): Uri {
+  const name = scheme.exec(text)?.[1]?.toLowerCase();
+  const rest = text.replace(scheme, '');
+  if (name === 'unix') return parseUnix(rest);
+  if (name === 'sep' || name === 'ssh') return parseHost(name, rest);
+  throw new UriError(name === undefined ? 'is not a URI' : `unknown scheme ${printable(name)}, not sep, ssh or unix`);
+}
+
+/** Decodes one part of a path; throws UriError where it is no valid percent-encoding or would change the path's shape. */
+export function decodeSegment(text: string): string {
+  let decoded;
+  try {
+    decoded = decodeURIComponent(text);
+  } catch {
+    throw new UriError(`${printable(text)} is not valid percent-encoding`);
+  }
+  if (decoded.includes('/') || decoded.includes('\0')) throw new UriError(`${printable(text)} has an encoded / or NUL`);
+  if (decoded === '.' || decoded === '..') throw new UriError(`has a part ${decoded}`);
+  return decoded;
+}
+
+/** Reads the path of a request or URI (`/a/b%20c`) as an ask; `/` asks for everything. Throws UriError. */
+export function parseUriAsk(path: string): Ask {
+  const text = path.replace(/^\//, '');
+  try {
+    return askOf(text === '' ? [] : text.split('/').map(decodeSegment));
+  } catch (error) {
+    if (error instanceof AskError) throw new UriError(error.message);
+    throw error;
+  }
+}
+
+function parseUnix(rest: string): UnixUri {
+  if (!rest.startsWith('/')) throw new UriError('names a host; write unix:///PATH');
+  return { scheme: 'unix', path: rest.split('/').map(decodeSegment).join('/') };
+}
+
+function parseHost(name: 'sep' | 'ssh', rest: string): HostUri {
+  const [beforeQuery = '', ...queries] = rest.split('?');
+  const slash = beforeQuery.indexOf('/');
+  const authority = slash < 0 ? beforeQuery : beforeQuery.slice(0, slash);
+  const parts = /^(?:([^@]*)@)?(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/u.exec(authority);
+  if (!parts) throw new UriError(`${printable(authority)} is not HOST[:PORT] (an IPv6 address stands in brackets)`);
+  const [, user, address, plainHost, port] = parts;
+  const root = parseQuery(name, queries);
+  return {
+    scheme: name,
+    ...(user === undefined ? {} : { user: checkUser(name, user) }),
+    host: address === undefined ? checkHost(plainHost!) : checkAddress(address),
+    ...(port === undefined ? {} : { port: checkPort(port) }),
+    ask: parseUriAsk(slash < 0 ? '' : beforeQuery.slice(slash)),
+    ...(root === undefined ? {} : { root }),
+  };
+}
+
+function checkUser(name: string, user: string): string {
+  if (name !== 'ssh') throw new UriError(`${name}:// takes no user`);
+  if (!/^[^\s:@/-][^\s:@/]*$/u.test(user)) throw new UriError(`user ${printable(user)} is not a name`);
+  return user;
+}
+
+function checkHost(host: string): string {
+  if (host === '') throw new UriError('names no host');
+  if (host.startsWith('-') || host.includes('%') || !isHost(host)) throw new UriError(`host ${printable(host)} is not a name`);
+  return host;
+}
+
+function checkAddress(address: string): string {
+  if (!/^[0-9a-f:.]*:[0-9a-f:.]*(?:%[\w.-]+)?$/i.test(address)) throw new UriError(`[${printable(address)}] is not an IPv6 address`);
+  return address;
+}
+
+function checkPort(port: string): number {
+  const number = Number(port);
+  if (!/^\d{1,5}$/.test(port) || number < 1 || number > 65_535) throw new UriError(`port ${printable(port)} is not 1 to 65535`);
+  return number;
+}
+
+function parseQuery(name: string, queries: readonly string[]): string | undefined {
+  if (queries.length === 0) return undefined;
+  const [, root] = /^root=(\/.*)$/u.exec(queries.join('?')) ?? [];
+  if (name !== 'ssh' || root === undefined) throw new UriError('takes no query but ?root=/DIR of ssh://');
+  return root.split('/').map(decodeSegment).join('/');
+}

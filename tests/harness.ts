@@ -1,0 +1,192 @@
+// What every test stands on: a root of its own, real programs with deadlines, and nothing left behind.
+import { spawn as spawnChild, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { delimiter, resolve } from 'node:path';
+import { suite as uvuSuite } from 'uvu';
+
+/** Hundreds of rounds and gigabytes instead of a few: `npm run test:long`. */
+export const isLong: boolean = process.env['DIPUS_TEST_LONG'] === '1';
+
+/** The number for the short form of a test, or the one for the long form. */
+export function rounds(short: number, long: number): number {
+  return isLong ? long : short;
+}
+
+export interface Suite {
+  /** A test that must settle within `deadlineMs` (default 30 s; long form 20 times that). */
+  (title: string, body: () => Promise<void> | void, deadlineMs?: number): void;
+  /** A test that this machine cannot run: reported as skipped, with the reason. */
+  skip(title: string, reason: string): void;
+  run(): void;
+}
+
+export function suite(name: string): Suite {
+  const tests = uvuSuite(name);
+  const add = (title: string, body: () => Promise<void> | void, deadlineMs = 30_000): void => {
+    tests(title, () => within(deadlineMs * (isLong ? 20 : 1), title, Promise.resolve().then(body)).finally(killAll));
+  };
+  const skip = (title: string, reason: string): void => {
+    console.log(`skipped: ${name}: ${title}: ${reason}`);
+  };
+  return Object.assign(add, { skip, run: () => tests.run() });
+}
+
+/** Rejects when `promise` has not settled in time. */
+export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what}`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Waits until `look` gives something, looking every 10 ms; for what makes no event. */
+export async function eventually<T>(what: string, look: () => T | Promise<T>, ms = 10_000): Promise<NonNullable<T>> {
+  for (const end = Date.now() + ms; ;) {
+    const seen = await look();
+    if (seen) return seen;
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    await sleep(10);
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+/** The bundle that ships of one of our commands. */
+export function bundle(tool: string): string {
+  return resolve('packages', tool, 'dist', `${tool}.js`);
+}
+
+/** Whether a program is on PATH. */
+export function has(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((dir) => existsSync(`${dir}/${program}`));
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** As a shell would show it: code, or 128+n. */
+  readonly status: number;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+/** A running program, its output collected from the start. */
+export class Program {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  #stdout: Buffer[] = [];
+  #stderr = '';
+  #line = 0;
+
+  constructor(command: string, args: readonly string[], options: SpawnOptions) {
+    this.child = spawnChild(command, [...args], { stdio: ['pipe', 'pipe', 'pipe'], ...options });
+    this.child.stdout?.on('data', (chunk: Buffer) => this.#stdout.push(chunk));
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
+    // A program that ends before it has read its input is no error of the test.
+    this.child.stdin?.on('error', () => {});
+    this.ended = once(this.child, 'close').then((values) => {
+      const [code, signal] = values as [number | null, NodeJS.Signals | null];
+      running.delete(this);
+      return { code, signal, status: code ?? 128 + signalNumber(signal!), stdout: this.stdout, stderr: this.#stderr };
+    });
+    running.add(this);
+  }
+
+  get pid(): number {
+    return this.child.pid!;
+  }
+  get stdout(): Buffer {
+    return Buffer.concat(this.#stdout);
+  }
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** The next line of stdout that has not been taken yet. Rejects when the program ends without one. */
+  async line(ms = 10_000): Promise<string> {
+    const at = this.#line++;
+    let isOver = false;
+    void this.ended.then(() => (isOver = true));
+    return eventually(
+      `line ${at + 1} of stdout of ${this.child.spawnargs.join(' ')}; stderr: ${this.#stderr}`,
+      () => {
+        const lines = this.stdout.toString().split('\n');
+        if (lines.length > at + 1) return lines[at]!;
+        if (isOver) throw new Error(`ended without line ${at + 1}; stderr: ${this.#stderr}`);
+        return undefined;
+      },
+      ms,
+    );
+  }
+
+  /** Waits until stderr matches. */
+  async says(pattern: RegExp, ms = 10_000): Promise<void> {
+    await eventually(`stderr like ${pattern}, not ${JSON.stringify(this.#stderr)}`, () => pattern.test(this.#stderr), ms);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  /** Ends the program, and waits until it has. */
+  async stop(name: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+    this.child.kill(name);
+    return this.ended;
+  }
+}
+
+const running = new Set<Program>();
+
+/** Ends what a test has left running. */
+async function killAll(): Promise<void> {
+  await Promise.all([...running].map((program) => program.stop('SIGKILL')));
+}
+
+function signalNumber(signal: NodeJS.Signals): number {
+  return { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 }[signal as 'SIGTERM'] ?? 0;
+}
+
+export interface Sandbox {
+  /** An empty folder of the test's own; the root is `<dir>/root`, not yet made. */
+  readonly dir: string;
+  readonly root: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Starts a program, ours by their bundles, others from PATH, with the sandbox's root and host name. */
+  start(command: string, args?: readonly string[], options?: SpawnOptions): Program;
+  /** The same, with all of stdin, to its end. */
+  run(command: string, args?: readonly string[], input?: Buffer | string, options?: SpawnOptions): Promise<Ended>;
+}
+
+/** Runs `body` with a sandbox, and removes it afterwards. */
+export async function withSandbox(body: (sandbox: Sandbox) => Promise<void>, extra: NodeJS.ProcessEnv = {}): Promise<void> {
+  const dir = mkdtempSync('/tmp/dt-');
+  const root = `${dir}/root`;
+  const bin = resolve('node_modules/.bin');
+  const env = {
+    ...process.env,
+    PATH: `${bin}${delimiter}${process.env['PATH']}`,
+    DIPUS_ROOT: root,
+    DIPUS_HOST: 'box',
+    NO_COLOR: '1',
+    ...extra,
+  };
+  const start: Sandbox['start'] = (command, args = [], options = {}) => {
+    const own = bundle(command);
+    return new Program(existsSync(own) ? own : command, args, { cwd: dir, env, ...options });
+  };
+  const run: Sandbox['run'] = (command, args, input = '', options = {}) => {
+    const program = start(command, args, options);
+    program.child.stdin?.end(input);
+    return program.ended;
+  };
+  try {
+    await body({ dir, root, env, start, run });
+  } finally {
+    await killAll();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}

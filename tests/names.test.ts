@@ -1,0 +1,102 @@
+// Names and paths of services: by table and by property.
+import * as assert from 'uvu/assert';
+import {
+  compareBytes,
+  compareServices,
+  isBindingName,
+  isProtocol,
+  parseServiceName,
+  parseServicePath,
+  printServiceName,
+  servicePath,
+} from '@dipus/proto/name';
+import { suite } from './harness.ts';
+
+const test = suite('names');
+
+test('service names that are', () => {
+  for (const text of ['lame.encode...0', 'www.foo.example.com...0', 'a.b...65535', 'x.fe80::1...3', 'naïve.héte...1', 'a-b_c.d...10']) {
+    const name = parseServiceName(text);
+    assert.ok(name, text);
+    assert.is(printServiceName(name), text);
+  }
+});
+
+test('names that are none', () => {
+  const bad = [
+    '',
+    '.',
+    '...0',
+    'a...0',
+    '.b...0',
+    'a.b..0',
+    'a.b....0',
+    'a.b...',
+    'a.b...01',
+    'a.b...65536',
+    'a.b...-1',
+    'a.b...0 ',
+    'a b.c...0',
+    'a.b..c...0',
+    'a..b...0',
+    'a.b.…0',
+    'a.b…0',
+    'a.b...0\n',
+    'a\u0007.b...0',
+    'a\u202e.b...0',
+    'a\u2028.b...0',
+    'a\u0085.b...0',
+    '\ud800.b...0',
+    'a\ufffd.b...0',
+    'a/b.c...0',
+    `${'n'.repeat(250)}.b...0`,
+  ];
+  for (const text of bad) assert.is(parseServiceName(text), undefined, JSON.stringify(text));
+});
+
+test('protocols', () => {
+  for (const text of ['', 'audio', 'audio/x-wav/to/audio/mpeg', 'a b/c', 'x'.repeat(255)]) assert.ok(isProtocol(text), text);
+  for (const text of ['/', 'a/', '/a', 'a//b', '.', '..', 'a/../b', '.hidden', 'a/lame.encode...0', 'a\u0000', 'x'.repeat(256)])
+    assert.not.ok(isProtocol(text), text);
+});
+
+test('paths round-trip, whatever the parts', () => {
+  const parts = ['a', 'lame', 'x-wav', 'ü', '日本', '0', '1e3', 'a:b', '-x', '*', '😀'];
+  const pick = (seed: number): string => parts[seed % parts.length]!;
+  for (let seed = 0; seed < 2000; seed++) {
+    const protocol = Array.from({ length: seed % 5 }, (_, at) => pick(seed * 7 + at * 3)).join('/');
+    const service = {
+      protocol,
+      name: pick(seed),
+      host: seed % 3 ? pick(seed * 3) : `${pick(seed)}.${pick(seed + 1)}`,
+      instance: (seed * 37) % 65_536,
+    };
+    assert.equal(parseServicePath(servicePath(service)), service);
+  }
+});
+
+test('random text never throws', () => {
+  let state = 42;
+  const random = (): number => (state = (state * 1_103_515_245 + 12_345) & 0x7fffffff);
+  const alphabet = ['.', '...', '/', 'a', '0', '9', '~', '\u0000', '\ud800', '…', ' '];
+  for (let round = 0; round < 20_000; round++) {
+    const text = Array.from({ length: random() % 12 }, () => alphabet[random() % alphabet.length]).join('');
+    const parsed = parseServicePath(text);
+    if (parsed) assert.is(servicePath(parsed), text);
+  }
+});
+
+test('order: by bytes of the path, instances as numbers', () => {
+  const at = (text: string) => parseServicePath(text)!;
+  const sorted = ['Z.b...0', 'a.b...2', 'a.b...10', 'a.b.c...0', 'audio/a.b...0', 'b.b...0', '\uffee.b...0', '😀.b...0'];
+  assert.equal([...sorted].reverse().map(at).sort(compareServices).map(servicePath), sorted);
+  for (const a of sorted) for (const b of sorted) assert.is(Math.sign(compareBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)));
+});
+
+test('names under which sockets are bound', () => {
+  for (const text of ['.a.b...0~0123abcd', '..a.b...0~0123abcd', '.~0123abcd']) assert.ok(isBindingName(text), text);
+  for (const text of ['a.b...0', '.a.b...0', '.a.b...0~0123abc', 'a.b...0~0123abcd', '.profile~', '.x~0123abcd'])
+    assert.not.ok(isBindingName(text), text);
+});
+
+test.run();
