@@ -1,0 +1,121 @@
+// Imports run one way: command -> cli, session, tree, relay, ssh, mdns -> proto; and each package declares what it imports.
+import { readFileSync } from 'node:fs';
+import { dirname, normalize } from 'node:path';
+import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
+
+const middle = ['relay', 'session', 'tree', 'ssh', 'mdns'];
+const pureModules = ['node:buffer', 'node:util'];
+// Who alone may import a package from outside.
+const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns' };
+
+const packages = listPackages();
+const commands = packages.filter((one) => one.isCommand).map((one) => one.name);
+const findings = collectFindings();
+
+for (const one of packages) {
+  const imported = new Set();
+  for (const file of sourcesOf(`${one.dir}/src`)) {
+    for (const target of importsOf(file)) {
+      const wrong = faultOf(one, file, target);
+      if (wrong) findings.add(file, `imports ${target}: ${wrong}`);
+      if (!target.startsWith('.') && !target.startsWith('node:')) imported.add(packageOf(target));
+    }
+    if (one.name === 'proto' && /\bprocess\./.test(withoutComments(file))) findings.add(file, 'uses process: proto is pure');
+  }
+  checkDeclared(one, imported);
+}
+checkRoot();
+findings.end();
+
+/** Why a package may not import something; undefined where it may. */
+function faultOf(one, file, target) {
+  if (target.startsWith('.')) {
+    const path = normalize(`${dirname(file)}/${target}`);
+    return path.startsWith(`${one.dir}/src/`) ? undefined : 'leaves its package';
+  }
+  if (target.startsWith('node:')) {
+    return one.name === 'proto' && !pureModules.includes(target) ? 'proto is pure' : undefined;
+  }
+  const owner = owners[packageOf(target)];
+  if (owner !== undefined && owner !== one.name) return `only packages/${owner} knows it`;
+  const library = /^@dipus\/([^/]+)/.exec(target)?.[1];
+  if (library === undefined) return undefined;
+  if (target === `@dipus/${library}`) return 'names no file of the library';
+  if (commands.includes(library)) return 'a command is run, not imported';
+  if (library === one.name) return 'a package imports itself by relative paths';
+  return arrowFault(one, file, { library, target });
+}
+
+function arrowFault(one, file, { library, target }) {
+  if (one.name === 'proto') return 'proto stands on nothing';
+  if (one.isCommand) {
+    if (target === '@dipus/cli/options' && !file.endsWith('/src/args.ts')) return 'args.ts alone reads the command line';
+    return one.name === 'socketpipe' && library !== 'cli' ? 'socketpipe knows neither tree nor proto' : undefined;
+  }
+  if (library === 'cli') return 'no library stands on cli';
+  return middle.includes(library) ? 'libraries of the middle layer stand on proto alone' : undefined;
+}
+
+/** What is declared must be what is imported: libraries have dependencies; commands are bundles, so theirs are devDependencies. */
+function checkDeclared(one, imported) {
+  const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = one.manifest;
+  const declared = { ...dependencies, ...devDependencies, ...optionalDependencies };
+  const where = `${one.dir}/package.json`;
+  const { onlyLeft, onlyRight } = differences(imported, Object.keys(declared));
+  for (const name of onlyLeft) findings.add(where, `does not declare ${name}, which is imported`);
+  for (const name of onlyRight) findings.add(where, `declares ${name}, which is not imported`);
+  if (one.isCommand && Object.keys(dependencies).length > 0) findings.add(where, 'has dependencies, but a command is one file');
+  for (const [name, version] of Object.entries(declared)) {
+    const want = name.startsWith('@dipus/') ? 'workspace:*' : 'catalog:';
+    if (version !== want) findings.add(where, `${name} is "${version}", not "${want}"`);
+  }
+  checkReferences(one, imported);
+}
+
+function checkReferences(one, imported) {
+  const { references = [] } = JSON.parse(readFileSync(`${one.dir}/tsconfig.json`, 'utf8'));
+  const wanted = [...imported].filter((name) => name.startsWith('@dipus/')).map((name) => name.replace('@dipus/', '../'));
+  const { onlyLeft, onlyRight } = differences(
+    references.map((reference) => reference.path),
+    wanted,
+  );
+  for (const path of onlyLeft) findings.add(`${one.dir}/tsconfig.json`, `refers to ${path}, which is not imported`);
+  for (const path of onlyRight) findings.add(`${one.dir}/tsconfig.json`, `does not refer to ${path}, which is imported`);
+}
+
+/** Tests and scripts stand on the root package, which also puts every command into node_modules/.bin. */
+function checkRoot() {
+  const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
+  for (const file of [...sourcesOf('tests'), ...sourcesOf('scripts')]) {
+    for (const target of importsOf(file)) {
+      if (target.startsWith('.') || target.startsWith('node:')) continue;
+      if (!(packageOf(target) in devDependencies))
+        findings.add('package.json', `does not declare ${packageOf(target)}, which ${file} imports`);
+    }
+  }
+  for (const name of commands) {
+    if (!(`@dipus/${name}` in devDependencies))
+      findings.add('package.json', `does not declare @dipus/${name}: no node_modules/.bin/${name}`);
+  }
+}
+
+/** What a file imports, types included: the text between the quotes. */
+function importsOf(file) {
+  const text = withoutComments(file);
+  const statements = text.matchAll(/^\s*(?:import|export)\s(?:[^'";]*?\sfrom\s)?\s*'([^']+)'/gm);
+  const calls = text.matchAll(/\b(?:import|require|require\.resolve)\(\s*'([^']+)'/g);
+  return [...statements, ...calls].map((match) => match[1]);
+}
+
+function withoutComments(file) {
+  return readFileSync(file, 'utf8')
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/^\s*\/\/.*$/gm, '');
+}
+
+function packageOf(target) {
+  return target
+    .split('/')
+    .slice(0, target.startsWith('@') ? 2 : 1)
+    .join('/');
+}
