@@ -1,0 +1,65 @@
+// Names of users and groups. Node knows only its own user's; /etc has most, NSS (getent, id) the rest.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+type Database = 'passwd' | 'group';
+
+/** The number of a user, given by name or number; undefined where there is no such user. */
+export function userId(text: string): number | undefined {
+  return numberOf('passwd', text);
+}
+
+/** The number of a group, given by name or number; undefined where there is no such group. */
+export function groupId(text: string): number | undefined {
+  return numberOf('group', text);
+}
+
+/** The name of a user, or the number as text. */
+export function userName(uid: number): string {
+  return nameOf('passwd', uid);
+}
+
+/** The name of a group, or the number as text. */
+export function groupName(gid: number): string {
+  return nameOf('group', gid);
+}
+
+const cached = new Map<string, string>();
+
+function numberOf(database: Database, text: string): number | undefined {
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  if (!/^[^\s:/-][^\s:/]*$/u.test(text)) return undefined;
+  const line = etcLines(database).find((fields) => fields[0] === text) ?? getent(database, text);
+  return line?.[2] === undefined ? undefined : Number(line[2]);
+}
+
+function nameOf(database: Database, id: number): string {
+  const key = `${database} ${id}`;
+  let name = cached.get(key);
+  if (name === undefined) {
+    name = (etcLines(database).find((fields) => Number(fields[2]) === id) ?? getent(database, String(id)))?.[0] ?? String(id);
+    cached.set(key, name);
+  }
+  return name;
+}
+
+function etcLines(database: Database): string[][] {
+  try {
+    return readFileSync(`/etc/${database}`, 'utf8')
+      .split('\n')
+      .filter((line) => /^[^#+-]/.test(line))
+      .map((line) => line.split(':'));
+  } catch {
+    return [];
+  }
+}
+
+function getent(database: Database, key: string): string[] | undefined {
+  try {
+    const found = execFileSync('getent', [database, key], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return found.split('\n')[0]?.split(':');
+  } catch {
+    // No getent here, or nothing by that name.
+    return undefined;
+  }
+}

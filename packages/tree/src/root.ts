@@ -1,0 +1,72 @@
+import { chmodSync, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { codeOf, Failure } from '@dipus/proto/failure';
+import { isHost } from '@dipus/proto/name';
+import { readTrust, whyNotAsRoot, type Environment, type Trust } from './trust.ts';
+
+/** A socket tree that has been checked, and whom it trusts. The root may not be there yet. */
+export interface Tree {
+  readonly root: string;
+  readonly trust: Trust;
+}
+
+const hint = 'set DIPUS_ROOT to a directory of your own, or have the administrator install tmpfiles.d/dipus.conf';
+
+/** The tree of $DIPUS_ROOT, or /tmp/dipus. Throws Failure where the root or a directory above it may not be relied on. */
+export function openTree(environment: Environment): Tree {
+  const root = resolve(environment['DIPUS_ROOT'] || '/tmp/dipus');
+  const trust = readTrust(environment);
+  checkParents(root, trust);
+  checkRoot(root, trust);
+  return { root, trust };
+}
+
+/** Makes the root (0755, `local` and `exported` below it 1777 when root makes them) where it is not there. Throws Failure. */
+export function makeRoot(tree: Tree): void {
+  try {
+    mkdirSync(tree.root);
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return checkRoot(tree.root, tree.trust);
+    throw new Failure('create root', tree.root, error, codeOf(error) === 'ENOENT' ? `make ${dirname(tree.root)} first` : hint);
+  }
+  chmodSync(tree.root, 0o755);
+}
+
+/** This host's name in service names: $DIPUS_HOST, or the system's up to its first dot. Throws Failure for one that may not be. */
+export function ownHost(environment: Environment): string {
+  const given = environment['DIPUS_HOST'];
+  const host = given || hostname().split('.')[0]!;
+  if (!isHost(host)) throw new Failure('use host name', host, 'not a name that services can have', 'set DIPUS_HOST');
+  return host;
+}
+
+function checkRoot(root: string, trust: Trust): void {
+  try {
+    refuse(root, whyNotAsRoot(lstatSync(root), trust));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error instanceof Failure ? error : new Failure('open root', root, error, hint);
+  }
+}
+
+function checkParents(root: string, trust: Trust): void {
+  const parent = dirname(root);
+  let real: string;
+  try {
+    real = realpathSync(parent);
+  } catch (error) {
+    // Nothing there yet: the tree is empty, and whoever makes the root is told then.
+    if (codeOf(error) === 'ENOENT') return;
+    throw new Failure('open root', root, error, hint);
+  }
+  for (let path = real; ; path = dirname(path)) {
+    const why = whyNotAsRoot(statSync(path), trust);
+    if (why) throw new Failure('root', root, `its parent ${path}: ${why}`, hint);
+    if (path === dirname(path)) return;
+  }
+}
+
+function refuse(root: string, why: string | undefined): void {
+  if (why) throw new Failure('root', root, why, hint);
+}

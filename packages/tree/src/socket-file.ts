@@ -1,0 +1,69 @@
+// Opening a socket by its file so that what was checked is what is connected to (tree.md, Trust).
+import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
+
+export const isLinux: boolean = process.platform === 'linux';
+
+/** The longest path, in bytes, that bind(2) and connect(2) take (sun_path, unix(7)). */
+export const maxPathBytes: number = isLinux ? 107 : 103;
+
+// Linux, open(2); Node has no name for it. Opens the file itself, whatever it is, without any access to it.
+const O_PATH = 0o10000000;
+
+/** A file that was looked at and is held, and a path of any length by which connect(2) reaches just that file. */
+export interface HeldFile {
+  readonly stat: Stats;
+  readonly connectPath: string;
+  close(): void;
+}
+
+/** Opens a file for checking and connecting. Never follows a symbolic link. Throws the system's error (ENOENT, ENAMETOOLONG, …). */
+export function holdFile(path: string): HeldFile {
+  if (!isLinux) return holdByPath(path);
+  const fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  try {
+    return { stat: fstatSync(fd), connectPath: `/proc/self/fd/${fd}`, close: () => closeSync(fd) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/**
+ * Connects to a socket file; `check` sees it first and may throw. The socket is connected, half-open allowed, and not read yet: the caller
+ * owns it and resumes it. Rejects with the system's error; a file that is no socket is ENOTSOCK.
+ */
+export async function connectFile(path: string, check: (stat: Stats) => void = () => {}): Promise<Socket> {
+  const file = holdFile(path);
+  try {
+    if (!file.stat.isSocket()) throw systemError('ENOTSOCK', 'is not a socket');
+    check(file.stat);
+    return await connected(file.connectPath);
+  } finally {
+    file.close();
+  }
+}
+
+async function connected(path: string): Promise<Socket> {
+  const socket = connect({ path, allowHalfOpen: true });
+  // Paused before it connects, it reads nothing until somebody resumes it or hands it to a program.
+  socket.pause();
+  try {
+    await once(socket, 'connect');
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+function holdByPath(path: string): HeldFile {
+  // A path that is too long would be cut, and reach another socket.
+  if (Buffer.byteLength(path) > maxPathBytes) throw systemError('ENAMETOOLONG', `longer than ${maxPathBytes} bytes, which this system cannot reach`);
+  return { stat: lstatSync(path), connectPath: path, close: () => {} };
+}
+
+function systemError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
