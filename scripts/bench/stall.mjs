@@ -1,0 +1,58 @@
+// Streams side by side, one of them with a reader that has stopped: the others must not feel it.
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
+import { atMostTimesPlus } from './targets.mjs';
+
+const streams = 200;
+const inFlight = 4;
+
+export async function prepare(stage) {
+  const { line } = await stage.startReady('dserve', ['-n', String(streams + 10), 'cat', 'echo']);
+  const times = stage.quick ? 5 : 20;
+  return {
+    title: `1 byte echoed on each of ${streams} open streams, ${times} times: p99`,
+    unit: 'ms',
+    contenders: [
+      { name: 'none stalled', measure: () => latency({ path: line, times, isOneStalled: false }) },
+      { name: 'one stalled', measure: () => latency({ path: line, times, isOneStalled: true }) },
+    ],
+    targets: [atMostTimesPlus({ own: 'one stalled', factor: 1.5, peer: 'none stalled', extra: 5, unit: 'ms' })],
+  };
+}
+
+async function latency({ path, times, isOneStalled }) {
+  const sockets = [];
+  for (let at = 0; at < streams; at++) sockets.push(await openStream(path));
+  const [first, ...others] = sockets;
+  if (isOneStalled) await stall(first);
+  const queue = Array.from({ length: times }, () => others).flat();
+  const values = [];
+  await Promise.all(Array.from({ length: inFlight }, () => drain(queue, values)));
+  await Promise.all(sockets.map((socket) => once(socket.destroy(), 'close')));
+  return values.sort((a, b) => a - b)[Math.floor(values.length * 0.99)];
+}
+
+async function openStream(path) {
+  const socket = createConnection({ path, allowHalfOpen: true });
+  socket.on('error', () => {});
+  await echo(socket);
+  return socket;
+}
+
+/** Sends until nothing more is taken, and reads nothing. */
+async function stall(socket) {
+  socket.pause();
+  const chunk = Buffer.alloc(65_536);
+  for (let at = 0; at < 64; at++) socket.write(chunk);
+}
+
+async function drain(queue, values) {
+  for (let socket = queue.pop(); socket; socket = queue.pop()) values.push(await echo(socket));
+}
+
+async function echo(socket) {
+  const began = performance.now();
+  socket.write('x');
+  await once(socket, 'data');
+  return performance.now() - began;
+}
