@@ -1,0 +1,11 @@
+# fish completion of dserve(1): options, groups, a file, and the command to run.
+complete -c dserve -s x -d 'Make the service for other hosts too'
+complete -c dserve -s m -x -d 'Mode of the socket'
+complete -c dserve -s g -x -a '(__fish_complete_groups)' -d 'Group of the socket'
+complete -c dserve -s n -x -d 'Run at most so many commands at a time'
+complete -c dserve -l pty -d 'Give each command a terminal'
+complete -c dserve -l from -r -F -d 'Serve each line of a file'
+complete -c dserve -s v -d 'Explain what is being done'
+complete -c dserve -l help -d 'Show the usage'
+complete -c dserve -l version -d 'Show the version'
+complete -c dserve -n __fish_is_first_arg -f -a '(__fish_complete_command)'
