@@ -5,6 +5,7 @@ complete -c dserve -s g -x -a '(__fish_complete_groups)' -d 'Group of the socket
 complete -c dserve -s n -x -d 'Run at most so many commands at a time'
 complete -c dserve -l pty -d 'Give each command a terminal'
 complete -c dserve -l from -r -F -d 'Serve each line of a file'
+complete -c dserve -l grace -x -d 'After SIGTERM let commands finish for so long'
 complete -c dserve -s v -d 'Explain what is being done'
 complete -c dserve -l help -d 'Show the usage'
 complete -c dserve -l version -d 'Show the version'
