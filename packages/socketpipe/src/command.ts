@@ -1,0 +1,86 @@
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
+import { delimiter } from 'node:path';
+import { Failure } from '@dipus/cli/errors';
+
+export interface Ending {
+  /** As a shell shows it: 128+n for a death by signal n. */
+  readonly status: number;
+  readonly signal: NodeJS.Signals | undefined;
+  /** Why it could not be started. */
+  readonly failure: Failure | undefined;
+}
+
+export interface Command {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ending>;
+  /** Signals the command, and its children where there is no terminal that could. */
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** Starts a command. What cannot be started ends with 127 or 126 and a failure. */
+export function startCommand(argv: readonly string[], stdio: StdioOptions): Command {
+  // At a terminal ^C reaches whoever is in our process group; without one, only a group of its own lets us reach the children too.
+  const isGroup = !hasTerminal();
+  let child: ChildProcess;
+  try {
+    child = spawn(argv[0]!, argv.slice(1), { stdio, detached: isGroup });
+  } catch (error) {
+    throw new Failure('run', argv[0]!, error);
+  }
+  const ended = new Promise<Ending>((resolve) => {
+    child.once('error', (error) => resolve(notStarted(argv[0]!, error)));
+    child.once('exit', (code, signal) => {
+      resolve({ status: code ?? 128 + osConstants.signals[signal!], signal: signal ?? undefined, failure: undefined });
+    });
+  });
+  let isRunning = true;
+  void ended.then(() => (isRunning = false));
+  const kill = (signal: NodeJS.Signals): void => {
+    if (!isRunning || child.pid === undefined) return;
+    if (!isGroup) return void child.kill(signal);
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // It has just ended by itself.
+    }
+  };
+  return { child, ended, kill };
+}
+
+/** Ends a command, by force when it takes longer than `killMs`. */
+export function endCommand(command: Command, signal: NodeJS.Signals, killMs: number): void {
+  command.kill(signal);
+  const timer = setTimeout(() => command.kill('SIGKILL'), killMs);
+  void command.ended.then(() => clearTimeout(timer));
+}
+
+/** The failure that starting `program` would meet; undefined where it can be found. */
+export function findTrouble(program: string, path: string | undefined): Failure | undefined {
+  const places = program.includes('/') ? [program] : (path ?? '').split(delimiter).map((dir) => `${dir || '.'}/${program}`);
+  return places.some(isProgram) ? undefined : new Failure('run', program, 'no such command');
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function notStarted(name: string, error: Error): Ending {
+  const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+  return { status: isMissing ? 127 : 126, signal: undefined, failure: new Failure('run', name, isMissing ? 'no such command' : error) };
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r+'));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,55 @@
+import type { ChildProcess } from 'node:child_process';
+import type { Socket } from 'node:net';
+
+/** What one end tells the other while the commands run. */
+export type Message =
+  /** The remote command has ended. */
+  | { readonly kind: 'exit'; readonly status: number; readonly isBySigpipe: boolean }
+  /** End the remote command. */
+  | { readonly kind: 'kill'; readonly signal: NodeJS.Signals }
+  /** Nobody reads the remote command's output any more. */
+  | { readonly kind: 'deaf' };
+
+export interface Control {
+  send(message: Message): void;
+  /** Each message; undefined when no more can come. Called once. */
+  receive(handle: (message: Message | undefined) => void): void;
+  /** Ends our direction; what was sent still arrives. */
+  end(): void;
+  close(): void;
+}
+
+/** The way between the two ends, direct or through the login command. */
+export interface Connection {
+  /** Undefined where the other end is an old one. */
+  readonly control: Control | undefined;
+  /** What a command gets as its stdin or stdout. */
+  readonly stdio: Socket | 'pipe';
+  /** To be called in the very tick in which the commands are started: from then on data may come. */
+  open(): void;
+  /** Tells which commands were started: the one that writes into the connection, and the one that reads from it. */
+  attach(writer: ChildProcess | undefined, reader: ChildProcess | undefined): void;
+  /** Half-close: the other end reads EOF after all that was written; who still writes gets SIGPIPE. */
+  endWriting(): void;
+  /** Throws away what still comes, so that nothing on its way out is lost to a reset; settles when the other end writes no more. */
+  discard(): Promise<void>;
+  /** Settles when all that was written is on its way; then the process may end. */
+  flush(): Promise<void>;
+  close(): void;
+}
+
+/** A message as a peer sent it; undefined for what is none. */
+export function readMessage(text: string): Message | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<Record<string, unknown>> | null;
+    if (value?.['kind'] === 'deaf') return { kind: 'deaf' };
+    if (value?.['kind'] === 'exit' && typeof value['status'] === 'number') {
+      return { kind: 'exit', status: value['status'] & 255, isBySigpipe: value['isBySigpipe'] === true };
+    }
+    const signal = value?.['signal'];
+    if (value?.['kind'] === 'kill' && (signal === 'SIGINT' || signal === 'SIGTERM' || signal === 'SIGHUP')) return { kind: 'kill', signal };
+  } catch {
+    // Not ours to understand.
+  }
+  return undefined;
+}

@@ -1,0 +1,146 @@
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '@dipus/cli/errors';
+import { candidates, ownAddresses, readLoginAddresses, resolveAll } from './addresses.ts';
+import { callAny } from './call.ts';
+import { carry } from './carry.ts';
+import type { Connection } from './connection.ts';
+import { direct } from './direct.ts';
+import { takeLines } from './lines.ts';
+import { listen } from './listen.ts';
+import { carryMarker, printNotice, readOrder, type Order } from './order.ts';
+import { runRemote } from './remote.ts';
+import { aborted } from './wait.ts';
+
+export interface FarEdge {
+  /** What the login command gives us: the order, then perhaps a terminal's input or frames. */
+  readonly stdin: Readable;
+  /** For frames; made only when they are needed. */
+  readonly openStdout: () => Writable;
+  /** SSH_CONNECTION as this end sees it. */
+  readonly session: string | undefined;
+  readonly print: (line: string) => void;
+  readonly warn: (error: unknown) => void;
+  readonly verbose: (message: string) => void;
+  readonly explain: () => void;
+  readonly stop: AbortSignal;
+}
+
+const waitMs = 1_000;
+
+/** The remote end: reads the order, finds a way to the other end, runs the command there. Gives the command's status. */
+export async function serveRemoteEnd(edge: FarEdge): Promise<number> {
+  try {
+    edge.print(printNotice({ kind: 'hello' }));
+    const stdin = readStdin(edge.stdin);
+    const order = await orStop(stdin.order, edge.stop);
+    if (!order) return 0;
+    if (order.isVerbose) edge.explain();
+    const connection = await orStop(findWay(order, stdin, edge), edge.stop);
+    return connection ? await runRemote(connection, order.command, edge) : 0;
+  } finally {
+    edge.stdin.destroy();
+  }
+}
+
+interface OrderedStdin {
+  readonly order: Promise<Order>;
+  /** The near end has given up the direct ways. */
+  readonly marker: Promise<void>;
+  /** Rejects when the near end has gone. */
+  readonly gone: Promise<never>;
+}
+
+function readStdin(stdin: Readable): OrderedStdin {
+  let order: Order | undefined;
+  let onMarker = (): void => {};
+  const marker = new Promise<void>((resolve) => (onMarker = resolve));
+  let onGone = (_: Error): void => {};
+  const gone = new Promise<never>((_, reject) => (onGone = reject));
+  gone.catch(() => {});
+  const ordered = new Promise<Order>((resolve, reject) => {
+    takeLines(stdin, (line) => {
+      if (!order) {
+        try {
+          resolve((order = readOrder(line)));
+        } catch (error) {
+          reject(error);
+        }
+        return false;
+      }
+      // A terminal between the two ends may have added a return.
+      if (line.trimEnd() !== carryMarker(order.token)) return false;
+      onMarker();
+      return true;
+    });
+    stdin.on('end', () => {
+      reject(new Failure('read', 'what to run', 'the input ended before it'));
+      if (order && !order.isBatch) onGone(new Failure('wait', 'for the other end', 'it has gone'));
+    });
+    stdin.on('error', reject);
+  });
+  return { order: ordered, marker, gone };
+}
+
+async function findWay(order: Order, stdin: OrderedStdin, edge: FarEdge): Promise<Connection> {
+  const over = new AbortController();
+  const carried = stdin.marker.then(() => {
+    edge.print(printNotice({ kind: 'carry' }));
+    edge.verbose('the data goes through the login command');
+    return carry(edge.stdin, edge.openStdout());
+  });
+  try {
+    return await Promise.race([carried, stdin.gone, findDirectWay(order, edge, over.signal)]);
+  } finally {
+    over.abort();
+  }
+}
+
+async function findDirectWay(order: Order, edge: FarEdge, over: AbortSignal): Promise<Connection> {
+  const called = await callBack(order, edge);
+  if (called) return called;
+  const listener = order.port === undefined ? undefined : await listen(order.ports, order.family, order.token).catch(edge.warn);
+  over.addEventListener('abort', () => listener?.close());
+  if (order.port !== undefined) {
+    const server = knownAddresses(order, edge)?.server;
+    const addresses = listener ? candidates(server, ownAddresses()) : [];
+    edge.print(printNotice({ kind: 'listening', port: listener?.port ?? 0, addresses }));
+    if (listener) edge.verbose(`waiting to be called on port ${listener.port}`);
+  }
+  const waiting = showPatience(edge, over);
+  return listener ? Promise.race([listener.pair.then((pair) => direct(pair.data, pair)), waiting]) : waiting;
+}
+
+async function callBack(order: Order, edge: FarEdge): Promise<Connection | undefined> {
+  if (order.port === undefined) return undefined;
+  const named = order.host === undefined ? candidates(knownAddresses(order, edge)?.client, order.addresses) : [order.host];
+  const hosts = await resolveAll(named, order.family);
+  edge.verbose(`calling port ${order.port} of ${hosts.join(', ')}`);
+  try {
+    const pair = await callAny(hosts, order.port, { token: order.token, limitMs: order.wayMs });
+    edge.verbose(`connected to ${pair.data.remoteAddress} port ${order.port}`);
+    return direct(pair.data, pair);
+  } catch {
+    edge.verbose('cannot call back');
+    return undefined;
+  }
+}
+
+/** Never resolves; rejects when nobody is left to read our stdout. */
+async function showPatience(edge: FarEdge, over: AbortSignal): Promise<never> {
+  while (!over.aborted) {
+    await sleep(waitMs, undefined, { signal: over }).catch(() => {});
+    if (!over.aborted) edge.print(printNotice({ kind: 'wait' }));
+  }
+  return new Promise(() => {});
+}
+
+function knownAddresses(order: Order, edge: FarEdge): ReturnType<typeof readLoginAddresses> {
+  // Inherited from the session that the near end itself runs in, it tells nothing of the login.
+  return edge.session === order.session ? undefined : readLoginAddresses(edge.session);
+}
+
+async function orStop<T>(work: Promise<T>, stop: AbortSignal): Promise<T | undefined> {
+  work.catch(() => {});
+  return Promise.race([work, aborted(stop)]);
+}

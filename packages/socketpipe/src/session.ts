@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '@dipus/cli/errors';
+import type { Job } from './args.ts';
+import type { NearEdge, Session } from './attempt.ts';
+import type { Ending } from './command.ts';
+import { startLocal, type Local } from './local.ts';
+import type { Login } from './login.ts';
+import { aborted } from './wait.ts';
+
+// What the remote end may take to end its command by force, and a little more.
+const stopMs = 6_000;
+// What a login may take to end when its command has.
+const logoutMs = 5_000;
+
+interface Remote {
+  readonly status: number;
+  readonly isBySigpipe: boolean;
+}
+
+/** Runs the local commands on the session until all three have ended. Owns the session. Gives the exit status. */
+export async function runCommands(session: Session, job: Job, edge: NearEdge): Promise<number> {
+  // A command that reads the terminal must not share it with the login.
+  if (job.input) session.releaseTerminal();
+  const remote = watchRemote(session);
+  const local = startLocal(session.connection, job, edge);
+  void remote.then(local.remoteHasEnded, () => {});
+  const all = Promise.all([local.output?.ended, remote, local.input?.ended]);
+  let isWhole = false;
+  try {
+    const result = await Promise.race([all, local.trouble, aborted(edge.stop)]);
+    if (!Array.isArray(result)) return result?.status ?? 0;
+    isWhole = true;
+    return statusOf(result, local);
+  } finally {
+    if (!isWhole) await endAll(session, local, edge, Promise.allSettled([local.output?.ended, remote, local.input?.ended]));
+    session.connection.close();
+    session.releaseTerminal();
+    await logOut(session.login, isWhole ? logoutMs : 0);
+  }
+}
+
+/** The remote command's ending. Rejects when the connection is lost before. */
+function watchRemote({ connection, login }: Session): Promise<Remote> {
+  const { control } = connection;
+  if (!control) return login.ended.then(({ status }) => ({ status, isBySigpipe: false }));
+  return new Promise((resolve, reject) => {
+    control.receive((message) => {
+      if (message === undefined) reject(new Failure('reach', 'the remote end', 'the connection was lost'));
+      if (message?.kind !== 'exit') return;
+      resolve(message);
+      control.end();
+    });
+  });
+}
+
+/**
+ * The output command's status; if that is a success, the remote command's, then the input command's. Who dies of SIGPIPE because the
+ * reader after him has all it wants has not failed: as in a pipeline of the shell.
+ */
+function statusOf([output, remote, input]: [Ending | undefined, Remote, Ending | undefined], local: Local): number {
+  if (output && output.status !== 0) return output.status;
+  if (remote.status !== 0 && !(local.isDeaf && remote.isBySigpipe)) return remote.status;
+  if (input && !(local.isCutShort && input.signal === 'SIGPIPE')) return input.status;
+  return 0;
+}
+
+/** Ends all commands, here and there; by force after a while, or when the user asks twice. */
+async function endAll({ connection, login }: Session, local: Local, edge: NearEdge, over: Promise<unknown>): Promise<void> {
+  const signal = edge.stop.aborted ? (edge.stop.reason as NodeJS.Signals) : 'SIGTERM';
+  if (connection.control) connection.control.send({ kind: 'kill', signal: signal as 'SIGTERM' });
+  else login.kill(signal);
+  local.kill(signal);
+  const patience = new AbortController();
+  await Promise.race([over, aborted(edge.stopNow), sleep(stopMs, undefined, { signal: patience.signal }).catch(() => {})]);
+  patience.abort();
+  local.kill('SIGKILL');
+}
+
+async function logOut(login: Login, graceMs: number): Promise<void> {
+  login.stdin.end();
+  login.stdout.resume();
+  for (const [ms, signal] of [
+    [graceMs, 'SIGTERM'],
+    [logoutMs, 'SIGKILL'],
+  ] as const) {
+    const patience = new AbortController();
+    const hasEnded = login.ended.then(() => true);
+    const late = sleep(ms, false, { signal: patience.signal }).catch(() => false);
+    const isOver = await Promise.race([hasEnded, late]);
+    patience.abort();
+    if (isOver) return;
+    login.kill(signal);
+  }
+}

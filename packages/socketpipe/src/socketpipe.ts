@@ -1,0 +1,34 @@
+import { Failure } from '@dipus/cli/errors';
+import type { Job } from './args.ts';
+import type { EndedLogin, NearEdge, Session } from './attempt.ts';
+import { findTrouble } from './command.ts';
+import { runCommands } from './session.ts';
+
+/** Does the job: sets a session up by `setUp`, and runs the commands in it. Gives the exit status. */
+export async function socketpipe(
+  job: Job,
+  edge: NearEdge,
+  setUp: (job: Job, edge: NearEdge) => Promise<Session | EndedLogin | undefined>,
+): Promise<number> {
+  const trouble = [job.login, job.input, job.output].map((argv) => argv && findTrouble(argv[0]!, edge.path)).find(Boolean);
+  if (trouble) {
+    edge.warn(trouble);
+    return 127;
+  }
+  const session = await setUp(job, edge);
+  if (session === undefined) return 0;
+  if ('ending' in session) return loginStatus(session, edge);
+  return runCommands(session, job, edge);
+}
+
+/** A login that fails says why by itself; its status is ours. */
+function loginStatus({ login, ending }: EndedLogin, edge: NearEdge): number {
+  const reason = ending.failure
+    ? ending.failure.message
+    : ending.signal
+      ? `it died of ${ending.signal}`
+      : `it ended with status ${ending.status}`;
+  const hint = ending.status === 127 ? 'is socketpipe installed there, and on the PATH of a command that is run by the login?' : undefined;
+  edge.warn(new Failure('log in by', login.name, reason, hint));
+  return ending.status === 0 ? 125 : ending.status;
+}
