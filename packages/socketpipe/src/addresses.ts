@@ -37,7 +37,7 @@ export function candidates(known: string | undefined, named: readonly string[]):
 
 /** Names resolved, and what is not of the family left out. Names that nobody knows give nothing. */
 export async function resolveAll(hosts: readonly string[], family: Family): Promise<string[]> {
-  const found = await Promise.all(hosts.map((host) => (isAddress(host) ? [host] : resolve(host, family))));
+  const found = await Promise.all(hosts.map((host) => resolve(host, family)));
   return [...new Set(found.flat())].filter((host) => family === 0 || (family === 4 ? isIPv4(host) : isIPv6(host)));
 }
 
@@ -46,6 +46,7 @@ function isAddress(host: string): boolean {
 }
 
 async function resolve(host: string, family: Family): Promise<string[]> {
+  if (isAddress(host)) return [host];
   const found = await lookup(host, { all: true, family }).catch(() => []);
   return found.map(({ address }) => address);
 }

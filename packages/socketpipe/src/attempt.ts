@@ -56,15 +56,16 @@ export function openLogin(job: Job, edge: NearEdge, order: Order): Attempt {
   let isReplaced = false;
   let hasLoggedIn = false;
   let releaseTerminal = (): void => {};
-  void login.told('hello').then(() => {
+  const onHello = (): void => {
     hasLoggedIn = true;
     edge.verbose('logged in');
     // Not before: what a login asks for at the terminal must not come to us.
     if (edge.isStdinTerminal && !job.isBatch) releaseTerminal = lendTerminal(edge.openTerminal(), login);
-  });
+  };
+  void login.told('hello').then(onHello);
   if (job.isBatch) login.stdin.end();
 
-  let onEnded = (_: EndedLogin): void => {};
+  let onEnded: (ended: EndedLogin) => void = () => {};
   const ended = new Promise<EndedLogin>((resolve) => (onEnded = resolve));
   void login.ended.then((ending) => isReplaced || onEnded({ login, ending }));
 
@@ -102,7 +103,7 @@ export function openLogin(job: Job, edge: NearEdge, order: Order): Attempt {
       login.stdout.destroy();
       login.kill('SIGTERM');
     },
-    clearLimit: limit.clear,
+    clearLimit: () => limit.clear(),
   };
 }
 

@@ -16,14 +16,14 @@ export function carry(from: Readable, to: Writable): Connection {
 
   const write = (type: FrameType, bytes?: Buffer | string): boolean => {
     if (to.destroyed || to.writableEnded) return true;
-    const body = Buffer.from(bytes ?? '');
+    const body = typeof bytes === 'string' ? Buffer.from(bytes) : (bytes ?? Buffer.alloc(0));
     to.cork();
     to.write(printFrameHead(type, body.length));
     const isRoom = body.length === 0 || to.write(body);
     to.uncork();
     return isRoom;
   };
-  const endWriting = (): void => {
+  const refuseWriting = (): void => {
     if (!hasEnded) write('e');
     hasEnded = true;
     source?.destroy();
@@ -73,7 +73,7 @@ export function carry(from: Readable, to: Writable): Connection {
       });
       from.on('end', lost).on('close', lost).on('error', lost);
       from.resume();
-      if (!source) return endWriting();
+      if (!source) return refuseWriting();
       source.on('data', (chunk: Buffer) => {
         if (hasEnded || write('d', chunk)) return;
         source?.pause();
@@ -82,12 +82,14 @@ export function carry(from: Readable, to: Writable): Connection {
       const pipe = source;
       endOfSource = new Promise((resolve) => {
         finished(pipe, () => {
-          endWriting();
+          refuseWriting();
           resolve();
         });
       });
     },
-    endWriting,
+    // The pipe from the writer may still be full when he has ended; its end tells.
+    halfClose: () => void (source ?? refuseWriting()),
+    refuseWriting,
     discard: () => {
       sink?.destroy();
       return Promise.resolve();

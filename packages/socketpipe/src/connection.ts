@@ -29,8 +29,10 @@ export interface Connection {
   open(): void;
   /** Tells which commands were started: the one that writes into the connection, and the one that reads from it. */
   attach(writer: ChildProcess | undefined, reader: ChildProcess | undefined): void;
-  /** Half-close: the other end reads EOF after all that was written; who still writes gets SIGPIPE. */
-  endWriting(): void;
+  /** Half-close, as the writer has ended: the other end reads EOF after all that was written. */
+  halfClose(): void;
+  /** Half-close, as nobody wants more: who still writes gets SIGPIPE. */
+  refuseWriting(): void;
   /** Throws away what still comes, so that nothing on its way out is lost to a reset; settles when the other end writes no more. */
   discard(): Promise<void>;
   /** Settles when all that was written is on its way; then the process may end. */

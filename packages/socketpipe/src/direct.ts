@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { readMessage, type Connection, type Control } from './connection.ts';
 import { takeLines } from './lines.ts';
@@ -18,7 +17,8 @@ export function direct(data: Socket, pair?: Pair): Connection {
     stdio: data,
     open: () => pair?.answer(),
     attach: () => {},
-    endWriting: () => void data.end(),
+    halfClose: () => void data.end(),
+    refuseWriting: () => void data.end(),
     discard: () => (drain ??= discardFrom(data)).done,
     flush: () => Promise.resolve(),
     close: () => {
@@ -32,8 +32,8 @@ export function direct(data: Socket, pair?: Pair): Connection {
 // The socket is a blocking one since a command has it, so that reading it here could hold this process up.
 function discardFrom(data: Socket): { done: Promise<void>; stop(): void } {
   const child = spawn('cat', [], { stdio: [data, 'ignore', 'ignore'], detached: true });
-  const done = Promise.race([once(child, 'exit'), once(child, 'error')]).then(() => {});
-  return { done: done.catch(() => {}), stop: () => void child.kill('SIGKILL') };
+  const done = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
+  return { done, stop: () => void child.kill('SIGKILL') };
 }
 
 /** Messages as lines of JSON on a socket of their own. */

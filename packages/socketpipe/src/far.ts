@@ -55,7 +55,7 @@ function readStdin(stdin: Readable): OrderedStdin {
   let order: Order | undefined;
   let onMarker = (): void => {};
   const marker = new Promise<void>((resolve) => (onMarker = resolve));
-  let onGone = (_: Error): void => {};
+  let onGone: (reason: Error) => void = () => {};
   const gone = new Promise<never>((_, reject) => (onGone = reject));
   gone.catch(() => {});
   const ordered = new Promise<Order>((resolve, reject) => {

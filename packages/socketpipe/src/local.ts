@@ -28,23 +28,23 @@ export function startLocal(connection: Connection, job: Job, edge: NearEdge): Lo
   connection.attach(input?.child, output?.child);
   let [isDeaf, isCutShort, isInputOver, isRemoteOver] = [false, false, false, false];
 
-  if (input) {
-    void input.ended.then(() => {
-      isInputOver = true;
-      connection.endWriting();
-      if (isDeaf && !control) connection.close();
-    });
-  } else connection.endWriting();
+  const onInputEnd = (): void => {
+    isInputOver = true;
+    connection.halfClose();
+    if (isDeaf && !control) connection.close();
+  };
+  if (input) void input.ended.then(onInputEnd);
+  else connection.halfClose();
 
-  if (output) {
-    void output.ended.then(() => {
-      isDeaf = !isRemoteOver;
-      control?.send({ kind: 'deaf' });
-      if (control) void connection.discard();
-      // An old remote end learns it only from a reset.
-      else if (isInputOver || !input) connection.close();
-    });
-  } else void connection.discard();
+  const onOutputEnd = (): void => {
+    isDeaf = !isRemoteOver;
+    control?.send({ kind: 'deaf' });
+    if (control) void connection.discard();
+    // An old remote end learns it only from a reset.
+    else if (isInputOver || !input) connection.close();
+  };
+  if (output) void output.ended.then(onOutputEnd);
+  else void connection.discard();
 
   return {
     input,
@@ -53,7 +53,7 @@ export function startLocal(connection: Connection, job: Job, edge: NearEdge): Lo
     remoteHasEnded: () => {
       isRemoteOver = true;
       isCutShort = !isInputOver;
-      connection.endWriting();
+      connection.refuseWriting();
       // A command of the user's sees for itself, as in a pipe; ours may wait for a stdin that says nothing.
       if (!job.input) input?.kill('SIGPIPE');
     },
@@ -75,12 +75,11 @@ function startUnless(isTerminal: boolean, argv: readonly string[] | undefined, s
 
 function firstTrouble(commands: readonly (Command | undefined)[], edge: NearEdge): Promise<Ending> {
   return new Promise((resolve) => {
-    for (const command of commands) {
-      void command?.ended.then((ending) => {
-        if (!ending.failure) return;
-        edge.warn(ending.failure);
-        resolve(ending);
-      });
-    }
+    const onEnd = (ending: Ending): void => {
+      if (!ending.failure) return;
+      edge.warn(ending.failure);
+      resolve(ending);
+    };
+    for (const command of commands) void command?.ended.then(onEnd);
   });
 }

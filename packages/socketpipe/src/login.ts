@@ -37,7 +37,7 @@ export function startLogin(login: readonly string[], words: readonly string[], s
     stdin,
     stdout,
     told: notices,
-    kill: command.kill,
+    kill: (signal) => command.kill(signal),
     ended: command.ended.then(async (ending) => {
       const patience = new AbortController();
       await Promise.race([shown, sleep(stderrMs, undefined, { signal: patience.signal }).catch(() => {})]);

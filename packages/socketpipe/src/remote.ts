@@ -17,7 +17,8 @@ export async function runRemote(
   connection.open();
   const command = startCommand(argv, [stdio, stdio, 'inherit']);
   connection.attach(command.child, command.child);
-  const parted = control && obey(control, connection, (signal) => endCommand(command, signal, killMs));
+  let isAlone = false;
+  const parted = control && obey(control, connection, (signal) => endCommand(command, signal, killMs)).then(() => void (isAlone = true));
   edge.stop.addEventListener('abort', () => endCommand(command, 'SIGTERM', killMs));
   if (edge.stop.aborted) endCommand(command, 'SIGTERM', killMs);
 
@@ -25,8 +26,9 @@ export async function runRemote(
   if (failure) edge.warn(failure);
   control?.send({ kind: 'exit', status, isBySigpipe: signal === 'SIGPIPE' });
   // An old near end does not know that the command has ended unless it reads EOF.
-  if (!control) connection.endWriting();
+  if (!control) connection.halfClose();
   const patience = new AbortController();
+  if (isAlone) patience.abort();
   const parting = Promise.all([connection.discard().then(() => connection.flush()), parted]);
   await Promise.race([parting, sleep(lingerMs, undefined, { signal: patience.signal }).catch(() => {})]);
   patience.abort();
@@ -43,7 +45,7 @@ function obey(control: Control, connection: Connection, end: (signal: NodeJS.Sig
         end('SIGTERM');
         resolve();
       } else if (message.kind === 'kill') end(message.signal);
-      else if (message.kind === 'deaf') connection.endWriting();
+      else if (message.kind === 'deaf') connection.refuseWriting();
     });
   });
 }

@@ -23,7 +23,10 @@ export async function runCommands(session: Session, job: Job, edge: NearEdge): P
   if (job.input) session.releaseTerminal();
   const remote = watchRemote(session);
   const local = startLocal(session.connection, job, edge);
-  void remote.then(local.remoteHasEnded, () => {});
+  void remote.then(
+    () => local.remoteHasEnded(),
+    () => {},
+  );
   const all = Promise.all([local.output?.ended, remote, local.input?.ended]);
   let isWhole = false;
   try {
