@@ -25,8 +25,8 @@ export function openStage({ quick }) {
   }
 
   /** The same, and waits for its first line on stdout. */
-  async function startReady(command, args) {
-    const child = start(command, args);
+  async function startReady(command, args, options) {
+    const child = start(command, args, options);
     const lines = createInterface({ input: child.stdout });
     const ended = once(child, 'close').then(() => Promise.reject(new Error(`${command} ended before it was ready`)));
     const [line] = await Promise.race([once(lines, 'line'), ended]);
