@@ -7,7 +7,8 @@ const { devDependencies: _bundled, optionalDependencies, ...rest } = manifest;
 const shipped = {
   ...rest,
   files: [...manifest.files, 'man'],
-  man: [`./man/${name}.1`, './man/dipus.7'],
+  // dipus(7) comes with every command, so no one of them may own it as a link of npm's.
+  man: [`./man/${name}.1`],
   ...(optionalDependencies && { optionalDependencies: withVersions(optionalDependencies) }),
 };
 console.log(JSON.stringify(shipped, undefined, 2));
