@@ -1,10 +1,10 @@
 import { finished } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
-import { frameReader, printFrameHead, type FrameType } from './frame.ts';
 import { readMessage, type Connection, type Message } from './connection.ts';
+import { frameReader, printFrameHead, type FrameType } from './frame.ts';
 
-// A login that has died is noticed by an end that only waits when this cannot be written.
-const pingMs = 1_000;
+// Data under way that the other end's command has not taken yet. With no more than that, messages are never stuck behind data.
+const windowBytes = 1024 * 1024;
 
 /** The last way: data and messages as frames through the login command's stdin and stdout. Owns neither of the streams. */
 export function carry(from: Readable, to: Writable): Connection {
@@ -13,44 +13,57 @@ export function carry(from: Readable, to: Writable): Connection {
   let handle: (message: Message | undefined) => void = () => {};
   let hasEnded = false;
   let endOfSource = Promise.resolve();
+  let underWayBytes = 0;
 
-  const write = (type: FrameType, bytes?: Buffer | string): boolean => {
-    if (to.destroyed || to.writableEnded) return true;
-    const body = typeof bytes === 'string' ? Buffer.from(bytes) : (bytes ?? Buffer.alloc(0));
+  const write = (type: FrameType, body: Buffer = Buffer.alloc(0)): void => {
+    if (to.destroyed || to.writableEnded) return;
     to.cork();
     to.write(printFrameHead(type, body.length));
-    const isRoom = body.length === 0 || to.write(body);
+    if (body.length > 0) to.write(body);
     to.uncork();
-    return isRoom;
   };
-  const refuseWriting = (): void => {
-    if (!hasEnded) write('e');
+  const refuseWriting = (): boolean => {
+    if (hasEnded) return false;
+    write('e');
     hasEnded = true;
     source?.destroy();
+    return true;
+  };
+  const send = (chunk: Buffer): void => {
+    if (hasEnded) return;
+    write('d', chunk);
+    underWayBytes += chunk.length;
+    if (underWayBytes >= windowBytes) source?.pause();
+  };
+  const acknowledge = (lengthBytes: number): void => {
+    const body = Buffer.alloc(4);
+    body.writeUInt32BE(lengthBytes);
+    write('a', body);
+  };
+  const takeData = (bytes: Buffer): void => {
+    const isOpen = sink && !sink.destroyed && !sink.writableEnded;
+    if (isOpen) sink!.write(bytes, () => acknowledge(bytes.length));
+    else acknowledge(bytes.length);
   };
   const take = (type: FrameType, bytes: Buffer): void => {
-    if (type === 'e') sink?.end();
-    if (type === 'm') {
+    if (type === 'd') takeData(bytes);
+    else if (type === 'e') sink?.end();
+    else if (type === 'a') {
+      underWayBytes -= bytes.readUInt32BE();
+      if (underWayBytes < windowBytes) source?.resume();
+    } else {
       const message = readMessage(bytes.toString());
       if (message) handle(message);
     }
-    if (type !== 'd' || !sink || sink.destroyed || sink.writableEnded || sink.write(bytes)) return;
-    from.pause();
-    const resume = (): void => void from.resume();
-    sink.once('drain', resume).once('close', resume);
   };
-  const lost = (): void => {
-    clearInterval(ping);
+  const lose = (): void => {
     handle(undefined);
     handle = () => {};
   };
-  const ping = setInterval(() => write('p'), pingMs);
-  ping.unref();
-  to.on('error', lost);
 
   return {
     control: {
-      send: (message) => void write('m', JSON.stringify(message)),
+      send: (message) => write('m', Buffer.from(JSON.stringify(message))),
       receive: (handler) => {
         handle = handler;
       },
@@ -63,29 +76,15 @@ export function carry(from: Readable, to: Writable): Connection {
       source = writer?.stdout ?? undefined;
       sink = reader?.stdin ?? undefined;
       sink?.on('error', () => sink?.destroy());
-      const read = frameReader(take);
-      from.on('data', (chunk: Buffer) => {
-        try {
-          read(chunk);
-        } catch {
-          from.destroy();
-        }
-      });
-      from.on('end', lost).on('close', lost).on('error', lost);
-      from.resume();
-      if (!source) return refuseWriting();
-      source.on('data', (chunk: Buffer) => {
-        if (hasEnded || write('d', chunk)) return;
-        source?.pause();
-        to.once('drain', () => source?.resume());
-      });
-      const pipe = source;
-      endOfSource = new Promise((resolve) => {
-        finished(pipe, () => {
-          refuseWriting();
-          resolve();
-        });
-      });
+      readFrames(from, take);
+      from.on('end', lose).on('close', lose).on('error', lose);
+      to.on('error', lose);
+      if (!source) {
+        refuseWriting();
+        return;
+      }
+      source.on('data', send);
+      endOfSource = endOf(source).then(() => void refuseWriting());
     },
     // The pipe from the writer may still be full when he has ended; its end tells.
     halfClose: () => void (source ?? refuseWriting()),
@@ -96,14 +95,29 @@ export function carry(from: Readable, to: Writable): Connection {
     },
     flush: async () => {
       await endOfSource;
-      clearInterval(ping);
       await new Promise((resolve) => to.write('', resolve));
     },
     close: () => {
-      clearInterval(ping);
       handle = () => {};
       source?.destroy();
       sink?.destroy();
     },
   };
+}
+
+function readFrames(from: Readable, take: (type: FrameType, bytes: Buffer) => void): void {
+  const read = frameReader(take);
+  const onData = (chunk: Buffer): void => {
+    try {
+      read(chunk);
+    } catch {
+      // Who sends no frames is as good as gone.
+      from.destroy();
+    }
+  };
+  from.on('data', onData).resume();
+}
+
+function endOf(stream: Readable): Promise<void> {
+  return new Promise((resolve) => finished(stream, () => resolve()));
 }

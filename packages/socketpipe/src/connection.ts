@@ -3,8 +3,8 @@ import type { Socket } from 'node:net';
 
 /** What one end tells the other while the commands run. */
 export type Message =
-  /** The remote command has ended. */
-  | { readonly kind: 'exit'; readonly status: number; readonly isBySigpipe: boolean }
+  /** The remote command has ended; cut short: because nobody read its output any more. */
+  | { readonly kind: 'exit'; readonly status: number; readonly isCutShort: boolean }
   /** End the remote command. */
   | { readonly kind: 'kill'; readonly signal: NodeJS.Signals }
   /** Nobody reads the remote command's output any more. */
@@ -31,13 +31,19 @@ export interface Connection {
   attach(writer: ChildProcess | undefined, reader: ChildProcess | undefined): void;
   /** Half-close, as the writer has ended: the other end reads EOF after all that was written. */
   halfClose(): void;
-  /** Half-close, as nobody wants more: who still writes gets SIGPIPE. */
-  refuseWriting(): void;
+  /** Half-close, as nobody wants more: who still writes gets SIGPIPE. Whether somebody may still have wanted to. */
+  refuseWriting(): boolean;
   /** Throws away what still comes, so that nothing on its way out is lost to a reset; settles when the other end writes no more. */
   discard(): Promise<void>;
   /** Settles when all that was written is on its way; then the process may end. */
   flush(): Promise<void>;
   close(): void;
+}
+
+/** Whether a command whose writing was refused has ended by that. */
+export function isCutShort(ending: { status: number; signal: NodeJS.Signals | undefined }, connection: Connection): boolean {
+  // Node's pipes are socket pairs, where the writer may meet ECONNRESET before EPIPE, and fail in its own way.
+  return ending.signal === 'SIGPIPE' || (connection.stdio === 'pipe' && ending.status !== 0);
 }
 
 /** A message as a peer sent it; undefined for what is none. */
@@ -46,7 +52,7 @@ export function readMessage(text: string): Message | undefined {
     const value = JSON.parse(text) as Partial<Record<string, unknown>> | null;
     if (value?.['kind'] === 'deaf') return { kind: 'deaf' };
     if (value?.['kind'] === 'exit' && typeof value['status'] === 'number') {
-      return { kind: 'exit', status: value['status'] & 255, isBySigpipe: value['isBySigpipe'] === true };
+      return { kind: 'exit', status: value['status'] & 255, isCutShort: value['isCutShort'] === true };
     }
     const signal = value?.['signal'];
     if (value?.['kind'] === 'kill' && (signal === 'SIGINT' || signal === 'SIGTERM' || signal === 'SIGHUP')) return { kind: 'kill', signal };

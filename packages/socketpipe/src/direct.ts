@@ -18,7 +18,10 @@ export function direct(data: Socket, pair?: Pair): Connection {
     open: () => pair?.answer(),
     attach: () => {},
     halfClose: () => void data.end(),
-    refuseWriting: () => void data.end(),
+    refuseWriting: () => {
+      data.end();
+      return true;
+    },
     discard: () => (drain ??= discardFrom(data)).done,
     flush: () => Promise.resolve(),
     close: () => {

@@ -1,10 +1,11 @@
 // Where the data goes through the login command, both directions of it carry frames:
 //
 //   +------+-------------+----------------+
-//   | type | length (4)  | length bytes   |     type: d data, e end of data (empty), m message (JSON), p ping (empty)
-//   +------+-------------+----------------+     length: unsigned, big-endian
+//   | type | length (4)  | length bytes   |     type: d data, e end of data (empty), m message (JSON),
+//   +------+-------------+----------------+           a acknowledgement (4 bytes: how much data was taken)
+//                                               numbers are unsigned and big-endian
 
-export type FrameType = 'd' | 'e' | 'm' | 'p';
+export type FrameType = 'a' | 'd' | 'e' | 'm';
 
 const headBytes = 5;
 const mostMessageBytes = 64 * 1024;
@@ -22,7 +23,7 @@ export function printFrameHead(type: FrameType, lengthBytes: number): Buffer {
  */
 export function frameReader(take: (type: FrameType, bytes: Buffer) => void): (chunk: Buffer) => void {
   let head = Buffer.alloc(0);
-  let type: FrameType = 'p';
+  let type: FrameType = 'e';
   let left = 0;
   let whole: Buffer[] = [];
 
@@ -32,7 +33,9 @@ export function frameReader(take: (type: FrameType, bytes: Buffer) => void): (ch
     if (head.length === headBytes) {
       type = head.toString('latin1', 0, 1) as FrameType;
       left = head.readUInt32BE(1);
-      if (!'demp'.includes(type) || (type !== 'd' && left > mostMessageBytes)) throw new Error('what came is no frame');
+      if (!'adem'.includes(type) || (type !== 'd' && left > mostMessageBytes) || (type === 'a' && left !== 4)) {
+        throw new Error('what came is no frame');
+      }
       whole = [];
       if (left === 0) finish();
     }

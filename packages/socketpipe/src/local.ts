@@ -52,8 +52,7 @@ export function startLocal(connection: Connection, job: Job, edge: NearEdge): Lo
     trouble: firstTrouble([input, output], edge),
     remoteHasEnded: () => {
       isRemoteOver = true;
-      isCutShort = !isInputOver;
-      connection.refuseWriting();
+      isCutShort = connection.refuseWriting() && !isInputOver;
       // A command of the user's sees for itself, as in a pipe; ours may wait for a stdin that says nothing.
       if (!job.input) input?.kill('SIGPIPE');
     },

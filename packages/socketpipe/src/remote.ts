@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endCommand, startCommand } from './command.ts';
-import type { Connection, Control } from './connection.ts';
+import { isCutShort, type Connection, type Control } from './connection.ts';
 
 // From asking a command to end to ending it.
 const killMs = 5_000;
@@ -17,35 +17,59 @@ export async function runRemote(
   connection.open();
   const command = startCommand(argv, [stdio, stdio, 'inherit']);
   connection.attach(command.child, command.child);
-  let isAlone = false;
-  const parted = control && obey(control, connection, (signal) => endCommand(command, signal, killMs)).then(() => void (isAlone = true));
+  const orders = obey(control, connection, (signal) => endCommand(command, signal, killMs));
   edge.stop.addEventListener('abort', () => endCommand(command, 'SIGTERM', killMs));
   if (edge.stop.aborted) endCommand(command, 'SIGTERM', killMs);
 
-  const { status, signal, failure } = await command.ended;
-  if (failure) edge.warn(failure);
-  control?.send({ kind: 'exit', status, isBySigpipe: signal === 'SIGPIPE' });
+  const ending = await command.ended;
+  if (ending.failure) edge.warn(ending.failure);
+  control?.send({ kind: 'exit', status: ending.status, isCutShort: orders.isRefused && isCutShort(ending, connection) });
   // An old near end does not know that the command has ended unless it reads EOF.
   if (!control) connection.halfClose();
-  const patience = new AbortController();
-  if (isAlone) patience.abort();
-  const parting = Promise.all([connection.discard().then(() => connection.flush()), parted]);
-  await Promise.race([parting, sleep(lingerMs, undefined, { signal: patience.signal }).catch(() => {})]);
-  patience.abort();
+  if (!orders.isOver) await part(connection, orders.over);
   connection.close();
-  return status;
+  return ending.status;
 }
 
-/** Does what the near end asks for; settles when it can ask nothing more. */
-function obey(control: Control, connection: Connection, end: (signal: NodeJS.Signals) => void): Promise<void> {
-  return new Promise((resolve) => {
-    control.receive((message) => {
-      if (message === undefined) {
-        // Gone, or content with the status; a command that has ended takes no harm.
-        end('SIGTERM');
-        resolve();
-      } else if (message.kind === 'kill') end(message.signal);
-      else if (message.kind === 'deaf') connection.refuseWriting();
+/** Until all of the output is on its way, and the other end has stopped sending. */
+async function part(connection: Connection, over: Promise<void> | undefined): Promise<void> {
+  const discarded = connection.discard();
+  await Promise.race([connection.flush(), ...(over ? [over] : [])]);
+  const patience = new AbortController();
+  const linger = sleep(lingerMs, undefined, { signal: patience.signal }).catch(() => {});
+  await Promise.race([Promise.all([discarded, over]), linger]);
+  patience.abort();
+}
+
+interface Orders {
+  /** Settles when the near end can ask nothing more; undefined where it never can. */
+  readonly over: Promise<void> | undefined;
+  readonly isOver: boolean;
+  /** Whether the command was writing when nobody wanted to read any more. */
+  readonly isRefused: boolean;
+}
+
+/** Does what the near end asks for. */
+function obey(control: Control | undefined, connection: Connection, end: (signal: NodeJS.Signals) => void): Orders {
+  let [isOver, isRefused] = [false, false];
+  const obeyUntil = (resolve: () => void): void => {
+    control?.receive((message) => {
+      if (message?.kind === 'kill') end(message.signal);
+      if (message?.kind === 'deaf') isRefused = connection.refuseWriting();
+      if (message !== undefined) return;
+      // Gone, or content with the status; a command that has ended takes no harm.
+      end('SIGTERM');
+      isOver = true;
+      resolve();
     });
-  });
+  };
+  return {
+    over: control && new Promise(obeyUntil),
+    get isOver() {
+      return isOver;
+    },
+    get isRefused() {
+      return isRefused;
+    },
+  };
 }

@@ -3,6 +3,7 @@ import { Failure } from '@dipus/cli/errors';
 import type { Job } from './args.ts';
 import type { NearEdge, Session } from './attempt.ts';
 import type { Ending } from './command.ts';
+import { isCutShort, type Connection } from './connection.ts';
 import { startLocal, type Local } from './local.ts';
 import type { Login } from './login.ts';
 import { aborted } from './wait.ts';
@@ -14,7 +15,7 @@ const logoutMs = 5_000;
 
 interface Remote {
   readonly status: number;
-  readonly isBySigpipe: boolean;
+  readonly isCutShort: boolean;
 }
 
 /** Runs the local commands on the session until all three have ended. Owns the session. Gives the exit status. */
@@ -33,7 +34,7 @@ export async function runCommands(session: Session, job: Job, edge: NearEdge): P
     const result = await Promise.race([all, local.trouble, aborted(edge.stop)]);
     if (!Array.isArray(result)) return result?.status ?? 0;
     isWhole = true;
-    return statusOf(result, local);
+    return statusOf(result, local, session.connection);
   } finally {
     if (!isWhole) await endAll(session, local, edge, Promise.allSettled([local.output?.ended, remote, local.input?.ended]));
     session.connection.close();
@@ -45,7 +46,7 @@ export async function runCommands(session: Session, job: Job, edge: NearEdge): P
 /** The remote command's ending. Rejects when the connection is lost before. */
 function watchRemote({ connection, login }: Session): Promise<Remote> {
   const { control } = connection;
-  if (!control) return login.ended.then(({ status }) => ({ status, isBySigpipe: false }));
+  if (!control) return login.ended.then(({ status }) => ({ status, isCutShort: false }));
   return new Promise((resolve, reject) => {
     control.receive((message) => {
       if (message === undefined) reject(new Failure('reach', 'the remote end', 'the connection was lost'));
@@ -60,10 +61,10 @@ function watchRemote({ connection, login }: Session): Promise<Remote> {
  * The output command's status; if that is a success, the remote command's, then the input command's. Who dies of SIGPIPE because the
  * reader after him has all it wants has not failed: as in a pipeline of the shell.
  */
-function statusOf([output, remote, input]: [Ending | undefined, Remote, Ending | undefined], local: Local): number {
+function statusOf([output, remote, input]: [Ending | undefined, Remote, Ending | undefined], local: Local, connection: Connection): number {
   if (output && output.status !== 0) return output.status;
-  if (remote.status !== 0 && !(local.isDeaf && remote.isBySigpipe)) return remote.status;
-  if (input && !(local.isCutShort && input.signal === 'SIGPIPE')) return input.status;
+  if (remote.status !== 0 && !(local.isDeaf && remote.isCutShort)) return remote.status;
+  if (input && !(local.isCutShort && isCutShort(input, connection))) return input.status;
   return 0;
 }
 
