@@ -1,6 +1,6 @@
 import { Failure, reasonOf } from '@dipus/proto/failure';
 
-export { Failure };
+export { Failure, reasonOf };
 
 /** The command line cannot be understood. `run` adds where to read on. */
 export class UsageError extends Error {

@@ -2,6 +2,8 @@
 export const timing = {
   /** How long the preface of a control connection, and the other half of a pair, may take. */
   prefaceMs: 10_000,
+  /** The same for a half whose other one may just have been refused. */
+  lostHalfMs: 500,
   /** From the end of a program to EXIT, while its stderr is still open. */
   stderrDrainMs: 1_000,
   /** From TERM to KILL for a program whose client has gone. */

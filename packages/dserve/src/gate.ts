@@ -1,0 +1,49 @@
+/** Something that waits for its turn. */
+export interface Turn {
+  /** Its turn has come; it calls Gate.leave when it is over. */
+  begin(): void;
+  /** It has to wait, behind `ahead` others. */
+  wait(ahead: number): void;
+}
+
+/** Lets at most `max` run at a time, the others in the order they came. */
+export class Gate {
+  readonly max: number;
+  readonly #queue: Turn[] = [];
+  #running = 0;
+
+  constructor(max: number) {
+    this.max = max;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  enter(turn: Turn): void {
+    if (this.#running < this.max) return this.#begin(turn);
+    this.#queue.push(turn);
+    turn.wait(this.#queue.length - 1);
+  }
+
+  /** One that ran is over: the next one's turn. */
+  leave(): void {
+    this.#running--;
+    const next = this.#queue.shift();
+    if (next) this.#begin(next);
+  }
+
+  /** One that waits has gone. */
+  cancel(turn: Turn): void {
+    const at = this.#queue.indexOf(turn);
+    if (at >= 0) this.#queue.splice(at, 1);
+  }
+
+  #begin(turn: Turn): void {
+    this.#running++;
+    turn.begin();
+  }
+}

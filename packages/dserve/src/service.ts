@@ -1,0 +1,205 @@
+import { createServer, type Socket } from 'node:net';
+import { Failure, reasonOf } from '@dipus/cli/errors';
+import type { Exit, Info, Terminal } from '@dipus/proto/control';
+import { printServiceName } from '@dipus/proto/name';
+import { serveControl, type Session } from '@dipus/session/control-server';
+import type { Servers, Wanted } from '@dipus/tree/claim';
+import { keepService, type KeptService } from '@dipus/tree/keep';
+import type { Tree } from '@dipus/tree/root';
+import type { Descriptors } from './descriptors.ts';
+import { Gate, type Turn } from './gate.ts';
+import { endGroup, signalGroup, startOnSocket, type Command, type Program } from './program.ts';
+import type { ServiceRequest } from './service-request.ts';
+import { loadPty, startOnTerminal, type TerminalProgram } from './terminal.ts';
+
+/** What a service tells its process. */
+export interface ServiceReport {
+  explain(message: string): void;
+  warn(error: unknown): void;
+}
+
+/** A service from its claim to its last program. */
+export interface RunningService {
+  readonly path: string;
+  readonly isLong: boolean;
+  /** Out of the tree, and no new connections; what waits for its turn by control is refused. Resolves when the last program has ended. */
+  close(): Promise<void>;
+  /** Ends the programs that still run: TERM, then KILL. `now`: KILL at once. */
+  endPrograms(now: boolean): void;
+}
+
+// What one control connection holds at most: itself, and its program's stderr.
+const descriptorsOfControl = 2;
+const plainTerminal: Terminal = { cols: 80, rows: 24, term: 'xterm' };
+
+/** Claims the name and serves it. Throws Failure. */
+export async function startService(tree: Tree, request: ServiceRequest, wanted: Wanted, shared: { descriptors: Descriptors; report: ServiceReport }): Promise<RunningService> {
+  const service = new Service(request, shared.descriptors, shared.report, request.hasTerminal ? await loadPty() : undefined);
+  await service.claim(tree, wanted);
+  return service;
+}
+
+class Service implements RunningService {
+  readonly #request: ServiceRequest;
+  readonly #descriptors: Descriptors;
+  readonly #report: ServiceReport;
+  readonly #pty: Awaited<ReturnType<typeof loadPty>> | undefined;
+  readonly #gate: Gate;
+  readonly #programs = new Set<Program>();
+  readonly #waitingSessions = new Map<Session, Turn>();
+  readonly #since = Date.now();
+  #kept!: KeptService;
+  #isClosing = false;
+  #lastEnded: () => void = () => {};
+
+  constructor(request: ServiceRequest, descriptors: Descriptors, report: ServiceReport, pty: Awaited<ReturnType<typeof loadPty>> | undefined) {
+    this.#request = request;
+    this.#descriptors = descriptors;
+    this.#report = report;
+    this.#pty = pty;
+    this.#gate = new Gate(request.max);
+  }
+
+  async claim(tree: Tree, wanted: Wanted): Promise<void> {
+    this.#kept = await keepService(tree, wanted, () => this.#openServers(), {
+      reclaimed: (path) => this.#report.warn(new Failure('keep', path, 'its socket was taken away; claimed it again')),
+      lost: (error) => this.#report.warn(error),
+    });
+  }
+
+  get path(): string {
+    return this.#kept.claim.path;
+  }
+  get isLong(): boolean {
+    return this.#kept.claim.isLong;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#kept.release();
+    for (const [session, turn] of this.#waitingSessions) {
+      this.#gate.cancel(turn);
+      session.fail('the service is shutting down');
+    }
+    if (this.#gate.running > 0) await new Promise<void>((resolve) => (this.#lastEnded = resolve));
+  }
+
+  endPrograms(now: boolean): void {
+    for (const program of this.#programs) {
+      if (now) signalGroup(program.pid, 'KILL');
+      else void endGroup(program.pid);
+    }
+  }
+
+  #openServers(): Servers {
+    const plain = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => this.#servePlain(connection));
+    const control = createServer({ allowHalfOpen: true }, (connection) => this.#descriptors.hold(connection, descriptorsOfControl));
+    serveControl(control, { refuse: () => this.#refuse(), begin: (session) => this.#serveSession(session), info: () => this.#info() });
+    for (const server of [plain, control]) {
+      // Accepting can fail for want of descriptors or memory; the service lives on.
+      server.on('error', (error) => this.#report.explain(`accept on ${this.#request.name}: ${reasonOf(error)}`));
+    }
+    return { plain, control };
+  }
+
+  #refuse(): string | undefined {
+    if (this.#descriptors.isExceeded) return 'busy';
+    return this.#kept.matchModes() ? 'permissions changed, try again' : undefined;
+  }
+
+  #info(): Info {
+    const { running, waiting, max } = this.#gate;
+    return { since: this.#since, running, waiting, max, tty: this.#request.hasTerminal };
+  }
+
+  #servePlain(connection: Socket): void {
+    connection.on('error', () => {});
+    this.#descriptors.hold(connection, 1);
+    if (this.#descriptors.isExceeded) return void connection.destroy();
+    this.#gate.enter({
+      begin: () => void this.#runPlain(connection),
+      wait: (ahead) => this.#report.explain(`a connection waits, ${ahead} ahead of it`),
+    });
+  }
+
+  async #runPlain(connection: Socket): Promise<void> {
+    await this.#run((command) => this.#start(command, connection, plainTerminal), { failed: () => connection.destroy() });
+  }
+
+  #serveSession(session: Session): void {
+    let program: Program | TerminalProgram | undefined;
+    let isGone = false;
+    const turn: Turn = {
+      begin: () => {
+        this.#waitingSessions.delete(session);
+        void this.#runSession(session, (started) => {
+          program = started;
+          if (isGone) void endGroup(started.pid);
+        });
+      },
+      wait: (ahead) => {
+        this.#waitingSessions.set(session, turn);
+        session.waiting(ahead);
+      },
+    };
+    session.listen({
+      signal: (name) => program && signalGroup(program.pid, name),
+      resize: (size) => program && 'resize' in program && program.resize(size),
+      gone: () => {
+        isGone = true;
+        if (this.#waitingSessions.delete(session)) this.#gate.cancel(turn);
+        if (program && this.#programs.has(program)) void endGroup(program.pid);
+      },
+    });
+    if (isGone) return;
+    if (this.#isClosing) return session.fail('the service is shutting down');
+    this.#gate.enter(turn);
+  }
+
+  async #runSession(session: Session, started: (program: Program) => void): Promise<void> {
+    const start = async (command: Command): Promise<Program> => {
+      const readStderr = (bytes: Buffer, drained: () => void): void => session.stderr(bytes, drained);
+      const program = await this.#start(command, session.takeData(), session.start.tty ?? plainTerminal, readStderr);
+      started(program);
+      session.started(this.#pty !== undefined);
+      return program;
+    };
+    await this.#run(start, { ended: (exit) => session.exit(exit), failed: (error) => session.fail(`cannot start the program: ${reasonOf(error)}`) });
+  }
+
+  /** Runs one program from its turn to its end. Never rejects. */
+  async #run(start: (command: Command) => Promise<Program>, result: { ended?(exit: Exit): void; failed(error: unknown): void }): Promise<void> {
+    try {
+      const program = await start(this.#command());
+      this.#programs.add(program);
+      const exit = await program.ended;
+      this.#programs.delete(program);
+      result.ended?.(exit);
+    } catch (error) {
+      this.#report.warn(new Failure('start', this.#request.command, error));
+      result.failed(error);
+    } finally {
+      this.#gate.leave();
+      if (this.#gate.running === 0) this.#lastEnded();
+    }
+  }
+
+  async #start(command: Command, connection: Socket, terminal: Terminal, readStderr?: Parameters<typeof startOnSocket>[2]): Promise<Program> {
+    if (!this.#pty) return startOnSocket(command, connection, readStderr);
+    return startOnTerminal(this.#pty, command, connection, terminal);
+  }
+
+  #command(): Command {
+    const { service, path } = this.#kept.claim;
+    return {
+      command: this.#request.command,
+      environment: {
+        ...process.env,
+        DIPUS_SERVICE: printServiceName(service),
+        DIPUS_PROTOCOL: service.protocol,
+        DIPUS_HOST: service.host,
+        DIPUS_SOCKET: path,
+      },
+    };
+  }
+}

@@ -1,0 +1,139 @@
+import type { Socket } from 'node:net';
+import { parseSignal, parseSize, parseStart, printJson, type Exit, type Info, type SignalName, type Start, type TerminalSize } from '@dipus/proto/control';
+import { encodeFrame, FrameDecoder, FrameError, frameType, maxPayloadBytes, type Frame } from '@dipus/proto/frame';
+import { timing } from '@dipus/proto/timing';
+
+/** What a client does on its control connection. */
+export interface ClientActs {
+  start(start: Start): void;
+  signal(name: SignalName): void;
+  resize(size: TerminalSize): void;
+  /** It is gone: closed, reset, or broken. Comes once, and not after the connection was ended from this side. */
+  gone(): void;
+}
+
+// A client that asks faster than it reads is not read any more until it has.
+const maxUnreadBytes = 1 << 20;
+
+/** The service's end of a control connection whose preface has been read. Owns the socket. */
+export class ControlConnection {
+  readonly #socket: Socket;
+  readonly #acts: ClientActs;
+  readonly #info: () => Info;
+  readonly #decoder = new FrameDecoder();
+  #isOver = false;
+
+  constructor(socket: Socket, info: () => Info, acts: ClientActs) {
+    this.#socket = socket;
+    this.#acts = acts;
+    this.#info = info;
+    socket.on('data', (chunk: Buffer) => this.read(chunk));
+    // A half-closed control connection is a closed one: behind a relay the two look alike.
+    socket.on('end', () => this.#leave());
+    socket.on('close', () => this.#leave());
+  }
+
+  /** Takes bytes as if they had just arrived. */
+  read(chunk: Buffer): void {
+    try {
+      for (const frame of this.#decoder.push(chunk)) this.#handle(frame);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.#socket.destroy();
+    }
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  started(tty: boolean): void {
+    this.#send(frameType.started, printJson({ tty }));
+  }
+
+  waiting(ahead: number): void {
+    this.#send(frameType.waiting, printJson({ ahead }));
+  }
+
+  /** Bytes of the program's stderr; `drained` is called when more may come. */
+  stderr(bytes: Buffer, drained: () => void): void {
+    let mayContinue = true;
+    for (let from = 0; from < bytes.length; from += maxPayloadBytes) {
+      mayContinue = this.#send(frameType.stderr, bytes.subarray(from, from + maxPayloadBytes));
+    }
+    if (mayContinue || this.#isOver) drained();
+    else this.#socket.once('drain', drained).once('close', drained);
+  }
+
+  exit(exit: Exit): void {
+    this.#finish(frameType.exit, printJson(exit));
+  }
+
+  fail(reason: string): void {
+    this.#finish(frameType.error, reason);
+  }
+
+  #send(type: number, payload: Uint8Array | string): boolean {
+    return this.#isOver || this.#socket.write(encodeFrame(type, payload));
+  }
+
+  #finish(type: number, payload: string): void {
+    if (this.#isOver) return;
+    this.#send(type, payload);
+    this.#isOver = true;
+    part(this.#socket);
+  }
+
+  #leave(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#socket.destroy();
+    this.#acts.gone();
+  }
+
+  #handle(frame: Frame): void {
+    if (this.#isOver) return;
+    switch (frame.type) {
+      case frameType.start: {
+        const start = parseStart(frame.payload);
+        if (start) this.#acts.start(start);
+        else this.fail('START is not valid');
+        return;
+      }
+      case frameType.signal: {
+        const name = parseSignal(frame.payload);
+        if (name) this.#acts.signal(name);
+        return;
+      }
+      case frameType.resize: {
+        const size = parseSize(frame.payload);
+        if (size) this.#acts.resize(size);
+        return;
+      }
+      case frameType.ping:
+        return this.#answer(frameType.pong, frame.payload.subarray(0, 64));
+      case frameType.askInfo:
+        return this.#answer(frameType.info, printJson(this.#info()));
+      default:
+        // Frames that a later version may add.
+        return;
+    }
+  }
+
+  #answer(type: number, payload: Uint8Array | string): void {
+    this.#send(type, payload);
+    if (this.#socket.writableLength <= maxUnreadBytes) return;
+    this.#socket.pause();
+    this.#socket.once('drain', () => this.#socket.resume());
+  }
+}
+
+/** Ends a connection whose last frame is written: what the client still sends is read away until it has seen the end. */
+export function part(socket: Socket): void {
+  socket.end();
+  socket.removeAllListeners('data');
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), timing.prefaceMs).unref();
+  socket.once('end', () => socket.destroy());
+  socket.once('close', () => clearTimeout(timer));
+}

@@ -1,0 +1,213 @@
+import type { Server, Socket } from 'node:net';
+import { parsePreface, type Exit, type Info, type SignalName, type Start, type TerminalSize } from '@dipus/proto/control';
+import { encodeFrame, frameType } from '@dipus/proto/frame';
+import { timing } from '@dipus/proto/timing';
+import { ControlConnection, part } from './control-connection.ts';
+
+/** One START with its data connection. Whoever begins it calls exactly one of `exit` and `fail`. */
+export interface Session {
+  readonly start: Start;
+  /** The program's stdin and stdout to be: not read any more. Belongs to whoever begins the session. */
+  takeData(): Socket;
+  /** The program runs, and our own copy of the data connection is closed. */
+  started(tty: boolean): void;
+  waiting(ahead: number): void;
+  /** Bytes of the program's stderr; `drained` is called when more may come. */
+  stderr(bytes: Buffer, drained: () => void): void;
+  exit(exit: Exit): void;
+  fail(reason: string): void;
+  /** What the client does from now on. `gone` is called at once if it is gone already. */
+  listen(events: { signal(name: SignalName): void; resize(size: TerminalSize): void; gone(): void }): void;
+}
+
+export interface SessionHost {
+  /** Why a connection that has just come must not be served; undefined: it may. It is closed with this as its ERROR. */
+  refuse(): string | undefined;
+  begin(session: Session): void;
+  info(): Info;
+}
+
+const maxWaitingHalves = 1024;
+
+/** Answers the control protocol (sep.md) on a server's connections, which must be half-open. Closing the server is the caller's. */
+export function serveControl(server: Server, host: SessionHost): void {
+  const pairs = new Pairs(host);
+  server.on('connection', (socket) => {
+    // Whatever happens to a connection is told by its close.
+    socket.on('error', () => {});
+    const reason = host.refuse();
+    if (reason === undefined) return readPreface(socket, host, pairs);
+    refuseConnection(socket, reason);
+    pairs.expectLoss();
+  });
+}
+
+/** Writes ERROR and closes. Nothing is waited for: descriptors may be what is short. */
+export function refuseConnection(socket: Socket, reason: string): void {
+  socket.write(encodeFrame(frameType.error, reason));
+  socket.destroy();
+}
+
+function readPreface(socket: Socket, host: SessionHost, pairs: Pairs): void {
+  let bytes: Buffer = Buffer.alloc(0);
+  const timer = setTimeout(() => fail('no preface came'), timing.prefaceMs).unref();
+  const stop = (): void => {
+    clearTimeout(timer);
+    socket.off('data', read).off('end', leave);
+  };
+  const leave = (): void => {
+    stop();
+    socket.destroy();
+  };
+  const fail = (reason: string): void => {
+    stop();
+    socket.write(encodeFrame(frameType.error, reason));
+    part(socket);
+  };
+  const read = (chunk: Buffer): void => {
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+    const preface = parsePreface(bytes);
+    if (preface === undefined) return;
+    if (preface === 'broken') return fail('not a preface of SEP/1');
+    stop();
+    if (preface.kind === 'control') pairs.addControl(socket, preface.rest, host);
+    else pairs.addData(socket, preface.token, preface.rest);
+  };
+  socket.on('data', read).on('end', leave).on('close', stop);
+}
+
+/** Control and data connections that wait for their other halves. */
+class Pairs {
+  readonly #host: SessionHost;
+  readonly #starts = new Map<string, (data: Socket | string) => void>();
+  readonly #data = new Map<string, Socket>();
+  readonly #unwatch = new WeakMap<Socket, () => void>();
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+  }
+
+  addControl(socket: Socket, rest: Buffer, host: SessionHost): void {
+    const half = new Half((start) => this.#await(half, start));
+    half.connection = new ControlConnection(socket, () => host.info(), half);
+    if (rest.length > 0) half.connection.read(rest);
+  }
+
+  addData(socket: Socket, token: string, rest: Buffer): void {
+    const found = this.#starts.get(token);
+    if (rest.length > 0 || this.#data.has(token) || (!found && this.#isFull())) {
+      found?.('data came before STARTED');
+      return void socket.destroy();
+    }
+    if (found) return found(socket);
+    this.#data.set(token, socket);
+    const timer = setTimeout(() => socket.destroy(), timing.prefaceMs).unref();
+    const early = (): void => void socket.destroy();
+    // Read on, so that a byte that comes too early is noticed; its end is none, the client may have nothing to send.
+    socket.on('data', early).once('close', () => {
+      clearTimeout(timer);
+      if (this.#data.get(token) === socket) this.#data.delete(token);
+    });
+    this.#unwatch.set(socket, () => {
+      clearTimeout(timer);
+      socket.off('data', early);
+    });
+  }
+
+  /** A connection was refused unread. It may have been the other half of one that waits: that one shall not wait long. */
+  expectLoss(): void {
+    const waiting = [...this.#starts.values()];
+    setTimeout(() => waiting.forEach((begin) => begin('busy')), timing.lostHalfMs).unref();
+  }
+
+  #isFull(): boolean {
+    return this.#starts.size + this.#data.size >= maxWaitingHalves;
+  }
+
+  #await(half: Half, start: Start): void {
+    let timer: NodeJS.Timeout | undefined;
+    const begin = (data: Socket | string): void => {
+      if (this.#starts.get(start.token) !== begin && typeof data === 'string') return;
+      this.#starts.delete(start.token);
+      clearTimeout(timer);
+      if (typeof data === 'string') half.connection.fail(data);
+      else if (half.connection.isOver) data.destroy();
+      else this.#host.begin(half.pair(start, data));
+    };
+    const data = this.#data.get(start.token);
+    if (data) {
+      this.#data.delete(start.token);
+      this.#unwatch.get(data)?.();
+      return begin(data);
+    }
+    if (this.#isFull() || this.#starts.has(start.token)) return half.connection.fail('busy');
+    this.#starts.set(start.token, begin);
+    timer = setTimeout(() => begin('no data connection came'), timing.prefaceMs).unref();
+    half.cancel = () => {
+      this.#starts.delete(start.token);
+      clearTimeout(timer);
+    };
+  }
+}
+
+/** A control connection from its preface on: waits for START, then for data, then belongs to a session. */
+class Half {
+  connection!: ControlConnection;
+  cancel: () => void = () => {};
+  readonly #onStart: (start: Start) => void;
+  #hasStarted = false;
+  #events: Parameters<Session['listen']>[0] | undefined;
+  #dropData: () => void = () => {};
+
+  constructor(onStart: (start: Start) => void) {
+    this.#onStart = onStart;
+  }
+
+  start(start: Start): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.#onStart(start);
+  }
+  signal(name: SignalName): void {
+    this.#events?.signal(name);
+  }
+  resize(size: TerminalSize): void {
+    this.#events?.resize(size);
+  }
+  gone(): void {
+    this.cancel();
+    this.#dropData();
+    this.#events?.gone();
+  }
+
+  pair(start: Start, data: Socket): Session {
+    const { connection } = this;
+    const early = (): void => {
+      data.destroy();
+      connection.fail('data came before STARTED');
+      this.#events?.gone();
+    };
+    data.on('data', early);
+    this.#dropData = () => data.destroy();
+    return {
+      start,
+      takeData: () => {
+        this.#dropData = () => {};
+        data.off('data', early).pause();
+        return data;
+      },
+      started: (tty) => connection.started(tty),
+      waiting: (ahead) => connection.waiting(ahead),
+      stderr: (bytes, drained) => connection.stderr(bytes, drained),
+      exit: (exit) => connection.exit(exit),
+      fail: (reason) => {
+        this.#dropData();
+        connection.fail(reason);
+      },
+      listen: (events) => {
+        this.#events = events;
+        if (connection.isOver) events.gone();
+      },
+    };
+  }
+}
