@@ -54,7 +54,7 @@ else {
   test('stdin or -i, stdout or -o: the same bytes, status 0', async () => {
     await withSandbox(async (sandbox) => {
       const { login } = await startSshd(sandbox, '127.0.0.1');
-      const bytes = randomBytes(rounds(10, 1024) * 1024 * 1024);
+      const bytes = randomBytes(rounds(10, 200) * 1024 * 1024);
       writeFileSync(`${sandbox.dir}/in`, bytes);
       for (const [hasInput, hasOutput] of [
         [true, true],
@@ -96,6 +96,18 @@ else {
       const refused = await through([...login.slice(0, -1), 'nobody-here@127.0.0.1'], 'true');
       assert.is(refused.status, 255);
       assert.match(refused.stderr, /Permission denied[^]*socketpipe: log in by ssh -F: it ended with status 255/);
+    });
+  });
+
+  test('three hosts in a row', async () => {
+    await withSandbox(async (sandbox) => {
+      const first = await startSshd(sandbox, '127.0.0.1');
+      const second = await startSshd(sandbox, '::1');
+      const inner = [...group('-i', 'cat'), ...group('-l', ...second.login), ...group('-r', 'tr', 'a-z', 'A-Z'), ...group('-o', 'cat')];
+      const args = [...group('-i', 'echo', 'far'), ...group('-l', ...first.login), ...group('-r', 'socketpipe', '-b', ...inner)];
+      const ended = await sandbox.run('socketpipe', ['-b', ...args, ...group('-o', 'cat')]);
+      assert.is(ended.stdout.toString(), 'FAR\n', ended.stderr);
+      assert.is(ended.status, 0);
     });
   });
 

@@ -14,7 +14,7 @@ const md5 = (bytes: Buffer): string => createHash('md5').update(bytes).digest('h
 
 test('stdin or -i, stdout or -o: the same bytes, status 0', async () => {
   await withSandbox(async ({ dir, run }) => {
-    const bytes = randomBytes(rounds(20, 1024) * 1024 * 1024);
+    const bytes = randomBytes(rounds(20, 200) * 1024 * 1024);
     writeFileSync(`${dir}/in`, bytes);
     for (const login of [env, shell]) {
       for (const hasInput of [true, false]) {
@@ -30,6 +30,16 @@ test('stdin or -i, stdout or -o: the same bytes, status 0', async () => {
         }
       }
     }
+  });
+});
+
+test('gigabytes arrive equal', async () => {
+  await withSandbox(async ({ run }) => {
+    const seq = ['seq', '1', String(rounds(10_000_000, 450_000_000))];
+    const args = ['-b', ...group('-i', ...seq), ...env, ...group('-r', 'cat'), ...group('-o', 'md5sum')];
+    const [ended, expected] = await Promise.all([run('socketpipe', args), run('sh', ['-c', `${seq.join(' ')} | md5sum`])]);
+    assert.is(ended.stdout.toString(), expected.stdout.toString());
+    assert.is(ended.status, 0);
   });
 });
 
@@ -386,6 +396,15 @@ test('--compat: an old remote end', async () => {
     const ended = await run('socketpipe', args);
     assert.is(ended.stdout.toString(), 'OLD\n', ended.stderr);
     assert.is(ended.status, 0);
+  });
+});
+
+test('--compat: an output command that ends early ends it all', async () => {
+  await withSandbox(async ({ run }) => {
+    const local = [...group('-i', 'cat', '/dev/zero'), ...group('-o', 'head', '-n', '1')];
+    const ended = await run('socketpipe', ['--compat', '-b', '-h', 'localhost', ...local, ...env, ...group('-r', 'yes')]);
+    assert.is(ended.stdout.toString(), 'y\n');
+    assert.ok(ended.status < 125 || ended.status === 141, ended.stderr);
   });
 });
 

@@ -28,8 +28,11 @@ export interface Place {
   readonly port: number;
 }
 
-/** Every socket of ours: half-close is exact, and a peer that has vanished is noticed. */
-export const socketOptions = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 20_000 } as const;
+/**
+ * Every socket of ours: half-close is exact, and a peer that has vanished is noticed. Small writes are left to be gathered (Nagle):
+ * without, a command that writes 8 KiB at a time reaches half the throughput.
+ */
+export const socketOptions = { allowHalfOpen: true, keepAlive: true, keepAliveInitialDelay: 20_000 } as const;
 
 /**
  * Connects, says `hello` and takes exactly `count` bytes of answer: not one more is read, so that the socket can be given to a command

@@ -42,6 +42,7 @@ function discardFrom(data: Socket): { done: Promise<void>; stop(): void } {
 /** Messages as lines of JSON on a socket of their own. */
 function controlOf(socket: Socket): Control {
   socket.on('error', () => {});
+  socket.setNoDelay(true);
   return {
     send: (message) => void (socket.writable && socket.write(`${JSON.stringify(message)}\n`)),
     receive: (handle) => {

@@ -31,17 +31,21 @@ export function startLocal(connection: Connection, job: Job, edge: NearEdge): Lo
   const onInputEnd = (): void => {
     isInputOver = true;
     connection.halfClose();
-    if (isDeaf && !control) connection.close();
   };
   if (input) void input.ended.then(onInputEnd);
   else connection.halfClose();
 
   const onOutputEnd = (): void => {
     isDeaf = !isRemoteOver;
-    control?.send({ kind: 'deaf' });
-    if (control) void connection.discard();
-    // An old remote end learns it only from a reset.
-    else if (isInputOver || !input) connection.close();
+    if (control) {
+      control.send({ kind: 'deaf' });
+      void connection.discard();
+      return;
+    }
+    // An old remote end learns it only from a reset, which the socket sends when nobody here has it any more.
+    isCutShort = !isInputOver;
+    input?.kill('SIGPIPE');
+    connection.close();
   };
   if (output) void output.ended.then(onOutputEnd);
   else void connection.discard();
@@ -52,7 +56,7 @@ export function startLocal(connection: Connection, job: Job, edge: NearEdge): Lo
     trouble: firstTrouble([input, output], edge),
     remoteHasEnded: () => {
       isRemoteOver = true;
-      isCutShort = connection.refuseWriting() && !isInputOver;
+      isCutShort ||= connection.refuseWriting() && !isInputOver;
       // A command of the user's sees for itself, as in a pipe; ours may wait for a stdin that says nothing.
       if (!job.input) input?.kill('SIGPIPE');
     },
