@@ -337,7 +337,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       const names = ['input', 'remote', 'output'].map((name) => `${dir}/${name}`);
       const pids = await eventually('the commands', () => {
         const words = names.map((name) => (existsSync(name) ? readFileSync(name, 'utf8').trim().split(' ') : []));
-        return words.every((pair) => pair.length === 2) && words.flat().map(Number);
+        return words.every((pair) => pair.length === 2) ? words.flat().map(Number) : undefined;
       });
       program.signal(signal);
       assert.is((await program.ended).signal, signal);
@@ -355,7 +355,9 @@ test('the remote command ends with a near end that was killed', async () => {
       ...group('-r', 'sh', '-c', 'echo $$ > pid; exec sleep 1000'),
       ...group('-o', 'cat'),
     ]);
-    const pid = await eventually('the remote command', () => existsSync(`${dir}/pid`) && Number(readFileSync(`${dir}/pid`, 'utf8')));
+    const pid = await eventually('the remote command', () =>
+      existsSync(`${dir}/pid`) ? Number(readFileSync(`${dir}/pid`, 'utf8')) : undefined,
+    );
     program.signal('SIGKILL');
     await eventually('its end', () => !isAlive(pid));
   });
