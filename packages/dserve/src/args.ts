@@ -37,7 +37,8 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
   const from = textOption(values, 'from');
   if (from !== undefined) {
     const other = ['x', 'm', 'g', 'n', 'pty'].find((name) => isGiven(values, name));
-    if (other !== undefined) throw new UsageError(`-${other.length > 1 ? '-' : ''}${other} does not go with --from: it stands in the lines of FILE`);
+    if (other !== undefined)
+      throw new UsageError(`-${other.length > 1 ? '-' : ''}${other} does not go with --from: it stands in the lines of FILE`);
     if (operands.length > 0) throw new UsageError(`operand ${operands[0]} does not go with --from`);
     return { ...common, from };
   }

@@ -37,7 +37,9 @@ export async function startOnSocket(command: Command, connection: Socket, readSt
     connection.destroy();
     if (!connection.closed) await once(connection, 'close');
   }
-  const exited = once(child, 'exit').then(([code, signal]) => (code === null ? { signal: String(signal).replace(/^SIG/, '') } : { code: Number(code) }));
+  const exited = once(child, 'exit').then(([code, signal]) =>
+    code === null ? { signal: String(signal).replace(/^SIG/, '') } : { code: Number(code) },
+  );
   const drained = readStderr && child.stderr ? passOn(child, readStderr) : Promise.resolve();
   const ended = exited.then(async (exit) => {
     await Promise.race([drained, delay(timing.stderrDrainMs)]);
@@ -50,7 +52,7 @@ export async function startOnSocket(command: Command, connection: Socket, readSt
 /** Ends a process group: TERM, and KILL for what is left of it after timing.killMs. Resolves when it is gone. */
 export async function endGroup(pid: number): Promise<void> {
   signalGroup(pid, 'TERM');
-  for (const end = Date.now() + timing.killMs; isGroupThere(pid); ) {
+  for (const end = Date.now() + timing.killMs; isGroupThere(pid);) {
     if (Date.now() >= end) return signalGroup(pid, 'KILL');
     await delay(Math.min(50, timing.killMs / 10));
   }

@@ -33,7 +33,12 @@ const descriptorsOfControl = 2;
 const plainTerminal: Terminal = { cols: 80, rows: 24, term: 'xterm' };
 
 /** Claims the name and serves it. Throws Failure. */
-export async function startService(tree: Tree, request: ServiceRequest, wanted: Wanted, shared: { descriptors: Descriptors; report: ServiceReport }): Promise<RunningService> {
+export async function startService(
+  tree: Tree,
+  request: ServiceRequest,
+  wanted: Wanted,
+  shared: { descriptors: Descriptors; report: ServiceReport },
+): Promise<RunningService> {
   const service = new Service(request, shared.descriptors, shared.report, request.hasTerminal ? await loadPty() : undefined);
   await service.claim(tree, wanted);
   return service;
@@ -52,7 +57,12 @@ class Service implements RunningService {
   #isClosing = false;
   #lastEnded: () => void = () => {};
 
-  constructor(request: ServiceRequest, descriptors: Descriptors, report: ServiceReport, pty: Awaited<ReturnType<typeof loadPty>> | undefined) {
+  constructor(
+    request: ServiceRequest,
+    descriptors: Descriptors,
+    report: ServiceReport,
+    pty: Awaited<ReturnType<typeof loadPty>> | undefined,
+  ) {
     this.#request = request;
     this.#descriptors = descriptors;
     this.#report = report;
@@ -164,11 +174,17 @@ class Service implements RunningService {
       session.started(this.#pty !== undefined);
       return program;
     };
-    await this.#run(start, { ended: (exit) => session.exit(exit), failed: (error) => session.fail(`cannot start the program: ${reasonOf(error)}`) });
+    await this.#run(start, {
+      ended: (exit) => session.exit(exit),
+      failed: (error) => session.fail(`cannot start the program: ${reasonOf(error)}`),
+    });
   }
 
   /** Runs one program from its turn to its end. Never rejects. */
-  async #run(start: (command: Command) => Promise<Program>, result: { ended?(exit: Exit): void; failed(error: unknown): void }): Promise<void> {
+  async #run(
+    start: (command: Command) => Promise<Program>,
+    result: { ended?(exit: Exit): void; failed(error: unknown): void },
+  ): Promise<void> {
     try {
       const program = await start(this.#command());
       this.#programs.add(program);
@@ -184,7 +200,12 @@ class Service implements RunningService {
     }
   }
 
-  async #start(command: Command, connection: Socket, terminal: Terminal, readStderr?: Parameters<typeof startOnSocket>[2]): Promise<Program> {
+  async #start(
+    command: Command,
+    connection: Socket,
+    terminal: Terminal,
+    readStderr?: Parameters<typeof startOnSocket>[2],
+  ): Promise<Program> {
     if (!this.#pty) return startOnSocket(command, connection, readStderr);
     return startOnTerminal(this.#pty, command, connection, terminal);
   }

@@ -1,11 +1,10 @@
 // A program on a terminal of its own. The only file that knows node-pty, an optional dependency: it is compiled when it is installed.
+import type * as NodePty from 'node-pty';
 import { constants } from 'node:os';
 import type { Socket } from 'node:net';
 import { Failure } from '@dipus/cli/errors';
 import type { Terminal, TerminalSize } from '@dipus/proto/control';
 import type { Command, Program } from './program.ts';
-
-type NodePty = typeof import('node-pty');
 
 const eof = '\u0004';
 
@@ -15,7 +14,7 @@ export interface TerminalProgram extends Program {
 }
 
 /** Loads node-pty. Throws Failure, with what is missing, where it could not be installed. */
-export async function loadPty(): Promise<NodePty> {
+export async function loadPty(): Promise<typeof NodePty> {
   try {
     return await import('node-pty');
   } catch (error) {
@@ -28,7 +27,7 @@ export async function loadPty(): Promise<NodePty> {
  * Starts a command on a terminal and relays it to the connection, which it owns from now on. The connection's end becomes the
  * terminal's end-of-file character. Throws where no terminal or process is to be had.
  */
-export function startOnTerminal(pty: NodePty, command: Command, connection: Socket, terminal: Terminal): TerminalProgram {
+export function startOnTerminal(pty: typeof NodePty, command: Command, connection: Socket, terminal: Terminal): TerminalProgram {
   const program = pty.spawn('/bin/sh', ['-c', command.command], {
     name: terminal.term,
     cols: terminal.cols,
@@ -40,9 +39,8 @@ export function startOnTerminal(pty: NodePty, command: Command, connection: Sock
   });
   let isOver = false;
   let endsLine = true;
-  // node-pty's types know text only.
   program.onData((data) => {
-    if (!connection.write(data as unknown as Buffer)) program.pause();
+    if (!connection.write(data)) program.pause();
   });
   connection.on('drain', () => program.resume());
   connection.on('data', (bytes: Buffer) => {

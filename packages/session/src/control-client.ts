@@ -90,7 +90,10 @@ export async function askInfo(dial: Dial): Promise<Info | undefined> {
 /** Holds one idle control connection, whose end is the end of the service: `ended` is called once. Returns how to let go of it. */
 export async function holdControl(dial: Dial, ended: () => void): Promise<() => void> {
   const socket = await dial();
-  socket.on('error', () => {}).once('close', ended).once('end', () => socket.destroy());
+  socket
+    .on('error', () => {})
+    .once('close', ended)
+    .once('end', () => socket.destroy());
   socket.write(controlPreface);
   socket.resume();
   return () => {

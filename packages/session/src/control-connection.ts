@@ -1,5 +1,15 @@
 import type { Socket } from 'node:net';
-import { parseSignal, parseSize, parseStart, printJson, type Exit, type Info, type SignalName, type Start, type TerminalSize } from '@dipus/proto/control';
+import {
+  parseSignal,
+  parseSize,
+  parseStart,
+  printJson,
+  type Exit,
+  type Info,
+  type SignalName,
+  type Start,
+  type TerminalSize,
+} from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, FrameError, frameType, maxPayloadBytes, type Frame } from '@dipus/proto/frame';
 import { timing } from '@dipus/proto/timing';
 

@@ -119,7 +119,7 @@ class Newborn {
 
   /** Finds a number and links the final names. */
   async settle(wanted: Wanted): Promise<Claim> {
-    for (let instance = wanted.instance ?? 0; instance <= maxInstance; ) {
+    for (let instance = wanted.instance ?? 0; instance <= maxInstance;) {
       const service = { protocol: wanted.protocol, name: wanted.name, host: wanted.host, instance };
       const fileName = printServiceName(service);
       const files = this.#link(fileName) ?? (await this.#replaceDead(fileName));
@@ -129,13 +129,22 @@ class Newborn {
       else if (state !== 'dead' && state !== 'gone') instance = this.#next(wanted, instance, state);
       else await sleep(10);
     }
-    throw new Failure('create', `${this.#directory.path}/${wanted.name}.${wanted.host}`, `all ${maxInstance + 1} instance numbers are in use`);
+    throw new Failure(
+      'create',
+      `${this.#directory.path}/${wanted.name}.${wanted.host}`,
+      `all ${maxInstance + 1} instance numbers are in use`,
+    );
   }
 
   #next(wanted: Wanted, instance: number, state: State): number {
     if (wanted.instance === undefined) return instance + 1;
     const path = `${this.#directory.path}/${printServiceName({ ...wanted, instance })}`;
-    throw new Failure('create', path, state === 'other' ? 'in use by something that is not a service' : 'in use', 'leave out the number to get a free one');
+    throw new Failure(
+      'create',
+      path,
+      state === 'other' ? 'in use by something that is not a service' : 'in use',
+      'leave out the number to get a free one',
+    );
   }
 
   // The dead are looked for first without the lock, so that a crowd of living ones does not queue for it.
@@ -183,7 +192,10 @@ class Newborn {
 
   /** Undoes what was made so far. */
   abandon(): void {
-    removeOwn(this.#directory, [this.#plain, this.#control].filter((file) => file !== undefined));
+    removeOwn(
+      this.#directory,
+      [this.#plain, this.#control].filter((file) => file !== undefined),
+    );
     this.#close();
   }
 

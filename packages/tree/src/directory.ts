@@ -90,7 +90,8 @@ function hold(openPath: string, path: string): HeldDirectory & { changeMode(mode
     at: (fileName) => `${base}/${fileName}`,
     bindPath: (fileName) => {
       const short = [`${path}/${fileName}`, `${base}/${fileName}`].find((candidate) => Buffer.byteLength(candidate) <= maxPathBytes);
-      if (short === undefined) throw new Failure('create', `${path}/${fileName}`, `a path beyond ${maxPathBytes} bytes, which this system cannot reach`);
+      if (short === undefined)
+        throw new Failure('create', `${path}/${fileName}`, `a path beyond ${maxPathBytes} bytes, which this system cannot reach`);
       return short;
     },
     // mkdir(2) takes the umask off.

@@ -117,7 +117,7 @@ class Keeper implements KeptService {
 
   async #reclaim(): Promise<void> {
     const old = this.#claim;
-    for (let isTold = false; !this.#isReleased; ) {
+    for (let isTold = false; !this.#isReleased;) {
       try {
         // What is left of it goes first, so that the new one finds the number free.
         old.release();

@@ -46,7 +46,13 @@ export function* scanTree(tree: Tree): Generator<ScannedDirectory> {
 }
 
 /** The directory at `path` and all below it; nothing where it is gone. `inherited` is why something above it is not trusted. */
-export function* scanBelow(tree: Tree, path: string, area: string, protocol: string, inherited: string | undefined): Generator<ScannedDirectory> {
+export function* scanBelow(
+  tree: Tree,
+  path: string,
+  area: string,
+  protocol: string,
+  inherited: string | undefined,
+): Generator<ScannedDirectory> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isDirectory()) return;
   const why = whyNotDirectory(stat, tree.trust);

@@ -23,7 +23,7 @@ export async function withLock<T>(directory: string, stat: Stats, work: () => Pr
 }
 
 async function acquire(directory: string, stat: Stats): Promise<(() => Promise<void>) | undefined> {
-  for (const end = Date.now() + timing.lockMs; ; ) {
+  for (const end = Date.now() + timing.lockMs; ;) {
     const release = isLinux ? await tryAbstract(stat) : tryFile(directory);
     if (release) return release;
     if (Date.now() >= end) return undefined;

@@ -58,14 +58,18 @@ function candidates(held: HeldDirectory, directory: ScannedDirectory, ask: Ask):
     // A control socket stands for its service, also where it is all that is left of it.
     const fileName = isBinding || !item.name.startsWith('.') ? item.name : item.name.slice(1);
     const service = parseServiceName(isBinding ? item.name.slice(0, -9).replace(/^\.+/, '') : fileName);
-    const isWanted = service ? answer(ask, { ...service, area: directory.area, protocol: directory.protocol }) : isBinding && ask.segments.length === 0;
+    const isWanted = service
+      ? answer(ask, { ...service, area: directory.area, protocol: directory.protocol })
+      : isBinding && ask.segments.length === 0;
     if (isWanted) found.set(fileName, { fileName, isService: !isBinding });
   }
   return [...found.values()];
 }
 
 async function isCandidateDead(held: HeldDirectory, candidate: Candidate): Promise<boolean> {
-  const state = candidate.isService ? await probeService(held.accessPath, candidate.fileName) : await probeFile(held.at(candidate.fileName));
+  const state = candidate.isService
+    ? await probeService(held.accessPath, candidate.fileName)
+    : await probeFile(held.at(candidate.fileName));
   return isDead(state);
 }
 

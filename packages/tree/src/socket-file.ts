@@ -60,7 +60,8 @@ async function connected(path: string): Promise<Socket> {
 
 function holdByPath(path: string): HeldFile {
   // A path that is too long would be cut, and reach another socket.
-  if (Buffer.byteLength(path) > maxPathBytes) throw systemError('ENAMETOOLONG', `longer than ${maxPathBytes} bytes, which this system cannot reach`);
+  if (Buffer.byteLength(path) > maxPathBytes)
+    throw systemError('ENAMETOOLONG', `longer than ${maxPathBytes} bytes, which this system cannot reach`);
   return { stat: lstatSync(path), connectPath: path, close: () => {} };
 }
 

@@ -183,5 +183,7 @@ class Watcher implements TreeWatch {
 // ino alone is not enough: a freed one is given to the next file. mode and owner decide whether it may be used.
 function isSame(a: Entry, b: Entry): boolean {
   const [x, y] = [a.stat, b.stat];
-  return x.ino === y.ino && x.mtimeMs === y.mtimeMs && x.mode === y.mode && x.uid === y.uid && x.gid === y.gid && a.untrusted === b.untrusted;
+  return (
+    x.ino === y.ino && x.mtimeMs === y.mtimeMs && x.mode === y.mode && x.uid === y.uid && x.gid === y.gid && a.untrusted === b.untrusted
+  );
 }

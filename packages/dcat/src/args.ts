@@ -1,0 +1,40 @@
+import { UsageError } from '@dipus/cli/errors';
+import { isGiven, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
+
+const commandLine: CommandLine = {
+  tool: 'dcat',
+  forms: ['[-p] [-t SECS] [-v] SERVICE [FILE...]'],
+  summary: 'Sends FILEs, or stdin, through a service to stdout, and ends with its status.',
+  options: {
+    p: { type: 'boolean', describe: 'show bytes, rate and time on stderr' },
+    t: { type: 'string', describe: 'wait up to SECS for each service to answer (default 10)' },
+    v: { type: 'boolean', describe: 'explain on stderr what is being done' },
+  },
+};
+
+export interface Arguments {
+  readonly text?: string;
+  readonly service: string;
+  /** What to send; `-` is stdin. */
+  readonly files: readonly string[];
+  readonly hasProgress: boolean;
+  readonly isVerbose: boolean;
+  readonly startMs?: number;
+}
+
+/** Throws UsageError. */
+export function parseArguments(argv: readonly string[]): Arguments {
+  const { text, operands, values } = parseCommandLine(commandLine, argv);
+  const startMs = secondsOption(values, 't');
+  const [service = '', ...files] = operands;
+  if (text === undefined && operands.length === 0) throw new UsageError('no SERVICE given');
+  if (text === undefined && service === '') throw new UsageError('SERVICE is empty');
+  return {
+    ...(text !== undefined && { text }),
+    service,
+    files: files.length === 0 ? ['-'] : files,
+    hasProgress: isGiven(values, 'p'),
+    isVerbose: isGiven(values, 'v'),
+    ...(startMs !== undefined && { startMs }),
+  };
+}

@@ -1,0 +1,160 @@
+// Finding the first match that can be opened (commands.md, dcat). Nothing has been sent when one is given up for the next.
+import type { Socket } from 'node:net';
+import { reasonOf } from '@dipus/cli/errors';
+import { codeOf } from '@dipus/proto/failure';
+import type { Terminal } from '@dipus/proto/control';
+import { timing } from '@dipus/proto/timing';
+import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import { connectFile } from '@dipus/tree/socket-file';
+import type { Candidate } from './candidates.ts';
+
+/** A service that takes our bytes now. */
+export interface OpenService {
+  readonly path: string;
+  readonly data: Socket;
+  /** Not for a foreign service, nor where only the plain socket may be opened. */
+  readonly session?: ClientSession;
+  readonly hasTerminal: boolean;
+  /** How the session ended; never for a plain one. */
+  readonly outcome: Promise<Outcome>;
+}
+
+export interface OpenOptions {
+  readonly startMs: number;
+  readonly terminal?: Terminal;
+  readonly stop: AbortSignal;
+  explain(message: string): void;
+  /** Bytes of the service's stderr. */
+  stderr(bytes: Buffer): void;
+}
+
+/** Why a candidate was not opened. full and busy: another time it may be. */
+export interface Refusal {
+  readonly path: string;
+  readonly kind: 'full' | 'busy' | 'dead' | 'forbidden' | 'failed';
+  readonly reason: string;
+}
+
+/** The first candidate that can be opened; if all are at their limits, waits for one. What is left: why not, for each. */
+export async function openFirst(candidates: readonly Candidate[], options: OpenOptions): Promise<OpenService | Refusal[]> {
+  const refusals = new Map<Candidate, Refusal>();
+  const end = Date.now() + options.startMs;
+  for (let left = [...candidates]; left.length > 0;) {
+    for (const candidate of left) {
+      const result = await tryOpen(candidate, options, left.length === 1);
+      if (!isRefusal(result)) return result;
+      if (options.stop.aborted) return [...refusals.values()];
+      refusals.set(candidate, result);
+      options.explain(`${result.path}: ${result.reason}${candidate === left.at(-1) ? '' : ', trying the next one'}`);
+    }
+    const isLeft = (kind: Refusal['kind']): boolean => left.some((candidate) => refusals.get(candidate)!.kind === kind);
+    left = left.filter((candidate) => ['full', 'busy'].includes(refusals.get(candidate)!.kind));
+    if (left.length === 0) break;
+    if (!isLeft('busy')) {
+      const result = await tryOpen(left[0]!, options, true);
+      if (!isRefusal(result)) return result;
+      refusals.set(left[0]!, result);
+    } else if (Date.now() >= end) break;
+    // Many may have been refused at once; they shall not come back at once.
+    else await delay(timing.busyRetryMs * (0.5 + Math.random()));
+  }
+  return [...refusals.values()];
+}
+
+function isRefusal(result: OpenService | Refusal): result is Refusal {
+  return 'reason' in result;
+}
+
+async function tryOpen(candidate: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
+  const { path, control } = candidate;
+  if (control === undefined) return openPlain(path);
+  const result = await openSession(path, control, options, mayWait);
+  if (!isRefusal(result) || (result.kind !== 'dead' && result.kind !== 'forbidden')) return result;
+  // The plain one may have other permissions, or belong to somebody who has taken the name over.
+  const plain = await openPlain(path);
+  if (isRefusal(plain)) return result;
+  options.explain(`${path}: its control socket is ${result.reason}, using the plain one`);
+  return plain;
+}
+
+async function openPlain(path: string): Promise<OpenService | Refusal> {
+  try {
+    const data = await connectFile(path);
+    data.on('error', () => {});
+    return { path, data, hasTerminal: false, outcome: new Promise(() => {}) };
+  } catch (error) {
+    return refusalOf(path, error);
+  }
+}
+
+function openSession(path: string, control: string, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
+  return new Promise((resolve) => {
+    let session: ClientSession | undefined;
+    let ended: (outcome: Outcome) => void;
+    let hasStarted = false;
+    const outcome = new Promise<Outcome>((done) => (ended = done));
+    const giveUp = (refusal: Omit<Refusal, 'path'>): void => {
+      clearTimeout(timer);
+      options.stop.removeEventListener('abort', stopped);
+      session?.close();
+      session?.data.destroy();
+      resolve({ path, ...refusal });
+    };
+    const stopped = (): void => giveUp({ kind: 'failed', reason: 'given up' });
+    const timer = setTimeout(() => giveUp({ kind: 'failed', reason: `no answer within ${options.startMs / 1000} s` }), options.startMs);
+    options.stop.addEventListener('abort', stopped);
+    const events = {
+      started: (hasTerminal: boolean) => {
+        hasStarted = true;
+        clearTimeout(timer);
+        options.stop.removeEventListener('abort', stopped);
+        resolve({ path, data: session!.data, session: session!, hasTerminal, outcome });
+      },
+      waiting: (ahead: number) => {
+        clearTimeout(timer);
+        if (!mayWait) return giveUp({ kind: 'full', reason: `at its limit, ${ahead + 1} waiting` });
+        options.explain(`${path}: at its limit, waiting, ${ahead} ahead`);
+      },
+      stderr: options.stderr,
+      ended: (result: Outcome) => {
+        if (hasStarted) return ended(result);
+        if ('error' in result) return giveUp({ kind: isPassing(result.error) ? 'busy' : 'failed', reason: result.error });
+        return giveUp({ kind: 'failed', reason: 'lost' in result ? result.lost : 'it ended before it began' });
+      },
+    };
+    startSession(() => connectFile(control), options.terminal, events).then(
+      (opened) => {
+        session = opened;
+        if (options.stop.aborted) stopped();
+      },
+      (error: unknown) => giveUp(refusalOf(path, error)),
+    );
+  });
+}
+
+// ERROR reasons of sep.md that ask to come again.
+function isPassing(reason: string): boolean {
+  return reason === 'busy' || reason === 'permissions changed, try again';
+}
+
+function refusalOf(path: string, error: unknown): Refusal {
+  const reason = reasonOf(error);
+  switch (codeOf(error)) {
+    case 'EAGAIN':
+      return { path, kind: 'busy', reason: 'its queue is full' };
+    case 'EACCES':
+    case 'EPERM':
+      return { path, kind: 'forbidden', reason };
+    case 'ECONNREFUSED':
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'ENOTSOCK':
+      return { path, kind: 'dead', reason };
+    default:
+      return { path, kind: 'failed', reason };
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

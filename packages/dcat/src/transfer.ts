@@ -1,0 +1,95 @@
+// One stream through an open service: both directions at once, to the end of both and the status.
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { Failure } from '@dipus/cli/errors';
+import { codeOf } from '@dipus/proto/failure';
+import type { Exit } from '@dipus/proto/control';
+import { timing } from '@dipus/proto/timing';
+import { startCopy, type Copy, type CopyEnd } from '@dipus/relay/cat';
+import type { Input } from './input.ts';
+import type { OpenService } from './open.ts';
+import type { Progress } from './progress.ts';
+
+const stdout = 1;
+
+/** How a transfer ended; 'output gone': nobody reads our stdout any more. */
+export type TransferEnd = { readonly exit: Exit } | 'output gone' | 'stopped';
+
+/** Sends the input, copies the answer to stdout. Rejects with Failure where anything may be missing from either. */
+export async function transfer(
+  service: OpenService,
+  input: Input,
+  options: { stop: AbortSignal; progress?: Progress },
+): Promise<TransferEnd> {
+  const output = startOutput(service, options.progress);
+  const sending = send(service, input);
+  const stopped = new Promise<'stopped'>((resolve) => {
+    if (options.stop.aborted) resolve('stopped');
+    options.stop.addEventListener('abort', () => resolve('stopped'), { once: true });
+  });
+  try {
+    const sendingFailed = sending.then(() => new Promise<never>(() => {}));
+    const end = await Promise.race([finished(service, output, sending), sendingFailed, stopped]);
+    if (end === 'stopped') await part(service, input, output);
+    return end;
+  } catch (error) {
+    // Our input could not be read: the service must not take what it got for all there is.
+    await part(service, input, output);
+    throw error;
+  } finally {
+    input.stop();
+    output.stop();
+    service.session?.close();
+    service.data.destroy();
+  }
+}
+
+async function send(service: OpenService, input: Input): Promise<void> {
+  if ((await input.send(service.data)) === 'sent') service.data.end();
+}
+
+async function finished(service: OpenService, output: Copy, sending: Promise<void>): Promise<TransferEnd> {
+  const lost = service.outcome.then((outcome) => {
+    if ('exit' in outcome) return new Promise<never>(() => {});
+    const [reason, hint] = 'error' in outcome ? [outcome.error, undefined] : [outcome.lost, 'the output may be incomplete'];
+    throw new Failure('use', service.path, reason, hint);
+  });
+  const end = await Promise.race([output.ended, lost]);
+  if (end.kind === 'refused') return 'output gone';
+  if (end.kind === 'write-error') throw new Failure('write', 'stdout', end.reason);
+  if (end.kind === 'read-error') throw new Failure('read from', service.path, end.reason);
+  if (service.session) return Promise.race([service.outcome.then((outcome) => ('exit' in outcome ? { exit: outcome.exit } : lost)), lost]);
+  await Promise.race([sending, closedByPeer(service)]);
+  return { exit: { code: 0 } };
+}
+
+/** A foreign service that has ended its answer may still read: a write of nothing tells whether it has closed (EPIPE). */
+async function closedByPeer(service: OpenService): Promise<void> {
+  for (;;) {
+    if (service.data.writableEnded) return new Promise(() => {});
+    const error = await new Promise((resolve) => service.data.write(Buffer.alloc(0), resolve));
+    if (error) return;
+    await new Promise((resolve) => setTimeout(resolve, 100).unref());
+  }
+}
+
+/** Tells the service to stop, and leaves its data connection without an end until it has: it must not take a cut stream for a whole one. */
+async function part(service: OpenService, input: Input, output: Copy): Promise<void> {
+  input.stop();
+  service.session?.close();
+  if (!service.session) return;
+  await Promise.race([output.ended, new Promise((resolve) => setTimeout(resolve, timing.partingMs).unref())]);
+}
+
+function startOutput(service: OpenService, progress: Progress | undefined): Copy {
+  if (!progress) return startCopy(service.data, stdout);
+  const copy = startCopy(service.data, 'pipe');
+  const target = createWriteStream('', { fd: stdout, autoClose: false });
+  const written = pipeline(copy.output!, progress.countOutput(), target).then(
+    (): CopyEnd => ({ kind: 'end' }),
+    (error: unknown): CopyEnd =>
+      codeOf(error) === 'EPIPE' ? { kind: 'refused' } : { kind: 'write-error', reason: new Failure('', '', error).message.slice(3) },
+  );
+  const ended = written.then(async (end) => (end.kind === 'end' ? copy.ended : end));
+  return { ...copy, ended };
+}

@@ -1,0 +1,12 @@
+import { run } from '@dipus/cli/run';
+import { openTree } from '@dipus/tree/root';
+import { parseArguments } from './args.ts';
+import { listAndWatch, listOnce } from './dls.ts';
+
+run({ name: 'dls' }, async (context) => {
+  const args = parseArguments(process.argv.slice(2));
+  if (args.text !== undefined) return context.print(args.text);
+  const tree = openTree(process.env);
+  if (args.isWatch) return listAndWatch(args, tree, context, context.stop);
+  return listOnce(args, tree, context);
+});

@@ -1,0 +1,61 @@
+import { answer, type Ask } from '@dipus/proto/ask';
+import { probeService } from '@dipus/tree/probe';
+import type { Entry } from '@dipus/tree/list';
+import type { Tree } from '@dipus/tree/root';
+import { watchTree } from '@dipus/tree/watch';
+import { basename, dirname } from 'node:path';
+import type { Arguments } from './args.ts';
+import { findEntries, findStates, readService } from './found.ts';
+import { jsonOf, printEvent, printLong, printShort } from './print.ts';
+
+export interface DlsOutput {
+  print(lines: string): void;
+  warn(error: unknown): void;
+}
+
+/** Lists once. Returns 1, silently, where nothing answers a SERVICE that was given. Throws UsageError and Failure. */
+export async function listOnce(args: Arguments, tree: Tree, output: DlsOutput): Promise<number> {
+  const entries = findEntries(tree, args.service === undefined ? everything : readService(args.service), args.isAll);
+  const found = await findStates(entries, { all: args.isAll, withInfo: args.isLong || args.isJson, firstOnly: args.isFirstOnly });
+  if (args.isJson) output.print(found.map((each) => `${JSON.stringify(jsonOf(each))}\n`).join(''));
+  else if (args.isLong) output.print(printLong(found, args.isFull, Date.now()));
+  else output.print(printShort(found, args.isFull));
+  return found.length === 0 && args.service !== undefined ? 1 : 0;
+}
+
+/** Lists what there is as `+` lines, then each change, until it is stopped. A dead socket is told of only with `-a`. */
+export async function listAndWatch(args: Arguments, tree: Tree, output: DlsOutput, stop: AbortSignal): Promise<void> {
+  const wanted = args.service === undefined ? everything : readService(args.service);
+  const shown = new Map<string, Entry>();
+  const isWanted = (entry: Entry): boolean => {
+    const found = 'file' in wanted ? entry.file === wanted.file && { named: true } : answer(wanted, entry);
+    return Boolean(found) && (args.isAll || entry.untrusted === undefined || (found as { named: boolean }).named);
+  };
+  // Changes are told in the order in which they came, though looking at one takes a while.
+  let queue = Promise.resolve();
+  let failed: (error: unknown) => void;
+  const failure = new Promise<never>((_, reject) => (failed = reject));
+  const inTurn = (work: () => Promise<void> | void): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
+  const watch = watchTree(tree, {
+    added: (entry) => {
+      if (!isWanted(entry)) return;
+      inTurn(async () => {
+        if (!args.isAll && (await probeService(dirname(entry.file), basename(entry.file))) === 'dead') return;
+        shown.set(entry.file, entry);
+        output.print(printEvent('add', entry, args));
+      });
+    },
+    removed: (entry) =>
+      inTurn(() => {
+        if (shown.delete(entry.file)) output.print(printEvent('remove', entry, args));
+      }),
+    trouble: output.warn,
+  });
+  try {
+    await Promise.race([failure, new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))]);
+  } finally {
+    watch.close();
+  }
+}
+
+const everything: Ask = { segments: [], hasGlob: false };

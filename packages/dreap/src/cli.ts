@@ -1,0 +1,14 @@
+import { run } from '@dipus/cli/run';
+import { openTree } from '@dipus/tree/root';
+import { parseArguments } from './args.ts';
+import { readAsk, reapAndWatch, reapOnce } from './dreap.ts';
+
+run({ name: 'dreap' }, async (context) => {
+  const args = parseArguments(process.argv.slice(2));
+  if (args.text !== undefined) return context.print(args.text);
+  if (args.isVerbose) context.explain();
+  const tree = openTree(process.env);
+  const ask = readAsk(args.service, tree);
+  if (args.isWatch) return reapAndWatch(tree, ask, context, context.stop);
+  return reapOnce(tree, ask, args.isDryRun, context);
+});

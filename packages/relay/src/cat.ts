@@ -1,0 +1,75 @@
+// Bytes between a socket and a descriptor, copied by cat(1) processes that hold both: no byte passes through this process, the two directions
+// have handles of their own, and one that fails does not take the other with it.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+
+/** How one direction ended. */
+export type CopyEnd =
+  /** The source has ended, and all of it was written. */
+  | { readonly kind: 'end' }
+  /** Whoever reads what is written has gone. */
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'read-error' | 'write-error'; readonly reason: string }
+  /** It was stopped by stop(). */
+  | { readonly kind: 'stopped' };
+
+export interface Copy {
+  readonly ended: Promise<CopyEnd>;
+  /** Ends it where it is. */
+  stop(): void;
+  /** Where the source is 'pipe': what is written here is copied. */
+  readonly input: Writable | null;
+  /** Where the target is 'pipe': what was copied is read here. */
+  readonly output: Readable | null;
+}
+
+export type End = Socket | number | 'pipe';
+
+/**
+ * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed. ECONNRESET read
+ * from a socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)).
+ */
+export function startCopy(source: End, target: End): Copy {
+  // ^C at a terminal goes to the whole group, and is for the program at the other end.
+  const child = spawn('/bin/sh', ['-c', 'trap "" INT; exec cat'], {
+    stdio: [source, target, 'pipe'],
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  let isStopped = false;
+  let complaint = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(0, 4096)));
+  child.stdin?.on('error', () => {});
+  const closed = child.stderr ? once(child.stderr, 'close') : Promise.resolve();
+  const ended = once(child, 'exit').then(
+    async ([code, signal]): Promise<CopyEnd> => {
+      if (isStopped) return { kind: 'stopped' };
+      if (code === 0) return { kind: 'end' };
+      if (signal === 'SIGPIPE') return { kind: 'refused' };
+      await closed;
+      return explain(complaint, signal === null ? `cat ended with ${code}` : `cat was killed by ${signal}`);
+    },
+    (error: Error): CopyEnd => ({ kind: 'read-error', reason: `cannot run cat: ${error.message}` }),
+  );
+  const stop = (): void => {
+    isStopped = true;
+    child.kill('SIGKILL');
+  };
+  return { ended, stop, input: child.stdin, output: child.stdout };
+}
+
+// cat: -: Is a directory | cat: write error: No space left on device (GNU, busybox) | cat: stdout: Broken pipe (BSD)
+function explain(complaint: string, otherwise: string): CopyEnd {
+  const text = complaint.trim().split('\n').at(-1) ?? '';
+  const isWrite = /write error|standard output|stdout/.test(text);
+  if (/Connection reset|Broken pipe/.test(text)) return { kind: isWrite ? 'refused' : 'end' };
+  const reason =
+    text === ''
+      ? otherwise
+      : text
+          .slice(text.lastIndexOf(': ') + 1)
+          .trim()
+          .toLowerCase();
+  return { kind: isWrite ? 'write-error' : 'read-error', reason };
+}
