@@ -5,4 +5,6 @@ complete -c dreap -s w -d 'Keep watching'
 complete -c dreap -s v -d 'Explain what is being done'
 complete -c dreap -l help -d 'Show the usage'
 complete -c dreap -l version -d 'Show the version'
-complete -c dreap -a '(dls -a 2>/dev/null; dls -a 2>/dev/null | string replace -r "^(?:.*/)?([^./]+)\..*" "\$1")'
+# Behind a path stands why no ask would take it.
+complete -c dreap -a '(dls -a 2>/dev/null | string replace -r "  \(.*" "")'
+complete -c dreap -a '(dls -a 2>/dev/null | string replace -r "^(?:.*/)?([^./]+)\..*" "\$1")'
