@@ -1,4 +1,4 @@
-import { compareServices, isProtocol, parseServiceName, printServiceName, type Service } from './name.ts';
+import { compareBytes, compareServices, isProtocol, parseServiceName, printServiceName, type Service } from './name.ts';
 import { isPrintable, printable } from './printable.ts';
 
 /** What somebody looks for: the segments between slashes; none asks for everything. */
@@ -61,7 +61,7 @@ export function matches<T extends PlacedService>(ask: Ask, services: Iterable<T>
 /** local, exported, then imports by user. */
 export function compareAreas(a: string, b: string): number {
   const order = (area: string): number => (area === 'local' ? 0 : area === 'exported' ? 1 : 2);
-  return order(a) - order(b) || (a < b ? -1 : a > b ? 1 : 0);
+  return order(a) - order(b) || compareBytes(a, b);
 }
 
 function answerWithoutArea(ask: Ask, segments: readonly string[], service: PlacedService): Answer | undefined {
