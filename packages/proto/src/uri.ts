@@ -101,7 +101,8 @@ function checkUser(name: string, user: string): string {
 
 function checkHost(host: string): string {
   if (host === '') throw new UriError('names no host');
-  if (host.startsWith('-') || host.includes('%') || !isHost(host)) throw new UriError(`host ${printable(host)} is not a name`);
+  // ssh would read a second @ as the end of another user.
+  if (host.startsWith('-') || /[%@#]/.test(host) || !isHost(host)) throw new UriError(`host ${printable(host)} is not a name`);
   return host;
 }
 
