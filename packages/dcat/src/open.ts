@@ -39,6 +39,7 @@ export interface Refusal {
 export async function openFirst(candidates: readonly Candidate[], options: OpenOptions): Promise<OpenService | Refusal[]> {
   const refusals = new Map<Candidate, Refusal>();
   const end = Date.now() + options.startMs;
+  let rounds = 0;
   for (let left = [...candidates]; left.length > 0;) {
     for (const candidate of left) {
       const result = await tryOpen(candidate, options, left.length === 1);
@@ -56,7 +57,7 @@ export async function openFirst(candidates: readonly Candidate[], options: OpenO
       refusals.set(left[0]!, result);
     } else if (Date.now() >= end) break;
     // Many may have been refused at once; they shall not come back at once.
-    else await delay(timing.busyRetryMs * (0.5 + Math.random()));
+    else await delay(timing.busyRetryMs * 2 ** Math.min(4, rounds++) * (0.5 + Math.random()));
   }
   return [...refusals.values()];
 }
@@ -119,7 +120,8 @@ function openSession(path: string, control: string, options: OpenOptions, mayWai
       ended: (result: Outcome) => {
         if (hasStarted) return ended(result);
         if ('error' in result) return giveUp({ kind: isPassing(result.error) ? 'busy' : 'failed', reason: result.error });
-        return giveUp({ kind: 'failed', reason: 'lost' in result ? result.lost : 'it ended before it began' });
+        // Nothing has begun: it may have been refused so fast that our write failed before the reason could be read.
+        return giveUp({ kind: 'busy', reason: 'lost' in result ? result.lost : 'it ended before it began' });
       },
     };
     startSession(() => connectFile(control), options.terminal, events).then(
@@ -134,7 +136,7 @@ function openSession(path: string, control: string, options: OpenOptions, mayWai
 
 // ERROR reasons of sep.md that ask to come again.
 function isPassing(reason: string): boolean {
-  return reason === 'busy' || reason === 'permissions changed, try again';
+  return reason === 'busy' || reason === 'no data connection came' || reason === 'permissions changed, try again';
 }
 
 function refusalOf(path: string, error: unknown): Refusal {

@@ -82,6 +82,7 @@ class Pairs {
   readonly #starts = new Map<string, (data: Socket | string) => void>();
   readonly #data = new Map<string, Socket>();
   readonly #unwatch = new WeakMap<Socket, () => void>();
+  #isLossExpected = false;
 
   constructor(host: SessionHost) {
     this.#host = host;
@@ -103,21 +104,35 @@ class Pairs {
     this.#data.set(token, socket);
     const timer = setTimeout(() => socket.destroy(), timing.prefaceMs).unref();
     const early = (): void => void socket.destroy();
-    // Read on, so that a byte that comes too early is noticed; its end is none, the client may have nothing to send.
-    socket.on('data', early).once('close', () => {
-      clearTimeout(timer);
-      if (this.#data.get(token) === socket) this.#data.delete(token);
-    });
+    // A client that has nothing to send may have shut down its side. One that has closed fails a write of nothing (EPIPE).
+    const ended = (): void => void socket.write(Buffer.alloc(0));
+    // Read on, so that a byte that comes too early is noticed.
+    socket
+      .on('data', early)
+      .once('end', ended)
+      .once('close', () => {
+        clearTimeout(timer);
+        if (this.#data.get(token) === socket) this.#data.delete(token);
+      });
     this.#unwatch.set(socket, () => {
       clearTimeout(timer);
-      socket.off('data', early);
+      socket.off('data', early).off('end', ended);
     });
   }
 
-  /** A connection was refused unread. It may have been the other half of one that waits: that one shall not wait long. */
+  /** A connection was refused unread. It may have been the other half of one that waits: none shall wait long now. */
   expectLoss(): void {
-    const waiting = [...this.#starts.values()];
-    setTimeout(() => waiting.forEach((begin) => begin('busy')), timing.lostHalfMs).unref();
+    if (this.#isLossExpected) return;
+    this.#isLossExpected = true;
+    const starts = [...this.#starts.values()];
+    const data = [...this.#data];
+    const expire = (): void => {
+      starts.forEach((begin) => begin('busy'));
+      for (const [token, socket] of data) if (this.#data.get(token) === socket) socket.destroy();
+    };
+    setTimeout(expire, timing.lostHalfMs).unref();
+    // Refusals come in crowds: one look at what waits serves those of a moment.
+    setTimeout(() => (this.#isLossExpected = false), timing.lostHalfMs / 10).unref();
   }
 
   #isFull(): boolean {

@@ -1,0 +1,395 @@
+// dcat with dserve and with foreign services: bytes, ends, statuses, signals, failover.
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import * as assert from 'uvu/assert';
+import { eventually, isLong, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+
+const test = suite('dcat');
+
+/** A service of dserve's, ready. */
+async function serve({ start }: Sandbox, command: string, name: string, ...options: string[]): Promise<Program & { path: string }> {
+  const program = start('dserve', [...options, command, name]);
+  return Object.assign(program, { path: await program.line() });
+}
+
+const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+const noise = (bytes: number): Buffer => {
+  const block = Buffer.alloc(bytes);
+  for (let at = 0, state = 12_345; at < bytes; at++) block[at] = (state = (state * 1_103_515_245 + 12_345) & 0x7fffffff) >> 16;
+  return block;
+};
+
+test('bytes come back as they went, whatever their number', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', 'echo');
+    for (const bytes of [0, 1, 65_535, 65_536, 65_537, 1_000_003]) {
+      const input = noise(bytes);
+      const { status, stdout, stderr } = await sandbox.run('dcat', ['echo'], input);
+      assert.equal([status, stdout.length, sha(stdout), stderr], [0, bytes, sha(input), '']);
+    }
+  });
+});
+
+test('a large stream compares equal', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', 'echo');
+    const mebibytes = rounds(64, 1024);
+    // openssl would do, but is not everywhere: the numbers of seq are different in every block.
+    const make = `seq 1 99999999 | head -c ${mebibytes}M`;
+    const { stdout } = await sandbox.run('sh', ['-c', `${make} | cksum; ${make} | dcat echo | cksum`]);
+    const [direct, through] = stdout.toString().trim().split('\n');
+    assert.is(through, direct);
+    assert.match(direct!, new RegExp(` ${mebibytes * 1024 * 1024}$`));
+  });
+}, 60_000);
+
+test('many at once each get their own bytes', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', 'echo');
+    const count = rounds(40, 200);
+    const all = Array.from({ length: count }, (_, at) => sandbox.run('dcat', ['echo'], `${at} `.repeat(5000)));
+    for (const [at, { status, stdout }] of (await Promise.all(all)).entries()) {
+      assert.is(status, 0);
+      assert.is(stdout.toString(), `${at} `.repeat(5000));
+    }
+  });
+}, 60_000);
+
+test('files are sent one behind the other, - is stdin', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', 'echo');
+    writeFileSync(`${sandbox.dir}/-n`, 'one ');
+    writeFileSync(`${sandbox.dir}/2`, 'two ');
+    const { stdout } = await sandbox.run('dcat', ['echo', '--', '-n', '-', '2'], 'stdin ');
+    assert.is(stdout.toString(), 'one stdin two ');
+  });
+});
+
+test('a file that cannot be read is an error before anything is sent', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'cat; echo ran >&2', 'echo');
+    writeFileSync(`${sandbox.dir}/good`, 'good');
+    for (const [file, reason] of [
+      ['missing', 'no such file or directory'],
+      ['.', 'is a directory'],
+    ]) {
+      const { status, stdout, stderr } = await sandbox.run('dcat', ['echo', 'good', file!]);
+      assert.equal([status, stdout.length, stderr], [125, 0, `dcat: read ${file}: ${reason}\n`]);
+    }
+    const { stderr } = await service.stop();
+    assert.is(stderr, '', 'the program was never started');
+  });
+});
+
+test('exit status, stderr and signal of the program come through', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat >/dev/null; echo trouble >&2; exit 3', 'three');
+    await serve(sandbox, 'exec kill -9 $$', 'killed');
+    await serve(sandbox, 'no-such-command-here', 'missing');
+    const three = await sandbox.run('dcat', ['three'], 'x');
+    assert.equal([three.status, three.stderr], [3, 'trouble\n']);
+    const killed = await sandbox.run('dcat', ['killed']);
+    assert.is(killed.status, 137);
+    assert.match(killed.stderr, /^dcat: run .*killed\.box\.\.\.0: its program was killed by SIGKILL\n$/);
+    assert.is((await sandbox.run('dcat', ['missing'])).status, 127);
+  });
+});
+
+test('stderr arrives whole, also much of it', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'seq 1 200000 >&2', 'loud');
+    const { status, stderr } = await sandbox.run('dcat', ['loud']);
+    assert.is(status, 0);
+    assert.is(stderr.split('\n').length, 200_001);
+  });
+});
+
+test('EOF reaches the service, the answer two seconds later arrives whole', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'n=$(wc -c); sleep 2; echo $n', 'late');
+    const { status, stdout } = await sandbox.run('dcat', ['late'], 'x'.repeat(70_000));
+    assert.equal([status, stdout.toString().trim()], [0, '70000']);
+  });
+});
+
+test('a service that ends early gives its whole answer and its status', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'head -c 100000; exit 7', 'first');
+    for (let round = 0; round < rounds(20, 200); round++) {
+      const { stdout } = await sandbox.run('bash', ['-c', 'yes | dcat first | wc -c; echo ${PIPESTATUS[1]}']);
+      assert.is(stdout.toString(), '100000\n7\n', `round ${round}`);
+    }
+  });
+}, 60_000);
+
+test('an idle stdin does not hold dcat when the service has ended', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'echo hello; exit 4', 'short');
+    const program = sandbox.start('dcat', ['short']);
+    const { status, stdout } = await program.ended;
+    assert.equal([status, stdout.toString()], [4, 'hello\n']);
+  });
+});
+
+test('the end of the answer does not end the input', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'exec >/dev/null; cat > got', 'sink');
+    const program = sandbox.start('dcat', ['sink']);
+    program.child.stdin!.write('first ');
+    await eventually('the first part', () => existsSync(`${sandbox.dir}/got`) && readFileSync(`${sandbox.dir}/got`).length === 6);
+    program.child.stdin!.end('second');
+    assert.is((await program.ended).status, 0);
+    assert.is(readFileSync(`${sandbox.dir}/got`, 'utf8'), 'first second');
+  });
+});
+
+test('kill -9 of dserve, in mid-stream: never 0, and it says what happened', async () => {
+  await withSandbox(async (sandbox) => {
+    for (let round = 0; round < rounds(3, 50); round++) {
+      const service = await serve(sandbox, 'cat', 'echo');
+      const program = sandbox.start('dcat', ['echo']);
+      program.child.stdin!.write('some');
+      await eventually('the stream', () => program.stdout.length === 4);
+      await service.stop('SIGKILL');
+      const { status, stderr } = await program.ended;
+      assert.is(status, 125);
+      assert.match(stderr, /^dcat: use .*echo\.box\.\.\.0: the service closed the connection before its program had ended\n/);
+    }
+  });
+});
+
+test('kill -9 of the program, in mid-stream', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'echo $$; exec cat', 'echo');
+    const program = sandbox.start('dcat', ['echo']);
+    process.kill(Number(await program.line()), 'SIGKILL');
+    const { status, stderr } = await program.ended;
+    assert.is(status, 137);
+    assert.match(stderr, /killed by SIGKILL/);
+  });
+});
+
+test('kill -9 of dcat: the program and its group are ended', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'sleep 1000 & echo $!; wait', 'sleeper');
+    const program = sandbox.start('dcat', ['sleeper']);
+    const child = Number(await program.line());
+    program.signal('SIGKILL');
+    await eventually('the end of the program', () => !existsSync(`/proc/${child}`));
+  });
+});
+
+test('a program that ignores TERM is killed', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      await serve(sandbox, 'trap "" TERM; echo $$; while :; do sleep 1; done', 'stubborn');
+      const program = sandbox.start('dcat', ['stubborn']);
+      const pid = Number(await program.line());
+      await program.stop('SIGTERM');
+      await eventually('the end of the program', () => !existsSync(`/proc/${pid}`));
+    },
+    { DIPUS_TIME_SCALE: '0.1' },
+  );
+});
+
+test('a program that commits at EOF does not when dcat is stopped', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat > part && mv part done', 'commit');
+    for (let round = 0; round < rounds(5, 60); round++) {
+      const program = sandbox.start('dcat', ['commit']);
+      program.child.stdin!.write('half');
+      await eventually('the first bytes', () => existsSync(`${sandbox.dir}/part`) && readFileSync(`${sandbox.dir}/part`).length === 4);
+      const { signal } = await program.stop('SIGTERM');
+      assert.is(signal, 'SIGTERM');
+      await sandbox.run('rm', ['-f', 'part']);
+      assert.not.ok(existsSync(`${sandbox.dir}/done`), `round ${round}`);
+    }
+  });
+});
+
+test('SIGINT goes to the program first, a second one ends dcat', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'trap "echo caught" INT; echo ready; while :; do sleep 0.05; done', 'trap');
+    const program = sandbox.start('dcat', ['trap']);
+    assert.is(await program.line(), 'ready');
+    program.signal('SIGINT');
+    assert.is(await program.line(), 'caught');
+    program.signal('SIGINT');
+    assert.is((await program.ended).signal, 'SIGINT');
+  });
+});
+
+test('a reader that goes away: dcat dies of SIGPIPE, silently', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'yes', 'yes');
+    const { stdout, stderr } = await sandbox.run('bash', ['-c', 'dcat yes </dev/null | head -n 1; echo ${PIPESTATUS[0]}']);
+    assert.equal([stdout.toString(), stderr], ['y\n141\n', '']);
+  });
+});
+
+test('stdout that is full is an error', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', 'echo');
+    const { stdout, stderr } = await sandbox.run('bash', ['-c', 'echo x | dcat echo >/dev/full; echo $?']);
+    assert.equal([stdout.toString(), stderr], ['125\n', 'dcat: write stdout: no space left on device\n']);
+  });
+});
+
+test('no service, dead ones, forbidden ones: 127, 127, 126', async () => {
+  await withSandbox(async (sandbox) => {
+    const none = await sandbox.run('dcat', ['nothing']);
+    assert.equal([none.status, none.stderr], [127, 'dcat: find nothing: no such service\ndcat: hint: dls shows what there is\n']);
+    const service = await serve(sandbox, 'cat', 'dead');
+    await service.stop('SIGKILL');
+    const dead = await sandbox.run('dcat', ['dead']);
+    assert.equal([dead.status, dead.stderr], [127, `dcat: connect ${service.path}: connection refused\n`]);
+    const gone = await sandbox.run('dcat', [`${sandbox.dir}/none.sock`]);
+    assert.equal([gone.status, gone.stderr], [127, `dcat: connect ${sandbox.dir}/none.sock: no such file or directory\n`]);
+  });
+});
+
+test('the next match takes what the first cannot', async () => {
+  await withSandbox(async (sandbox) => {
+    const dead = await serve(sandbox, 'echo 0', 'who');
+    await serve(sandbox, 'echo 1', 'who');
+    await dead.stop('SIGKILL');
+    const { status, stdout, stderr } = await sandbox.run('dcat', ['-v', 'who']);
+    assert.equal([status, stdout.toString()], [0, '1\n']);
+    assert.match(stderr, /who\.box\.\.\.0: connection refused, trying the next one\n/);
+  });
+});
+
+test('at its limit: the next match is taken, or it waits for its turn', async () => {
+  await withSandbox(async (sandbox) => {
+    const limit = rounds(2, 64);
+    await serve(sandbox, 'echo one; cat', 'who', '-n', String(limit));
+    const held = Array.from({ length: limit }, () => sandbox.start('dcat', ['who']));
+    await Promise.all(held.map((program) => program.line()));
+    const waiting = Array.from({ length: rounds(2, 10) }, () => sandbox.start('dcat', ['-v', 'who']));
+    await Promise.all(waiting.map((program) => program.says(/at its limit, waiting/)));
+    const { stdout: list } = await sandbox.run('dls', ['-l', 'who']);
+    assert.match(list.toString(), new RegExp(`^alive +${limit}/${limit} `));
+    await serve(sandbox, 'echo two; cat', 'who');
+    assert.is((await sandbox.run('dcat', ['who'])).stdout.toString(), 'two\n');
+    for (const program of held) program.child.stdin!.end();
+    for (const program of waiting) {
+      program.child.stdin!.end();
+      const { status, stdout } = await program.ended;
+      assert.equal([status, stdout.toString()], [0, 'one\n']);
+    }
+  });
+}, 60_000);
+
+test('more clients than descriptors: each gets its answer or a clear refusal', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = sandbox.start('bash', ['-c', 'ulimit -n 64; exec dserve cat echo']);
+    await service.line();
+    const results = await Promise.all(Array.from({ length: 100 }, (_, at) => sandbox.run('dcat', ['-t', '60', 'echo'], `answer ${at}`)));
+    for (const [at, { status, stdout, stderr }] of results.entries()) {
+      if (status === 0) assert.is(stdout.toString(), `answer ${at}`);
+      else assert.match(stderr, /^dcat: /);
+    }
+    assert.ok(results.filter(({ status }) => status === 0).length > 50, 'most get an answer');
+    assert.is((await sandbox.run('dcat', ['echo'], 'after')).stdout.toString(), 'after');
+    assert.is((await service.stop()).status, 0);
+  });
+}, 90_000);
+
+test('a foreign service: its bytes, and 0', async () => {
+  await withSandbox(async (sandbox) => {
+    const path = `${sandbox.dir}/foreign.sock`;
+    const server = createServer({ allowHalfOpen: true }, (connection) => {
+      connection.on('data', () => {}).on('end', () => setTimeout(() => connection.end('late answer'), 300));
+    });
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    try {
+      for (const name of [path, `unix://${path}`]) {
+        const { status, stdout } = await sandbox.run('dcat', [name], 'x'.repeat(200_000));
+        assert.equal([status, stdout.toString()], [0, 'late answer']);
+      }
+    } finally {
+      server.close();
+    }
+  });
+});
+
+test('a foreign service that has closed does not wait for our stdin; one that only ends its answer does', async () => {
+  await withSandbox(async (sandbox) => {
+    const path = `${sandbox.dir}/foreign.sock`;
+    let received = '';
+    let mayClose = true;
+    const server = createServer({ allowHalfOpen: true }, (connection) => {
+      connection.on('data', (chunk) => (received += chunk.toString())).on('error', () => {});
+      connection.end('done', () => mayClose && connection.destroy());
+    });
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    try {
+      assert.is((await sandbox.start('dcat', [path]).ended).stdout.toString(), 'done');
+      mayClose = false;
+      const program = sandbox.start('dcat', [path]);
+      await eventually('the answer', () => program.stdout.toString() === 'done');
+      program.child.stdin!.end('the rest');
+      assert.is((await program.ended).status, 0);
+      await eventually('the input', () => received.endsWith('the rest'));
+    } finally {
+      server.close();
+    }
+  });
+});
+
+test('-p shows bytes and rate, and changes neither bytes nor status', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat; exit 5', 'echo');
+    writeFileSync(`${sandbox.dir}/file`, noise(300_000));
+    const { status, stdout, stderr } = await sandbox.run('dcat', ['-p', 'echo', 'file']);
+    assert.equal([status, sha(stdout)], [5, sha(noise(300_000))]);
+    assert.match(stderr, /^293\.0 KiB sent, 293\.0 KiB received, .*\/s, 0:0\d, 100 %\n$/);
+    const piped = await sandbox.run('dcat', ['-p', 'echo'], noise(70_000));
+    assert.is(sha(piped.stdout), sha(noise(70_000)));
+    await serve(sandbox, 'head -c 1000', 'first');
+    const { stdout: short } = await sandbox.run('bash', ['-c', 'yes | dcat -p first 2>/dev/null | wc -c']);
+    assert.is(short.toString().trim(), '1000');
+  });
+});
+
+test('bad input: one clear line, status 125', async () => {
+  await withSandbox(async (sandbox) => {
+    for (const [args, message] of [
+      [[], 'dcat: no SERVICE given'],
+      [[''], 'dcat: SERVICE is empty'],
+      [['--bogus', 'x'], 'dcat: unknown option --bogus'],
+      [['a//b'], 'dcat: SERVICE "a//b" has an empty part'],
+      [['x/..'], 'dcat: SERVICE "x/.." has a part ..'],
+      [['-t', 'soon', 'x'], 'dcat: -t soon: not a number of seconds'],
+      [['gopher://x/y'], 'dcat: SERVICE "gopher://x/y" unknown scheme gopher, not sep, ssh or unix'],
+    ] as const) {
+      const { status, stderr } = await sandbox.run('dcat', [...args]);
+      assert.equal([status, stderr.split('\n')[0]], [125, message]);
+      assert.is(stderr.trimEnd().split('\n').length, 2, stderr);
+    }
+  });
+});
+
+test('operands that look like numbers stay what they are', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', '1e3');
+    assert.is((await sandbox.run('dcat', ['1e3'], 'x')).stdout.toString(), 'x');
+  });
+});
+
+if (isLong) {
+  test('a reader that stops: the sender waits, memory stays flat', async () => {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, 'cat', 'echo');
+      const resident = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
+      const program = sandbox.start('sh', ['-c', 'head -c 1G /dev/zero | dcat echo | { read x; sleep 30; cat | wc -c; }']);
+      const before = resident(service.pid);
+      await new Promise((resolve) => setTimeout(resolve, 20_000));
+      assert.ok(resident(service.pid) - before < 20_000);
+      await program.stop('SIGKILL');
+    });
+  }, 60_000);
+}
+
+test.run();
