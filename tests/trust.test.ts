@@ -317,6 +317,7 @@ testAsRoot("root's services are everybody's where the mode allows it", () =>
     assert.is((await runAs(ann, 'dls')).stdout.toString(), 'local/closed.box...0\nlocal/open.box...0\n');
     says(await runAs(ann, 'dcat', 'open'), 0);
     says(await runAs(ann, 'dcat', 'closed'), 126, `dcat: connect ${file}: permission denied`);
+    assert.match((await runAs(ann, 'dls', '-l', 'closed')).stdout.toString(), /^forbidden +- srw------- root root/);
   }),
 );
 
