@@ -2,4 +2,5 @@
 // Intl.Segmenter and compiles emoji tables when it is loaded, which is a quarter of the start-up of every command.
 /** Columns of printable ASCII text. */
 const asciiWidth = (text) => text.length;
+// oxlint-disable-next-line import/no-default-export -- it is imported as the original is
 export default asciiWidth;
