@@ -4,6 +4,7 @@ import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, printServiceName } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
 import { claim, isStillThere, type Claim, type Servers, type Wanted } from './claim.ts';
+import { isInPlace } from './directory.ts';
 import type { Tree } from './root.ts';
 
 export interface KeptService {
@@ -96,7 +97,7 @@ class Keeper implements KeptService {
   #look(): void {
     if (this.#isReleased || this.#isReclaiming) return;
     try {
-      if (this.#claim.files.every((file) => isStillThere(this.#claim.directory, file)) && this.#isReachable()) {
+      if (this.#claim.files.every((file) => isStillThere(this.#claim.directory, file)) && isInPlace(this.#claim.directory)) {
         this.matchModes();
         return;
       }
@@ -107,12 +108,6 @@ class Keeper implements KeptService {
     }
     this.#isReclaiming = true;
     void this.#reclaim().finally(() => (this.#isReclaiming = false));
-  }
-
-  // The directory we hold may have been removed with all that was in it, or renamed.
-  #isReachable(): boolean {
-    const stat = lstatSync(this.#claim.directory.path, { throwIfNoEntry: false });
-    return stat?.ino === this.#claim.directory.stat.ino && stat.dev === this.#claim.directory.stat.dev;
   }
 
   async #reclaim(): Promise<void> {
