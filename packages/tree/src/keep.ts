@@ -56,7 +56,8 @@ class Keeper implements KeptService {
   async begin(): Promise<void> {
     this.#claim = await claim(this.#tree, this.#wanted, this.#open);
     this.#watch();
-    this.#timer = setInterval(() => this.#look(), timing.keepMs * 0.9).unref();
+    // It holds the process, which has nothing else left while it waits for a name that was lost.
+    this.#timer = setInterval(() => this.#look(), timing.keepMs * 0.9);
   }
 
   matchModes(): boolean {
@@ -112,10 +113,10 @@ class Keeper implements KeptService {
 
   async #reclaim(): Promise<void> {
     const old = this.#claim;
+    // What is left of it goes first, so that the new one finds the number free.
+    old.release();
     for (let isTold = false; !this.#isReleased;) {
       try {
-        // What is left of it goes first, so that the new one finds the number free.
-        old.release();
         this.#claim = await this.#claimAgain(old);
         if (this.#isReleased) return this.#claim.release();
         this.#watch();
