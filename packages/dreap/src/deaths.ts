@@ -39,24 +39,31 @@ export class Deaths {
     this.#held.clear();
   }
 
+  /** Until it is removed: the end of a connection may come before the socket of a dying process refuses, or be the service's whim. */
   #hold(entry: Entry): void {
     let isReleased = false;
     let release = (): void => {};
+    let retryMs = timing.deathRetryMs;
+    let timer: NodeJS.Timeout | undefined;
     this.#held.set(entry.file, () => {
       isReleased = true;
+      clearTimeout(timer);
       release();
     });
-    const ended = (): void => {
-      if (!isReleased) this.#suspect(entry);
-    };
     const control = `${dirname(entry.file)}/${controlName(basename(entry.file))}`;
-    holdControl(() => connectFile(control), ended).then(
-      (letGo) => {
+    const ended = (): void => {
+      if (isReleased) return;
+      this.#suspect(entry);
+      timer = setTimeout(dial, retryMs);
+      retryMs = Math.min(retryMs * 2, timing.rescanMs);
+    };
+    const dial = (): void => {
+      holdControl(() => connectFile(control), ended).then((letGo) => {
         release = letGo;
         if (isReleased) letGo();
-      },
-      () => ended(),
-    );
+      }, ended);
+    };
+    dial();
   }
 
   #lookAtForeign(): void {

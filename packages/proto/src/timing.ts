@@ -30,6 +30,8 @@ export const timing = {
   refusalsMs: 300,
   /** The slow rescan under the kernel's watches. */
   rescanMs: 30_000,
+  /** From the end of a watching connection to the next look at its service; doubled each time. */
+  deathRetryMs: 100,
   /** How often foreign sockets are looked at for a death that made no event. */
   foreignMs: 1_000,
 };
