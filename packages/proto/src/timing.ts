@@ -30,6 +30,23 @@ export const timing = {
   refusalsMs: 300,
   /** The slow rescan under the kernel's watches. */
   rescanMs: 30_000,
+  /** How long the head of a request or of an answer may take, connecting included. */
+  headMs: 10_000,
+  /** How often the exporter looks for heads that take too long. */
+  headCheckMs: 1_000,
+  /** How long a connection is read away so that its peer sees the whole answer, and a UNIX socket kept without an end after an error. */
+  lingerMs: 10_000,
+  /** How long the body of a refused request is read away. */
+  refusedBodyMs: 2_000,
+  /** Between the end of a session's input and its passing on: a peer that was killed has lost its control connection by then. */
+  endMs: 50,
+  /** Idle time after which TCP asks whether the peer is still there. */
+  keepAliveMs: 20_000,
+  /** The first and the longest pause before a lost host is tried again. */
+  backoffMs: 500,
+  maxBackoffMs: 30_000,
+  /** How long to wait for a service that changes all the time to settle. */
+  settleMs: 250,
   /** How often foreign sockets are looked at for a death that made no event. */
   foreignMs: 1_000,
 };
