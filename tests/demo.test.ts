@@ -29,7 +29,7 @@ test(
   () =>
     withSandbox(async (sandbox) => {
       const { status, stdout, stderr } = await startDemo(sandbox).ended;
-      assert.is(status, 0, `${stdout}${stderr}`);
+      assert.is(status, 0, stdout.toString() + stderr);
       assert.match(stdout.toString(), /exit status 3/);
       assert.equal(readdirSync(sandbox.dir), []);
       assert.equal(processesOf(sandbox), []);

@@ -1,6 +1,6 @@
 // What answers a SERVICE, and in what state it is.
 import { basename, dirname, resolve } from 'node:path';
-import { lstatSync } from 'node:fs';
+import { accessSync, constants, lstatSync } from 'node:fs';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import type { Info } from '@dipus/proto/control';
@@ -80,8 +80,20 @@ async function stateOf(entry: Entry, listening: ReadonlySet<string>, withInfo: b
     const info = await askInfo(() => connectFile(controlPath(entry.file))).catch(() => undefined);
     if (info) return { path, entry, state: 'alive', info };
   }
-  const state = listening.has(entry.file) ? 'alive' : await probeService(dirname(entry.file), basename(entry.file));
+  // What /proc/net/unix tells is enough for a list of paths; of a state only for a foreign service that we may open.
+  const isListening = listening.has(entry.file) && (!withInfo || (!entry.hasControl && mayOpen(entry)));
+  const state = isListening ? 'alive' : await probeService(dirname(entry.file), basename(entry.file));
   return { path, entry, state };
+}
+
+// connect(2) wants to write.
+function mayOpen(entry: Entry): boolean {
+  try {
+    accessSync(entry.file, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function controlPath(file: string): string {

@@ -21,7 +21,7 @@ export interface HeldDirectory {
 /** Opens `<root>/<area>/<protocol>`, makes what is missing of it, and checks each directory. Throws Failure. */
 export function makeDirectory(tree: Tree, area: string, protocol: string): HeldDirectory {
   makeRoot(tree);
-  let held: HeldDirectory = hold(tree.root, tree.root);
+  let held: HeldDirectory = holdRoot(tree);
   for (const name of [area, ...(protocol === '' ? [] : protocol.split('/'))]) {
     try {
       const child = enter(tree, held, name, held.path === tree.root ? areaMode(tree, name) : 0o755);
@@ -33,6 +33,14 @@ export function makeDirectory(tree: Tree, area: string, protocol: string): HeldD
     }
   }
   return held;
+}
+
+function holdRoot(tree: Tree): HeldDirectory {
+  try {
+    return hold(tree.root, tree.root);
+  } catch (error) {
+    throw new Failure('open root', tree.root, error);
+  }
 }
 
 /** Opens a directory that is there. Throws the system's error. */

@@ -1,5 +1,4 @@
 import type { Stats } from 'node:fs';
-import { userInfo } from 'node:os';
 import { Failure } from '@dipus/proto/failure';
 import { userId, userName } from './accounts.ts';
 
@@ -17,7 +16,8 @@ const sticky = 0o1000;
 
 /** Reads $DIPUS_TRUST (comma-separated names or uids). Throws Failure for a user that does not exist. */
 export function readTrust(environment: Environment): Trust {
-  const uid = userInfo().uid;
+  // os.userInfo() throws for a user without a passwd entry.
+  const uid = process.geteuid!();
   const uids = new Set([0, uid]);
   for (const text of (environment['DIPUS_TRUST'] ?? '').split(',').map((part) => part.trim())) {
     if (text === '') continue;
