@@ -49,6 +49,22 @@ export const timing = {
   settleMs: 250,
   /** How often foreign sockets are looked at for a death that made no event. */
   foreignMs: 1_000,
+  /** How long ddiscover looks, unless `-t` says otherwise. */
+  discoverMs: 2_000,
+  /** Between two probes for a name that is to be announced by mDNS; three stay unanswered where it is free. */
+  mdnsProbeMs: 250,
+  /** The least from one multicast of a host's records to the next. */
+  mdnsRepeatMs: 1_000,
+  /** From the first mDNS query to the second; it doubles each time. */
+  mdnsQueryMs: 1_000,
+  /** Where it stops doubling. */
+  mdnsMostQueryMs: 60_000,
+  /** How often a found exporter is asked whether it is still there. */
+  mdnsPresenceMs: 20_000,
+  /** How long it has to answer before it is asked again; three such questions unanswered, and it is gone. */
+  mdnsAnswerMs: 2_000,
+  /** How often a program that uses mDNS looks at the network interfaces. */
+  linksMs: 2_000,
 };
 
 /** Makes every interval `factor` times as long: DIPUS_TIME_SCALE, for tests. Called once, before anything reads timing. */
