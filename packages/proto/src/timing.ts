@@ -32,6 +32,8 @@ export const timing = {
   rescanMs: 30_000,
   /** How long the head of a request or of an answer may take, connecting included. */
   headMs: 10_000,
+  /** How long a name of the LAN may take to resolve. */
+  resolveMs: 2_000,
   /** How often the exporter looks for heads that take too long. */
   headCheckMs: 1_000,
   /** How long a connection is read away so that its peer sees the whole answer, and a UNIX socket kept without an end after an error. */

@@ -46,6 +46,12 @@ export class SessionPairs {
     return started;
   }
 
+  /** Ends a session whose other connection could not be made. */
+  break(token: string): void {
+    this.#sessions.get(token)?.control?.break();
+    this.#sessions.get(token)?.data?.break();
+  }
+
   #session(token: string): Session {
     let session = this.#sessions.get(token);
     if (!session) {
