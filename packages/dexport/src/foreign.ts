@@ -32,6 +32,7 @@ export class ForeignSessions {
     }
     // It listens nowhere: its connections come by upgrades.
     server.emit('connection', socket);
+    socket.resume();
   }
 
   async #run(offer: Offer, session: Session): Promise<void> {

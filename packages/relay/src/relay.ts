@@ -51,6 +51,7 @@ class Pair implements Relay {
   #settle!: (how: 'done' | 'broken') => void;
   #isOver = false;
   #isHandedOver = false;
+  #isConsidering = false;
   #linger: NodeJS.Timeout | undefined;
 
   constructor(a: End, b: End, options: RelayOptions) {
@@ -82,7 +83,9 @@ class Pair implements Relay {
       ended: () => void this.#passEnd(flow, mayEnd),
       refused: () => this.#check(),
       broken: () => this.break(),
-      written: () => this.#considerHandOver(flow),
+      written: () => {
+        if (flow.bytes >= longBytes) this.#considerHandOver();
+      },
     });
     return flow;
   }
@@ -175,13 +178,25 @@ class Pair implements Relay {
     if (socket.readableEnded) destroy();
   }
 
+  // Not before everything has run that a stream has put off for this turn: it could begin to read again.
+  #considerHandOver(): void {
+    if (this.#isConsidering || this.#isHandedOver || !canHandOver) return;
+    this.#isConsidering = true;
+    setImmediate(() => {
+      this.#isConsidering = false;
+      if (!this.#isOver && this.#mayHandOver()) this.#handOver();
+    });
+  }
+
+  #mayHandOver(): boolean {
+    const isReady = (flow: Flow): boolean => flow.isQuiet || (!flow.isRefused && this.#isDone(flow));
+    return handedOver < maxHandedOver && [this.#there, this.#back].every(isReady) && this.#options.mayHandOver?.() !== false;
+  }
+
   // Both directions go at once: a process that shares a connection makes it blocking for us.
-  #considerHandOver(flow: Flow): void {
-    if (flow.bytes < longBytes || this.#isHandedOver || this.#isOver || !canHandOver || handedOver >= maxHandedOver) return;
-    const flows = [this.#there, this.#back];
-    if (!flows.every((each) => each.isQuiet || (!each.isRefused && this.#isDone(each))) || this.#options.mayHandOver?.() === false) return;
+  #handOver(): void {
     this.#isHandedOver = true;
     handedOver++;
-    for (const each of flows) if (!each.hasEnded) each.handOver();
+    for (const flow of [this.#there, this.#back]) if (!flow.hasEnded) flow.handOver();
   }
 }

@@ -21,7 +21,7 @@ export interface DeathEvents<T extends Mortal> {
 export class Deaths<T extends Mortal> {
   readonly #events: DeathEvents<T>;
   readonly #held = new Map<string, () => void>();
-  readonly #foreign = new Map<string, { service: T; wasListening: boolean }>();
+  readonly #foreign = new Map<string, { service: T; wasListening: boolean; suspectedAt: number }>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(events: DeathEvents<T>) {
@@ -33,7 +33,7 @@ export class Deaths<T extends Mortal> {
   add(service: T): void {
     if (service.hasControl) this.#hold(service);
     else {
-      this.#foreign.set(service.file, { service, wasListening: false });
+      this.#foreign.set(service.file, { service, wasListening: false, suspectedAt: Date.now() });
       this.#events.suspect(service);
     }
   }
@@ -75,7 +75,12 @@ export class Deaths<T extends Mortal> {
     const listening = this.#events.listening();
     for (const [file, seen] of this.#foreign) {
       const isListening = listening.has(file);
-      if (seen.wasListening && !isListening) this.#events.suspect(seen.service);
+      // What was bound by a relative path, or in another network namespace, is never in that list.
+      const isOverdue = !isListening && Date.now() - seen.suspectedAt >= timing.rescanMs;
+      if ((seen.wasListening && !isListening) || isOverdue) {
+        seen.suspectedAt = Date.now();
+        this.#events.suspect(seen.service);
+      }
       seen.wasListening = isListening;
     }
   }
