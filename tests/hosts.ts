@@ -106,7 +106,7 @@ function planHosts(layout: Layout<string>): Plan[] {
         port: `p${number}x${at}`,
         device: `eth${device}`,
         address: `10.77.${number}.${at + 1}`,
-        address6: `fd77:0:0:${number}::${at + 1}`,
+        address6: `fd77:0:0:${number + 1}::${at + 1}`,
       };
     }),
   }));
