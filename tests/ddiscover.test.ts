@@ -11,7 +11,7 @@ const onHosts = hostTests(test);
 /** Announces as dexport does, by @dipus/mdns itself; `got` is the instance and the host that it got. */
 async function announce(host: Host, { port = 7370, name = host.name } = {}): Promise<Program & { got: string }> {
   const code = `
-    import { announce } from '${resolve('packages/mdns/dist/announce.js')}';
+    import { announce } from "${resolve('packages/mdns/dist/announce.js')}";
     const announcement = await announce({ name: '${name}', host: '${name}', port: ${port} });
     const { name, host } = announcement.names();
     console.log(name + ' ' + host);
@@ -31,7 +31,7 @@ test('is used as it says', () =>
     assert.match((await run('ddiscover', ['--help'])).stdout.toString(), /^usage: ddiscover \[-a\] \[-t SECS\] \[-w\] \[--json\]\n/);
     for (const args of [['name'], ['-t', 'x'], ['-t', '1', '-w'], ['-x']]) {
       const { status, stdout, stderr } = await run('ddiscover', args);
-      assert.is(`${status} ${stdout}`, '2 ', args.join(' '));
+      assert.is(`${status} ${stdout.toString()}`, '2 ', args.join(' '));
       assert.match(stderr, /^ddiscover: .*\nddiscover: hint: .*\n$/);
     }
   }));
@@ -91,7 +91,7 @@ onHosts('ends when nobody reads', ['stereo', 'desktop'], async ({ stereo, deskto
 onHosts('needs a network that can multicast', { alone: [] }, async ({ alone }) => {
   for (const args of [[], ['-w']]) {
     const { status, stdout, stderr } = await alone.run('ddiscover', args);
-    assert.is(`${status} ${stdout}`, '1 ');
+    assert.is(`${status} ${stdout.toString()}`, '1 ');
     assert.is(stderr, 'ddiscover: join multicast group 224.0.0.251: no network interface of this machine can multicast\n');
   }
 });

@@ -8,7 +8,7 @@ const test = suite('hosts');
 const onHosts = hostTests(test);
 
 function ping(from: Host, to: string): Promise<boolean> {
-  const knock = `require('net').connect(9, '${to}').on('error', (e) => process.exit(e.code === 'ECONNREFUSED' ? 0 : 1))
+  const knock = `require("net").connect(9, '${to}').on('error', (e) => process.exit(e.code === 'ECONNREFUSED' ? 0 : 1))
     setTimeout(() => process.exit(1), 300)`;
   return from.run(process.execPath, ['-e', knock]).then(({ status }) => status === 0);
 }
@@ -43,11 +43,11 @@ onHosts('are cut, unplugged and restored', { one: ['lan'], two: ['lan', 'wifi'],
 });
 
 onHosts('hear each other by multicast', ['one', 'two'], async ({ one, two }) => {
-  const listen = `const s = require('dgram').createSocket('udp4').bind(5353, () => { s.addMembership('224.0.0.251'); console.log('ready') })
+  const listen = `const s = require("dgram").createSocket('udp4').bind(5353, () => { s.addMembership('224.0.0.251'); console.log('ready') })
     s.on('message', (m) => { console.log(String(m)); s.close() })`;
   const listener = one.start(process.execPath, ['-e', listen]);
   assert.is(await listener.line(), 'ready');
-  const send = `const s = require('dgram').createSocket('udp4'); s.send('heard', 5353, '224.0.0.251', () => s.close())`;
+  const send = `const s = require("dgram").createSocket('udp4'); s.send('heard', 5353, '224.0.0.251', () => s.close())`;
   await two.run(process.execPath, ['-e', send]);
   assert.is(await listener.line(), 'heard');
 });
@@ -71,7 +71,7 @@ if (has('socat')) {
     await eventually('what was held', () => client.stdout.toString() === 'late\nheld\n');
     client.child.stdin!.end('end\n');
     assert.is((await client.ended).stdout.toString(), 'late\nheld\nend\n');
-    const code = `require('net').connect(${relay.port}, 'one').on('error', (e) => console.log(e.code)).on('data', String).write('x')`;
+    const code = `require("net").connect(${relay.port}, 'one').on('error', (e) => console.log(e.code)).on('data', String).write('x')`;
     const second = two.start(process.execPath, ['-e', code]);
     await listener.says(/listening on[^]*accepting[^]*accepting/);
     relay.reset();

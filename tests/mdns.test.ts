@@ -12,7 +12,7 @@ const onHosts = hostTests(test);
 
 /** Runs code that uses a module of @dipus/mdns on a host. */
 function runCode(host: Host, module: string, code: string): Program {
-  const imported = `import { ${module === 'resolve' ? 'resolveLocal' : module} } from '${resolve(`packages/mdns/dist/${module}.js`)}';`;
+  const imported = `import { ${module === 'resolve' ? 'resolveLocal' : module} } from "${resolve(`packages/mdns/dist/${module}.js`)}";`;
   return host.start(process.execPath, ['--input-type=module', '-e', `${imported}\n${code}`]);
 }
 
@@ -41,8 +41,8 @@ function announcement(instance: string, host: string, { port = 7370, ttl = 120 }
 
 /** Sends packets from a host, by a port that others believe or by any. */
 async function send(host: Host, packets: readonly Buffer[], port = 5353): Promise<void> {
-  const code = `const s = require('dgram').createSocket({ type: 'udp4', reuseAddr: true })
-    require('readline').createInterface({ input: process.stdin }).on('line', (line) => lines.push(line)).on('close', () => s.bind(${port}, next))
+  const code = `const s = require("dgram").createSocket({ type: 'udp4', reuseAddr: true })
+    require("readline").createInterface({ input: process.stdin }).on('line', (line) => lines.push(line)).on('close', () => s.bind(${port}, next))
     const lines = []
     const next = () => lines.length ? s.send(Buffer.from(lines.shift(), 'hex'), 5353, '224.0.0.251', next) : s.close()`;
   const { stderr } = await host.run(process.execPath, ['-e', code], packets.map((packet) => `${packet.toString('hex')}\n`).join(''));
@@ -171,7 +171,10 @@ onHosts('says where there is no multicast', { alone: [] }, async ({ alone }) => 
   ] as const;
   for (const [module, call] of calls) {
     const { stdout, status } = await runCode(alone, module, `await ${call}.catch((error) => console.log(error.name, error.message))`).ended;
-    assert.is(`${status} ${stdout}`, '0 Failure join multicast group 224.0.0.251: no network interface of this machine can multicast\n');
+    assert.is(
+      `${status} ${stdout.toString()}`,
+      '0 Failure join multicast group 224.0.0.251: no network interface of this machine can multicast\n',
+    );
   }
 });
 
