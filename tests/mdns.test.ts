@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { createCatalog } from '@dipus/mdns/catalog';
 import type { MdnsRecord, Packet } from '@dipus/mdns/packet';
 import * as assert from 'uvu/assert';
-import { rounds, sleep, suite, type Program } from './harness.ts';
+import { eventually, rounds, sleep, suite, type Program } from './harness.ts';
 import { hostTests, type Host } from './hosts.ts';
 
 const test = suite('mdns');
@@ -30,12 +30,12 @@ const record = (owner: string | Buffer, type: number, ttl: number, data: Buffer)
 const answers = (...records: Buffer[]): Buffer => Buffer.concat([short(0, 0x8400, 0, records.length, 0, 0), ...records]);
 
 /** What an exporter called `instance` at `host` would say. */
-function announcement(instance: string, host: string, { port = 7370, ttl = 120 } = {}): Buffer {
+function announcement(instance: string, host: string, { port = 7370, ttl = 120, address = [10, 77, 0, 1] } = {}): Buffer {
   const full = `${instance}._dipus._tcp.local`;
   return answers(
     record('_dipus._tcp.local', 12, ttl, name(full)),
     record(full, 33, ttl, Buffer.concat([short(0, 0, port), name(host)])),
-    record(host, 1, ttl, Buffer.of(10, 77, 0, 1)),
+    record(host, 1, ttl, Buffer.from(address)),
   );
 }
 
@@ -47,6 +47,17 @@ async function send(host: Host, packets: readonly Buffer[], port = 5353): Promis
     const next = () => lines.length ? s.send(Buffer.from(lines.shift(), 'hex'), 5353, '224.0.0.251', next) : s.close()`;
   const { stderr } = await host.run(process.execPath, ['-e', code], packets.map((packet) => `${packet.toString('hex')}\n`).join(''));
   assert.is(stderr, '');
+}
+
+/** Starts `ddiscover -w`, and waits until it hears. */
+async function watchFrom(host: Host, other: Host): Promise<Program> {
+  const watch = host.start('ddiscover', ['-w']);
+  await eventually('ddiscover to hear', async () => {
+    await send(other, [announcement('first', 'first.local')]);
+    return watch.stdout.length > 0;
+  });
+  assert.is(await watch.line(), '+ sep://first.local:7370');
+  return watch;
 }
 
 /** Everything that a parser may stumble over, some of it at random. */
@@ -97,8 +108,7 @@ onHosts('ignores what it cannot read', ['mallory', 'stereo', 'desktop'], async (
 });
 
 onHosts('prints no name that is none', ['mallory', 'desktop'], async ({ mallory, desktop }) => {
-  const watch = desktop.start('ddiscover', ['-w']);
-  await send(mallory, [announcement('first', 'first.local')]);
+  const watch = await watchFrom(desktop, mallory);
   const hosts = [
     'a b',
     'a\n+ sep://b',
@@ -117,17 +127,16 @@ onHosts('prints no name that is none', ['mallory', 'desktop'], async ({ mallory,
   ];
   const bad = hosts.map((host, at) => announcement(`bad${at}`, `${host}.local`));
   await send(mallory, [...bad, announcement('elsewhere', 'example.com'), announcement('zero', 'zero.local', { port: 0 })]);
+  await send(mallory, [announcement('here', 'here.local', { address: [127, 0, 0, 1] })]);
   await send(mallory, [announcement('own port', 'port.local')], 0);
   await send(mallory, [announcement('\x1b[31m', 'last.local')]);
-  assert.is(await watch.line(), '+ sep://first.local:7370');
   assert.is(await watch.line(), '+ sep://last.local:7370');
   assert.is(watch.stdout.toString().split('\n').length, 3);
   assert.is(watch.stderr, '');
 });
 
 onHosts('forgets what has expired', ['mallory', 'desktop'], async ({ mallory, desktop }) => {
-  const watch = desktop.start('ddiscover', ['-w']);
-  await sleep(500);
+  const watch = await watchFrom(desktop, mallory);
   await send(mallory, [announcement('brief', 'brief.local', { ttl: 2 })]);
   assert.is(await watch.line(), '+ sep://brief.local:7370');
   const started = Date.now();
@@ -138,6 +147,30 @@ onHosts('forgets what has expired', ['mallory', 'desktop'], async ({ mallory, de
   assert.is(await watch.line(), '+ sep://moved.local:7370');
   assert.is(await watch.line(), '- sep://moved.local:7370');
   assert.is(await watch.line(), '+ sep://moved.local:8000');
+});
+
+onHosts('asks for no name that cannot be asked for', ['mallory', 'desktop'], async ({ mallory, desktop }) => {
+  const watch = await watchFrom(desktop, mallory);
+  const long = 'y'.repeat(63);
+  const names = Array.from({ length: 40 }, (_, at) => `${at}${long.slice(4)}.${long}.${long}.${long.slice(20)}`);
+  const pointers = [...names, '\xff'.repeat(60), `a\\b`].map((each) =>
+    record('_dipus._tcp.local', 12, 120, name(`${each}._dipus._tcp.local`)),
+  );
+  await send(
+    mallory,
+    pointers.map((pointer) => answers(pointer)),
+  );
+  await sleep(2500);
+  assert.is(watch.stderr, '');
+  await send(mallory, [announcement('after', 'after.local')]);
+  assert.is(await watch.line(), '+ sep://after.local:7370');
+});
+
+onHosts('says who has its port', ['stereo'], async ({ stereo }) => {
+  const holder = stereo.start(process.execPath, ['-e', `require("dgram").createSocket('udp6').bind(5353, () => console.log('bound'))`]);
+  assert.is(await holder.line(), 'bound');
+  const { status, stderr } = await stereo.run('ddiscover', ['-t', '0.1']);
+  assert.is(`${status} ${stderr}`, '1 ddiscover: bind UDP port 5353: address already in use\n');
 });
 
 onHosts('one announcement of a process ends alone', ['stereo', 'desktop'], async ({ stereo, desktop }) => {
@@ -157,10 +190,10 @@ onHosts('one announcement of a process ends alone', ['stereo', 'desktop'], async
 
 onHosts('resolves names of the LAN', ['stereo', 'desktop'], async ({ stereo, desktop }) => {
   await runCode(stereo, 'announce', `await announce({ name: 'stereo', host: 'stereo', port: 7370 }); console.log('ready')`).line();
-  const code = `for (const host of ['stereo.local', 'STEREO', 'nobody.local']) console.log(JSON.stringify(await resolveLocal(host, 1500)))`;
+  const code = `for (const host of ['stereo.local', 'STEREO.local.', 'nobody.local', 'x'.repeat(64)]) console.log(JSON.stringify(await resolveLocal(host, 1500)))`;
   const { stdout } = await runCode(desktop, 'resolve', code).ended;
   const found = JSON.stringify([stereo.address, stereo.address6]);
-  assert.is(stdout.toString(), `${found}\n${found}\n[]\n`);
+  assert.is(stdout.toString(), `${found}\n${found}\n[]\n[]\n`);
 });
 
 onHosts('says where there is no multicast', { alone: [] }, async ({ alone }) => {
@@ -188,7 +221,7 @@ onHosts('refuses names that are too long', ['stereo'], async ({ stereo }) => {
 test('a flood of names stays bounded', () => {
   const catalog = createCatalog();
   const header = { id: 0, qr: 1, opcode: 0, aa: 1, tc: 0, rd: 0, ra: 0, res1: 0, res2: 0, res3: 0, rcode: 0 };
-  const hear = (...answer: Omit<MdnsRecord, 'class'>[]): void =>
+  const hear = (...answer: Omit<MdnsRecord, 'class'>[]): boolean =>
     catalog.hear(
       { header, question: [], answer: answer.map((each) => ({ class: 1, ...each })), authority: [], additional: [] } satisfies Packet,
       'eth0',

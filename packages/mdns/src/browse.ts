@@ -27,8 +27,7 @@ export async function browse(events: BrowseEvents): Promise<{ close(): Promise<v
 
   const network = await openNetwork({
     packet: (packet, { device }) => {
-      catalog.hear(packet, device, Date.now());
-      compare();
+      if (catalog.hear(packet, device, Date.now())) compare();
     },
     changed: () => query(timing.mdnsQueryMs),
     trouble: events.trouble,
@@ -52,7 +51,7 @@ export async function browse(events: BrowseEvents): Promise<{ close(): Promise<v
     }
     clearTimeout(timer);
     const inMs = catalog.nextAt() - Date.now();
-    if (!isClosed && inMs < Infinity) timer = setTimeout(tend, Math.min(Math.max(inMs, 10), timing.mdnsMostQueryMs));
+    if (!isClosed && inMs < Infinity) timer = setTimeout(tend, Math.min(Math.max(inMs, 20), timing.mdnsMostQueryMs));
   }
 
   // Asks those who have not been heard for long, and forgets those who do not answer.

@@ -1,7 +1,7 @@
 // What has been heard of exporters and has not expired. Knows no sockets and no clock: `now` is handed in, in milliseconds.
 import { isHost } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { isLinkLocal, tidyAddress } from './links.ts';
+import { hostAddress } from './links.ts';
 import { isFlush, isSameName, recordType, serviceType, textOfLabel, type MdnsRecord, type Packet } from './packet.ts';
 
 /** One exporter. All of it comes from the network: `host` is checked to be a host's name, the rest is not checked. */
@@ -33,7 +33,8 @@ interface Instance {
 }
 
 export interface Catalog {
-  hear(packet: Packet, device: string, now: number): void;
+  /** Whether the packet had to do with exporters. */
+  hear(packet: Packet, device: string, now: number): boolean;
   /** Drops what has expired, or has not answered. */
   expire(now: number): void;
   /** What is known, by instance. */
@@ -49,6 +50,8 @@ export interface Catalog {
 const maxInstances = 1000;
 const maxAddresses = 32;
 const maxUnanswered = 3;
+// Names of 255 bytes, four for each, fit a packet of 9000.
+const maxAsked = 8;
 const suffix = `.${serviceType}`;
 
 export function createCatalog(): Catalog {
@@ -57,7 +60,8 @@ export function createCatalog(): Catalog {
 
   const hearPointer = (record: MdnsRecord, now: number): void => {
     const name = String(record.data);
-    if (!isSameName(record.name, serviceType) || !name.toLowerCase().endsWith(suffix)) return;
+    // A name that is not UTF-8 could not be asked for.
+    if (!isSameName(record.name, serviceType) || !name.toLowerCase().endsWith(suffix) || name.includes('\ufffd')) return;
     const key = name.toLowerCase();
     if (record.ttl === 0) return void instances.delete(key);
     const until = now + record.ttl * 1000;
@@ -94,11 +98,10 @@ export function createCatalog(): Catalog {
 
   const hearAddress = (record: MdnsRecord, device: string, now: number): void => {
     const known = addresses.get(record.name.toLowerCase());
-    const address = record.type === recordType.a ? record.address : tidyAddress(record.address ?? '');
+    const address = hostAddress(record, device);
     if (!known || address === undefined) return;
-    const full = isLinkLocal(address) ? `${address}%${device}` : address;
-    if (record.ttl === 0) known.delete(full);
-    else if (known.has(full) || known.size < maxAddresses) known.set(full, { until: now + record.ttl * 1000, device });
+    if (record.ttl === 0) known.delete(address);
+    else if (known.has(address) || known.size < maxAddresses) known.set(address, { until: now + record.ttl * 1000, device });
   };
 
   const addressesOf = ({ target }: Instance): string[] => [...(addresses.get(target?.host.toLowerCase() ?? '')?.keys() ?? [])];
@@ -109,8 +112,9 @@ export function createCatalog(): Catalog {
   const targets = (): Set<string> => new Set([...instances.values()].flatMap(({ target }) => target?.host.toLowerCase() ?? []));
 
   const hear: Catalog['hear'] = (packet, device, now) => {
-    if (packet.header.qr !== 1) return;
+    const isWanted = ({ name }: MdnsRecord): boolean => /_dipus\._tcp\.local$/i.test(name) || addresses.has(name.toLowerCase());
     const records = [...packet.answer, ...packet.additional];
+    if (packet.header.qr !== 1 || !records.some(isWanted)) return false;
     const ofType = (...types: number[]): MdnsRecord[] => records.filter((record) => types.includes(record.type));
     // A pointer comes with what it points to, in any order.
     for (const record of ofType(recordType.ptr)) hearPointer(record, now);
@@ -127,6 +131,7 @@ export function createCatalog(): Catalog {
       if (instance.isNew && addressesOf(instance).length === 0) instance.askAt = now;
       instance.isNew = false;
     }
+    return true;
   };
 
   return {
@@ -144,7 +149,7 @@ export function createCatalog(): Catalog {
       return new Map(complete.map(([key, instance]) => [key, serviceOf(instance, addressesOf(instance))]));
     },
     questions: (now) => {
-      const due = [...instances.values()].filter((instance) => instance.askAt <= now).slice(0, 50);
+      const due = [...instances.values()].filter((instance) => instance.askAt <= now).slice(0, maxAsked);
       for (const instance of due) {
         instance.askAt = now + timing.mdnsAnswerMs;
         instance.unanswered++;
@@ -165,7 +170,7 @@ export function createCatalog(): Catalog {
     },
     known: (now) => {
       const fresh = [...instances.values()].filter(({ pointerUntil, pointerTtl }) => pointerUntil - now > pointerTtl * 500);
-      return fresh.slice(0, 50).map(({ fullName, pointerUntil }) => {
+      return fresh.slice(0, maxAsked).map(({ fullName, pointerUntil }) => {
         const ttl = Math.floor((pointerUntil - now) / 1000);
         return { name: serviceType, type: recordType.ptr, class: 1, ttl, data: fullName };
       });

@@ -1,6 +1,7 @@
 // The network interfaces by which this machine can be reached, and where an address belongs.
 import { BlockList, isIPv6, SocketAddress } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { recordType, type MdnsRecord } from './packet.ts';
 
 export interface Link {
   readonly device: string;
@@ -51,8 +52,23 @@ export function isLinkLocal(address: string): boolean {
   return /^fe[89ab]/i.test(address);
 }
 
-/** An IPv6 address in its usual form; undefined for what is none. */
-export function tidyAddress(address: string): string | undefined {
-  if (!isIPv6(address)) return undefined;
-  return new SocketAddress({ address, family: 'ipv6' }).address;
+/**
+ * The address that a record gives a host, in its usual form, a link-local one with `device` as its zone; undefined for what is no
+ * address of a host on a network.
+ */
+export function hostAddress({ type, address = '' }: MdnsRecord, device: string): string | undefined {
+  if (type === recordType.a) return notHosts.check(address, 'ipv4') ? undefined : address;
+  if (type !== recordType.aaaa || !isIPv6(address) || notHosts.check(address, 'ipv6')) return undefined;
+  const tidy = new SocketAddress({ address, family: 'ipv6' }).address;
+  // A BlockList would take IPv4 for IPv6 here.
+  if (tidy.startsWith('::ffff:')) return undefined;
+  return isLinkLocal(tidy) ? `${tidy}%${device}` : tidy;
+}
+
+const notHosts = new BlockList();
+for (const [network, prefix] of [['0.0.0.0', 8] as const, ['127.0.0.0', 8] as const, ['224.0.0.0', 3] as const]) {
+  notHosts.addSubnet(network, prefix, 'ipv4');
+}
+for (const [network, prefix] of [['::', 127] as const, ['ff00::', 8] as const]) {
+  notHosts.addSubnet(network, prefix, 'ipv6');
 }

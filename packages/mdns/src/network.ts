@@ -92,8 +92,8 @@ export async function openNetwork(events: NetworkEvents): Promise<Network> {
     }
     if (isChanged && isOpen) events.changed();
   };
-  const look = setInterval(() => void (turn = turn.then(followLinks).catch(events.trouble)), timing.linksMs);
 
+  let look: NodeJS.Timeout | undefined;
   const network: Network = {
     links,
     send: async (packetFor) => {
@@ -112,6 +112,7 @@ export async function openNetwork(events: NetworkEvents): Promise<Network> {
   await followLinks();
   if (open.size > 0) {
     isOpen = true;
+    look = setInterval(() => void (turn = turn.then(followLinks).catch(events.trouble)), timing.linksMs);
     return network;
   }
   await network.close();

@@ -1,5 +1,5 @@
 import { timing } from '@dipus/proto/timing';
-import { isLinkLocal, tidyAddress } from './links.ts';
+import { hostAddress } from './links.ts';
 import { openNetwork } from './network.ts';
 import { isSameName, queryPacket, recordType, type Packet } from './packet.ts';
 
@@ -8,7 +8,9 @@ import { isSameName, queryPacket, recordType, type Packet } from './packet.ts';
  * has its zone (`fe80::1%eth0`). Rejects with a Failure where nothing can multicast.
  */
 export async function resolveLocal(host: string, timeoutMs: number): Promise<string[]> {
-  const name = host.toLowerCase().endsWith('.local') ? host : `${host}.local`;
+  const name = `${host.replace(/(?:\.local)?\.?$/i, '')}.local`;
+  // What DNS cannot ask for nobody has.
+  if (name.length > 250 || name.split('.').some((label) => Buffer.byteLength(label) > 63)) return [];
   const found = new Set<string>();
   let answered: () => void = () => {};
   const answer = new Promise<void>((resolve) => (answered = resolve));
@@ -40,12 +42,7 @@ export async function resolveLocal(host: string, timeoutMs: number): Promise<str
 function addressesIn(packet: Packet, name: string, device: string): string[] {
   if (packet.header.qr !== 1) return [];
   const records = [...packet.answer, ...packet.additional].filter((record) => record.ttl > 0 && isSameName(record.name, name));
-  return records.flatMap(({ type, address = '' }) => {
-    if (type === recordType.a) return [address];
-    const tidy = type === recordType.aaaa ? tidyAddress(address) : undefined;
-    if (tidy === undefined) return [];
-    return [isLinkLocal(tidy) ? `${tidy}%${device}` : tidy];
-  });
+  return records.flatMap((record) => hostAddress(record, device) ?? []);
 }
 
 function rank(address: string): number {

@@ -1,6 +1,6 @@
 // What packets say about the names that an exporter announces: who asks for them, and who else has them.
-import { tidyAddress } from './links.ts';
-import { isSameName, otherTtl, recordType, serviceType, serviceTypes, type MdnsRecord, type Packet } from './packet.ts';
+import { hostAddress } from './links.ts';
+import { isSameName, otherTtl, recordType, serviceType, serviceTypes, type Packet } from './packet.ts';
 
 /** Full names, as they stand in records. */
 export interface Names {
@@ -28,12 +28,12 @@ export function claimIn(
   if (packet.header.qr !== 1) return undefined;
   const records = [...packet.answer, ...packet.additional].filter(({ ttl }) => ttl > 0);
   const ofName = records.filter(({ name, type }) => type === recordType.srv && isSameName(name, names.name));
-  const addresses = records.filter(({ name }) => isSameName(name, names.host)).flatMap(addressIn);
+  const addresses = records.filter(({ name }) => isSameName(name, names.host)).flatMap((record) => hostAddress(record, '') ?? []);
   if (ofName.length === 0 && addresses.length === 0) return undefined;
   return {
     takesName: ofName.some(({ port }) => port !== names.port || !isOwn(sender)),
     takesHost: addresses.some((address) => !isOwn(address)),
-    own: addresses.filter(isOwn),
+    own: addresses.filter(isOwn).map((address) => address.replace('%', '')),
   };
 }
 
@@ -50,9 +50,4 @@ export function isAsked(packet: Packet, names: Names): boolean {
     return type === recordType.ptr && isSameName(String(data), names.name) && ttl >= otherTtl / 2;
   });
   return asked.length > 0 && !(isKnown && asked.every(({ name }) => isShared(name)));
-}
-
-function addressIn({ type, address = '' }: MdnsRecord): string[] {
-  if (type === recordType.a) return [address];
-  return type === recordType.aaaa ? [tidyAddress(address) ?? []].flat() : [];
 }
