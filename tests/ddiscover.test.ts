@@ -21,7 +21,7 @@ async function announce(host: Host, { port = 7370, name = host.name } = {}): Pro
 }
 
 async function find(host: Host, ...args: string[]): Promise<string[]> {
-  const { status, stdout, stderr } = await host.run('ddiscover', ['-t', '1.5', ...args]);
+  const { status, stdout, stderr } = await host.run('ddiscover', ['-t', '2', ...args]);
   assert.is(`${status} ${stderr}`, '0 ');
   return stdout.toString().split('\n').slice(0, -1).sort();
 }

@@ -103,7 +103,7 @@ onHosts('ignores what it cannot read', ['mallory', 'stereo', 'desktop'], async (
   for (let line = ''; line !== '+ sep://after.local:7370';) line = await watch.line();
   assert.is(watch.stderr + announcer.stderr, '');
   assert.is(announcer.child.exitCode, null);
-  const { stdout } = await desktop.run('ddiscover', ['-t', '1.5']);
+  const { stdout } = await desktop.run('ddiscover', ['-t', '2.5']);
   assert.ok(stdout.includes('sep://stereo.local:7370\n'));
 });
 
@@ -184,7 +184,7 @@ onHosts('one announcement of a process ends alone', ['stereo', 'desktop'], async
   await announcer.line();
   announcer.signal('SIGUSR2');
   assert.is(await announcer.line(), 'closed');
-  assert.is((await desktop.run('ddiscover', ['-t', '1.5'])).stdout.toString(), 'sep://stereo.local:8000\n');
+  assert.is((await desktop.run('ddiscover', ['-t', '2.5'])).stdout.toString(), 'sep://stereo.local:8000\n');
   assert.is((await announcer.stop()).status, 0);
 });
 
