@@ -13,6 +13,7 @@ const shared = {
   target: 'node20.19',
   mainFields: ['module', 'main'],
   external: ['node-pty'],
+  alias: { 'string-width': './scripts/ascii-width.mjs' },
   logLevel: 'warning',
 };
 
@@ -25,6 +26,7 @@ await Promise.all(
       outfile,
       minifySyntax: true,
       minifyWhitespace: true,
+      minifyIdentifiers: true,
       legalComments: 'eof',
       define: { DIPUS_VERSION: JSON.stringify(packageOf(name).version) },
       // CommonJS parts of the bundle ask for Node's own modules by require.

@@ -143,7 +143,13 @@ const running = new Set<Program>();
 
 /** Ends what a test has left running. */
 async function killAll(): Promise<void> {
-  await Promise.all([...running].map((program) => program.stop('SIGKILL')));
+  await Promise.all(
+    [...running].map((program) => {
+      // What it has started may hold its pipes for ever; without ours they end too.
+      for (const pipe of [program.child.stdin, program.child.stdout, program.child.stderr]) pipe?.destroy();
+      return program.stop('SIGKILL');
+    }),
+  );
 }
 
 function signalNumber(signal: NodeJS.Signals): number {

@@ -7,14 +7,21 @@ const unlimited = 1 << 20;
 
 /** How many descriptors connections may hold, so that this process never runs out of them. */
 export class Descriptors {
-  readonly limit: number;
-  readonly capacity: number;
+  readonly limit: number = descriptorLimit();
+  #capacity = 0;
   #held = 0;
 
-  /** Counts what is open now as taken for good. */
-  constructor(limit: number = descriptorLimit(), used: number = openDescriptors()) {
-    this.limit = limit;
-    this.capacity = Math.max(4, limit - used - reserve);
+  constructor() {
+    this.measure();
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Counts what is open now, but for connections, as taken for good: again when the services stand. */
+  measure(): void {
+    this.#capacity = Math.max(4, this.limit - (openDescriptors() - this.#held) - reserve);
   }
 
   /** Counts what a connection holds until it is closed. */
@@ -30,7 +37,7 @@ export class Descriptors {
 
   /** Whether more is held than there is: the connection that made it so must go. */
   get isExceeded(): boolean {
-    return this.#held > this.capacity;
+    return this.#held > this.#capacity;
   }
 }
 

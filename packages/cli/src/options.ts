@@ -36,7 +36,7 @@ export function parseCommandLine(line: CommandLine, argv: readonly string[]): Pa
     .help(false)
     .version(false)
     .usage(usageOf(line))
-    .options(line.options)
+    .options(withOneValue(line.options))
     .option('help', { type: 'boolean', describe: 'show this help and end' })
     .option('version', { type: 'boolean', describe: 'show the version and end' })
     .parserConfiguration({
@@ -103,6 +103,13 @@ export function isGiven(values: ParsedLine['values'], name: string): boolean {
 function usageOf(line: CommandLine): string {
   const forms = line.forms.map((form, at) => `${at === 0 ? 'usage:' : '      '} ${line.tool} ${form}`);
   return `${forms.join('\n')}\n\n${line.summary}`;
+}
+
+// Without nargs yargs takes a lone `-` for no value.
+function withOneValue(options: CommandLine['options']): Record<string, Options> {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, option]) => [name, option.type === 'string' ? { ...option, nargs: 1 } : option]),
+  );
 }
 
 function checkOnce(options: CommandLine['options'], values: ParsedLine['values']): void {

@@ -10,7 +10,7 @@ import { findCandidates } from './candidates.ts';
 import { checkFiles, Input } from './input.ts';
 import { openFirst, type OpenService, type Refusal } from './open.ts';
 import { Progress } from './progress.ts';
-import { enterRawMode, ownTerminal } from './raw-terminal.ts';
+import { enterRawMode, ownTerminal, type RawTerminal } from './raw-terminal.ts';
 import { transfer } from './transfer.ts';
 
 const stderr = 2;
@@ -33,23 +33,23 @@ export async function dcat(args: Arguments, openTree: () => Tree, context: Conte
   if (Array.isArray(result)) return tellRefusals(args.service, result, untrusted, context);
   context.verbose(`using ${result.path}`);
   const progress = args.hasProgress ? newProgress(totalBytes) : undefined;
-  const restore = await prepareTerminal(result, context);
+  const terminalInUse = await prepareTerminal(result, context);
   try {
-    const input = new Input(args.files, progress);
+    const input = new Input(args.files, (pid) => terminalInUse?.guard(pid), progress);
     const end = await transfer(result, input, { stop: context.stop, ...(progress && { progress }) });
     if (end === 'stopped') return 0;
     if (end === 'output gone') return { signal: 'SIGPIPE' };
     return tellExit(result, end.exit, context);
   } finally {
-    restore();
+    terminalInUse?.restore();
     progress?.finish();
   }
 }
 
-/** ^C goes to the service's program first; a terminal there gets ours, raw. Returns how to undo it. */
-async function prepareTerminal(service: OpenService, context: Context): Promise<() => void> {
+/** ^C goes to the service's program first; a terminal there gets ours, raw. */
+async function prepareTerminal(service: OpenService, context: Context): Promise<RawTerminal | undefined> {
   const { session } = service;
-  if (!session) return () => {};
+  if (!session) return undefined;
   let hasInterrupted = false;
   context.interceptSignals((signal) => {
     if (signal !== 'SIGINT' || hasInterrupted) return false;
@@ -57,9 +57,8 @@ async function prepareTerminal(service: OpenService, context: Context): Promise<
     session.signal('INT');
     return true;
   });
-  if (!service.hasTerminal || !ownTerminal()) return () => {};
-  const raw = await enterRawMode((size) => session.resize(size));
-  return () => raw.restore();
+  if (!service.hasTerminal || !ownTerminal()) return undefined;
+  return enterRawMode((size) => session.resize(size));
 }
 
 function newProgress(totalBytes: number | undefined): Progress {

@@ -17,11 +17,14 @@ export function checkFiles(files: readonly string[]): number | undefined {
 export class Input {
   readonly #files: readonly string[];
   readonly #progress: Progress | undefined;
+  readonly #started: (pid: number) => void;
   #copy: Copy | undefined;
   #isStopped = false;
 
-  constructor(files: readonly string[], progress?: Progress) {
+  /** `started` is told of each process that reads the input. */
+  constructor(files: readonly string[], started: (pid: number) => void, progress?: Progress) {
     this.#files = files;
+    this.#started = started;
     this.#progress = progress;
   }
 
@@ -46,6 +49,7 @@ export class Input {
     if (this.#progress) return this.#sendCounted(file, socket, this.#progress);
     const copy = withFile(file, (fd) => startCopy(fd, socket));
     this.#copy = copy;
+    if (copy.pid !== undefined) this.#started(copy.pid);
     return copy.ended;
   }
 

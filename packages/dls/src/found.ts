@@ -61,7 +61,15 @@ export async function findStates(
     const isHidden = found.state === 'gone' || found.state === 'other' || (found.state === 'dead' && !options.all);
     return isHidden ? undefined : found;
   };
-  if (!options.firstOnly) return (await mapSome(entries, look)).filter((found) => found !== undefined);
+  if (!options.firstOnly) {
+    // What needs no look is not waited for: there may be very many.
+    const found: (Found | undefined)[] = options.withInfo
+      ? entries.map(() => undefined)
+      : entries.map((entry) => knownState(entry, listening));
+    const open = [...entries.keys()].filter((at) => !found[at]);
+    await mapSome(open, async (at) => void (found[at] = await look(entries[at]!)));
+    return found.filter((each) => each !== undefined);
+  }
   for (const entry of entries) {
     const found = await look(entry);
     if (found) return [found];
@@ -71,6 +79,11 @@ export async function findStates(
 
 export function pathOf(entry: Entry): string {
   return entry.area === '' ? entry.file : entryPath(entry);
+}
+
+function knownState(entry: Entry, listening: ReadonlySet<string>): Found | undefined {
+  if (entry.untrusted !== undefined) return { path: pathOf(entry), entry, state: 'untrusted' };
+  return listening.has(entry.file) ? { path: pathOf(entry), entry, state: 'alive' } : undefined;
 }
 
 async function stateOf(entry: Entry, listening: ReadonlySet<string>, withInfo: boolean): Promise<Found> {

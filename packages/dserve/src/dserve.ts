@@ -28,7 +28,6 @@ export interface DserveOptions {
 export async function dserve(tree: Tree, asked: readonly Asked[], options: DserveOptions, ready: () => void): Promise<void> {
   const descriptors = new Descriptors();
   const shared = { descriptors, report: options.report };
-  options.report.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   const services: RunningService[] = [];
   for (const { request, origin } of asked) {
     if (options.stop.aborted) break;
@@ -43,6 +42,8 @@ export async function dserve(tree: Tree, asked: readonly Asked[], options: Dserv
     }
   }
   if (services.length === 0 && !options.stop.aborted) throw new Failure('serve', 'services', 'none is left to serve');
+  descriptors.measure();
+  options.report.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   ready();
   await aborted(options.stop);
   await end(services, options);

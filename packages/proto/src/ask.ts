@@ -1,4 +1,4 @@
-import { compareBytes, compareServices, isProtocol, parseServiceName, printServiceName, type Service } from './name.ts';
+import { compareBytes, isProtocol, parseServiceName, printServiceName, sortKey, type Service } from './name.ts';
 import { isPrintable, printable } from './printable.ts';
 
 /** What somebody looks for: the segments between slashes; none asks for everything. */
@@ -50,16 +50,23 @@ export function answer(ask: Ask, service: PlacedService): Answer | undefined {
 
 /** The services that answer an ask, in the one order that "first match" means. */
 export function matches<T extends PlacedService>(ask: Ask, services: Iterable<T>): { service: T; named: boolean }[] {
-  const found: { service: T; named: boolean; rank: number }[] = [];
+  const found: { service: T; named: boolean; rank: number; key: string }[] = [];
   for (const service of services) {
     const result = answer(ask, service);
-    if (result) found.push({ service, named: result.named, rank: result.rank });
+    if (result) found.push({ service, named: result.named, rank: result.rank, key: sortKey(service) });
   }
-  return found.sort((a, b) => a.rank - b.rank || compareAreas(a.service.area, b.service.area) || compareServices(a.service, b.service));
+  return found.sort(
+    (a, b) =>
+      a.rank - b.rank ||
+      compareAreas(a.service.area, b.service.area) ||
+      compareBytes(a.key, b.key) ||
+      a.service.instance - b.service.instance,
+  );
 }
 
 /** local, exported, then imports by user. */
 export function compareAreas(a: string, b: string): number {
+  if (a === b) return 0;
   const order = (area: string): number => (area === 'local' ? 0 : area === 'exported' ? 1 : 2);
   return order(a) - order(b) || compareBytes(a, b);
 }

@@ -89,6 +89,7 @@ export function compareServices(a: Service, b: Service): number {
 
 /** Orders text as its UTF-8 bytes do, as `LC_ALL=C sort`. */
 export function compareBytes(a: string, b: string): number {
+  if (a === b) return 0;
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
     const left = a.charCodeAt(at);
@@ -103,7 +104,8 @@ export function compareBytes(a: string, b: string): number {
   return a.length - b.length;
 }
 
-function sortKey(service: Service): string {
+/** The path of a service without its number, by whose bytes services are ordered. */
+export function sortKey(service: Service): string {
   const name = `${service.name}.${service.host}`;
   return service.protocol === '' ? name : `${service.protocol}/${name}`;
 }

@@ -16,6 +16,8 @@ export type CopyEnd =
   | { readonly kind: 'stopped' };
 
 export interface Copy {
+  /** The process that copies; undefined where it could not be started. */
+  readonly pid: number | undefined;
   readonly ended: Promise<CopyEnd>;
   /** Ends it where it is. */
   stop(): void;
@@ -57,7 +59,7 @@ export function startCopy(source: End, target: End, runner = ''): Copy {
     isStopped = true;
     child.kill('SIGKILL');
   };
-  return { ended, stop, input: child.stdin, output: child.stdout };
+  return { pid: child.pid, ended, stop, input: child.stdin, output: child.stdout };
 }
 
 // cat: -: Is a directory | cat: write error: No space left on device (GNU, busybox) | cat: stdout: Broken pipe (BSD)

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { bindingName, controlName, maxInstance, printServiceName, type Service } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { makeDirectory, notAllowed, type HeldDirectory } from './directory.ts';
+import { isInPlace, makeDirectory, notAllowed, type HeldDirectory } from './directory.ts';
 import { withLock } from './lock.ts';
 import { probeService, type State } from './probe.ts';
 import type { Tree } from './root.ts';
@@ -39,7 +39,7 @@ export interface Claim {
   readonly isLong: boolean;
   readonly directory: HeldDirectory;
   readonly files: readonly OwnFile[];
-  /** Takes the files out of the tree, if they are still ours, and stops listening. Connections that are open live on. */
+  /** Takes the files out of the tree, if they are still ours, and stops listening. Connections that are open live on. Once is enough. */
   release(): void;
 }
 
@@ -56,19 +56,31 @@ export interface OwnFile {
  */
 export async function claim(tree: Tree, wanted: Wanted, open: () => Servers): Promise<Claim> {
   for (let attempt = 1; ; attempt++) {
-    const directory = makeDirectory(tree, wanted.area, wanted.protocol);
-    const born = new Newborn(directory, open());
     try {
-      await born.bind(wanted);
-      return await born.settle(wanted);
+      return await claimOnce(tree, wanted, open);
     } catch (error) {
-      born.abandon();
       // Somebody has removed the empty directory between its making and the first file in it.
-      if (codeOf(error) === 'ENOENT' && attempt < 10) continue;
-      throw error instanceof Failure ? error : notAllowed(`${directory.path}/${wanted.name}`, error, directory);
+      if (codeOf(error) !== 'ENOENT' || attempt === 10) throw error;
     }
   }
 }
+
+async function claimOnce(tree: Tree, wanted: Wanted, open: () => Servers): Promise<Claim> {
+  const directory = makeDirectory(tree, wanted.area, wanted.protocol);
+  const born = new Newborn(directory, open());
+  try {
+    await born.bind(wanted);
+    return await born.settle(wanted);
+  } catch (error) {
+    const path = `${directory.path}/${wanted.name}`;
+    // libuv makes EACCES of the ENOENT with which bind(2) tells of a directory that is gone.
+    const failure = isInPlace(directory) ? notAllowed(path, error, directory) : new Failure('create', path, gone);
+    born.abandon();
+    throw error instanceof Failure ? error : failure;
+  }
+}
+
+const gone = Object.assign(new Error('its directory was taken away'), { code: 'ENOENT' });
 
 /** Whether a file is still what was made under its name. */
 export function isStillThere(directory: HeldDirectory, file: OwnFile): boolean {
@@ -123,10 +135,15 @@ class Newborn {
       const service = { protocol: wanted.protocol, name: wanted.name, host: wanted.host, instance };
       const fileName = printServiceName(service);
       const files = this.#link(fileName) ?? (await this.#replaceDead(fileName));
+      if (files === 'locked') {
+        instance = this.#next(wanted, instance, 'its directory is locked by another program');
+        continue;
+      }
       if (files) return this.#claimed(service, files);
       const state = await probeService(this.#directory.path, fileName);
       if (state === 'newborn') await sleep(timing.newbornMs / 4);
-      else if (state !== 'dead' && state !== 'gone') instance = this.#next(wanted, instance, state);
+      else if (state !== 'dead' && state !== 'gone')
+        instance = this.#next(wanted, instance, state === 'other' ? 'in use by something that is not a service' : 'in use');
       else await sleep(10);
     }
     throw new Failure(
@@ -136,25 +153,21 @@ class Newborn {
     );
   }
 
-  #next(wanted: Wanted, instance: number, state: State): number {
+  #next(wanted: Wanted, instance: number, why: string): number {
     if (wanted.instance === undefined) return instance + 1;
     const path = `${this.#directory.path}/${printServiceName({ ...wanted, instance })}`;
-    throw new Failure(
-      'create',
-      path,
-      state === 'other' ? 'in use by something that is not a service' : 'in use',
-      'leave out the number to get a free one',
-    );
+    throw new Failure('create', path, why, 'leave out the number to get a free one');
   }
 
   // The dead are looked for first without the lock, so that a crowd of living ones does not queue for it.
-  async #replaceDead(fileName: string): Promise<OwnFile[] | undefined> {
+  async #replaceDead(fileName: string): Promise<OwnFile[] | 'locked' | undefined> {
     if ((await this.#probe(fileName)) !== 'dead') return undefined;
-    return withLock(this.#directory.path, this.#directory.stat, async () => {
-      if ((await this.#probe(fileName)) !== 'dead') return undefined;
+    const result = await withLock(this.#directory.path, this.#directory.stat, async () => {
+      if ((await this.#probe(fileName)) !== 'dead') return 'changed';
       for (const name of [fileName, controlName(fileName)]) removeSocket(this.#directory.at(name));
-      return this.#link(fileName);
+      return this.#link(fileName) ?? 'changed';
     });
+    return result === 'changed' ? undefined : (result ?? 'locked');
   }
 
   #probe(fileName: string): Promise<State> {
@@ -183,7 +196,10 @@ class Newborn {
   #claimed(service: Service, files: OwnFile[]): Claim {
     const path = `${this.#directory.path}/${printServiceName(service)}`;
     const isLong = Buffer.byteLength(path) > maxPathBytes;
+    let isReleased = false;
     const release = (): void => {
+      if (isReleased) return;
+      isReleased = true;
       removeOwn(this.#directory, files);
       this.#close();
     };

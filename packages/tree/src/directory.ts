@@ -1,5 +1,5 @@
 // A directory of the tree, held open: what was checked is what is written to, even if somebody renames it.
-import { closeSync, constants, fchmodSync, fstatSync, mkdirSync, openSync, type Stats } from 'node:fs';
+import { closeSync, constants, fchmodSync, fstatSync, lstatSync, mkdirSync, openSync, type Stats } from 'node:fs';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { userName } from './accounts.ts';
 import { isLinux, maxPathBytes } from './socket-file.ts';
@@ -70,6 +70,12 @@ function enter(tree: Tree, parent: HeldDirectory, name: string, mode: number): H
   }
   held.close();
   throw new Failure('create', path, `directory ${name} ${why}`, sharingHint(path));
+}
+
+/** Whether a directory that is held still stands at its path; it may have been removed or renamed. */
+export function isInPlace(directory: HeldDirectory): boolean {
+  const stat = lstatSync(directory.path, { throwIfNoEntry: false });
+  return stat?.ino === directory.stat.ino && stat.dev === directory.stat.dev;
 }
 
 /** Why nothing can be made at `path` in a directory: whose it is, where that is the reason. */

@@ -4,6 +4,7 @@ import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, printServiceName } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
 import { claim, isStillThere, type Claim, type Servers, type Wanted } from './claim.ts';
+import { isInPlace } from './directory.ts';
 import type { Tree } from './root.ts';
 
 export interface KeptService {
@@ -55,7 +56,8 @@ class Keeper implements KeptService {
   async begin(): Promise<void> {
     this.#claim = await claim(this.#tree, this.#wanted, this.#open);
     this.#watch();
-    this.#timer = setInterval(() => this.#look(), timing.keepMs * 0.9).unref();
+    // It holds the process, which has nothing else left while it waits for a name that was lost.
+    this.#timer = setInterval(() => this.#look(), timing.keepMs * 0.9);
   }
 
   matchModes(): boolean {
@@ -96,7 +98,7 @@ class Keeper implements KeptService {
   #look(): void {
     if (this.#isReleased || this.#isReclaiming) return;
     try {
-      if (this.#claim.files.every((file) => isStillThere(this.#claim.directory, file)) && this.#isReachable()) {
+      if (this.#claim.files.every((file) => isStillThere(this.#claim.directory, file)) && isInPlace(this.#claim.directory)) {
         this.matchModes();
         return;
       }
@@ -109,18 +111,12 @@ class Keeper implements KeptService {
     void this.#reclaim().finally(() => (this.#isReclaiming = false));
   }
 
-  // The directory we hold may have been removed with all that was in it, or renamed.
-  #isReachable(): boolean {
-    const stat = lstatSync(this.#claim.directory.path, { throwIfNoEntry: false });
-    return stat?.ino === this.#claim.directory.stat.ino && stat.dev === this.#claim.directory.stat.dev;
-  }
-
   async #reclaim(): Promise<void> {
     const old = this.#claim;
+    // What is left of it goes first, so that the new one finds the number free.
+    old.release();
     for (let isTold = false; !this.#isReleased;) {
       try {
-        // What is left of it goes first, so that the new one finds the number free.
-        old.release();
         this.#claim = await this.#claimAgain(old);
         if (this.#isReleased) return this.#claim.release();
         this.#watch();

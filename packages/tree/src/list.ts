@@ -1,14 +1,17 @@
-import { readdirSync, lstatSync, readFileSync, type Dirent, type Stats } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import { matches, type Ask, type PlacedService } from '@dipus/proto/ask';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, isBindingName, isSegment, parseServiceName, servicePath } from '@dipus/proto/name';
 import type { Tree } from './root.ts';
 import { whyNotDirectory, whyNotSocket } from './trust.ts';
 
+/** What is kept of a file's status: a tree may hold very many. */
+export type FileFacts = Pick<Stats, 'dev' | 'ino' | 'mode' | 'uid' | 'gid' | 'mtimeMs'>;
+
 /** A service as it stands in the tree. */
 export interface Entry extends PlacedService {
   readonly file: string;
-  readonly stat: Stats;
+  readonly stat: FileFacts;
   readonly hasControl: boolean;
   /** Why an ask that does not name it must not pick it. */
   readonly untrusted?: string;
@@ -39,9 +42,8 @@ export function findServices(tree: Tree, ask: Ask, all = false): { entry: Entry;
 
 /** Every directory that can hold services: areas and what is below them, each parent before its children. Throws Failure. */
 export function* scanTree(tree: Tree): Generator<ScannedDirectory> {
-  for (const item of readDirectory(tree.root, true)) {
-    if (!item.isDirectory() || !isSegment(item.name)) continue;
-    yield* scanBelow(tree, `${tree.root}/${item.name}`, item.name, '', undefined);
+  for (const area of readDirectory(tree.root, true)) {
+    if (isSegment(area)) yield* scanBelow(tree, `${tree.root}/${area}`, area, '', undefined);
   }
 }
 
@@ -66,24 +68,23 @@ export function* scanBelow(
 
 /** One directory without what is below it; empty where it is gone. Throws Failure. */
 export function scanDirectory(tree: Tree, path: string, area: string, protocol: string, untrusted: string | undefined): ScannedDirectory {
-  const items = readDirectory(path, false);
-  const sockets = new Set<string>();
+  const names = new Set(readDirectory(path, false));
   const directories: string[] = [];
-  for (const item of items) {
-    if (item.isSocket()) sockets.add(item.name);
-    else if (item.isDirectory() && isSegment(item.name)) directories.push(item.name);
-  }
   const entries: Entry[] = [];
-  for (const fileName of sockets) {
-    const name = parseServiceName(fileName);
-    if (!name) continue;
+  for (const fileName of names) {
+    const parsed = parseServiceName(fileName);
+    if (!parsed) {
+      if (isSegment(fileName) && lstatSync(`${path}/${fileName}`, { throwIfNoEntry: false })?.isDirectory()) directories.push(fileName);
+      continue;
+    }
     const file = `${path}/${fileName}`;
-    const stat = settledStat(file);
-    if (!stat) continue;
-    const why = untrusted ?? whyNotSocket(stat, tree.trust);
-    const hasControl = sockets.has(controlName(fileName));
-    const { host, instance } = name;
-    entries.push({ area, protocol, name: name.name, host, instance, file, stat, hasControl, ...(why !== undefined && { untrusted: why }) });
+    const full = settledStat(file);
+    if (!full?.isSocket()) continue;
+    const why = untrusted ?? whyNotSocket(full, tree.trust);
+    const hasControl = names.has(controlName(fileName));
+    const { name, host, instance } = parsed;
+    const entry = { area, protocol, name, host, instance, file, stat: factsOf(full), hasControl };
+    entries.push(why === undefined ? entry : { ...entry, untrusted: why });
   }
   return { path, area, protocol, entries, directories };
 }
@@ -98,9 +99,14 @@ function settledStat(path: string): Stats | undefined {
   return stat;
 }
 
-function readDirectory(path: string, isRoot: boolean): Dirent[] {
+function factsOf({ dev, ino, mode, uid, gid, mtimeMs }: Stats): FileFacts {
+  return { dev, ino, mode, uid, gid, mtimeMs };
+}
+
+// Names alone: what they are is asked of each file anyway, and an object for each is dear where there are very many.
+function readDirectory(path: string, isRoot: boolean): string[] {
   try {
-    return readdirSync(path, { withFileTypes: true });
+    return readdirSync(path);
   } catch (error) {
     const code = codeOf(error);
     if (code === 'ENOENT' || (!isRoot && (code === 'EACCES' || code === 'ENOTDIR' || code === 'ENAMETOOLONG'))) return [];
@@ -114,10 +120,12 @@ function readDirectory(path: string, isRoot: boolean): Dirent[] {
  */
 export function listeningFiles(): Set<string> {
   const files = new Set<string>();
-  for (const line of procNetUnix().split('\n')) {
-    // Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
-    const path = /^\S+ \S+ \S+ 00010000 0001 \S+ +\S+ (\/.*)$/.exec(line)?.[1];
-    if (path === undefined) continue;
+  const text = procNetUnix();
+  // Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
+  for (const line of text.split('\n')) {
+    const start = line.indexOf('/');
+    if (start < 0 || !line.slice(0, start).includes(' 00010000 0001 ')) continue;
+    const path = line.slice(start);
     const slash = path.lastIndexOf('/');
     const fileName = path.slice(slash + 1);
     files.add(isBindingName(fileName) ? path.slice(0, slash + 1) + fileName.slice(1, -9) : path);

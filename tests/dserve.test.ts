@@ -1,0 +1,310 @@
+// dserve: its programs, limits, files of services, ends, and what it says of bad input. Its names: claim.test.ts.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import * as assert from 'uvu/assert';
+import { eventually, has, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+
+const test = suite('dserve');
+
+async function serve({ start }: Sandbox, ...args: string[]): Promise<Program & { path: string }> {
+  const program = start('dserve', args);
+  return Object.assign(program, { path: await program.line() });
+}
+
+/** What a service answers to a plain client that sends `input` and half-closes. */
+async function ask(path: string, input = ''): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect({ path, allowHalfOpen: true }, () => socket.end(input));
+    socket.on('data', (chunk) => (text += chunk.toString())).on('error', reject);
+    socket.on('end', () => {
+      socket.destroy();
+      resolve(text);
+    });
+  });
+}
+
+test('the program has the connection as stdin and stdout, a group of its own, and our folder, umask and environment', async () => {
+  await withSandbox(async (sandbox) => {
+    const script =
+      'readlink /proc/$$/fd/0 /proc/$$/fd/1; pwd; umask; ps -o pgid= -p $$ | tr -d " "; echo $$; env | grep "^DIPUS_S\\|^DIPUS_P\\|^DIPUS_H\\|^MINE" | sort';
+    const service = sandbox.start('sh', ['-c', `umask 027; MINE=yes exec dserve '${script}' look/a/b`]);
+    const path = await service.line();
+    const [stdin, stdout, folder, umask, group, pid, ...environment] = (await ask(path)).trim().split('\n');
+    assert.match(stdin!, /^socket:/);
+    assert.is(stdin, stdout);
+    assert.equal([folder, umask, group], [sandbox.dir, '0027', pid]);
+    assert.equal(environment, ['DIPUS_HOST=box', 'DIPUS_PROTOCOL=a/b', 'DIPUS_SERVICE=look.box...0', `DIPUS_SOCKET=${path}`, 'MINE=yes']);
+  });
+});
+
+test('no copy of the connection is left in dserve', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'echo up; readlink /proc/$$/fd/0; cat', 'hold');
+    const plain = connect(service.path);
+    const socket = await new Promise<string>((resolve) =>
+      plain.on('data', (chunk) => chunk.includes('[') && resolve(/socket:\[\d+\]/.exec(chunk.toString())![0])),
+    );
+    const control = sandbox.start('dcat', ['hold']);
+    await control.line();
+    const other = await control.line();
+    const held = readdirSync(`/proc/${service.pid}/fd`).map((fd) => readlinkSync(`/proc/${service.pid}/fd/${fd}`));
+    assert.not.ok(held.includes(socket));
+    assert.not.ok(held.includes(other));
+    plain.destroy();
+  });
+});
+
+test('a plain client sees a plain byte stream; stderr is dserve’s', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'echo "to the log" >&2; tr a-z A-Z', 'upper');
+    assert.is(await ask(service.path, 'hello'), 'HELLO');
+    await service.says(/^to the log\n$/);
+  });
+});
+
+test('-x, -m, -g: area, mode and group of both sockets', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, '-x', '-m', '660', '-g', 'daemon', 'cat', 'shared/http');
+    assert.is(service.path, `${sandbox.root}/exported/http/shared.box...0`);
+    const gid = Number(execFileSync('getent', ['group', 'daemon'], { encoding: 'utf8' }).split(':')[2]);
+    for (const path of [service.path, service.path.replace(/shared.box/, '.shared.box')]) {
+      const stat = statSync(path);
+      assert.equal([stat.mode & 0o777, stat.gid], [0o660, gid]);
+    }
+  });
+});
+
+test('-n: the next one waits its turn, unread', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, '-v', '-n', '1', 'cat', 'one');
+    const first = connect({ path: service.path, allowHalfOpen: true });
+    first.write('first');
+    await new Promise((resolve) => first.once('data', resolve));
+    const second = ask(service.path, 'second');
+    await service.says(/a connection waits, 0 ahead of it/);
+    assert.is((await sandbox.run('dls', ['-l', 'one'])).stdout.toString().split(/ +/)[1], '1/1');
+    first.destroy();
+    assert.is(await second, 'second');
+  });
+});
+
+test('--from: many services, bad lines named, the rest served', async () => {
+  await withSandbox(async (sandbox) => {
+    const lines = [
+      '# services',
+      '',
+      'echo cat',
+      '-x -m 644 up/text/plain tr a-z A-Z',
+      'bad..name cat',
+      '-q x y',
+      'alone',
+      '-g nogroup-like-this z cat',
+      '  spaced   printf "a  b"',
+    ];
+    writeFileSync(`${sandbox.dir}/services`, lines.join('\n'));
+    const service = sandbox.start('dserve', ['--from', 'services']);
+    const paths = [await service.line(), await service.line(), await service.line()];
+    assert.is(await service.line(), 'ready');
+    const below = ['local/echo.box...0', 'exported/text/plain/up.box...0', 'local/spaced.box...0'];
+    assert.equal(
+      paths,
+      below.map((path) => `${sandbox.root}/${path}`),
+    );
+    assert.is(await ask(paths[1]!, 'abc'), 'ABC');
+    assert.is(await ask(paths[2]!), 'a  b');
+    assert.is(statSync(paths[1]!).mode & 0o777, 0o644);
+    for (const [line, reason] of [
+      [5, /"bad..name" is not NAME/],
+      [6, /unknown option -q/],
+      [7, /no COMMAND behind alone/],
+      [8, /use group nogroup-like-this: there is no such group/],
+    ] as const) {
+      assert.match(service.stderr.split('\n').find((text) => text.startsWith(`dserve: read services:${line}: `)) ?? '', reason);
+    }
+    assert.is((await service.stop()).status, 0);
+    assert.not.ok(paths.some((path) => existsSync(path)));
+    const { status, stderr } = await sandbox.run('dserve', ['--from', '-'], 'nothing\n');
+    assert.is(status, 1);
+    assert.match(stderr, /^dserve: read stdin:1: no COMMAND behind nothing\ndserve: serve services: none is left to serve\n$/);
+  });
+});
+
+test('SIGTERM: out of the tree at once, open streams finish, status 0', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'echo ready; cat', 'echo');
+    const client = sandbox.start('dcat', ['echo']);
+    await client.line();
+    service.signal('SIGTERM');
+    await eventually('the end of its sockets', () => !existsSync(service.path));
+    client.child.stdin!.end('the rest');
+    const { status, stdout } = await client.ended;
+    assert.equal([status, stdout.toString()], [0, 'ready\nthe rest']);
+    assert.is((await service.ended).status, 0);
+  });
+});
+
+test('SIGTERM twice, or the end of --grace: programs are ended, and their clients told', async () => {
+  for (const how of ['twice', 'grace']) {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, ...(how === 'grace' ? ['--grace', '0.2'] : []), 'echo ready; sleep 1000', 'long');
+      const client = sandbox.start('dcat', ['long']);
+      await client.line();
+      service.signal('SIGTERM');
+      await eventually('the end of its sockets', () => !existsSync(service.path));
+      if (how === 'twice') service.signal('SIGTERM');
+      const { status } = await client.ended;
+      assert.ok(status === 143 || status === 137, `${how}: ${status}`);
+      assert.is((await service.ended).status, 0);
+    });
+  }
+});
+
+test('who waits for a turn is told of the shutdown', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, '-n', '1', 'echo ready; cat', 'one');
+    const running = sandbox.start('dcat', ['one']);
+    await running.line();
+    const waiting = sandbox.start('dcat', ['-v', 'one']);
+    await waiting.says(/at its limit, waiting/);
+    service.signal('SIGTERM');
+    const { status, stderr } = await waiting.ended;
+    assert.is(status, 125);
+    assert.match(stderr, /one\.box\.\.\.0: the service is shutting down\n$/);
+    running.child.stdin!.end();
+    assert.is((await running.ended).status, 0);
+  });
+});
+
+test('SIGINT and SIGHUP: its sockets and programs go, it dies of the signal', async () => {
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, 'echo $$; sleep 1000', 'long');
+      const client = sandbox.start('dcat', ['long']);
+      const pid = Number(await client.line());
+      assert.is((await service.stop(signal)).signal, signal);
+      assert.not.ok(existsSync(service.path));
+      await client.ended;
+      await eventually('the end of the program', () => !existsSync(`/proc/${pid}`));
+    });
+  }
+});
+
+test('a program that cannot be started: that client is told, the service lives on', async () => {
+  await withSandbox(async (sandbox) => {
+    // Longer than one argument of execve(2) may be.
+    writeFileSync(`${sandbox.dir}/services`, `long cat # ${'x'.repeat(200_000)}\n`);
+    const service = sandbox.start('dserve', ['--from', 'services']);
+    const path = await service.line();
+    const { status, stderr } = await sandbox.run('dcat', ['long'], 'x');
+    assert.equal([status, stderr], [125, `dcat: connect ${path}: cannot start the program: argument list too long\n`]);
+    assert.is(await ask(path).catch(() => ''), '', 'a plain client gets nothing');
+    assert.match((await sandbox.run('dls', ['-l', 'long'])).stdout.toString(), /^alive 0\/64 /);
+    assert.is((await service.stop()).status, 0);
+  });
+});
+
+test('a grandchild that holds stderr does not hold the status', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'sleep 20 <&- >&- & echo done; exit 6', 'daemonizes');
+    const { status, stdout } = await sandbox.run('dcat', ['daemonizes']);
+    assert.equal([status, stdout.toString()], [6, 'done\n']);
+  });
+});
+
+test('bad input: one clear line, status 2 or 1, nothing made', async () => {
+  await withSandbox(async (sandbox) => {
+    writeFileSync(`${sandbox.dir}/file`, '');
+    for (const [args, message, status] of [
+      [[], 'dserve: no COMMAND and NAME given', 2],
+      [['cat'], 'dserve: no NAME given for COMMAND cat', 2],
+      [['--nope', 'cat', 'x'], 'dserve: unknown option --nope', 2],
+      [['cat', ''], 'dserve: "" is not NAME[...N][/PROTOCOL]', 2],
+      [['', 'x'], 'dserve: COMMAND is empty', 2],
+      [['cat', 'x/..'], 'dserve: "x/.." is not NAME[...N][/PROTOCOL]', 2],
+      [['cat', 'x/../../y'], 'dserve: "x/../../y" is not NAME[...N][/PROTOCOL]', 2],
+      [['cat', 'a\u0007b'], 'dserve: "a\\u0007b" is not NAME[...N][/PROTOCOL]', 2],
+      [['cat', 'x.y'], 'dserve: "x.y" is not NAME[...N][/PROTOCOL]', 2],
+      [['cat', 'x...70000'], 'dserve: "x...70000" is not NAME[...N][/PROTOCOL]', 2],
+      [['-m', '999', 'cat', 'x'], 'dserve: mode "999" is not octal, 0 to 777', 2],
+      [['-n', '0', 'cat', 'x'], 'dserve: -n 0: not a whole number from 1 to 1000000', 2],
+      [['-g', 'no-such-group', 'cat', 'x'], 'dserve: use group no-such-group: there is no such group', 1],
+      [['--from', 'missing'], 'dserve: read missing: no such file or directory', 1],
+      [['--from', 'file', '-x'], 'dserve: -x does not go with --from: it stands in the lines of FILE', 2],
+      [['lame - -', 'lame', 'audio/x-wav'], 'dserve: unexpected operand audio/x-wav', 2],
+    ] as const) {
+      const ended = await sandbox.run('dserve', [...args]);
+      assert.equal([ended.stderr.split('\n')[0], ended.status], [message, status]);
+      assert.ok(ended.stderr.trimEnd().split('\n').length <= 2, ended.stderr);
+    }
+    assert.not.ok(existsSync(sandbox.root));
+  });
+});
+
+test('--help and --version', async () => {
+  await withSandbox(async ({ run }) => {
+    const help = await run('dserve', ['--help']);
+    assert.is(help.status, 0);
+    assert.match(help.stdout.toString(), /^usage: dserve /);
+    assert.match((await run('dserve', ['--version'])).stdout.toString(), /^dserve \d+\.\d+\.\d+\n$/);
+  });
+});
+
+if (has('tmux')) {
+  test('--pty in a real terminal: prompt, ^C, resize, status; raw mode is undone after exit and after kill', async () => {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, '--pty', 'PS1="remote> " sh -i', 'shell');
+      const label = `dipus-${service.pid}`;
+      const tmux = async (...args: string[]): Promise<string> =>
+        (await sandbox.run('tmux', ['-L', label, '-f', '/dev/null', ...args])).stdout.toString();
+      const shows = (pattern: RegExp): Promise<unknown> =>
+        eventually(`${pattern} on the screen`, async () => pattern.test(await tmux('capture-pane', '-p')));
+      const type = (...keys: string[]): Promise<string> => tmux('send-keys', ...keys);
+      try {
+        await tmux('new-session', '-d', '-x', '91', '-y', '31', 'PS1="here> " sh -i');
+        await shows(/here>/);
+        await type('stty -g > before; dcat shell; echo status $?', 'Enter');
+        await shows(/remote>/);
+        await type('stty size', 'Enter');
+        await shows(/^31 91$/m);
+        await type('sleep 1000', 'Enter');
+        await type('C-c', '');
+        await type('echo interrupted $?', 'Enter');
+        await shows(/^interrupted 130$/m);
+        await tmux('resize-window', '-x', '72', '-y', '21');
+        await type('sleep 0.2; stty size', 'Enter');
+        await shows(/^21 72$/m);
+        await type('exit 5', 'Enter');
+        await shows(/^status 5$/m);
+        await type('clear; stty -g > after; cmp before after && echo restored', 'Enter');
+        await shows(/^restored$/m);
+        for (const signal of ['TERM', 'KILL']) {
+          await type(`clear; dcat shell; echo ended $?`, 'Enter');
+          await shows(/remote>/);
+          const [pid] = execFileSync('pgrep', ['-n', '-f', 'dcat shell'], { encoding: 'utf8' }).trim().split('\n');
+          assert.match(readFileSync(`/proc/${pid}/environ`, 'utf8'), new RegExp(sandbox.dir));
+          process.kill(Number(pid), `SIG${signal}`);
+          await shows(/^ended 1(43|37)$/m);
+          await type('clear; sleep 0.3; stty -g > after; cmp before after && echo restored', 'Enter');
+          await shows(/^restored$/m);
+        }
+      } finally {
+        await tmux('kill-server');
+      }
+    });
+  }, 60_000);
+} else {
+  test.skip('--pty in a real terminal', 'there is no tmux');
+}
+
+test('--pty: a plain client has a terminal too, its end is the end of file', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, '--pty', 'test -t 0 && cat', 'tty');
+    assert.match(await ask(service.path, 'line\n'), /^line\r\nline\r\n/);
+    const { status, stdout } = await sandbox.run('dcat', ['tty'], 'x\n');
+    assert.equal([status, stdout.toString()], [0, 'x\r\nx\r\n']);
+  });
+});
+
+test.run();

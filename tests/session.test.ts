@@ -1,0 +1,234 @@
+// The control socket by hand: what sep.md fixes on the wire, and what a client that breaks it gets.
+import { existsSync, statSync, chmodSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import * as assert from 'uvu/assert';
+import { controlPreface, dataPreface } from '@dipus/proto/control';
+import { encodeFrame, FrameDecoder, frameType, type Frame } from '@dipus/proto/frame';
+import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+
+const test = suite('session');
+const tokenA = 'a'.repeat(32);
+const startOf = (token: string, more: object = {}): Buffer => encodeFrame(frameType.start, JSON.stringify({ token, ...more }));
+
+/** A connection with what came on it. */
+class Wire {
+  readonly socket: Socket;
+  readonly frames: Frame[] = [];
+  text = '';
+  isClosed = false;
+
+  constructor(path: string, ...sent: (string | Buffer)[]) {
+    const decoder = new FrameDecoder();
+    this.socket = connect({ path, allowHalfOpen: true });
+    this.socket.on('error', () => {}).on('close', () => (this.isClosed = true));
+    this.socket.on('end', () => this.socket.destroy());
+    this.socket.on('data', (chunk: Buffer) => {
+      this.text += chunk.toString('latin1');
+      try {
+        this.frames.push(...decoder.push(chunk));
+      } catch {
+        // Bytes of a data connection are no frames.
+      }
+    });
+    for (const bytes of sent) this.socket.write(bytes);
+  }
+
+  async frame(type: number): Promise<string> {
+    return (await eventually(`frame ${type}`, () => this.frames.find((frame) => frame.type === type))).payload.toString();
+  }
+  async closed(): Promise<void> {
+    await eventually('the end of the connection', () => this.isClosed);
+  }
+}
+
+async function serve({ start }: Sandbox, ...args: string[]): Promise<Program & { control: string; path: string }> {
+  const program = start('dserve', args);
+  const path = await program.line();
+  return Object.assign(program, { path, control: path.replace(/([^/]+)$/, '.$1') });
+}
+
+test('START, STARTED, data, STDERR, EXIT; the second half may come first', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, 'cat; echo note >&2; exit 9', 'echo');
+    for (const isDataFirst of [false, true]) {
+      const first = isDataFirst ? new Wire(control, dataPreface(tokenA)) : new Wire(control, controlPreface, startOf(tokenA));
+      await eventually('the connection', () => !first.socket.connecting);
+      const second = isDataFirst
+        ? new Wire(control, controlPreface, startOf(tokenA, { future: 1 }))
+        : new Wire(control, dataPreface(tokenA));
+      const [wire, data] = isDataFirst ? [second, first] : [first, second];
+      assert.is(await wire.frame(frameType.started), '{"tty":false}');
+      data.socket.end('bytes');
+      assert.is(await wire.frame(frameType.stderr), 'note\n');
+      assert.is(await wire.frame(frameType.exit), '{"code":9}');
+      await data.closed();
+      assert.is(data.text, 'bytes');
+      assert.is(wire.frames.at(-1)!.type, frameType.exit, 'EXIT is the last frame');
+      await wire.closed();
+    }
+  });
+});
+
+test('a preface byte by byte is one', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, 'cat', 'echo');
+    const wire = new Wire(control);
+    for (const byte of Buffer.concat([Buffer.from(controlPreface), encodeFrame(frameType.ping, 'abc')])) {
+      wire.socket.write(Buffer.of(byte));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.is(await wire.frame(frameType.pong), 'abc');
+    wire.socket.destroy();
+  });
+});
+
+test('INFO without START, PING, unknown frames are passed over', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, '-n', '7', 'cat', 'echo');
+    const wire = new Wire(
+      control,
+      controlPreface,
+      encodeFrame(99, 'whatever'),
+      encodeFrame(frameType.askInfo),
+      encodeFrame(frameType.ping, 'x'.repeat(64)),
+    );
+    const info = JSON.parse(await wire.frame(frameType.info)) as Record<string, unknown>;
+    assert.equal([info['running'], info['waiting'], info['max'], info['tty']], [0, 0, 7, false]);
+    assert.ok(Math.abs(Date.now() - Number(info['since'])) < 60_000);
+    assert.is(await wire.frame(frameType.pong), 'x'.repeat(64));
+    wire.socket.destroy();
+  });
+});
+
+test('a broken preface, a broken START and a frame over the limit end that connection and nothing else', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, 'cat', 'echo');
+    for (const bytes of [
+      'GET / HTTP/1.1\r\n\r\n',
+      'SEP/2 CONTROL\n',
+      `SEP/1 DATA ${'g'.repeat(32)}\n`,
+      'x'.repeat(100),
+      '\u0000'.repeat(65),
+    ]) {
+      const wire = new Wire(control, bytes);
+      assert.is(await wire.frame(frameType.error), 'not a preface of SEP/1', bytes);
+      await wire.closed();
+    }
+    const noStart = new Wire(control, controlPreface, encodeFrame(frameType.start, '{"token":"short"}'));
+    assert.is(await noStart.frame(frameType.error), 'START is not valid');
+    const tooLong = new Wire(control, controlPreface, Buffer.from([1, 0, 1, 0, 1]));
+    await tooLong.closed();
+    for (let round = 0; round < rounds(50, 2000); round++) {
+      const noise = Buffer.from(Array.from({ length: round % 90 }, (_, at) => (at * 31 + round * 17) & 255));
+      new Wire(control, ...(round % 2 ? [controlPreface] : []), noise).socket.end();
+    }
+    assert.is((await sandbox.run('dcat', ['echo'], 'alive')).stdout.toString(), 'alive');
+  });
+});
+
+test('a byte before STARTED: ERROR, both closed', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, '-n', '1', 'cat', 'echo');
+    const wire = new Wire(control, controlPreface, startOf(tokenA));
+    const data = new Wire(control, `${dataPreface(tokenA)}early`);
+    assert.is(await wire.frame(frameType.error), 'data came before STARTED');
+    await data.closed();
+    // The same while the session waits for its turn.
+    const held = sandbox.start('dcat', ['echo']);
+    await eventually('one running', async () => /1\/1/.test((await sandbox.run('dls', ['-l', 'echo'])).stdout.toString()));
+    const waiting = new Wire(control, controlPreface, startOf(tokenA));
+    const early = new Wire(control, dataPreface(tokenA));
+    assert.is(await waiting.frame(frameType.waiting), '{"ahead":0}');
+    early.socket.write('early');
+    assert.is(await waiting.frame(frameType.error), 'data came before STARTED');
+    await early.closed();
+    held.child.stdin!.end();
+    await held.ended;
+  });
+});
+
+test('halves that stay alone are ended in time', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      const { control } = await serve(sandbox, 'cat', 'echo');
+      const silent = new Wire(control);
+      const noData = new Wire(control, controlPreface, startOf(tokenA));
+      const noControl = new Wire(control, dataPreface('b'.repeat(32)));
+      assert.is(await silent.frame(frameType.error), 'no preface came');
+      assert.is(await noData.frame(frameType.error), 'no data connection came');
+      await noControl.closed();
+    },
+    { DIPUS_TIME_SCALE: '0.1' },
+  );
+});
+
+test('at most 1,024 halves wait', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, 'cat', 'echo');
+    const halves = Array.from({ length: 1024 }, (_, at) => new Wire(control, dataPreface(at.toString(16).padStart(32, '0'))));
+    const late = new Wire(control, controlPreface, startOf(tokenA));
+    assert.is(await late.frame(frameType.error), 'busy');
+    halves.forEach(({ socket }) => socket.destroy());
+    await eventually('room again', async () => (await sandbox.run('dcat', ['echo'], 'x')).stdout.toString() === 'x');
+  });
+});
+
+test('SIGNAL goes to the process group', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, 'trap "echo usr1" USR1; echo up; while :; do sleep 0.05; done', 'trap');
+    const wire = new Wire(control, controlPreface, startOf(tokenA));
+    const data = new Wire(control, dataPreface(tokenA));
+    await eventually('the program', () => data.text === 'up\n');
+    wire.socket.write(encodeFrame(frameType.signal, 'STOP'));
+    wire.socket.write(encodeFrame(frameType.signal, 'USR1'));
+    await eventually('its handler', () => data.text.endsWith('usr1\n'));
+    wire.socket.write(encodeFrame(frameType.signal, 'TERM'));
+    assert.is(await wire.frame(frameType.exit), '{"signal":"TERM"}');
+  });
+});
+
+test('the end of the control connection ends the program, half-closed or closed', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control } = await serve(sandbox, 'echo $$; exec cat', 'echo');
+    for (const leave of [(socket: Socket) => socket.end(), (socket: Socket) => socket.destroy()]) {
+      const wire = new Wire(control, controlPreface, startOf(tokenA));
+      const data = new Wire(control, dataPreface(tokenA));
+      await eventually('the program', () => data.text.includes('\n'));
+      leave(wire.socket);
+      await eventually('its end', () => !existsSync(`/proc/${data.text.trim()}`));
+      await data.closed();
+    }
+  });
+});
+
+test('a client that does not read its stderr stops the program, not the service', async () => {
+  await withSandbox(async (sandbox) => {
+    const { control, pid } = await serve(sandbox, 'yes >&2', 'loud');
+    const wire = new Wire(control, controlPreface, startOf(tokenA));
+    const data = new Wire(control, dataPreface(tokenA));
+    await wire.frame(frameType.stderr);
+    wire.socket.pause();
+    const resident = async (): Promise<number> => Number((await sandbox.run('ps', ['-o', 'rss=', '-p', String(pid)])).stdout);
+    const before = await resident();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    assert.ok((await resident()) - before < 20_000);
+    assert.match((await sandbox.run('dls', ['-l', 'loud'])).stdout.toString(), /^alive 1\/64/);
+    wire.socket.destroy();
+    data.socket.destroy();
+  });
+});
+
+test('permissions that were changed by hand: that connection is refused, the next one is served', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'cat', 'echo');
+    for (const mode of [0o666, 0o640, 0o600]) {
+      chmodSync(service.path, mode);
+      await eventually('the control socket to follow', () => (statSync(service.control).mode & 0o777) === mode);
+      assert.is((await sandbox.run('dcat', ['echo'], 'x')).stdout.toString(), 'x');
+    }
+    chmodSync(service.control, 0o666);
+    await eventually('the plain one to count', () => (statSync(service.control).mode & 0o777) === 0o600);
+  });
+});
+
+test.run();
