@@ -1,6 +1,7 @@
 import { Descriptors } from '@dipus/cli/descriptors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context } from '@dipus/cli/run';
+import { announce } from '@dipus/mdns/announce';
 import { timing } from '@dipus/proto/timing';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
@@ -34,7 +35,9 @@ export async function dexport(args: Arguments, setting: DexportSetting): Promise
     begin(exporter);
     printDiagnostics(`dexport: ${whoMay(listening)} may use what is in ${tree.root}/exported\n`);
     context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
+    const quiet = announceBeyond(args, listening, setting);
     await aborted(context.stop);
+    await quiet();
     for (const end of watches) end();
     await finish(exporter, listening, args, context);
   } finally {
@@ -59,6 +62,21 @@ function newExporter(args: Arguments, { context, hostNames }: DexportSetting, tr
     warn: context.warn,
     log: printDiagnostics,
   });
+}
+
+/** Announces the first address beyond loopback; trouble with that is no reason to end. Returns how to take it back. */
+function announceBeyond(args: Arguments, listening: readonly Listening[], { context, hostNames }: DexportSetting): () => Promise<void> {
+  const beyond = listening.find(({ isLoopback }) => !isLoopback);
+  if (!beyond || !args.mayAnnounce) return () => Promise.resolve();
+  const host = hostNames[0]!.split('.')[0]!;
+  const announced = announce({ name: host, host, port: beyond.port }).catch((error: unknown) => {
+    context.warn(error);
+    return undefined;
+  });
+  return async () => {
+    const announcement = await Promise.race([announced, delay(timing.partingMs)]);
+    await announcement?.close();
+  };
 }
 
 function whoMay(listening: readonly Listening[]): string {

@@ -35,10 +35,9 @@ export async function dimport(args: Arguments, tree: Tree, { context, lookup, li
 }
 
 function newSetting(tree: Tree, context: Context): Setting {
-  const spare = new Descriptors();
-  const most = Math.max(1, Math.min(maxImports, Math.floor(spare.capacity / 2 / descriptorsOfImport)));
-  const descriptors = new Descriptors(spare.limit, spare.limit - spare.capacity + most * descriptorsOfImport);
-  context.verbose(`${spare.limit} descriptors: up to ${most} imports, and connections may hold ${descriptors.capacity}`);
+  const descriptors = new Descriptors();
+  const most = Math.max(1, Math.min(maxImports, Math.floor(descriptors.capacity / 2 / descriptorsOfImport)));
+  context.verbose(`${descriptors.limit} descriptors: up to ${most} imports`);
   return { tree, area: ownArea(), descriptors, maxImports: most, print: context.print, warn: context.warn, explain: context.verbose };
 }
 

@@ -83,6 +83,7 @@ export class Imports {
       }
     } finally {
       this.#isWorking = false;
+      this.#setting.descriptors.measure();
     }
   }
 
