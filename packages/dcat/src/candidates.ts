@@ -6,7 +6,6 @@ import { codeOf } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
 import { targetOf } from '@dipus/proto/sep';
 import { isUri, parseUri, UriError, type HostUri, type Uri } from '@dipus/proto/uri';
-import { resolveLocal } from '@dipus/mdns/resolve';
 import { hostOf, printHost } from '@dipus/sep/host';
 import { listServices } from '@dipus/sep/list';
 import { localLookup } from '@dipus/sep/local-lookup';
@@ -56,7 +55,7 @@ function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) =>
 /** What another host offers; its exporter answers for services without a control socket. */
 async function findRemote(text: string, uri: HostUri): Promise<Candidates> {
   if (uri.scheme !== 'sep') throw new Failure('open', text, `this dcat knows no ${uri.scheme}:// services`);
-  const host = hostOf(uri, localLookup(resolveLocal));
+  const host = hostOf(uri, localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)));
   const services = await listServices(host, uri.ask);
   const candidates = services.map((service) => ({
     path: `${printHost(host)}${targetOf(service)}`,

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine, type ParsedLine } from '@dipus/cli/options';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
@@ -78,8 +79,9 @@ function listOption(values: ParsedLine['values'], name: string): string[] {
 /** ADDR, ADDR:PORT, [ADDR6]:PORT or ADDR6. Throws UsageError. */
 function parseAddress(text: string): Address {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
-  const address = bracketed ?? plain ?? (/^[0-9a-f:.]+(?:%.+)?$/i.test(text) ? text : undefined);
-  if (address === undefined || Number(port ?? 0) > 65_535) {
+  const address = bracketed ?? plain ?? text;
+  const isWrong = plain === undefined && isIP(address.split('%')[0]!) !== 6;
+  if (isWrong || Number(port ?? 0) > 65_535) {
     throw new UsageError(`-l ${JSON.stringify(text)} is not ADDR[:PORT]`, 'an IPv6 address with a port stands in brackets');
   }
   return { address, port: port === undefined ? sepPort : Number(port) };

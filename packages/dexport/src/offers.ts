@@ -101,9 +101,10 @@ export class Offers {
     this.#deaths.add(entry);
   }
 
-  #disappeared(entry: Entry): void {
-    if (this.#entries.get(entry.file) !== entry) return;
-    this.#entries.delete(entry.file);
+  #disappeared({ file }: Entry): void {
+    const entry = this.#entries.get(file);
+    if (!entry) return;
+    this.#entries.delete(file);
     this.#deaths.remove(entry);
     this.#drop(entry);
   }

@@ -1,6 +1,5 @@
 import { createInterface } from 'node:readline';
 import { run } from '@dipus/cli/run';
-import { resolveLocal } from '@dipus/mdns/resolve';
 import { localLookup } from '@dipus/sep/local-lookup';
 import { openTree } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
@@ -12,7 +11,7 @@ run({ name: 'dimport', isDaemon: true }, async (context) => {
   if (args.isVerbose) context.explain();
   return dimport(args, openTree(process.env), {
     context,
-    lookup: localLookup(resolveLocal),
+    lookup: localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
     ...(args.isFromStdin && { lines: createInterface({ input: process.stdin }) }),
   });
 });

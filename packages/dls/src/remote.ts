@@ -3,7 +3,6 @@ import { servicePath } from '@dipus/proto/name';
 import type { Info } from '@dipus/proto/control';
 import { describeService, printWatchEvent, targetOf, type OfferedService } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import { resolveLocal } from '@dipus/mdns/resolve';
 import { hostOf, printHost, type SepHost } from '@dipus/sep/host';
 import { listServices } from '@dipus/sep/list';
 import { localLookup } from '@dipus/sep/local-lookup';
@@ -14,7 +13,7 @@ import type { Arguments, DlsOutput } from './args.ts';
 
 /** Lists once, paths as they are there, with -f as URIs. Returns 1, silently, where nothing answers. Rejects with Failure. */
 export async function listRemote(args: Arguments, uri: HostUri, output: DlsOutput): Promise<number> {
-  const host = hostOf(uri, localLookup(resolveLocal));
+  const host = hostOf(uri, localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)));
   const all = await listServices(host, uri.ask);
   const services = args.isFirstOnly ? all.slice(0, 1) : all;
   const print = (service: OfferedService): string => pathOf(service, host, args.isFull);
@@ -26,7 +25,7 @@ export async function listRemote(args: Arguments, uri: HostUri, output: DlsOutpu
 
 /** Lists what there is as `+` lines, then each change, until it is stopped. Rejects with Failure where the host is lost. */
 export async function watchRemote(args: Arguments, uri: HostUri, output: DlsOutput, stop: AbortSignal): Promise<void> {
-  const host = hostOf(uri, localLookup(resolveLocal));
+  const host = hostOf(uri, localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)));
   const known = new Map<string, OfferedService>();
   const tell = (event: 'add' | 'remove', service: OfferedService): void => {
     if (args.isJson) return output.print(printWatchEvent(event === 'add' ? { event, service } : { event, path: servicePath(service) }));
