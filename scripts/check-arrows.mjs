@@ -1,9 +1,9 @@
-// Imports run one way: command -> cli, session, tree, relay, ssh, mdns -> proto; and each package declares what it imports.
+// Imports run one way: command -> cli, session, tree, relay, sep, ssh, mdns -> proto; and each package declares what it imports.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
 
-const middle = ['relay', 'session', 'tree', 'ssh', 'mdns'];
+const middle = ['relay', 'sep', 'session', 'tree', 'ssh', 'mdns'];
 const pureModules = ['node:buffer', 'node:util'];
 // Who alone may import a package from outside.
 const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns' };

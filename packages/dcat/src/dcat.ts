@@ -20,7 +20,7 @@ const notFound = 127;
 /** Pipes the input through the first service that can be opened. Returns the exit status. Throws Failure and UsageError. */
 export async function dcat(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
   const totalBytes = checkFiles(args.files);
-  const { candidates, untrusted } = findCandidates(args.service, openTree, context.verbose);
+  const { candidates, untrusted } = await findCandidates(args.service, openTree, context.verbose);
   const terminal = ownTerminal();
   const result = await openFirst(candidates, {
     startMs: args.startMs ?? timing.startMs,

@@ -4,7 +4,8 @@ import { reasonOf } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
 import type { Terminal } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
-import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import { SepRefusal } from '@dipus/sep/request';
+import { startSession, type ClientSession, type Dial, type Outcome } from '@dipus/session/control-client';
 import { connectFile } from '@dipus/tree/socket-file';
 import type { Candidate } from './candidates.ts';
 
@@ -12,6 +13,8 @@ import type { Candidate } from './candidates.ts';
 export interface OpenService {
   readonly path: string;
   readonly data: Socket;
+  /** The other end is on another host: a reset is an error, not an end. */
+  readonly isRemote?: boolean;
   /** Not for a foreign service, nor where only the plain socket may be opened. */
   readonly session?: ClientSession;
   readonly hasTerminal: boolean;
@@ -67,9 +70,10 @@ function isRefusal(result: OpenService | Refusal): result is Refusal {
 }
 
 async function tryOpen(candidate: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
-  const { path, control } = candidate;
+  const { path, control, dial } = candidate;
+  if (dial) return openSession(path, dial, options, mayWait);
   if (control === undefined) return openPlain(path);
-  const result = await openSession(path, control, options, mayWait);
+  const result = await openSession(path, () => connectFile(control), options, mayWait);
   if (!isRefusal(result) || (result.kind !== 'dead' && result.kind !== 'forbidden')) return result;
   // The plain one may have other permissions, or belong to somebody who has taken the name over.
   const plain = await openPlain(path);
@@ -88,7 +92,7 @@ async function openPlain(path: string): Promise<OpenService | Refusal> {
   }
 }
 
-function openSession(path: string, control: string, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
+function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
   return new Promise((resolve) => {
     let session: ClientSession | undefined;
     let ended: (outcome: Outcome) => void;
@@ -109,7 +113,7 @@ function openSession(path: string, control: string, options: OpenOptions, mayWai
         hasStarted = true;
         clearTimeout(timer);
         options.stop.removeEventListener('abort', stopped);
-        resolve({ path, data: session!.data, session: session!, hasTerminal, outcome });
+        resolve({ path, data: session!.data, isRemote: session!.data.remoteAddress !== undefined, session: session!, hasTerminal, outcome });
       },
       waiting: (ahead: number) => {
         clearTimeout(timer);
@@ -124,7 +128,7 @@ function openSession(path: string, control: string, options: OpenOptions, mayWai
         return giveUp({ kind: 'busy', reason: 'lost' in result ? result.lost : 'it ended before it began' });
       },
     };
-    startSession(() => connectFile(control), options.terminal, events).then(
+    startSession(dial, options.terminal, events).then(
       (opened) => {
         session = opened;
         if (options.stop.aborted) stopped();
@@ -141,6 +145,7 @@ function isPassing(reason: string): boolean {
 
 function refusalOf(path: string, error: unknown): Refusal {
   const reason = reasonOf(error);
+  if (error instanceof SepRefusal) return { path, kind: kindOf(error), reason: reasonOf(error.cause) };
   switch (codeOf(error)) {
     case 'EAGAIN':
       return { path, kind: 'busy', reason: 'its queue is full' };
@@ -155,6 +160,12 @@ function refusalOf(path: string, error: unknown): Refusal {
     default:
       return { path, kind: 'failed', reason };
   }
+}
+
+function kindOf({ status }: SepRefusal): Refusal['kind'] {
+  if (status === 503) return 'busy';
+  if (status === 403) return 'forbidden';
+  return status === 404 || status === 502 ? 'dead' : 'failed';
 }
 
 function delay(ms: number): Promise<void> {

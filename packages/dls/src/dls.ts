@@ -4,18 +4,16 @@ import type { Entry } from '@dipus/tree/list';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree } from '@dipus/tree/watch';
 import { basename, dirname } from 'node:path';
-import type { Arguments } from './args.ts';
+import type { Arguments, DlsOutput } from './args.ts';
 import { findEntries, findStates, readService } from './found.ts';
+import { listRemote, watchRemote } from './remote.ts';
 import { jsonOf, printEvent, printLong, printShort } from './print.ts';
-
-export interface DlsOutput {
-  print(lines: string): void;
-  warn(error: unknown): void;
-}
 
 /** Lists once. Returns 1, silently, where nothing answers a SERVICE that was given. Throws UsageError and Failure. */
 export async function listOnce(args: Arguments, tree: Tree, output: DlsOutput): Promise<number> {
-  const entries = findEntries(tree, args.service === undefined ? everything : readService(args.service), args.isAll);
+  const wanted = args.service === undefined ? everything : readService(args.service);
+  if ('scheme' in wanted) return listRemote(args, wanted, output);
+  const entries = findEntries(tree, wanted, args.isAll);
   const found = await findStates(entries, { all: args.isAll, withInfo: args.isLong || args.isJson, firstOnly: args.isFirstOnly });
   if (args.isJson) output.print(found.map((each) => `${JSON.stringify(jsonOf(each))}\n`).join(''));
   else if (args.isLong) output.print(printLong(found, args.isFull, Date.now()));
@@ -26,6 +24,7 @@ export async function listOnce(args: Arguments, tree: Tree, output: DlsOutput): 
 /** Lists what there is as `+` lines, then each change, until it is stopped. A dead socket is told of only with `-a`. */
 export async function listAndWatch(args: Arguments, tree: Tree, output: DlsOutput, stop: AbortSignal): Promise<void> {
   const wanted = args.service === undefined ? everything : readService(args.service);
+  if ('scheme' in wanted) return watchRemote(args, wanted, output, stop);
   const shown = new Map<string, Entry>();
   const isWanted = (entry: Entry): boolean => {
     const found = 'file' in wanted ? entry.file === wanted.file && { named: true } : answer(wanted, entry);

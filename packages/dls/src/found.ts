@@ -5,7 +5,7 @@ import { Failure, UsageError } from '@dipus/cli/errors';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import type { Info } from '@dipus/proto/control';
 import { controlName, parseServiceName } from '@dipus/proto/name';
-import { isUri, parseUri, UriError } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type HostUri } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
 import { entryPath, findServices, listeningFiles, type Entry } from '@dipus/tree/list';
 import { probeService, type State } from '@dipus/tree/probe';
@@ -22,12 +22,13 @@ export interface Found {
 }
 
 /** What a SERVICE asks for: something of the tree, or one socket anywhere. Throws UsageError and Failure. */
-export function readService(text: string): Ask | { readonly file: string } {
+export function readService(text: string): Ask | { readonly file: string } | HostUri {
   try {
     if (text.startsWith('/')) return { file: resolve(text) };
     if (!isUri(text)) return parseAsk(text);
     const uri = parseUri(text);
     if (uri.scheme === 'unix') return { file: resolve(uri.path) };
+    if (uri.scheme === 'sep') return uri;
     throw new Failure('list', text, `this dls knows no ${uri.scheme}:// services`);
   } catch (error) {
     if (error instanceof AskError || error instanceof UriError) throw new UsageError(`SERVICE ${JSON.stringify(text)} ${error.message}`);

@@ -1,13 +1,15 @@
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import { answer, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri } from '@dipus/proto/uri';
 import { timing } from '@dipus/proto/timing';
-import type { Entry } from '@dipus/tree/list';
+import { controlName } from '@dipus/proto/name';
+import { Deaths } from '@dipus/session/deaths';
+import { listeningFiles, type Entry } from '@dipus/tree/list';
 import { reapDirectory, reapTree, type ReapReport } from '@dipus/tree/reap';
 import type { Tree } from '@dipus/tree/root';
+import { connectFile } from '@dipus/tree/socket-file';
 import { watchTree } from '@dipus/tree/watch';
-import { Deaths } from './deaths.ts';
 
 export interface DreapOutput {
   print(lines: string): void;
@@ -63,10 +65,14 @@ export async function reapAndWatch(tree: Tree, ask: Ask, output: DreapOutput, st
     const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: [] };
     inTurn(() => reapDirectory(tree, place, ask, report));
   };
-  const deaths = new Deaths((entry) => {
-    reap(entry);
-    // A foreign socket that was only just bound does not count as dead yet.
-    if (!entry.hasControl) setTimeout(() => reap(entry), timing.newbornMs).unref();
+  const deaths = new Deaths<Entry>({
+    dial: (entry) => connectFile(`${dirname(entry.file)}/${controlName(basename(entry.file))}`),
+    listening: listeningFiles,
+    suspect: (entry) => {
+      reap(entry);
+      // A foreign socket that was only just bound does not count as dead yet.
+      if (!entry.hasControl) setTimeout(() => reap(entry), timing.newbornMs).unref();
+    },
   });
   const watch = watchTree(tree, {
     added: (entry) => answer(ask, entry) && deaths.add(entry),

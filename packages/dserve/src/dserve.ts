@@ -2,7 +2,7 @@ import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
 import { groupId } from '@dipus/tree/accounts';
 import type { Tree } from '@dipus/tree/root';
-import { Descriptors } from './descriptors.ts';
+import { Descriptors } from '@dipus/cli/descriptors';
 import type { ServiceRequest } from './service-request.ts';
 import { startService, type RunningService, type ServiceReport } from './service.ts';
 

@@ -6,7 +6,7 @@ import { serveControl, type Session } from '@dipus/session/control-server';
 import type { Servers, Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
-import type { Descriptors } from './descriptors.ts';
+import type { Descriptors } from '@dipus/cli/descriptors';
 import { Gate, type Turn } from './gate.ts';
 import { endGroup, signalGroup, startOnSocket, type Command, type Program } from './program.ts';
 import type { ServiceRequest } from './service-request.ts';

@@ -32,8 +32,43 @@ export const timing = {
   rescanMs: 30_000,
   /** From the end of a watching connection to the next look at its service; doubled each time. */
   deathRetryMs: 100,
+  /** How long the head of a request or of an answer may take, connecting included. */
+  headMs: 10_000,
+  /** How long a name of the LAN may take to resolve. */
+  resolveMs: 2_000,
+  /** How often the exporter looks for heads that take too long. */
+  headCheckMs: 1_000,
+  /** How long a connection is read away so that its peer sees the whole answer, and a UNIX socket kept without an end after an error. */
+  lingerMs: 10_000,
+  /** How long the body of a refused request is read away. */
+  refusedBodyMs: 2_000,
+  /** Between the end of a session's input and its passing on: a peer that was killed has lost its control connection by then. */
+  endMs: 50,
+  /** Idle time after which TCP asks whether the peer is still there. */
+  keepAliveMs: 20_000,
+  /** The first and the longest pause before a lost host is tried again. */
+  backoffMs: 500,
+  maxBackoffMs: 30_000,
+  /** How long to wait for a service that changes all the time to settle. */
+  settleMs: 250,
   /** How often foreign sockets are looked at for a death that made no event. */
   foreignMs: 1_000,
+  /** How long ddiscover looks, unless `-t` says otherwise. */
+  discoverMs: 2_000,
+  /** Between two probes for a name that is to be announced by mDNS; three stay unanswered where it is free. */
+  mdnsProbeMs: 250,
+  /** The least from one multicast of a host's records to the next. */
+  mdnsRepeatMs: 1_000,
+  /** From the first mDNS query to the second; it doubles each time. */
+  mdnsQueryMs: 1_000,
+  /** Where it stops doubling. */
+  mdnsMostQueryMs: 60_000,
+  /** How often a found exporter is asked whether it is still there. */
+  mdnsPresenceMs: 20_000,
+  /** How long it has to answer before it is asked again; three such questions unanswered, and it is gone. */
+  mdnsAnswerMs: 2_000,
+  /** How often a program that uses mDNS looks at the network interfaces. */
+  linksMs: 2_000,
 };
 
 /** Makes every interval `factor` times as long: DIPUS_TIME_SCALE, for tests. Called once, before anything reads timing. */

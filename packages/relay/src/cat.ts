@@ -7,8 +7,8 @@ import type { Readable, Writable } from 'node:stream';
 
 /** How one direction ended. */
 export type CopyEnd =
-  /** The source has ended, and all of it was written. */
-  | { readonly kind: 'end' }
+  /** The source has ended, and all of it was written. `wasReset`: by ECONNRESET, which is an end only where the source is a UNIX socket. */
+  | { readonly kind: 'end'; readonly wasReset?: true }
   /** Whoever reads what is written has gone. */
   | { readonly kind: 'refused' }
   | { readonly kind: 'read-error' | 'write-error'; readonly reason: string }
@@ -31,11 +31,12 @@ export type End = Socket | number | 'pipe';
 
 /**
  * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed. ECONNRESET read
- * from a socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)).
+ * from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)). `runner` is a
+ * command that starts cat.
  */
-export function startCopy(source: End, target: End): Copy {
+export function startCopy(source: End, target: End, runner = ''): Copy {
   // ^C at a terminal goes to the whole group, and is for the program at the other end.
-  const child = spawn('/bin/sh', ['-c', 'trap "" INT; exec cat'], {
+  const child = spawn('/bin/sh', ['-c', `trap "" INT; exec ${runner} cat`], {
     stdio: [source, target, 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
   });
@@ -65,7 +66,7 @@ export function startCopy(source: End, target: End): Copy {
 function explain(complaint: string, otherwise: string): CopyEnd {
   const text = complaint.trim().split('\n').at(-1) ?? '';
   const isWrite = /write error|standard output|stdout/.test(text);
-  if (/Connection reset|Broken pipe/.test(text)) return { kind: isWrite ? 'refused' : 'end' };
+  if (/Connection reset|Broken pipe/.test(text)) return isWrite ? { kind: 'refused' } : { kind: 'end', wasReset: true };
   const reason =
     text === ''
       ? otherwise

@@ -17,8 +17,8 @@ import {
 import { encodeFrame, FrameDecoder, FrameError, frameType, type Frame } from '@dipus/proto/frame';
 import { timing } from '@dipus/proto/timing';
 
-/** Opens one more connection to the control socket: connected, half-open allowed, not read yet. */
-export type Dial = () => Promise<Socket>;
+/** Opens one more connection to the control socket, as this half of a session: connected, half-open allowed, not read yet. */
+export type Dial = (half: 'control' | 'data') => Promise<Socket>;
 
 /** How a session ended: with the program's status, refused or lost by the service with a reason, or cut. */
 export type Outcome = { readonly exit: Exit } | { readonly error: string } | { readonly lost: string };
@@ -44,10 +44,10 @@ export interface ClientSession {
 /** Asks a service for a session over two new connections (sep.md, The control socket). Rejects where they cannot be opened. */
 export async function startSession(dial: Dial, terminal: Terminal | undefined, events: ClientEvents): Promise<ClientSession> {
   const token = randomBytes(16).toString('hex');
-  const control = await dial();
+  const control = await dial('control');
   let data: Socket;
   try {
-    data = await dial();
+    data = await dial('data');
   } catch (error) {
     control.destroy();
     throw error;
@@ -67,7 +67,7 @@ export async function startSession(dial: Dial, terminal: Terminal | undefined, e
 
 /** Asks a control socket what `dls -l` shows; undefined where the answer is none or does not come within timing.probeMs. */
 export async function askInfo(dial: Dial): Promise<Info | undefined> {
-  const socket = await dial();
+  const socket = await dial('control');
   const decoder = new FrameDecoder();
   return new Promise((resolve) => {
     const finish = (info?: Info): void => {
@@ -89,7 +89,7 @@ export async function askInfo(dial: Dial): Promise<Info | undefined> {
 
 /** Holds one idle control connection, whose end is the end of the service: `ended` is called once. Returns how to let go of it. */
 export async function holdControl(dial: Dial, ended: () => void): Promise<() => void> {
-  const socket = await dial();
+  const socket = await dial('control');
   socket
     .on('error', () => {})
     .once('close', ended)

@@ -9,6 +9,13 @@ export function userId(text: string): number | undefined {
   return numberOf('passwd', text);
 }
 
+/** The number of a user's own group, the user given by name or number; undefined where there is no such user. */
+export function primaryGroup(text: string): number | undefined {
+  const isOf = (fields: readonly string[]): boolean => fields[0] === text || fields[2] === text;
+  const gid = (etcLines('passwd').find(isOf) ?? getent('passwd', text))?.[3];
+  return gid === undefined ? undefined : Number(gid);
+}
+
 /** The number of a group, given by name or number; undefined where there is no such group. */
 export function groupId(text: string): number | undefined {
   return numberOf('group', text);

@@ -30,6 +30,11 @@ export class Descriptors {
     connection.once('close', () => (this.#held -= count));
   }
 
+  /** Whether there is so much left that some may be spent on speed. */
+  get hasRoom(): boolean {
+    return this.capacity - this.#held > 2 * reserve;
+  }
+
   /** Whether more is held than there is: the connection that made it so must go. */
   get isExceeded(): boolean {
     return this.#held > this.#capacity;

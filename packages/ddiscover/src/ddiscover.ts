@@ -1,0 +1,78 @@
+import { browse, type MdnsService } from '@dipus/mdns/browse';
+import { parseUri, UriError } from '@dipus/proto/uri';
+import { printable } from '@dipus/proto/printable';
+import type { Arguments } from './args.ts';
+
+export interface DiscoverOutput {
+  print(lines: string): void;
+  warn(error: unknown): void;
+}
+
+/**
+ * Prints the exporters that are found until the time is over, or, watching, each one that comes or goes until it is stopped. Rejects
+ * with a Failure where there is no multicast, and with what `print` throws.
+ */
+export async function discover(args: Arguments, output: DiscoverOutput, stop: AbortSignal): Promise<void> {
+  const shown = new Map<string, Set<string>>();
+  let fail: (error: unknown) => void = () => {};
+  let finish: () => void = () => {};
+  const over = new Promise<void>((resolve, reject) => {
+    fail = reject;
+    stop.addEventListener('abort', () => resolve(), { once: true });
+    finish = resolve;
+  });
+  const print = (event: 'add' | 'remove', uri: string, service: MdnsService): void => {
+    try {
+      output.print(args.isJson ? jsonLine(event, uri, service, args.isWatch) : textLine(event, uri, args.isWatch));
+    } catch (error) {
+      fail(error);
+    }
+  };
+
+  const browser = await browse({
+    found: (service, isOwn) => {
+      const uri = uriOf(service);
+      if (uri === undefined || (isOwn && !args.isAll)) return;
+      // Two instances may lead to one place.
+      const instances = shown.get(uri) ?? new Set();
+      shown.set(uri, instances.add(service.name));
+      if (instances.size === 1) print('add', uri, service);
+    },
+    gone: (service) => {
+      const uri = uriOf(service);
+      const instances = shown.get(uri ?? '');
+      if (uri === undefined || !instances?.delete(service.name) || instances.size > 0) return;
+      shown.delete(uri);
+      if (args.isWatch) print('remove', uri, service);
+    },
+    trouble: output.warn,
+  });
+  const timer = args.isWatch ? undefined : setTimeout(finish, args.lookMs);
+  try {
+    await over;
+  } finally {
+    clearTimeout(timer);
+    await browser.close();
+  }
+}
+
+/** The URI of an exporter; undefined where the name that came from the network makes none. */
+function uriOf({ host, port }: MdnsService): string | undefined {
+  const text = `sep://${host}:${port}`;
+  try {
+    const uri = parseUri(text);
+    return uri.scheme === 'sep' && uri.host === host && uri.port === port && uri.ask.segments.length === 0 ? text : undefined;
+  } catch (error) {
+    if (error instanceof UriError) return undefined;
+    throw error;
+  }
+}
+
+function textLine(event: 'add' | 'remove', uri: string, isWatch: boolean): string {
+  return isWatch ? `${event === 'add' ? '+' : '-'} ${uri}\n` : `${uri}\n`;
+}
+
+function jsonLine(event: 'add' | 'remove', uri: string, { name, host, port, addresses, txt }: MdnsService, isWatch: boolean): string {
+  const texts = Object.fromEntries(Object.entries(txt).map(([key, value]) => [printable(key), printable(value)]));
+  return `${JSON.stringify({ ...(isWatch && { event }), uri, name: printable(name), host, port, addresses, txt: texts })}\n`;
+}

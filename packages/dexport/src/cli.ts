@@ -1,0 +1,25 @@
+import { hostname } from 'node:os';
+import { Failure } from '@dipus/cli/errors';
+import { run } from '@dipus/cli/run';
+import { openTree, ownHost } from '@dipus/tree/root';
+import { parseArguments } from './args.ts';
+import { dexport } from './dexport.ts';
+import { dropTo } from './privileges.ts';
+
+run({ name: 'dexport', isDaemon: true }, async (context) => {
+  const args = parseArguments(process.argv.slice(2));
+  if (args.text !== undefined) return context.print(args.text);
+  if (args.isVerbose) context.explain();
+  if (process.getuid!() === 0 && args.user === undefined) {
+    throw new Failure('start', 'dexport', 'it should not run as root', 'give --user NAME; --user root if that is really wanted');
+  }
+  await dexport(args, {
+    context,
+    hostNames: [hostname(), ownHost(process.env)],
+    openTree: () => {
+      if (args.user !== undefined) dropTo(args.user);
+      return openTree(process.env);
+    },
+  });
+  return 0;
+});

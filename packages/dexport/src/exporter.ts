@@ -1,0 +1,89 @@
+// What every request stands on.
+import type { Socket } from 'node:net';
+import type { Descriptors } from '@dipus/cli/descriptors';
+import { codeOf, reasonOf } from '@dipus/proto/failure';
+import { servicePath } from '@dipus/proto/name';
+import type { SocketKind } from '@dipus/proto/sep';
+import { SessionPairs } from '@dipus/relay/session-pairs';
+import type { Tree } from '@dipus/tree/root';
+import { connectFile } from '@dipus/tree/socket-file';
+import { whyNotSocket } from '@dipus/tree/trust';
+import { controlFile, type Offer, type Offers } from './offers.ts';
+import { busy, Refusal } from './refusal.ts';
+
+export interface ExporterOptions {
+  readonly tree: Tree;
+  readonly offers: Offers;
+  readonly descriptors: Descriptors;
+  readonly names: ReadonlySet<string>;
+  explain(message: string): void;
+  warn(error: unknown): void;
+  /** Bytes that a program wrote to its stderr while no client took them. */
+  log(bytes: Buffer): void;
+}
+
+/** The state that requests share: what is offered, what is open. */
+export class Exporter {
+  readonly options: ExporterOptions;
+  readonly pairs: SessionPairs = new SessionPairs();
+  /** How to end each stream that is open as an error. */
+  readonly #open = new Set<() => void>();
+  #idle: () => void = () => {};
+
+  constructor(options: ExporterOptions) {
+    this.options = options;
+  }
+
+  /** Counts a stream as open until it has ended. */
+  track(ended: Promise<unknown>, breakOff: () => void): void {
+    this.#open.add(breakOff);
+    void ended.finally(() => {
+      this.#open.delete(breakOff);
+      if (this.#open.size === 0) this.#idle();
+    });
+  }
+
+  /** Resolves when no stream is open. */
+  async idle(): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  breakAll(): void {
+    for (const breakOff of this.#open) breakOff();
+  }
+
+  /** Connects to a service, checked at the moment it is used. Rejects with Refusal. */
+  async connect(offer: Offer, kind: SocketKind | undefined): Promise<Socket> {
+    const { tree, descriptors, offers } = this.options;
+    if (descriptors.isExceeded) throw busy('no descriptors are left');
+    const file = kind === undefined || !offer.control ? offer.entry.file : controlFile(offer.entry);
+    try {
+      const socket = await connectFile(file, (stat) => {
+        const why = whyNotSocket(stat, tree.trust);
+        if (why) throw new Refusal(403, `${servicePath(offer)} ${why}`);
+      });
+      descriptors.hold(socket, 1);
+      return socket;
+    } catch (error) {
+      throw this.#refusalOf(offer, error, offers);
+    }
+  }
+
+  #refusalOf(offer: Offer, error: unknown, offers: Offers): Refusal {
+    if (error instanceof Refusal) return error;
+    const reason = `${servicePath(offer)}: ${reasonOf(error)}`;
+    switch (codeOf(error)) {
+      case 'EACCES':
+      case 'EPERM':
+        return new Refusal(403, reason);
+      case 'EAGAIN':
+        return busy(`${servicePath(offer)}: its queue is full`);
+      case 'EMFILE':
+      case 'ENFILE':
+        return busy('no descriptors are left');
+      default:
+        void offers.suspect(offer.entry);
+        return new Refusal(502, reason);
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import { once } from 'node:events';
+import { lookup } from 'node:dns/promises';
+import type { Server } from 'node:http';
+import { isIP, type AddressInfo } from 'node:net';
+import { Failure, UsageError } from '@dipus/cli/errors';
+import { codeOf } from '@dipus/proto/failure';
+import { sepPort } from '@dipus/proto/uri';
+import type { Address, Arguments } from './args.ts';
+
+/** An address on which a server listens. */
+export interface Listening {
+  readonly server: Server;
+  readonly uri: string;
+  readonly port: number;
+  readonly isLoopback: boolean;
+}
+
+/** Opens what -l and --plain say, or what goes without saying. Throws UsageError and Failure; nothing is left open then. */
+export async function listenAll(args: Arguments, makeServer: () => Server, explain: (message: string) => void): Promise<Listening[]> {
+  const wanted = args.addresses.length > 0 ? await resolveAll(args.addresses) : defaults(args.isPlain);
+  if (!args.isPlain) refuseBeyondLoopback(wanted);
+  const open: Listening[] = [];
+  try {
+    for (const address of wanted) {
+      const one = await listenOne(address, makeServer(), args.addresses.length === 0 ? explain : undefined);
+      if (one) open.push(one);
+    }
+    if (open.length === 0) throw new Failure('listen on', 'loopback', 'there is no address');
+    return open;
+  } catch (error) {
+    for (const { server } of open) server.close();
+    throw error;
+  }
+}
+
+function defaults(isPlain: boolean): Address[] {
+  return (isPlain ? ['0.0.0.0', '::'] : ['127.0.0.1', '::1']).map((address) => ({ address, port: sepPort }));
+}
+
+async function resolveAll(addresses: readonly Address[]): Promise<Address[]> {
+  const resolved = addresses.map(async ({ address, port }) => {
+    if (isIP(address.split('%')[0]!)) return { address, port };
+    try {
+      return { address: (await lookup(address)).address, port };
+    } catch (error) {
+      throw new Failure('listen on', address, error);
+    }
+  });
+  return Promise.all(resolved);
+}
+
+function refuseBeyondLoopback(addresses: readonly Address[]): void {
+  const beyond = addresses.find(({ address }) => !isLoopback(address));
+  if (!beyond) return;
+  throw new UsageError(
+    `-l ${beyond.address} needs --plain: SEP is neither encrypted nor authenticated`,
+    'with --plain whoever reaches the port may use what is in exported/',
+  );
+}
+
+/** `explain`: an address that this machine does not have is passed over. */
+async function listenOne({ address, port }: Address, server: Server, explain?: (message: string) => void): Promise<Listening | undefined> {
+  const name = isIP(address) === 6 ? `[${address}]` : address;
+  try {
+    server.listen({ host: address, port, ipv6Only: true, backlog: 1024 });
+    await once(server, 'listening');
+  } catch (error) {
+    const isMissing = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'].includes(codeOf(error) ?? '');
+    if (!isMissing || !explain) throw new Failure('listen on', `${name}:${port}`, error);
+    return void explain(`there is no address ${name} here`);
+  }
+  const bound = (server.address() as AddressInfo).port;
+  return { server, port: bound, uri: `sep://${name}:${bound}`, isLoopback: isLoopback(address) };
+}
+
+function isLoopback(address: string): boolean {
+  return /^127\./.test(address) || address === '::1' || /^::ffff:127\./i.test(address);
+}

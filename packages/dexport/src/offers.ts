@@ -1,0 +1,141 @@
+// What is offered: the living, trusted services in exported/, as they come and go.
+import { basename, dirname } from 'node:path';
+import { answer, matches, type Ask } from '@dipus/proto/ask';
+import { controlName, servicePath } from '@dipus/proto/name';
+import type { OfferedService } from '@dipus/proto/sep';
+import { timing } from '@dipus/proto/timing';
+import { Deaths } from '@dipus/session/deaths';
+import { listeningFiles, type Entry } from '@dipus/tree/list';
+import { probeService } from '@dipus/tree/probe';
+import type { Tree } from '@dipus/tree/root';
+import { connectFile } from '@dipus/tree/socket-file';
+import { watchTree, type TreeWatch } from '@dipus/tree/watch';
+
+export interface Offer extends OfferedService {
+  readonly area: 'exported';
+  readonly entry: Entry;
+}
+
+export interface OfferEvents {
+  added(offer: Offer): void;
+  removed(offer: Offer): void;
+}
+
+/** A live list. Services that die are out of it within a second, foreign ones within two. */
+export class Offers {
+  readonly #asks: readonly Ask[];
+  readonly #offers = new Map<string, Offer>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #listeners = new Set<OfferEvents>();
+  readonly #watch: TreeWatch;
+  readonly #deaths: Deaths<Entry>;
+  readonly #alarms = new WeakMap<Entry, number>();
+  #looks: Promise<void> = Promise.resolve();
+
+  constructor(tree: Tree, asks: readonly Ask[], trouble: (error: unknown) => void) {
+    this.#asks = asks;
+    this.#deaths = new Deaths<Entry>({
+      dial: (entry) => connectFile(controlFile(entry)),
+      listening: listeningFiles,
+      suspect: (entry) => {
+        void this.suspect(entry);
+        // A foreign socket that was only just bound does not count as dead yet.
+        if (!entry.hasControl) setTimeout(() => void this.suspect(entry), timing.newbornMs).unref();
+      },
+    });
+    this.#watch = watchTree(tree, {
+      added: (entry) => this.#appeared(entry),
+      removed: (entry) => this.#disappeared(entry),
+      trouble,
+    });
+  }
+
+  /** Resolves when what was there at the beginning has been looked at. */
+  async ready(): Promise<void> {
+    await this.#looks;
+  }
+
+  /** What answers an ask, in order. */
+  list(ask: Ask): Offer[] {
+    return matches(ask, this.#offers.values()).map(({ service }) => service);
+  }
+
+  /** The service at a path below exported/. */
+  find(path: string): Offer | undefined {
+    return this.#offers.get(path);
+  }
+
+  subscribe(listener: OfferEvents): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Looks whether a service is still alive. */
+  async suspect(entry: Entry): Promise<void> {
+    if (this.#entries.get(entry.file) !== entry) return;
+    const state = await probeService(dirname(entry.file), basename(entry.file));
+    if (this.#entries.get(entry.file) !== entry) return;
+    if (state === 'dead' || state === 'gone') return this.#drop(entry);
+    this.#offer(entry);
+    if (entry.hasControl) this.#watchAgain(entry);
+  }
+
+  close(): void {
+    this.#watch.close();
+    this.#deaths.close();
+  }
+
+  #appeared(entry: Entry): void {
+    if (entry.area !== 'exported' || entry.untrusted !== undefined) return;
+    const isWanted = this.#asks.length === 0 || this.#asks.some((ask) => answer(ask, entry));
+    if (!isWanted) return;
+    this.#entries.set(entry.file, entry);
+    const look = this.#look(entry);
+    this.#looks = Promise.all([this.#looks, look]).then(() => {});
+  }
+
+  async #look(entry: Entry): Promise<void> {
+    const state = await probeService(dirname(entry.file), basename(entry.file));
+    if (this.#entries.get(entry.file) !== entry) return;
+    if (state !== 'dead' && state !== 'gone' && state !== 'other') this.#offer(entry);
+    this.#deaths.add(entry);
+  }
+
+  #disappeared({ file }: Entry): void {
+    const entry = this.#entries.get(file);
+    if (!entry) return;
+    this.#entries.delete(file);
+    this.#deaths.remove(entry);
+    this.#drop(entry);
+  }
+
+  #offer(entry: Entry): void {
+    const { protocol, name, host, instance } = entry;
+    const path = servicePath(entry);
+    if (this.#offers.has(path)) return;
+    const offer: Offer = { area: 'exported', protocol, name, host, instance, control: entry.hasControl, entry };
+    this.#offers.set(path, offer);
+    for (const listener of this.#listeners) listener.added(offer);
+  }
+
+  // A process that dies closes its connections before its sockets: it may have answered for the last time. Or it only ended our idle
+  // connection, for reasons of its own.
+  #watchAgain(entry: Entry): void {
+    const now = Date.now();
+    const pauseMs = now - (this.#alarms.get(entry) ?? 0) > 2 * timing.foreignMs ? timing.foreignMs / 20 : timing.foreignMs;
+    this.#alarms.set(entry, now);
+    setTimeout(() => this.#entries.get(entry.file) === entry && this.#deaths.add(entry), pauseMs).unref();
+  }
+
+  #drop(entry: Entry): void {
+    const path = servicePath(entry);
+    const offer = this.#offers.get(path);
+    if (offer?.entry !== entry) return;
+    this.#offers.delete(path);
+    for (const listener of this.#listeners) listener.removed(offer);
+  }
+}
+
+export function controlFile(entry: Entry): string {
+  return `${dirname(entry.file)}/${controlName(basename(entry.file))}`;
+}

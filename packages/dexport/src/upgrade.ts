@@ -1,0 +1,64 @@
+// A connection that becomes a service's socket.
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { servicePath } from '@dipus/proto/name';
+import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
+import { relay } from '@dipus/relay/relay';
+import { Exporter } from './exporter.ts';
+import { ForeignSessions } from './foreign.ts';
+import type { Offer } from './offers.ts';
+import { Refusal } from './refusal.ts';
+import { checkOrigin, readTarget } from './target.ts';
+
+const switching = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${sepProtocol}\r\n${versionHeader}: ${sepVersion}\r\n\r\n`;
+
+/** Answers upgrades. */
+export class Upgrades {
+  readonly #exporter: Exporter;
+  readonly #foreign: ForeignSessions;
+
+  constructor(exporter: Exporter) {
+    this.#exporter = exporter;
+    this.#foreign = new ForeignSessions(exporter);
+  }
+
+  /** Takes the connection over. Rejects with Refusal, before anything is written. */
+  async upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    socket.pause();
+    checkOrigin(request);
+    if (request.method !== 'GET') throw new Refusal(400, 'only GET can be upgraded');
+    if (request.headers.upgrade?.toLowerCase() !== sepProtocol) throw new Refusal(400, 'no upgrade is known but sep');
+    const kind = kindOf(request.headers['sep-socket']);
+    const offer = this.#offer(request.url ?? '');
+    this.#exporter.options.explain(`${request.socket.remoteAddress}: opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
+    // Bytes that came behind the request belong to the service.
+    if (head.length > 0) socket.unshift(head);
+    if (kind !== undefined && !offer.control) {
+      socket.write(switching);
+      return this.#foreign.serve(offer, socket);
+    }
+    const service = await this.#exporter.connect(offer, kind);
+    if (socket.destroyed) return void service.destroy();
+    socket.write(switching);
+    this.#relay(socket, service, kind);
+  }
+
+  #relay(socket: Socket, service: Socket, kind: SocketKind | undefined): void {
+    const [a, b] = [{ socket, kind: 'tcp' as const }, { socket: service, kind: 'unix' as const }];
+    const options = { mayHandOver: () => this.#exporter.options.descriptors.hasRoom };
+    const started = kind === undefined ? relay(a, b, options) : this.#exporter.pairs.relay(a, b, options);
+    this.#exporter.track(started.ended, () => started.break());
+  }
+
+  #offer(raw: string): Offer {
+    const { ask, isWatch } = readTarget(raw);
+    const offer = isWatch ? undefined : this.#exporter.options.offers.find(ask.segments.join('/'));
+    if (!offer) throw new Refusal(404, 'no such service is exported');
+    return offer;
+  }
+}
+
+function kindOf(header: string | string[] | undefined): SocketKind | undefined {
+  if (header === undefined || header === 'control' || header === 'data') return header;
+  throw new Refusal(400, 'Sep-Socket is control or data');
+}

@@ -1,0 +1,50 @@
+import { UsageError } from '@dipus/cli/errors';
+import { isGiven, parseCommandLine, type CommandLine } from '@dipus/cli/options';
+import { parseUri, UriError, type HostUri } from '@dipus/proto/uri';
+
+const commandLine: CommandLine = {
+  tool: 'dimport',
+  forms: ['[--once] [-v] URI...', '[-v] -'],
+  summary: 'Makes a socket here for each service of the hosts that the URIs name; - reads URIs, + URI and - URI from stdin.',
+  options: {
+    once: { type: 'boolean', describe: 'do not connect again: end with 1 when the hosts have gone' },
+    v: { type: 'boolean', describe: 'explain on stderr what is being done' },
+  },
+};
+
+export interface Arguments {
+  readonly text?: string;
+  readonly uris: readonly HostUri[];
+  readonly isFromStdin: boolean;
+  readonly isOnce: boolean;
+  readonly isVerbose: boolean;
+}
+
+/** Throws UsageError. */
+export function parseArguments(argv: readonly string[]): Arguments {
+  const { text, operands, values } = parseCommandLine(commandLine, argv);
+  const isFromStdin = operands.includes('-');
+  const isOnce = isGiven(values, 'once');
+  if (text === undefined && operands.length === 0) throw new UsageError('no URI given', 'dimport sep://HOST; ddiscover finds hosts');
+  if (isFromStdin && operands.length > 1) throw new UsageError('- does not go with a URI');
+  if (isFromStdin && isOnce) throw new UsageError('--once does not go with -');
+  return {
+    ...(text !== undefined && { text }),
+    uris: isFromStdin ? [] : operands.map(readUri),
+    isFromStdin,
+    isOnce,
+    isVerbose: isGiven(values, 'v'),
+  };
+}
+
+/** The URI of an exporter. Throws UsageError. */
+export function readUri(text: string): HostUri {
+  try {
+    const uri = parseUri(text);
+    if (uri.scheme === 'sep') return uri;
+    throw new UriError(`has the scheme ${uri.scheme}, and dimport knows sep only`);
+  } catch (error) {
+    if (error instanceof UriError) throw new UsageError(`URI ${JSON.stringify(text)} ${error.message}`);
+    throw error;
+  }
+}

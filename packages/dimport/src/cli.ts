@@ -1,0 +1,17 @@
+import { createInterface } from 'node:readline';
+import { run } from '@dipus/cli/run';
+import { localLookup } from '@dipus/sep/local-lookup';
+import { openTree } from '@dipus/tree/root';
+import { parseArguments } from './args.ts';
+import { dimport } from './dimport.ts';
+
+run({ name: 'dimport', isDaemon: true }, async (context) => {
+  const args = parseArguments(process.argv.slice(2));
+  if (args.text !== undefined) return context.print(args.text);
+  if (args.isVerbose) context.explain();
+  return dimport(args, openTree(process.env), {
+    context,
+    lookup: localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
+    ...(args.isFromStdin && { lines: createInterface({ input: process.stdin }) }),
+  });
+});

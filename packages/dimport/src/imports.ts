@@ -1,0 +1,145 @@
+// The sockets that stand for a host's services, kept as the host says they are.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '@dipus/cli/errors';
+import { isHost, servicePath } from '@dipus/proto/name';
+import type { OfferedService } from '@dipus/proto/sep';
+import { timing } from '@dipus/proto/timing';
+import { printHost, type SepHost } from '@dipus/sep/host';
+import type { Wanted } from '@dipus/tree/claim';
+import { keepService, type KeptService } from '@dipus/tree/keep';
+import { Import } from './import.ts';
+import type { Setting } from './setting.ts';
+import type { Streams } from './streams.ts';
+
+/** A socket in the tree, and the path under which it was told of. */
+interface Made {
+  readonly kept: KeptService;
+  path: string;
+}
+
+/** Adds and removes imports one at a time; a removal never waits. */
+export class Imports {
+  readonly #host: SepHost;
+  readonly #hostName: string;
+  readonly #setting: Setting;
+  readonly #streams: Streams;
+  readonly #trouble: (error: Failure) => void;
+  readonly #wanted = new Map<string, OfferedService>();
+  readonly #made = new Map<string, Made>();
+  readonly #removedAt = new Map<string, number>();
+  #isWorking = false;
+
+  constructor(host: SepHost, setting: Setting, streams: Streams, trouble: (error: Failure) => void) {
+    this.#host = host;
+    this.#hostName = nameOf(host);
+    this.#setting = setting;
+    this.#streams = streams;
+    this.#trouble = trouble;
+  }
+
+  add(service: OfferedService): void {
+    const path = servicePath(service);
+    if (!this.#wanted.has(path) && this.#wanted.size >= this.#setting.maxImports) {
+      return this.#trouble(new Failure('import from', printHost(this.#host), `more than ${this.#setting.maxImports} services; the rest is left out`));
+    }
+    this.#wanted.set(path, service);
+    void this.#work();
+  }
+
+  remove(path: string): void {
+    this.#wanted.delete(path);
+    this.#drop(path);
+  }
+
+  /** Removes all. */
+  clear(): void {
+    this.#wanted.clear();
+    for (const path of this.#made.keys()) this.#drop(path);
+    this.#removedAt.clear();
+  }
+
+  #drop(path: string): void {
+    const made = this.#made.get(path);
+    if (!made) return;
+    this.#made.delete(path);
+    this.#removedAt.set(path, Date.now());
+    made.kept.release();
+    this.#setting.print(`- ${made.path}\n`);
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    const failed = new Set<OfferedService>();
+    try {
+      for (;;) {
+        const missing = [...this.#wanted].filter(([path, service]) => !this.#made.has(path) && !failed.has(service));
+        if (missing.length === 0) return;
+        const isEarly = ([path]: [string, OfferedService]): boolean => Date.now() - (this.#removedAt.get(path) ?? 0) < timing.settleMs;
+        const due = missing.filter((each) => !isEarly(each));
+        // What has just gone and come back may be about to go again.
+        if (due.length === 0) await sleep(timing.settleMs);
+        for (const [path, service] of due) if (!(await this.#make(path, service))) failed.add(service);
+      }
+    } finally {
+      this.#isWorking = false;
+      this.#setting.descriptors.measure();
+    }
+  }
+
+  /** False: it cannot be made. */
+  async #make(path: string, service: OfferedService): Promise<boolean> {
+    if (this.#wanted.get(path) !== service) return true;
+    this.#removedAt.delete(path);
+    try {
+      const made = await this.#claim(service);
+      // Much may have happened meanwhile.
+      if (!this.#wanted.has(path)) made.kept.release();
+      else {
+        this.#made.set(path, made);
+        this.#setting.print(`+ ${made.path}\n`);
+      }
+      return true;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      this.#trouble(error);
+      return false;
+    }
+  }
+
+  /** The number that the service has there, where it is free. */
+  async #claim(service: OfferedService): Promise<Made> {
+    const { protocol, name, instance } = service;
+    const wanted = { area: this.#setting.area, protocol, name, host: this.#hostName };
+    try {
+      return await this.#keep(service, { ...wanted, instance });
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return this.#keep(service, wanted);
+    }
+  }
+
+  async #keep(service: OfferedService, wanted: Wanted): Promise<Made> {
+    const { tree, print } = this.#setting;
+    const imported = new Import(this.#host, service, this.#setting, this.#streams, () => kept.matchModes());
+    const kept = await keepService(tree, wanted, () => imported.open(), {
+      reclaimed: (path) => {
+        const isSame = made.path === belowRoot(path);
+        this.#setting.warn(new Failure('keep', path, 'its socket was taken away; claimed it again'));
+        if (isSame) return;
+        print(`- ${made.path}\n+ ${belowRoot(path)}\n`);
+        made.path = belowRoot(path);
+      },
+      lost: (error) => this.#setting.warn(error),
+    });
+    const belowRoot = (path: string): string => path.slice(tree.root.length + 1);
+    const made: Made = { kept, path: belowRoot(kept.claim.path) };
+    return made;
+  }
+}
+
+/** HOST of imported services: the host as it was addressed. */
+function nameOf({ host }: SepHost): string {
+  const name = host.replace(/\.$/, '').replace(/\.local$/i, '');
+  return isHost(name) ? name : host.replaceAll(/[.\s/]+/g, '-');
+}

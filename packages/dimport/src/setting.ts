@@ -1,0 +1,15 @@
+import type { Descriptors } from '@dipus/cli/descriptors';
+import type { Tree } from '@dipus/tree/root';
+
+/** What all imports of this process share. */
+export interface Setting {
+  readonly tree: Tree;
+  /** The area of the imports: the user's. */
+  readonly area: string;
+  readonly descriptors: Descriptors;
+  /** The most services that are imported from one host. */
+  readonly maxImports: number;
+  print(lines: string): void;
+  warn(error: unknown): void;
+  explain(message: string): void;
+}

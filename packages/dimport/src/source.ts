@@ -1,0 +1,97 @@
+// One host: watched, imported from, tried again when it is lost.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '@dipus/cli/errors';
+import { timing } from '@dipus/proto/timing';
+import type { HostUri } from '@dipus/proto/uri';
+import { printHost, type SepHost } from '@dipus/sep/host';
+import { watchServices, type WatchEnd } from '@dipus/sep/watch';
+import { Imports } from './imports.ts';
+import type { Setting } from './setting.ts';
+import { Streams } from './streams.ts';
+
+/** Follows a host until it is closed; with `isOnce`, until the host has gone. */
+export class Source {
+  readonly ended: Promise<void>;
+  readonly #uri: HostUri;
+  readonly #host: SepHost;
+  readonly #setting: Setting;
+  readonly #streams = new Streams();
+  readonly #imports: Imports;
+  readonly #stop = new AbortController();
+  readonly #told = new Set<string>();
+
+  constructor(uri: HostUri, host: SepHost, options: { setting: Setting; isOnce: boolean }) {
+    this.#uri = uri;
+    this.#host = host;
+    this.#setting = options.setting;
+    this.#imports = new Imports(host, options.setting, this.#streams, (error) => this.#tell(error));
+    this.ended = this.#follow(options.isOnce);
+  }
+
+  /** Takes its sockets out of the tree. Open streams live on. */
+  close(): void {
+    this.#stop.abort();
+    this.#imports.clear();
+  }
+
+  /** Resolves when no stream is open. */
+  idle(): Promise<void> {
+    return this.#streams.idle();
+  }
+
+  breakStreams(): void {
+    this.#streams.breakAll();
+  }
+
+  async #follow(isOnce: boolean): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      const began = Date.now();
+      const end = await this.#watch();
+      this.#imports.clear();
+      if (this.#stop.signal.aborted) return;
+      // It may be gone for good: who still waits for it must learn that.
+      if (end.isSilent) this.#streams.breakAll();
+      const livedMs = Date.now() - began;
+      if (livedMs > timing.maxBackoffMs) this.#told.clear();
+      this.#tell(end.cause);
+      if (isOnce) return;
+      if (livedMs > timing.backoffMs * 10) failures = 0;
+      await this.#pause(Math.min(timing.maxBackoffMs, timing.backoffMs * 2 ** Math.min(failures, 10)));
+      if (this.#stop.signal.aborted) return;
+    }
+  }
+
+  async #watch(): Promise<WatchEnd> {
+    try {
+      const end = await watchServices(
+        this.#host,
+        this.#uri.ask,
+        {
+          added: (service) => this.#imports.add(service),
+          removed: (path) => this.#imports.remove(path),
+          ready: () => this.#setting.explain(`${printHost(this.#host)}: watching`),
+          trouble: (reason) => this.#tell(new Failure('import from', printHost(this.#host), reason)),
+        },
+        this.#stop.signal,
+      );
+      return end ?? { isSilent: false, cause: new Failure('watch', printHost(this.#host), 'stopped') };
+    } catch (error) {
+      if (error instanceof Failure) return { isSilent: false, cause: error };
+      throw error;
+    }
+  }
+
+  // Half of it or more, so that many importers do not come back at once.
+  async #pause(ms: number): Promise<void> {
+    const pauseMs = ms * (0.5 + Math.random() / 2);
+    this.#setting.explain(`${printHost(this.#host)}: trying again in ${(pauseMs / 1000).toFixed(1)} s`);
+    await sleep(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+  }
+
+  /** Each cause is told once, until all has been well for a while. */
+  #tell(error: Failure): void {
+    if (this.#told.has(error.message)) return this.#setting.explain(error.message);
+    if (this.#told.size < 100) this.#told.add(error.message);
+    this.#setting.warn(error);
+  }
+}

@@ -1,0 +1,31 @@
+import { SessionPairs } from '@dipus/relay/session-pairs';
+import type { Relay } from '@dipus/relay/relay';
+
+/** The open streams of one host. */
+export class Streams {
+  readonly pairs: SessionPairs = new SessionPairs();
+  readonly #open = new Set<Relay>();
+  #idle: () => void = () => {};
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  add(relay: Relay): void {
+    this.#open.add(relay);
+    void relay.ended.then(() => {
+      this.#open.delete(relay);
+      if (this.#open.size === 0) this.#idle();
+    });
+  }
+
+  /** Resolves when none is open. */
+  async idle(): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  /** Ends all of them as errors. */
+  breakAll(): void {
+    for (const relay of this.#open) relay.break();
+  }
+}

@@ -1,0 +1,156 @@
+// One direction of a relay.
+import { openSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { startCopy, type Copy, type CopyEnd } from './cat.ts';
+
+/** One of the two connections of a relay. An error of TCP is an error; a UNIX socket has only ends. */
+export interface End {
+  readonly socket: Socket;
+  readonly kind: 'tcp' | 'unix';
+}
+
+export interface FlowEvents {
+  /** Sees each chunk before it is passed on. */
+  took(chunk: Buffer): void;
+  /** All of the source was passed on; the target is to be told of the end. */
+  ended(): void;
+  /** The target takes no more. What the source still sends is thrown away from now on. */
+  refused(): void;
+  /** Bytes may be missing. */
+  broken(): void;
+  /** What was taken has been written. */
+  written(): void;
+}
+
+// More than this waiting for the target stops the source.
+const maxWaitingBytes = 65_536;
+// The kernel ends a copier whose parent is killed, so that no connection outlives its relay.
+const runner = '/usr/bin/setpriv --pdeathsig KILL';
+
+/** Copies from one end to the other, with back-pressure, until the source ends. Shuts down and closes nothing. */
+export class Flow {
+  readonly source: End;
+  readonly target: End;
+  readonly #events: FlowEvents;
+  bytes = 0;
+  hasEnded = false;
+  isRefused = false;
+  #isWaiting = false;
+  #isEndDue = false;
+  #copy: Copy | undefined;
+  #isStopped = false;
+
+  constructor(source: End, target: End, events: FlowEvents) {
+    this.source = source;
+    this.target = target;
+    this.#events = events;
+  }
+
+  begin(): void {
+    const { socket } = this.source;
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('end', () => this.#end());
+    // Its end may have been read before we listened.
+    if (socket.readableEnded) this.#end();
+    else socket.resume();
+  }
+
+  /** Whether no byte is between the two connections. */
+  get isQuiet(): boolean {
+    return !this.hasEnded && !this.isRefused && !this.#isWaiting && this.source.socket.readableLength === 0 && this.target.socket.writableLength === 0;
+  }
+
+  /** Leaves the rest to a process that holds both connections; no byte may be between them. From then on this process must not touch them. */
+  handOver(): void {
+    this.#copy = startCopy(this.source.socket, this.target.socket, runner);
+    void this.#copy.ended.then((end) => this.#copied(end));
+  }
+
+  /** The source cannot be read any more. */
+  readFailed(error: Error): void {
+    if (this.source.kind === 'tcp' || (error as NodeJS.ErrnoException).code !== 'ECONNRESET') return this.#break();
+    // A UNIX socket says so after all data: its end, as soon as what was read is taken.
+    this.#isEndDue = true;
+    if (this.source.socket.readableLength === 0) this.#end();
+  }
+
+  /** The target cannot be written any more. */
+  writeFailed(): void {
+    if (this.target.kind === 'tcp') return this.#break();
+    this.#refuse();
+  }
+
+  /** Reads away what still comes from the source. */
+  discard(): void {
+    if (this.hasEnded || this.#isStopped) return;
+    if (!this.#copy) return void this.source.socket.resume();
+    this.#copy = readAway(this.source.socket);
+    void this.#copy.ended.then((end) => {
+      if (end.kind !== 'stopped') this.#end();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#copy?.stop();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#isStopped) return;
+    this.bytes += chunk.length;
+    if (!this.isRefused) {
+      this.#events.took(chunk);
+      this.#write(chunk);
+    }
+    if (this.#isEndDue && this.source.socket.readableLength === 0) this.#end();
+  }
+
+  #write(chunk: Buffer): void {
+    const target = this.target.socket;
+    target.write(chunk, this.#written);
+    if (target.writableLength <= maxWaitingBytes || this.isRefused) return;
+    this.#isWaiting = true;
+    this.source.socket.pause();
+  }
+
+  readonly #written = (): void => {
+    if (this.#isStopped || this.#copy) return;
+    if (this.#isWaiting && this.target.socket.writableLength <= maxWaitingBytes / 2) {
+      this.#isWaiting = false;
+      this.source.socket.resume();
+    }
+    this.#events.written();
+  };
+
+  #copied(end: CopyEnd): void {
+    if (end.kind === 'stopped' || this.#isStopped) return;
+    if (end.kind === 'end' && !(end.wasReset && this.source.kind === 'tcp')) return this.#end();
+    if (end.kind === 'refused' && this.target.kind === 'unix') return this.#refuse();
+    this.#break();
+  }
+
+  #end(): void {
+    if (this.hasEnded || this.#isStopped) return;
+    this.hasEnded = true;
+    this.#events.ended();
+  }
+
+  #refuse(): void {
+    if (this.isRefused || this.#isStopped) return;
+    this.isRefused = true;
+    this.discard();
+    this.#events.refused();
+  }
+
+  #break(): void {
+    if (!this.#isStopped) this.#events.broken();
+  }
+}
+
+let nowhereFd: number | undefined;
+
+/** Reads a connection that was handed over to its end, and throws away what comes. */
+export function readAway(socket: Socket): Copy {
+  nowhereFd ??= openSync('/dev/null', 'w');
+  return startCopy(socket, nowhereFd, runner);
+}

@@ -1,0 +1,202 @@
+// Bytes between two connections, both ways, to both ends (sep.md, Rules for relays).
+import { existsSync } from 'node:fs';
+import { timing } from '@dipus/proto/timing';
+import { Flow, readAway, type End } from './flow.ts';
+import { guardSocket } from './guarded-socket.ts';
+
+export type { End } from './flow.ts';
+
+export interface RelayOptions {
+  /** Sees what `a` sends, chunk by chunk, before it is passed on. */
+  readonly took?: (chunk: Buffer) => void;
+  /** Asked before the end of `a` is passed on to `b`; false: it was no end but a loss. */
+  readonly mayEnd?: () => Promise<boolean>;
+  /** The end of `b` has been passed on to `a`, all bytes before it. */
+  readonly answered?: () => void;
+  /** After an error a UNIX socket is kept without an end until its other side has closed it, or timing.lingerMs have passed. */
+  readonly isHeld?: boolean;
+  /** Whether two processes and their descriptors may be had for a long stream; yes unless given. */
+  readonly mayHandOver?: () => boolean;
+}
+
+export interface Relay {
+  /** 'done': both directions to their ends. 'broken': bytes may be missing. Both connections are closed then, or held as asked. */
+  readonly ended: Promise<'done' | 'broken'>;
+  /** Ends it as an error. */
+  break(): void;
+}
+
+// A stream of this length is worth two processes that copy without us.
+const longBytes = 4 << 20;
+const maxHandedOver = 64;
+const canHandOver = process.platform === 'linux' && existsSync('/usr/bin/setpriv');
+let handedOver = 0;
+
+/**
+ * Relays between two connections that are connected and half-open allowed, and owns them from now on. Each direction ends by itself; an error of
+ * TCP, or of anything that cannot be told from a loss, becomes a reset on TCP. A UNIX socket that takes no more input keeps its answer.
+ */
+export function relay(a: End, b: End, options: RelayOptions = {}): Relay {
+  const started = new Pair(a, b, options);
+  started.begin();
+  return started;
+}
+
+class Pair implements Relay {
+  readonly ended: Promise<'done' | 'broken'>;
+  readonly #options: RelayOptions;
+  readonly #there: Flow;
+  readonly #back: Flow;
+  readonly #destroy = new Map<End, () => void>();
+  #settle!: (how: 'done' | 'broken') => void;
+  #isOver = false;
+  #isHandedOver = false;
+  #isConsidering = false;
+  #linger: NodeJS.Timeout | undefined;
+
+  constructor(a: End, b: End, options: RelayOptions) {
+    this.#options = options;
+    this.ended = new Promise((resolve) => (this.#settle = resolve));
+    this.#there = this.#flow(a, b, () => options.mayEnd?.() ?? true);
+    this.#back = this.#flow(b, a, () => true);
+    this.#guard(a, this.#there, this.#back);
+    this.#guard(b, this.#back, this.#there);
+  }
+
+  begin(): void {
+    this.#there.begin();
+    this.#back.begin();
+  }
+
+  break(): void {
+    if (this.#isOver) return;
+    this.#finish();
+    for (const flow of [this.#there, this.#back]) this.#abandon(flow);
+    this.#settle('broken');
+  }
+
+  #flow(source: End, target: End, mayEnd: () => Promise<boolean> | boolean): Flow {
+    const flow: Flow = new Flow(source, target, {
+      took: (chunk) => {
+        if (flow === this.#there) this.#options.took?.(chunk);
+      },
+      ended: () => void this.#passEnd(flow, mayEnd),
+      refused: () => this.#check(),
+      broken: () => this.break(),
+      written: () => {
+        if (flow.bytes >= longBytes) this.#considerHandOver();
+      },
+    });
+    return flow;
+  }
+
+  #guard(end: End, reading: Flow, writing: Flow): void {
+    const { socket, kind } = end;
+    this.#destroy.set(
+      end,
+      guardSocket(socket, {
+        readFailed: (error) => (this.#isOver ? this.#destroy.get(end)!() : reading.readFailed(error)),
+        writeFailed: () => writing.writeFailed(),
+      }),
+    );
+    if (kind === 'tcp') socket.setNoDelay(true).setKeepAlive(true, timing.keepAliveMs);
+    socket.on('close', () => {
+      if (!reading.hasEnded) this.break();
+    });
+    if (socket.destroyed) setImmediate(() => this.break());
+  }
+
+  async #passEnd(flow: Flow, mayEnd: () => Promise<boolean> | boolean): Promise<void> {
+    if (flow.isRefused) return this.#check();
+    if (!(await mayEnd())) return this.break();
+    if (this.#isOver) return;
+    flow.target.socket.end(() => {
+      if (this.#isOver) return;
+      if (flow === this.#back) {
+        this.#options.answered?.();
+        this.#lookForReader();
+      }
+      this.#check();
+    });
+  }
+
+  /** Whether who has ended its answer still reads: a write of nothing fails (EPIPE) where it has closed. */
+  #lookForReader(): void {
+    const { socket, kind } = this.#there.target;
+    if (kind !== 'unix' || this.#isHandedOver || socket.writableEnded) return;
+    socket.write(Buffer.alloc(0));
+  }
+
+  #isDone(flow: Flow): boolean {
+    return flow.hasEnded && (flow.isRefused || flow.target.socket.writableFinished);
+  }
+
+  #check(): void {
+    if (this.#isOver) return;
+    if (this.#isDone(this.#there) && this.#isDone(this.#back)) {
+      this.#finish();
+      for (const destroy of this.#destroy.values()) destroy();
+      return this.#settle('done');
+    }
+    const isRefusedOnly = [this.#there, this.#back].some((flow) => flow.isRefused && this.#isDone(this.#other(flow)));
+    // The whole answer is sent, but closing now, with input unread, would destroy it on the way.
+    if (isRefusedOnly) this.#linger ??= setTimeout(() => this.#endLinger(), timing.lingerMs);
+  }
+
+  #endLinger(): void {
+    if (this.#isOver) return;
+    this.#finish();
+    for (const destroy of this.#destroy.values()) destroy();
+    this.#settle('done');
+  }
+
+  #other(flow: Flow): Flow {
+    return flow === this.#there ? this.#back : this.#there;
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    clearTimeout(this.#linger);
+    for (const flow of [this.#there, this.#back]) flow.stop();
+    if (this.#isHandedOver) handedOver--;
+  }
+
+  #abandon({ source }: Flow): void {
+    const { socket, kind } = source;
+    const destroy = this.#destroy.get(source)!;
+    if (socket.destroyed) return;
+    if (kind === 'tcp') {
+      socket.resetAndDestroy();
+      return destroy();
+    }
+    if (!this.#options.isHeld) return destroy();
+    const away = this.#isHandedOver ? readAway(socket) : undefined;
+    const timer = setTimeout(() => (away ? away.stop() : destroy()), timing.lingerMs).unref();
+    socket.once('close', () => clearTimeout(timer));
+    if (away) return void away.ended.then(destroy);
+    socket.once('end', destroy).resume();
+    if (socket.readableEnded) destroy();
+  }
+
+  // Not before everything has run that a stream has put off for this turn: it could begin to read again.
+  #considerHandOver(): void {
+    if (this.#isConsidering || this.#isHandedOver || !canHandOver) return;
+    this.#isConsidering = true;
+    setImmediate(() => {
+      this.#isConsidering = false;
+      if (!this.#isOver && this.#mayHandOver()) this.#handOver();
+    });
+  }
+
+  #mayHandOver(): boolean {
+    const isReady = (flow: Flow): boolean => flow.isQuiet || (!flow.isRefused && this.#isDone(flow));
+    return handedOver < maxHandedOver && [this.#there, this.#back].every(isReady) && this.#options.mayHandOver?.() !== false;
+  }
+
+  // Both directions go at once: a process that shares a connection makes it blocking for us.
+  #handOver(): void {
+    this.#isHandedOver = true;
+    handedOver++;
+    for (const flow of [this.#there, this.#back]) if (!flow.hasEnded) flow.handOver();
+  }
+}

@@ -1,0 +1,118 @@
+// Which relayed connections are the two of one session: what happens to one of them says what the end of the other means.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parsePreface, parseStart } from '@dipus/proto/control';
+import { FrameDecoder, frameType } from '@dipus/proto/frame';
+import { timing } from '@dipus/proto/timing';
+import { relay, type End, type Relay, type RelayOptions } from './relay.ts';
+
+/** A session as its relays see it. `isLost`: its client has gone, or may have, before the service had ended it. */
+interface Session {
+  control?: Relay;
+  data?: Relay;
+  isOver: boolean;
+  isLost: boolean;
+}
+
+/** Relays of connections to control sockets, of which `a` is the client's side. Understands no more than who belongs together. */
+export class SessionPairs {
+  readonly #sessions = new Map<string, Session>();
+
+  /** As relay(): an error of one connection of a session ends both, the control connection at once, and data is never given a false end. */
+  relay(a: End, b: End, options: Pick<RelayOptions, 'mayHandOver'> = {}): Relay {
+    let session: Session | undefined;
+    let isControl = false;
+    const begin = new Beginning((kind, token) => {
+      isControl = kind === 'control';
+      session = this.#session(token);
+      session[kind] = started;
+    });
+    const started = relay(a, b, {
+      ...options,
+      isHeld: true,
+      took: (chunk) => begin.take(chunk),
+      mayEnd: async () => {
+        if (isControl && session && !session.isOver) session.isLost = true;
+        if (isControl || !session) return true;
+        await sleep(timing.endMs);
+        return !session.isLost;
+      },
+      answered: () => {
+        if (isControl && session) session.isOver = true;
+      },
+    });
+    void started.ended.then((how) => {
+      if (session) this.#ended(session, isControl, how);
+    });
+    return started;
+  }
+
+  /** Ends a session whose other connection could not be made. */
+  break(token: string): void {
+    this.#sessions.get(token)?.control?.break();
+    this.#sessions.get(token)?.data?.break();
+  }
+
+  #session(token: string): Session {
+    let session = this.#sessions.get(token);
+    if (!session) {
+      session = { isOver: false, isLost: false };
+      this.#sessions.set(token, session);
+    }
+    return session;
+  }
+
+  #ended(session: Session, isControl: boolean, how: 'done' | 'broken'): void {
+    if (how === 'broken') {
+      if (isControl && !session.isOver) session.isLost = true;
+      if (isControl && session.isLost) session.data?.break();
+      if (!isControl) session.control?.break();
+    }
+    if (isControl) delete session.control;
+    else delete session.data;
+    if (session.control || session.data) return;
+    for (const [token, each] of this.#sessions) if (each === session) this.#sessions.delete(token);
+  }
+}
+
+// A START is smaller than this; what is longer belongs to no session that we need to know.
+const maxBeginningBytes = 70_000;
+
+/** Reads the preface of a connection, and the token in it or in the START behind it. */
+class Beginning {
+  readonly #found: (kind: 'control' | 'data', token: string) => void;
+  #bytes: Buffer | undefined = Buffer.alloc(0);
+  #decoder: FrameDecoder | undefined;
+
+  constructor(found: (kind: 'control' | 'data', token: string) => void) {
+    this.#found = found;
+  }
+
+  take(chunk: Buffer): void {
+    if (this.#bytes === undefined) return;
+    if (this.#decoder) return this.#readFrames(chunk);
+    this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    const preface = parsePreface(this.#bytes);
+    if (preface === undefined) return;
+    if (preface === 'broken') return void (this.#bytes = undefined);
+    if (preface.kind === 'data') return this.#tell('data', preface.token);
+    this.#decoder = new FrameDecoder();
+    this.#readFrames(preface.rest);
+  }
+
+  #readFrames(chunk: Buffer): void {
+    if (chunk.length > maxBeginningBytes) return void (this.#bytes = undefined);
+    try {
+      const frame = this.#decoder!.push(chunk).find(({ type }) => type === frameType.start);
+      const start = frame && parseStart(frame.payload);
+      if (start) this.#tell('control', start.token);
+    } catch {
+      // The service will say what is wrong with it.
+      this.#bytes = undefined;
+    }
+  }
+
+  #tell(kind: 'control' | 'data', token: string): void {
+    this.#bytes = undefined;
+    this.#found(kind, token);
+  }
+}

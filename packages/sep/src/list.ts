@@ -1,0 +1,27 @@
+import { Failure } from '@dipus/proto/failure';
+import type { Ask } from '@dipus/proto/ask';
+import { askTarget, parseOffered, type OfferedService } from '@dipus/proto/sep';
+import { printHost, type SepHost } from './host.ts';
+import { get } from './request.ts';
+
+const maxListBytes = 64 << 20;
+
+/** What an exporter offers that answers an ask, in its order. What has no valid name is left out. Rejects with Failure. */
+export async function listServices(host: SepHost, ask: Ask): Promise<OfferedService[]> {
+  const answer = await get(host, askTarget(ask), 'application/json');
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of answer) {
+      chunks.push(chunk as Buffer);
+      bytes += (chunk as Buffer).length;
+      if (bytes > maxListBytes) throw new Error(`its list is longer than ${maxListBytes >> 20} MiB`);
+    }
+    const list: unknown = JSON.parse(Buffer.concat(chunks).toString());
+    if (!Array.isArray(list)) throw new Error('its list is none');
+    return list.map(parseOffered).filter((service) => service !== undefined);
+  } catch (error) {
+    answer.destroy();
+    throw new Failure('list', printHost(host), error instanceof SyntaxError ? 'its list cannot be read' : error);
+  }
+}

@@ -1,0 +1,87 @@
+// Requests to an exporter, by the platform's HTTP client, each on a connection of its own.
+import { request, type ClientRequest, type IncomingMessage } from 'node:http';
+import { connect, Socket } from 'node:net';
+import { Failure } from '@dipus/proto/failure';
+import { sepProtocol, socketHeader, targetOf, type SocketKind } from '@dipus/proto/sep';
+import type { Service } from '@dipus/proto/name';
+import { timing } from '@dipus/proto/timing';
+import { authority, printHost, type SepHost } from './host.ts';
+
+/** The exporter said no; `status` is its HTTP status. */
+export class SepRefusal extends Failure {
+  readonly status: number;
+  constructor(host: SepHost, target: string, status: number, reason: string) {
+    super('connect', `${printHost(host)}${target}`, reason);
+    this.status = status;
+  }
+}
+
+const maxReasonBytes = 1000;
+
+/** The answer's head, its body unread. Rejects with Failure, SepRefusal for a status that is not 200. */
+export async function get(host: SepHost, target: string, accept: string): Promise<IncomingMessage> {
+  const sent = send(host, target, { Accept: accept });
+  const answer = await headOf<IncomingMessage>(sent, host, target, (resolve) => sent.on('response', resolve));
+  if (answer.statusCode === 200) return answer;
+  throw await refusal(host, target, answer);
+}
+
+/** Connects to a service as sep.md says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet. */
+export async function dialService(host: SepHost, service: Service, kind: SocketKind | undefined): Promise<Socket> {
+  const target = targetOf(service);
+  const sent = send(host, target, { Connection: 'Upgrade', Upgrade: sepProtocol, ...(kind && { [socketHeader]: kind }) });
+  const result = await headOf<Socket | IncomingMessage>(sent, host, target, (resolve) => {
+    sent.on('response', resolve);
+    sent.on('upgrade', (_answer, socket: Socket, head) => {
+      socket.pause();
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
+  });
+  if (result instanceof Socket) return result;
+  throw await refusal(host, target, result);
+}
+
+function send(host: SepHost, target: string, headers: Record<string, string>): ClientRequest {
+  const { host: name, port, lookup } = host;
+  // Node's own client would close the whole connection at the exporter's FIN.
+  const createConnection = (): Socket => connect({ host: name, port, allowHalfOpen: true, noDelay: true, ...(lookup && { lookup }) });
+  return request({ method: 'GET', path: target, headers: { Host: authority(host), ...headers }, createConnection });
+}
+
+function headOf<T>(sent: ClientRequest, host: SepHost, target: string, listen: (resolve: (value: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => void sent.destroy(new Error(`no answer within ${timing.headMs / 1000} s`));
+    const timer = setTimeout(late, timing.headMs);
+    const failed = (error: unknown): void => {
+      clearTimeout(timer);
+      reject(new Failure('connect', `${printHost(host)}${target === '/' ? '' : target}`, firstOf(error)));
+    };
+    sent.on('error', failed);
+    listen((value) => {
+      clearTimeout(timer);
+      resolve(value);
+    });
+    sent.end();
+  });
+}
+
+/** Of the errors of several addresses the first is told. */
+function firstOf(error: unknown): unknown {
+  return error instanceof AggregateError ? (error.errors[0] ?? error) : error;
+}
+
+async function refusal(host: SepHost, target: string, answer: IncomingMessage): Promise<SepRefusal> {
+  let reason = '';
+  try {
+    for await (const chunk of answer) {
+      reason += String(chunk);
+      if (reason.length > maxReasonBytes) break;
+    }
+  } catch {
+    // The status says enough.
+  }
+  answer.destroy();
+  const line = reason.split('\n')[0]!.slice(0, maxReasonBytes).trim();
+  return new SepRefusal(host, target, answer.statusCode ?? 0, line === '' ? `answered ${answer.statusCode}` : line);
+}

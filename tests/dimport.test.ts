@@ -1,0 +1,263 @@
+// dimport: sockets that are true, of hosts that come, go, and mean ill.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { resolve } from 'node:path';
+import * as assert from 'uvu/assert';
+import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { exporter, importer, offer, sockets } from './sep-pair.ts';
+
+const test = suite('dimport');
+
+test('a service there is a socket here, while it is there', async () => {
+  await withSandbox(async (sandbox) => {
+    const first = await offer(sandbox, 'cat', 'echo/some/where');
+    const there = await exporter(sandbox);
+    const here = importer(sandbox, there.uri);
+    const path = `some/where/echo.127.0.0.1...0`;
+    assert.match(await here.program.line(), new RegExp(`^\\+ [^/]+/${path}$`));
+    const file = `${here.root}/${sockets(here.root)[0]}`;
+    assert.is(statSync(file).mode & 0o777, 0o600);
+    assert.ok(statSync(file.replace('echo', '.echo')).isSocket());
+    assert.is(statSync(`${here.root}/${readdirSync(here.root)[0]}`).mode & 0o777, 0o700);
+    await first.stop();
+    assert.match(await here.program.line(1000), /^- .*echo\.127\.0\.0\.1\.\.\.0$/);
+    await offer(sandbox, 'cat', 'echo');
+    assert.match(await here.program.line(1000), /^\+ [^/]+\/echo\.127\.0\.0\.1\.\.\.0$/);
+    await there.program.stop();
+    assert.match(await here.program.line(1000), /^- /);
+    assert.is((await here.program.stop()).status, 0);
+    assert.equal(sockets(here.root), []);
+  });
+});
+
+test('status, stderr, signals, info and order come through', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'cat >/dev/null; echo trouble >&2; exit 3', 'three');
+    await offer(sandbox, 'exec kill -9 $$', 'killed');
+    await offer(sandbox, 'trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.05; done', 'trap', '-n', '7');
+    const there = await exporter(sandbox);
+    const here = importer(sandbox, there.uri);
+    await here.has(3);
+    const three = await here.run('dcat', ['three'], 'x');
+    assert.equal([three.status, three.stderr], [3, 'trouble\n']);
+    assert.is((await here.run('dcat', ['killed'])).status, 137);
+    const trap = here.start('dcat', ['trap']);
+    assert.is(await trap.line(), 'up');
+    const long = (await here.run('dls', ['-l', 'trap'])).stdout.toString();
+    assert.match(long, new RegExp(`^alive 1/7 srw-------.*trap\\.127\\.0\\.0\\.1\\.\\.\\.0 +${there.uri}/trap\\.box\\.\\.\\.0\n$`));
+    trap.signal('SIGINT');
+    assert.is((await trap.ended).status, 5);
+  });
+});
+
+test('the same without importing', async () => {
+  await withSandbox(async (sandbox) => {
+    const first = await offer(sandbox, 'cat >/dev/null; echo trouble >&2; exit 3', 'three/a/b');
+    await offer(sandbox, 'cat', 'echo');
+    const { uri, program } = await exporter(sandbox);
+    const run = (tool: string, args: string[], input = ''): ReturnType<Sandbox['run']> => sandbox.run(tool, args, input);
+    assert.is((await run('dcat', [`${uri}/echo`], 'hello')).stdout.toString(), 'hello');
+    const three = await run('dcat', [`${uri}/a/b`], 'x');
+    assert.equal([three.status, three.stderr], [3, 'trouble\n']);
+    assert.is((await run('dls', [uri])).stdout.toString(), 'a/b/three.box...0\necho.box...0\n');
+    assert.is((await run('dls', ['-1f', uri])).stdout.toString(), `${uri}/a/b/three.box...0\n`);
+    assert.match((await run('dls', ['-l', `${uri}/echo`])).stdout.toString(), /^alive +0\/64 echo\.box\.\.\.0\n$/);
+    assert.is(JSON.parse((await run('dls', ['--json', `${uri}/echo`])).stdout.toString()).origin, `${uri}/echo.box...0`);
+    assert.is((await run('dls', [`${uri}/none`])).status, 1);
+    assert.is((await run('dcat', [`${uri}/none`])).status, 127);
+    const watch = sandbox.start('dls', ['-w', uri]);
+    assert.is(await watch.line(), '+ a/b/three.box...0');
+    assert.is(await watch.line(), '+ echo.box...0');
+    await first.stop('SIGKILL');
+    assert.is(await watch.line(1000), '- a/b/three.box...0');
+    await program.stop();
+    assert.is((await watch.ended).status, 1);
+    const gone = await run('dcat', [`${uri}/echo`]);
+    assert.equal([gone.status, gone.stderr], [125, `dcat: connect ${uri}/echo: connection refused\n`]);
+  });
+});
+
+test('an exporter that is killed is missed at once, and found again', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'cat', 'echo');
+    const there = await exporter(sandbox);
+    const here = importer(sandbox, there.uri);
+    for (let round = 0, exporting = there.program; round < rounds(2, 20); round++) {
+      await here.has(1);
+      await exporting.stop('SIGKILL');
+      await here.has(0, 1000);
+      exporting = sandbox.start('dexport', ['--user', 'root', '-l', `127.0.0.1:${there.port}`]);
+      await exporting.line();
+    }
+    await here.has(1);
+    assert.is((await here.run('dcat', ['echo'], 'again')).stdout.toString(), 'again');
+  });
+}, 60_000);
+
+test('open streams outlive a lost watch', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'cat', 'echo');
+    const there = await exporter(sandbox, '--grace', '20');
+    const here = importer(sandbox, there.uri);
+    await here.has(1);
+    const client = here.start('dcat', ['echo']);
+    client.child.stdin!.write('one\n');
+    assert.is(await client.line(), 'one');
+    there.program.signal('SIGTERM');
+    await here.has(0, 1000);
+    client.child.stdin!.end('two\n');
+    assert.is(await client.line(), 'two');
+    assert.is((await client.ended).status, 0);
+    assert.is((await there.program.ended).status, 0);
+  });
+});
+
+test('--once ends with 1 when the host goes, or is not there', async () => {
+  await withSandbox(async (sandbox) => {
+    const there = await exporter(sandbox);
+    await offer(sandbox, 'cat', 'echo');
+    const here = importer(sandbox, '--once', there.uri);
+    await here.has(1);
+    await there.program.stop();
+    assert.is((await here.program.ended).status, 1);
+    assert.equal(sockets(here.root), []);
+    const none = await here.run('dimport', ['--once', there.uri]);
+    assert.equal([none.status, none.stderr], [1, `dimport: connect ${there.uri}/?watch: connection refused\n`]);
+  });
+});
+
+test('hosts from stdin come and go, and stay at its end', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'cat', 'echo');
+    const { uri } = await exporter(sandbox);
+    const here = importer(sandbox, '-');
+    const tell = (line: string): void => void here.program.child.stdin!.write(`${line}\n`);
+    tell(`+ ${uri}`);
+    await here.has(1);
+    tell(`- ${uri}`);
+    await here.has(0);
+    tell('+ nonsense');
+    await here.program.says(/^dimport: read stdin: URI "nonsense" is not a URI\n/);
+    tell(uri);
+    await here.has(1);
+    here.program.child.stdin!.end();
+    await sleep(300);
+    assert.is((await here.run('dcat', ['echo'], 'still')).stdout.toString(), 'still');
+  });
+});
+
+test('an exporter that means ill', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'cat', 'echo');
+    const good = await exporter(sandbox);
+    for (const kind of ['names', 'many', 'flapping', 'endless', 'broken', 'rubbish', 'silent']) {
+      const evil = await hostile(sandbox, kind);
+      const here = importer(sandbox, evil.uri, good.uri);
+      await eventually('the good one', () => sockets(here.root).some((file) => file.includes('/echo.')));
+      if (kind === 'many') await eventually('many', () => sockets(here.root).length > 1000, 30_000);
+      else await sleep(rounds(700, 5000));
+      assert.is((await here.run('dcat', ['echo'], kind)).stdout.toString(), kind);
+      const found = readdirSync(here.root, { recursive: true, encoding: 'utf8' }).filter((file) => /evil/.test(file));
+      assert.equal(found, [], kind);
+      assert.not.ok(existsSync(`${sandbox.dir}/evil.box...0`));
+      if (kind === 'names' || kind === 'broken') assert.ok(sockets(here.root).some((file) => file.includes('good.')));
+      const peakBytes = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${here.program.pid}/status`, 'utf8'))![1]) * 1024;
+      assert.ok(peakBytes < 150e6, `${kind}: ${peakBytes} bytes`);
+      const lines = here.program.stderr.split('\n').filter(Boolean);
+      assert.is(new Set(lines).size, lines.length, `${kind}: each cause once: ${here.program.stderr}`);
+      assert.ok(lines.length < 10, here.program.stderr);
+      assert.is((await here.program.stop()).status, 0, kind);
+      assert.equal(sockets(here.root), [], kind);
+      await evil.program.stop('SIGKILL');
+    }
+  });
+}, 120_000);
+
+test('two missed pings end the imports, and open streams as errors', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      await offer(sandbox, 'cat', 'echo');
+      const there = await exporter(sandbox);
+      const here = importer(sandbox, there.uri);
+      await here.has(1);
+      const client = here.start('dcat', ['echo']);
+      client.child.stdin!.write('one\n');
+      await client.line();
+      there.program.signal('SIGSTOP');
+      await here.has(0, 35_000 * 0.1);
+      assert.is((await client.ended).status, 125);
+      there.program.signal('SIGCONT');
+      await here.has(1, 35_000 * 0.1);
+    },
+    { DIPUS_TIME_SCALE: '0.1' },
+  );
+});
+
+test('kills and restarts of everything: no imported socket refuses for long', async () => {
+  await withSandbox(async (sandbox) => {
+    let service = await offer(sandbox, 'cat', 'echo');
+    const there = await exporter(sandbox);
+    let exporting: Program = there.program;
+    const importing = importer(sandbox, there.uri);
+    let here = importing;
+    let isOver = false;
+    const looked = lookForLies(importing.root, () => isOver);
+    for (let round = 0; round < rounds(6, 200); round++) {
+      const which = Math.floor(Math.random() * 3);
+      await here.has(1, 35_000);
+      if (which === 0) {
+        await service.stop('SIGKILL');
+        service = await offer(sandbox, 'cat', 'echo');
+      } else if (which === 1) {
+        await exporting.stop('SIGKILL');
+        exporting = sandbox.start('dexport', ['--user', 'root', '-l', `127.0.0.1:${there.port}`]);
+        await exporting.line();
+      } else {
+        // Its own sockets are dead then until it is back: only a next one takes them away.
+        await here.program.stop();
+        here = importer(sandbox, there.uri);
+      }
+    }
+    isOver = true;
+    assert.ok((await looked) <= 1000);
+  });
+}, 180_000);
+
+/** The longest time, in ms, that one socket was there and refused, or led nowhere. */
+async function lookForLies(root: string, isOver: () => boolean): Promise<number> {
+  const since = new Map<string, number>();
+  let longestMs = 0;
+  while (!isOver()) {
+    for (const file of sockets(root)) {
+      const key = `${file} ${statSync(`${root}/${file}`, { throwIfNoEntry: false })?.ino}`;
+      if (await leads(`${root}/${file}`)) since.delete(key);
+      else {
+        const began = since.get(key) ?? Date.now();
+        since.set(key, began);
+        longestMs = Math.max(longestMs, Date.now() - began);
+      }
+    }
+    await sleep(20);
+  }
+  return longestMs;
+}
+
+/** Whether a byte sent to an imported echo comes back, or the socket is gone by now. */
+function leads(path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect({ path });
+    const settle = (leadsThere: boolean): void => {
+      socket.destroy();
+      done(leadsThere || !existsSync(path));
+    };
+    socket.once('data', () => settle(true)).once('close', () => settle(false));
+    socket.on('error', () => {}).write('x');
+  });
+}
+
+async function hostile(sandbox: Sandbox, kind: string): Promise<{ program: Program; uri: string }> {
+  const program = sandbox.start(process.execPath, [resolve('tests/hostile-exporter.mjs'), kind]);
+  return { program, uri: `sep://127.0.0.1:${await program.line()}` };
+}
+
+test.run();
