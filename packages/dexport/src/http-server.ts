@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { codeOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import { Exporter } from './exporter.ts';
+import type { Exporter } from './exporter.ts';
 import { answerList, answerWatch } from './lists.ts';
 import { pipeThrough } from './pipe.ts';
 import { busy, refuse, refuseRaw, Refusal } from './refusal.ts';
@@ -89,7 +89,9 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
       await route(exporter, request, response, watches);
     } catch (error) {
       const refusal = refusalOf(error, exporter);
-      exporter.options.explain(`${request.socket.remoteAddress}: refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
+      exporter.options.explain(
+        `${request.socket.remoteAddress}: refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`,
+      );
       if (response.headersSent) response.destroy();
       else refuse(request, response, refusal);
     }

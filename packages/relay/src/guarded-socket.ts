@@ -1,3 +1,4 @@
+/* oxlint-disable no-underscore-dangle -- the methods that a stream's implementer overrides are named so (Node, stream) */
 // The two directions of a socket kept apart: Node destroys a socket whole when one of them fails, with what was still to be read.
 import type { Socket } from 'node:net';
 
