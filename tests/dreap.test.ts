@@ -22,7 +22,7 @@ async function dead(sandbox: Sandbox, ...args: string[]): Promise<{ path: string
 
 /** A dead socket as a foreign tool leaves it, old enough to count. */
 async function deadForeign(sandbox: Sandbox, path: string): Promise<void> {
-  const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
   await sandbox.run(process.execPath, ['-e', script]);
   utimesSync(path, new Date(0), new Date(0));
 }
@@ -70,7 +70,7 @@ test('only dead sockets: files, links, folders, living, busy and newborn ones st
     mkdirSync(`${folder}/folder.box...0`);
     symlinkSync('/nowhere', `${folder}/link.box...0`);
     const foreign = await listening(`${folder}/foreign.box...0`);
-    const script = `require('net').createServer().listen(${JSON.stringify(`${folder}/newborn.box...0`)}, () => process.kill(process.pid, 'SIGKILL'))`;
+    const script = `require('node:net').createServer().listen(${JSON.stringify(`${folder}/newborn.box...0`)}, () => process.kill(process.pid, 'SIGKILL'))`;
     await sandbox.run(process.execPath, ['-e', script]);
     const stopped = await serve(sandbox, 'cat', 'stopped/kept');
     stopped.signal('SIGSTOP');
@@ -112,7 +112,7 @@ test('-w: what is dead, what is killed (within a second), foreign too; restarted
       times.push(Date.now() - killed);
     }
     times.sort((a, b) => a - b);
-    assert.ok(times[times.length >> 1]! < 1000, `${times}`);
+    assert.ok(times[times.length >> 1]! < 1000, times.join(' '));
     const foreign = sandbox.start('socat', [`UNIX-LISTEN:${sandbox.root}/local/foreign.box...0,fork`, 'EXEC:cat']);
     await eventually('socat', () => existsSync(`${sandbox.root}/local/foreign.box...0`));
     await foreign.stop('SIGKILL');
