@@ -26,7 +26,6 @@ export interface ParsedLine {
  * for unknown options, missing values and options given twice that may be given once. `argv` is without node and script.
  */
 export function parseCommandLine(line: CommandLine, argv: readonly string[]): ParsedLine {
-  // A number is an operand as any other; yargs would take -1 for a negative number.
   let text: string | undefined;
   let values: Record<string, unknown> = {};
   const parser = yargs([])

@@ -53,7 +53,10 @@ class Service implements RunningService {
   readonly #programs = new Set<Program>();
   readonly #waitingSessions = new Map<Session, Turn>();
   readonly #since = Date.now();
-  #kept!: KeptService;
+  // Connections can come as soon as the name is linked, a moment before the claim is known here.
+  #kept: KeptService | undefined;
+  #claimed: (kept: KeptService) => void = () => {};
+  readonly #claiming = new Promise<KeptService>((resolve) => (this.#claimed = resolve));
   #isClosing = false;
   #lastEnded: () => void = () => {};
 
@@ -75,18 +78,19 @@ class Service implements RunningService {
       reclaimed: (path) => this.#report.warn(new Failure('keep', path, 'its socket was taken away; claimed it again')),
       lost: (error) => this.#report.warn(error),
     });
+    this.#claimed(this.#kept);
   }
 
   get path(): string {
-    return this.#kept.claim.path;
+    return this.#kept!.claim.path;
   }
   get isLong(): boolean {
-    return this.#kept.claim.isLong;
+    return this.#kept!.claim.isLong;
   }
 
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#kept.release();
+    this.#kept?.release();
     for (const [session, turn] of this.#waitingSessions) {
       this.#gate.cancel(turn);
       session.fail('the service is shutting down');
@@ -114,7 +118,7 @@ class Service implements RunningService {
 
   #refuse(): string | undefined {
     if (this.#descriptors.isExceeded) return 'busy';
-    return this.#kept.matchModes() ? 'permissions changed, try again' : undefined;
+    return this.#kept?.matchModes() ? 'permissions changed, try again' : undefined;
   }
 
   #info(): Info {
@@ -186,7 +190,7 @@ class Service implements RunningService {
     result: { ended?(exit: Exit): void; failed(error: unknown): void },
   ): Promise<void> {
     try {
-      const program = await start(this.#command());
+      const program = await start(this.#commandOf(await this.#claiming));
       this.#programs.add(program);
       const exit = await program.ended;
       this.#programs.delete(program);
@@ -210,8 +214,8 @@ class Service implements RunningService {
     return startOnTerminal(this.#pty, command, connection, terminal);
   }
 
-  #command(): Command {
-    const { service, path } = this.#kept.claim;
+  #commandOf(kept: KeptService): Command {
+    const { service, path } = kept.claim;
     return {
       command: this.#request.command,
       environment: {

@@ -49,6 +49,8 @@ export const timing = {
   maxBackoffMs: 30_000,
   /** How long to wait for a service that changes all the time to settle. */
   settleMs: 250,
+  /** From the end of a watching connection to the next look at its service; doubled each time. */
+  deathRetryMs: 100,
   /** How often foreign sockets are looked at for a death that made no event. */
   foreignMs: 1_000,
   /** How long ddiscover looks, unless `-t` says otherwise. */

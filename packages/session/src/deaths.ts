@@ -31,6 +31,7 @@ export class Deaths<T extends Mortal> {
 
   /** Watches over a service from now on. A foreign one is suspect at once. */
   add(service: T): void {
+    this.remove(service);
     if (service.hasControl) this.#hold(service);
     else {
       this.#foreign.set(service.file, { service, wasListening: false, suspectedAt: Date.now() });
@@ -50,24 +51,30 @@ export class Deaths<T extends Mortal> {
     this.#held.clear();
   }
 
+  /** Until it is removed: the end of a connection may come before the socket of a dying process refuses, or be the service's whim. */
   #hold(service: T): void {
     let isReleased = false;
     let release = (): void => {};
-    this.#held.get(service.file)?.();
+    let retryMs = timing.deathRetryMs;
+    let timer: NodeJS.Timeout | undefined;
     this.#held.set(service.file, () => {
       isReleased = true;
+      clearTimeout(timer);
       release();
     });
     const ended = (): void => {
-      if (!isReleased) this.#events.suspect(service);
+      if (isReleased) return;
+      this.#events.suspect(service);
+      timer = setTimeout(dial, retryMs);
+      retryMs = Math.min(retryMs * 2, timing.rescanMs);
     };
-    holdControl(() => this.#events.dial(service), ended).then(
-      (letGo) => {
+    const dial = (): void => {
+      holdControl(() => this.#events.dial(service), ended).then((letGo) => {
         release = letGo;
         if (isReleased) letGo();
-      },
-      () => ended(),
-    );
+      }, ended);
+    };
+    dial();
   }
 
   #lookAtForeign(): void {

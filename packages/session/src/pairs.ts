@@ -1,0 +1,158 @@
+import type { Socket } from 'node:net';
+import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
+import { timing } from '@dipus/proto/timing';
+import { ControlConnection } from './control-connection.ts';
+import type { Session, SessionHost } from './session.ts';
+
+const maxWaitingHalves = 1024;
+
+/** Control and data connections that wait for their other halves. */
+export class Pairs {
+  readonly #host: SessionHost;
+  readonly #starts = new Map<string, (data: Socket | string) => void>();
+  readonly #data = new Map<string, Socket>();
+  readonly #unwatch = new WeakMap<Socket, () => void>();
+  #isLossExpected = false;
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+  }
+
+  addControl(socket: Socket, rest: Buffer, host: SessionHost): void {
+    const half = new Half((start) => this.#await(half, start));
+    half.connection = new ControlConnection(socket, () => host.info(), half);
+    if (rest.length > 0) half.connection.read(rest);
+  }
+
+  addData(socket: Socket, token: string, rest: Buffer): void {
+    const found = this.#starts.get(token);
+    if (rest.length > 0 || this.#data.has(token) || (!found && this.#isFull())) {
+      found?.('data came before STARTED');
+      return void socket.destroy();
+    }
+    if (found) return found(socket);
+    this.#data.set(token, socket);
+    const timer = setTimeout(() => socket.destroy(), timing.prefaceMs).unref();
+    const early = (): void => void socket.destroy();
+    // A client that has nothing to send may have shut down its side. One that has closed fails a write of nothing (EPIPE).
+    const ended = (): void => void socket.write(Buffer.alloc(0));
+    // Read on, so that a byte that comes too early is noticed.
+    socket
+      .on('data', early)
+      .once('end', ended)
+      .once('close', () => {
+        clearTimeout(timer);
+        if (this.#data.get(token) === socket) this.#data.delete(token);
+      });
+    this.#unwatch.set(socket, () => {
+      clearTimeout(timer);
+      socket.off('data', early).off('end', ended);
+    });
+  }
+
+  /** A connection was refused unread. It may have been the other half of one that waits: none shall wait long now. */
+  expectLoss(): void {
+    if (this.#isLossExpected) return;
+    this.#isLossExpected = true;
+    const starts = [...this.#starts.values()];
+    const data = [...this.#data];
+    const expire = (): void => {
+      starts.forEach((begin) => begin('busy'));
+      for (const [token, socket] of data) if (this.#data.get(token) === socket) socket.destroy();
+    };
+    setTimeout(expire, timing.lostHalfMs).unref();
+    // Refusals come in crowds: one look at what waits serves those of a moment.
+    setTimeout(() => (this.#isLossExpected = false), timing.lostHalfMs / 10).unref();
+  }
+
+  #isFull(): boolean {
+    return this.#starts.size + this.#data.size >= maxWaitingHalves;
+  }
+
+  #await(half: Half, start: Start): void {
+    let timer: NodeJS.Timeout | undefined;
+    const begin = (data: Socket | string): void => {
+      if (this.#starts.get(start.token) !== begin && typeof data === 'string') return;
+      this.#starts.delete(start.token);
+      clearTimeout(timer);
+      if (typeof data === 'string') half.connection.fail(data);
+      else if (half.connection.isOver) data.destroy();
+      else this.#host.begin(half.pair(start, data));
+    };
+    const data = this.#data.get(start.token);
+    if (data) {
+      this.#data.delete(start.token);
+      this.#unwatch.get(data)?.();
+      return begin(data);
+    }
+    if (this.#isFull() || this.#starts.has(start.token)) return half.connection.fail('busy');
+    this.#starts.set(start.token, begin);
+    timer = setTimeout(() => begin('no data connection came'), timing.prefaceMs).unref();
+    half.cancel = () => {
+      this.#starts.delete(start.token);
+      clearTimeout(timer);
+    };
+  }
+}
+
+/** A control connection from its preface on: waits for START, then for data, then belongs to a session. */
+class Half {
+  connection!: ControlConnection;
+  cancel: () => void = () => {};
+  readonly #onStart: (start: Start) => void;
+  #hasStarted = false;
+  #events: Parameters<Session['listen']>[0] | undefined;
+  #dropData: () => void = () => {};
+
+  constructor(onStart: (start: Start) => void) {
+    this.#onStart = onStart;
+  }
+
+  start(start: Start): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.#onStart(start);
+  }
+  signal(name: SignalName): void {
+    this.#events?.signal(name);
+  }
+  resize(size: TerminalSize): void {
+    this.#events?.resize(size);
+  }
+  gone(): void {
+    this.cancel();
+    this.#dropData();
+    this.#events?.gone();
+  }
+
+  pair(start: Start, data: Socket): Session {
+    const { connection } = this;
+    const early = (): void => {
+      data.destroy();
+      connection.fail('data came before STARTED');
+      this.#events?.gone();
+    };
+    data.on('data', early);
+    this.#dropData = () => data.destroy();
+    return {
+      start,
+      takeData: () => {
+        this.#dropData = () => {};
+        data.off('data', early).pause();
+        return data;
+      },
+      started: (tty) => connection.started(tty),
+      waiting: (ahead) => connection.waiting(ahead),
+      stderr: (bytes, drained) => connection.stderr(bytes, drained),
+      exit: (exit) => connection.exit(exit),
+      fail: (reason) => {
+        this.#dropData();
+        connection.fail(reason);
+      },
+      listen: (events) => {
+        this.#events = events;
+        if (connection.isOver) events.gone();
+      },
+    };
+  }
+}

@@ -1,0 +1,25 @@
+import type { Socket } from 'node:net';
+import type { Exit, Info, SignalName, Start, TerminalSize } from '@dipus/proto/control';
+
+/** One START with its data connection. Whoever begins it calls exactly one of `exit` and `fail`. */
+export interface Session {
+  readonly start: Start;
+  /** The program's stdin and stdout to be: not read any more. Belongs to whoever begins the session. */
+  takeData(): Socket;
+  /** The program runs, and our own copy of the data connection is closed. */
+  started(tty: boolean): void;
+  waiting(ahead: number): void;
+  /** Bytes of the program's stderr; `drained` is called when more may come. */
+  stderr(bytes: Buffer, drained: () => void): void;
+  exit(exit: Exit): void;
+  fail(reason: string): void;
+  /** What the client does from now on. `gone` is called at once if it is gone already. */
+  listen(events: { signal(name: SignalName): void; resize(size: TerminalSize): void; gone(): void }): void;
+}
+
+export interface SessionHost {
+  /** Why a connection that has just come must not be served; undefined: it may. It is closed with this as its ERROR. */
+  refuse(): string | undefined;
+  begin(session: Session): void;
+  info(): Info;
+}
