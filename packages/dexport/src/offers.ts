@@ -29,7 +29,6 @@ export class Offers {
   readonly #listeners = new Set<OfferEvents>();
   readonly #watch: TreeWatch;
   readonly #deaths: Deaths<Entry>;
-  readonly #alarms = new WeakMap<Entry, number>();
   #looks: Promise<void> = Promise.resolve();
 
   constructor(tree: Tree, asks: readonly Ask[], trouble: (error: unknown) => void) {
@@ -77,7 +76,6 @@ export class Offers {
     if (this.#entries.get(entry.file) !== entry) return;
     if (state === 'dead' || state === 'gone') return this.#drop(entry);
     this.#offer(entry);
-    if (entry.hasControl) this.#watchAgain(entry);
   }
 
   close(): void {
@@ -116,15 +114,6 @@ export class Offers {
     const offer: Offer = { area: 'exported', protocol, name, host, instance, control: entry.hasControl, entry };
     this.#offers.set(path, offer);
     for (const listener of this.#listeners) listener.added(offer);
-  }
-
-  // A process that dies closes its connections before its sockets: it may have answered for the last time. Or it only ended our idle
-  // connection, for reasons of its own.
-  #watchAgain(entry: Entry): void {
-    const now = Date.now();
-    const pauseMs = now - (this.#alarms.get(entry) ?? 0) > 2 * timing.foreignMs ? timing.foreignMs / 20 : timing.foreignMs;
-    this.#alarms.set(entry, now);
-    setTimeout(() => this.#entries.get(entry.file) === entry && this.#deaths.add(entry), pauseMs).unref();
   }
 
   #drop(entry: Entry): void {
