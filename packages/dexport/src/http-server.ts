@@ -108,8 +108,8 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
   server.on('connect', (_request, socket: Socket) => refuseSocket(socket, new Refusal(405, 'this is no proxy')));
   server.on('clientError', (error, socket: Socket) => {
     if (refused.has(socket) || socket.destroyed) return;
-    if (codeOf(error) === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-    refuseSocket(socket, parserRefusal(codeOf(error)));
+    if (codeOf(error) === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else refuseSocket(socket, parserRefusal(codeOf(error)));
   });
   return server;
 }
