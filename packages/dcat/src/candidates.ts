@@ -55,7 +55,10 @@ function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) =>
 /** What another host offers; its exporter answers for services without a control socket. */
 async function findRemote(text: string, uri: HostUri): Promise<Candidates> {
   if (uri.scheme !== 'sep') throw new Failure('open', text, `this dcat knows no ${uri.scheme}:// services`);
-  const host = hostOf(uri, localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)));
+  const host = hostOf(
+    uri,
+    localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
+  );
   const services = await listServices(host, uri.ask);
   const candidates = services.map((service) => ({
     path: `${printHost(host)}${targetOf(service)}`,

@@ -113,7 +113,14 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
         hasStarted = true;
         clearTimeout(timer);
         options.stop.removeEventListener('abort', stopped);
-        resolve({ path, data: session!.data, isRemote: session!.data.remoteAddress !== undefined, session: session!, hasTerminal, outcome });
+        resolve({
+          path,
+          data: session!.data,
+          isRemote: session!.data.remoteAddress !== undefined,
+          session: session!,
+          hasTerminal,
+          outcome,
+        });
       },
       waiting: (ahead: number) => {
         clearTimeout(timer);

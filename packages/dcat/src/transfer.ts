@@ -57,7 +57,8 @@ async function finished(service: OpenService, output: Copy, sending: Promise<voi
   const end = await Promise.race([output.ended, lost]);
   if (end.kind === 'refused') return 'output gone';
   if (end.kind === 'write-error') throw new Failure('write', 'stdout', end.reason);
-  if (end.kind === 'end' && end.wasReset && service.isRemote) throw new Failure('read from', service.path, 'the connection broke off', 'the output may be incomplete');
+  if (end.kind === 'end' && end.wasReset && service.isRemote)
+    throw new Failure('read from', service.path, 'the connection broke off', 'the output may be incomplete');
   if (end.kind === 'read-error') throw new Failure('read from', service.path, end.reason);
   if (service.session) return Promise.race([service.outcome.then((outcome) => ('exit' in outcome ? { exit: outcome.exit } : lost)), lost]);
   await Promise.race([sending, closedByPeer(service)]);

@@ -59,11 +59,15 @@ export class ForeignSessions {
       await sleep(timing.endMs);
       return !isGone;
     };
-    const started = relay({ socket: data, kind: 'tcp' }, { socket: service, kind: 'unix' }, {
-      mayEnd,
-      answered: () => session.exit({ code: 0 }),
-      mayHandOver: () => this.#exporter.options.descriptors.hasRoom,
-    });
+    const started = relay(
+      { socket: data, kind: 'tcp' },
+      { socket: service, kind: 'unix' },
+      {
+        mayEnd,
+        answered: () => session.exit({ code: 0 }),
+        mayHandOver: () => this.#exporter.options.descriptors.hasRoom,
+      },
+    );
     leave = () => started.break();
     this.#running++;
     this.#exporter.track(started.ended, () => started.break());

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { codeOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import { Exporter } from './exporter.ts';
+import type { Exporter } from './exporter.ts';
 import { answerList, answerWatch } from './lists.ts';
 import { pipeThrough } from './pipe.ts';
 import { busy, refuse, refuseRaw, Refusal } from './refusal.ts';
@@ -89,7 +89,9 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
       await route(exporter, request, response, watches);
     } catch (error) {
       const refusal = refusalOf(error, exporter);
-      exporter.options.explain(`${request.socket.remoteAddress}: refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
+      exporter.options.explain(
+        `${request.socket.remoteAddress}: refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`,
+      );
       if (response.headersSent) response.destroy();
       else refuse(request, response, refusal);
     }
@@ -106,8 +108,8 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
   server.on('connect', (_request, socket: Socket) => refuseSocket(socket, new Refusal(405, 'this is no proxy')));
   server.on('clientError', (error, socket: Socket) => {
     if (refused.has(socket) || socket.destroyed) return;
-    if (codeOf(error) === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-    refuseSocket(socket, parserRefusal(codeOf(error)));
+    if (codeOf(error) === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else refuseSocket(socket, parserRefusal(codeOf(error)));
   });
   return server;
 }

@@ -67,12 +67,13 @@ async function listenOne({ address, port }: Address, server: Server, explain?: (
   } catch (error) {
     const isMissing = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'].includes(codeOf(error) ?? '');
     if (!isMissing || !explain) throw new Failure('listen on', `${name}:${port}`, error);
-    return void explain(`there is no address ${name} here`);
+    explain(`there is no address ${name} here`);
+    return undefined;
   }
   const bound = (server.address() as AddressInfo).port;
   return { server, port: bound, uri: `sep://${name}:${bound}`, isLoopback: isLoopback(address) };
 }
 
 function isLoopback(address: string): boolean {
-  return /^127\./.test(address) || address === '::1' || /^::ffff:127\./i.test(address);
+  return address.startsWith('127.') || address === '::1' || /^::ffff:127\./i.test(address);
 }

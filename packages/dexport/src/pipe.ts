@@ -27,7 +27,7 @@ export async function pipeThrough(exporter: Exporter, offer: Offer, request: Inc
   response.writeHead(200, session ? { ...headers, Trailer: exitTrailer } : headers);
   response.flushHeaders();
   const streams = new Streams(request, response, data);
-  const lost = outcome.then((result) => ('exit' in result ? new Promise<never>(() => {}) : 'lost' as const));
+  const lost = outcome.then((result) => ('exit' in result ? new Promise<never>(() => {}) : ('lost' as const)));
   const run = async (): Promise<void> => {
     const how = await Promise.race([streams.ended, lost]);
     const exit = how === 'done' && session ? await exitOf(outcome) : undefined;

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
 import { relay } from '@dipus/relay/relay';
-import { Exporter } from './exporter.ts';
+import type { Exporter } from './exporter.ts';
 import { ForeignSessions } from './foreign.ts';
 import type { Offer } from './offers.ts';
 import { Refusal } from './refusal.ts';
@@ -44,7 +44,10 @@ export class Upgrades {
   }
 
   #relay(socket: Socket, service: Socket, kind: SocketKind | undefined): void {
-    const [a, b] = [{ socket, kind: 'tcp' as const }, { socket: service, kind: 'unix' as const }];
+    const [a, b] = [
+      { socket, kind: 'tcp' as const },
+      { socket: service, kind: 'unix' as const },
+    ];
     const options = { mayHandOver: () => this.#exporter.options.descriptors.hasRoom };
     const started = kind === undefined ? relay(a, b, options) : this.#exporter.pairs.relay(a, b, options);
     this.#exporter.track(started.ended, () => started.break());

@@ -55,7 +55,10 @@ export class Import {
     if (descriptors.isExceeded) return void connection.destroy();
     try {
       const remote = await this.#dial(undefined);
-      const [a, b] = [{ socket: connection, kind: 'unix' as const }, { socket: remote, kind: 'tcp' as const }];
+      const [a, b] = [
+        { socket: connection, kind: 'unix' as const },
+        { socket: remote, kind: 'tcp' as const },
+      ];
       this.#streams.add(relay(a, b, this.#relayOptions));
     } catch (error) {
       this.#setting.explain(reasonOf(error));
@@ -78,7 +81,10 @@ export class Import {
   async #relaySession(connection: Socket, kind: SocketKind, token: string): Promise<void> {
     try {
       const remote = await this.#dial(kind);
-      const [a, b] = [{ socket: connection, kind: 'unix' as const }, { socket: remote, kind: 'tcp' as const }];
+      const [a, b] = [
+        { socket: connection, kind: 'unix' as const },
+        { socket: remote, kind: 'tcp' as const },
+      ];
       this.#streams.add(this.#streams.pairs.relay(a, b, this.#relayOptions));
     } catch (error) {
       this.#setting.explain(reasonOf(error));

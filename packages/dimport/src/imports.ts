@@ -40,7 +40,9 @@ export class Imports {
   add(service: OfferedService): void {
     const path = servicePath(service);
     if (!this.#wanted.has(path) && this.#wanted.size >= this.#setting.maxImports) {
-      return this.#trouble(new Failure('import from', printHost(this.#host), `more than ${this.#setting.maxImports} services; the rest is left out`));
+      return this.#trouble(
+        new Failure('import from', printHost(this.#host), `more than ${this.#setting.maxImports} services; the rest is left out`),
+      );
     }
     this.#wanted.set(path, service);
     void this.#work();

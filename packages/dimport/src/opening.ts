@@ -93,7 +93,9 @@ class Opening {
   #answer(frame: Frame): void {
     if (frame.type === frameType.ping) this.#connection.write(encodeFrame(frameType.pong, frame.payload.subarray(0, 64)));
     if (frame.type !== frameType.askInfo) return;
-    void this.#events.info().then((info) => this.#connection.writable && this.#connection.write(encodeFrame(frameType.info, printJson(info))));
+    void this.#events
+      .info()
+      .then((info) => this.#connection.writable && this.#connection.write(encodeFrame(frameType.info, printJson(info))));
   }
 
   #pass(kind: SocketKind, token: string, bytes: Buffer): void {

@@ -13,7 +13,10 @@ import type { Arguments, DlsOutput } from './args.ts';
 
 /** Lists once, paths as they are there, with -f as URIs. Returns 1, silently, where nothing answers. Rejects with Failure. */
 export async function listRemote(args: Arguments, uri: HostUri, output: DlsOutput): Promise<number> {
-  const host = hostOf(uri, localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)));
+  const host = hostOf(
+    uri,
+    localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
+  );
   const all = await listServices(host, uri.ask);
   const services = args.isFirstOnly ? all.slice(0, 1) : all;
   const print = (service: OfferedService): string => pathOf(service, host, args.isFull);
@@ -25,7 +28,10 @@ export async function listRemote(args: Arguments, uri: HostUri, output: DlsOutpu
 
 /** Lists what there is as `+` lines, then each change, until it is stopped. Rejects with Failure where the host is lost. */
 export async function watchRemote(args: Arguments, uri: HostUri, output: DlsOutput, stop: AbortSignal): Promise<void> {
-  const host = hostOf(uri, localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)));
+  const host = hostOf(
+    uri,
+    localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
+  );
   const known = new Map<string, OfferedService>();
   const tell = (event: 'add' | 'remove', service: OfferedService): void => {
     if (args.isJson) return output.print(printWatchEvent(event === 'add' ? { event, service } : { event, path: servicePath(service) }));
@@ -56,7 +62,11 @@ function jsonOf(service: OfferedService, host: SepHost): Record<string, unknown>
 }
 
 /** State, running/max and path; mode and owner are the other host's affair. */
-async function printStates(services: readonly OfferedService[], host: SepHost, print: (service: OfferedService) => string): Promise<string> {
+async function printStates(
+  services: readonly OfferedService[],
+  host: SepHost,
+  print: (service: OfferedService) => string,
+): Promise<string> {
   const rows: string[] = [];
   for (const service of services) {
     const info = await askInfo((half) => dialService(host, service, half)).catch((): Info | undefined => undefined);

@@ -57,7 +57,13 @@ export class Flow {
 
   /** Whether no byte is between the two connections. */
   get isQuiet(): boolean {
-    return !this.hasEnded && !this.isRefused && !this.#isWaiting && this.source.socket.readableLength === 0 && this.target.socket.writableLength === 0;
+    return (
+      !this.hasEnded &&
+      !this.isRefused &&
+      !this.#isWaiting &&
+      this.source.socket.readableLength === 0 &&
+      this.target.socket.writableLength === 0
+    );
   }
 
   /** Leaves the rest to a process that holds both connections; no byte may be between them. From then on this process must not touch them. */

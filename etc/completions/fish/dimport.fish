@@ -1,0 +1,7 @@
+# fish completion of dimport(1): options and URIs.
+complete -c dimport -f
+complete -c dimport -l once -d 'Do not connect again'
+complete -c dimport -s v -d 'Explain what is being done'
+complete -c dimport -l help -d 'Show the usage'
+complete -c dimport -l version -d 'Show the version'
+complete -c dimport -a 'sep://'
