@@ -15,6 +15,7 @@ type Done = (error?: Error | null) => void;
  * the points that streams are extended by: `_write`, `_writev`, `_final` and `destroy` of this one socket.
  */
 export function guardSocket(socket: Socket, events: GuardEvents): () => void {
+  // oxlint-disable no-underscore-dangle -- the names that node:stream gives to its extension points
   const { _write: write, _writev: writev, _final: final, destroy } = socket;
   let isOver = false;
   let hasReadFailed = false;
@@ -31,6 +32,7 @@ export function guardSocket(socket: Socket, events: GuardEvents): () => void {
   socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, swallow(done));
   if (writev) socket._writev = (chunks, done) => writev.call(socket, chunks, swallow(done));
   socket._final = (done) => final.call(socket, swallow(done));
+  // oxlint-enable no-underscore-dangle
   socket.destroy = (error) => {
     if (isOver || !error) return destroy.call(socket);
     if (!hasReadFailed) {
