@@ -396,6 +396,22 @@ test('-w: only what was asked for', () =>
     assert.equal(readdirSync(`${sandbox.root}/local/video`).sort(), ['.a.box...0', '.b.box...0', 'a.box...0', 'b.box...0']);
   }));
 
+test('the reader gone', () =>
+  withSandbox(async (sandbox) => {
+    await killed(sandbox, 'once');
+    const pass = await sandbox.run('bash', ['-c', 'set -o pipefail; dreap | true; echo $?; dreap | cat; echo $?']);
+    // The first finds no reader, if it is not faster than true; the second finds nothing.
+    assert.match(pass.stdout.toString(), /^(141|0)\n0\n$/);
+    assert.is(pass.stderr, '');
+    const watcher = sandbox.start('dreap', ['-w']);
+    await killed(sandbox, 'a');
+    await watcher.line();
+    watcher.child.stdout!.destroy();
+    await killed(sandbox, 'b');
+    const ended = await watcher.ended;
+    assert.equal([ended.signal, ended.stderr], ['SIGPIPE', '']);
+  }));
+
 test('two at once quarrel about nothing', () =>
   withSandbox(async (sandbox) => {
     for (let round = 0; round < rounds(3, 50); round++) {
