@@ -77,15 +77,20 @@ async function removeDead(held: HeldDirectory, dead: readonly Candidate[], repor
   for (const candidate of dead) {
     // Somebody may have taken it over since: under the lock nobody can.
     if (!(await isCandidateDead(held, candidate))) continue;
-    try {
-      const names = candidate.isService ? [candidate.fileName, controlName(candidate.fileName)] : [candidate.fileName];
-      const removed = names.map((name) => unlinkSocket(held.at(name)));
-      if (removed.includes(true)) report.removed(`${held.path}/${candidate.fileName}`);
-    } catch (error) {
-      report.trouble(new Failure('remove', `${held.path}/${candidate.fileName}`, error));
-    }
+    if (removeCandidate(held, candidate, report)) report.removed(`${held.path}/${candidate.fileName}`);
   }
   return true;
+}
+
+/** Whether anything was there to be removed, and could be. */
+function removeCandidate(held: HeldDirectory, candidate: Candidate, report: ReapReport): boolean {
+  try {
+    const names = candidate.isService ? [candidate.fileName, controlName(candidate.fileName)] : [candidate.fileName];
+    return names.map((name) => unlinkSocket(held.at(name))).includes(true);
+  } catch (error) {
+    report.trouble(new Failure('remove', `${held.path}/${candidate.fileName}`, error));
+    return false;
+  }
 }
 
 function unlinkSocket(path: string): boolean {

@@ -1,6 +1,6 @@
 // Changes of the tree as they happen (tree.md, Watching): one kernel watch per directory, a slow rescan below it.
 import { lstatSync, watch, type FSWatcher } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { isSegment } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
@@ -30,7 +30,7 @@ export function watchTree(tree: Tree, events: TreeEvents): TreeWatch {
 
 interface Watched {
   readonly ino: number;
-  readonly watch: FSWatcher | undefined;
+  watch: FSWatcher | undefined;
   readonly untrusted: string | undefined;
   entries: Map<string, Entry>;
   children: Set<string>;
@@ -52,6 +52,8 @@ class Watcher implements TreeWatch {
   readonly #events: TreeEvents;
   readonly #known = new Map<string, Watched>();
   readonly #dirty = new Map<string, Place>();
+  /** Directories whose watch has told of their own end. One that is made again may have the number of the old one. */
+  readonly #deaf = new Set<string>();
   #parent: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #rescan: NodeJS.Timeout | undefined;
@@ -82,8 +84,18 @@ class Watcher implements TreeWatch {
   /** Everything, also what no event told of. */
   #look(): void {
     // The root itself may be made later, or be replaced.
-    this.#parent ??= this.#arm({ ...this.#root(), path: dirname(this.#tree.root) }, () => this.#touch(this.#root()));
+    this.#parent ??= this.#armParent();
     this.#visit(this.#root(), true);
+  }
+
+  #armParent(): FSWatcher | undefined {
+    return this.#arm(dirname(this.#tree.root), (isItself) => {
+      if (isItself) {
+        this.#parent?.close();
+        this.#parent = this.#armParent();
+      }
+      this.#touch(this.#root());
+    });
   }
 
   #touch(place: Place): void {
@@ -109,9 +121,11 @@ class Watcher implements TreeWatch {
     let known = this.#known.get(place.path);
     if (!known) {
       // The watch stands before the first look, so that nothing is missed between them.
-      const watcher = this.#arm(place, () => this.#touch(place));
-      known = { ino: stat.ino, watch: watcher, untrusted, entries: new Map(), children: new Set() };
+      known = { ino: stat.ino, watch: this.#armPlace(place), untrusted, entries: new Map(), children: new Set() };
       this.#known.set(place.path, known);
+    } else if (this.#deaf.has(place.path)) {
+      known.watch?.close();
+      known.watch = this.#armPlace(place);
     }
     const scanned = this.#scan(place, untrusted);
     if (scanned) this.#compare(place, known, scanned, deep);
@@ -161,20 +175,31 @@ class Watcher implements TreeWatch {
     const known = this.#known.get(path);
     if (!known) return;
     this.#known.delete(path);
+    this.#deaf.delete(path);
     known.watch?.close();
     for (const name of known.children) this.#drop(`${path}/${name}`);
     for (const entry of known.entries.values()) this.#events.removed(entry);
   }
 
-  #arm(place: Place, onEvent: () => void): FSWatcher | undefined {
+  #armPlace(place: Place): FSWatcher | undefined {
+    this.#deaf.delete(place.path);
+    return this.#arm(place.path, (isItself) => {
+      if (isItself) this.#deaf.add(place.path);
+      this.#touch(place);
+    });
+  }
+
+  /** `onEvent` is told whether the directory itself may have been removed or renamed. */
+  #arm(path: string, onEvent: (isItself: boolean) => void): FSWatcher | undefined {
     try {
-      const watcher = watch(place.path, onEvent);
+      // libuv gives the directory's own name to what happens to itself.
+      const watcher = watch(path, (event, name) => onEvent(event === 'rename' && (name === null || name === basename(path))));
       // A watch that fails is as good as none: the parent's tells of a removal, the rescan of the rest.
-      watcher.on('error', onEvent);
+      watcher.on('error', () => onEvent(false));
       return watcher;
     } catch (error) {
       const code = codeOf(error);
-      if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EACCES') this.#events.trouble(new Failure('watch', place.path, error));
+      if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EACCES') this.#events.trouble(new Failure('watch', path, error));
       return undefined;
     }
   }
