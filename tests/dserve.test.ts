@@ -259,7 +259,7 @@ if (has('tmux')) {
       const tmux = async (...args: string[]): Promise<string> =>
         (await sandbox.run('tmux', ['-L', label, '-f', '/dev/null', ...args])).stdout.toString();
       const shows = (pattern: RegExp): Promise<unknown> =>
-        eventually(`${pattern} on the screen`, async () => pattern.test(await tmux('capture-pane', '-p')));
+        eventually(`${pattern} on the screen`, async () => pattern.test(await tmux('capture-pane', '-p')), 30_000);
       const type = (...keys: string[]): Promise<string> => tmux('send-keys', ...keys);
       try {
         await tmux('new-session', '-d', '-x', '91', '-y', '31', 'PS1="here> " sh -i');
@@ -293,7 +293,7 @@ if (has('tmux')) {
         await tmux('kill-server');
       }
     });
-  }, 60_000);
+  }, 120_000);
 } else {
   test.skip('--pty in a real terminal', 'there is no tmux');
 }
