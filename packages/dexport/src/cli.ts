@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { Failure } from '@dipus/cli/errors';
+import { keepHeapSmall } from '@dipus/cli/heap';
 import { run } from '@dipus/cli/run';
 import { openTree, ownHost } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
@@ -10,6 +11,7 @@ run({ name: 'dexport', isDaemon: true }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.explain();
+  keepHeapSmall();
   if (process.getuid!() === 0 && args.user === undefined) {
     throw new Failure('start', 'dexport', 'it should not run as root', 'give --user NAME; --user root if that is really wanted');
   }

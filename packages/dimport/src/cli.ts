@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline';
+import { keepHeapSmall } from '@dipus/cli/heap';
 import { run } from '@dipus/cli/run';
 import { localLookup } from '@dipus/sep/local-lookup';
 import { openTree } from '@dipus/tree/root';
@@ -9,6 +10,7 @@ run({ name: 'dimport', isDaemon: true }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.explain();
+  keepHeapSmall();
   return dimport(args, openTree(process.env), {
     context,
     lookup: localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
