@@ -36,6 +36,11 @@ export const timing = {
   headMs: 10_000,
   /** How long a name of the LAN may take to resolve. */
   resolveMs: 2_000,
+  /** How long the system alone is asked for one; then multicast is asked too. */
+  systemNameMs: 200,
+  /** How old a resolved name of the LAN may be before it is looked up again while it is used, and before it is used no more. */
+  nameRefreshMs: 20_000,
+  nameLifeMs: 120_000,
   /** How often the exporter looks for heads that take too long. */
   headCheckMs: 1_000,
   /** How long a connection is read away so that its peer sees the whole answer, and a UNIX socket kept without an end after an error. */
@@ -61,8 +66,8 @@ export const timing = {
   mdnsRepeatMs: 1_000,
   /** From the first mDNS query to the second; it doubles each time. */
   mdnsQueryMs: 1_000,
-  /** Where it stops doubling. */
-  mdnsMostQueryMs: 60_000,
+  /** Where it stops doubling: a link that was cut and is whole again makes no other event. */
+  mdnsMostQueryMs: 30_000,
   /** How often a found exporter is asked whether it is still there. */
   mdnsPresenceMs: 20_000,
   /** How long it has to answer before it is asked again; three such questions unanswered, and it is gone. */
