@@ -17,7 +17,8 @@ run({ name: 'dexport', isDaemon: true }, async (context) => {
   }
   await dexport(args, {
     context,
-    hostNames: [hostname(), ownHost(process.env)],
+    ownHost: ownHost(process.env),
+    systemHost: hostname(),
     openTree: () => {
       if (args.user !== undefined) dropTo(args.user);
       return openTree(process.env);

@@ -1,9 +1,9 @@
 import { Descriptors } from '@dipus/cli/descriptors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context } from '@dipus/cli/run';
-import { announce } from '@dipus/mdns/announce';
 import { timing } from '@dipus/proto/timing';
 import type { Tree } from '@dipus/tree/root';
+import { Announcing } from './announcing.ts';
 import type { Arguments } from './args.ts';
 import { Exporter } from './exporter.ts';
 import { Limits, makeServer } from './http-server.ts';
@@ -12,8 +12,10 @@ import { Offers } from './offers.ts';
 
 export interface DexportSetting {
   readonly context: Context;
-  /** This host's names, for requests that must name it. */
-  readonly hostNames: readonly string[];
+  /** This host's name in service names; it is announced under it. */
+  readonly ownHost: string;
+  /** What the system calls it. */
+  readonly systemHost: string;
   /** Gives up privileges, then opens the tree. Called once the addresses are open. */
   openTree(): Tree;
 }
@@ -27,20 +29,21 @@ export async function dexport(args: Arguments, setting: DexportSetting): Promise
   const watches = new Set<() => void>();
   const listening = await listenAll(args, () => makeServer(limits, ready, watches), context.verbose);
   let offers: Offers | undefined;
+  let announcing: Announcing | undefined;
   try {
     const tree = setting.openTree();
     offers = new Offers(tree, args.asks, context.warn);
     await offers.ready();
-    const exporter = newExporter(args, setting, tree, offers);
-    begin(exporter);
+    announcing = announceBeyond(args, listening, setting);
+    begin(newExporter(args, setting, { tree, offers, announcing }));
     printDiagnostics(`dexport: ${whoMay(listening)} may use what is in ${tree.root}/exported\n`);
     context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
-    const quiet = announceBeyond(args, listening, setting);
     await aborted(context.stop);
-    await quiet();
+    await announcing?.close();
     for (const end of watches) end();
-    await finish(exporter, listening, args, context);
+    await finish(await ready, listening, args, context);
   } finally {
+    await announcing?.close();
     offers?.close();
     for (const { server } of listening) {
       server.close();
@@ -49,34 +52,32 @@ export async function dexport(args: Arguments, setting: DexportSetting): Promise
   }
 }
 
-function newExporter(args: Arguments, { context, hostNames }: DexportSetting, tree: Tree, offers: Offers): Exporter {
+interface Parts {
+  readonly tree: Tree;
+  readonly offers: Offers;
+  readonly announcing: Announcing | undefined;
+}
+
+function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportSetting, { tree, offers, announcing }: Parts): Exporter {
   const descriptors = new Descriptors();
   context.verbose(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
-  const names = [...hostNames.flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]), ...args.names];
+  const fixed = [ownHost, systemHost].flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]);
+  const names = new Set([...fixed, ...args.names].map((name) => name.toLowerCase()));
   return new Exporter({
     tree,
     offers,
     descriptors,
-    names: new Set(names.map((name) => name.toLowerCase())),
+    isOwnName: (name) => names.has(name) || announcing?.hostName?.toLowerCase() === name,
     explain: context.verbose,
     warn: context.warn,
     log: printDiagnostics,
   });
 }
 
-/** Announces the first address beyond loopback; trouble with that is no reason to end. Returns how to take it back. */
-function announceBeyond(args: Arguments, listening: readonly Listening[], { context, hostNames }: DexportSetting): () => Promise<void> {
+/** Announces the first address beyond loopback. */
+function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost }: DexportSetting): Announcing | undefined {
   const beyond = listening.find(({ isLoopback }) => !isLoopback);
-  if (!beyond || !args.mayAnnounce) return () => Promise.resolve();
-  const host = hostNames[0]!.split('.')[0]!;
-  const announced = announce({ name: host, host, port: beyond.port }).catch((error: unknown) => {
-    context.warn(error);
-    return undefined;
-  });
-  return async () => {
-    const announcement = await Promise.race([announced, delay(timing.partingMs)]);
-    await announcement?.close();
-  };
+  return beyond && args.mayAnnounce ? new Announcing({ name: ownHost, host: ownHost, port: beyond.port }, context.warn) : undefined;
 }
 
 function whoMay(listening: readonly Listening[]): string {

@@ -15,7 +15,8 @@ export interface ExporterOptions {
   readonly tree: Tree;
   readonly offers: Offers;
   readonly descriptors: Descriptors;
-  readonly names: ReadonlySet<string>;
+  /** Whether a name, in lower case, is one of this exporter. */
+  isOwnName(name: string): boolean;
   explain(message: string): void;
   warn(error: unknown): void;
   /** Bytes that a program wrote to its stderr while no client took them. */

@@ -117,7 +117,7 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
 async function route(exporter: Exporter, request: IncomingMessage, response: ServerResponse, watches: Set<() => void>): Promise<void> {
   const { options } = exporter;
   checkOrigin(request);
-  checkHost(request, options.names);
+  checkHost(request, options.isOwnName);
   const target = readTarget(request.url ?? '');
   options.explain(`${request.socket.remoteAddress}: ${request.method} ${request.url}`);
   switch (request.method) {

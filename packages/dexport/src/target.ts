@@ -30,14 +30,14 @@ export function checkOrigin(request: IncomingMessage): void {
 }
 
 /** The name by which we were reached is ours, not one that somebody's DNS has bound to our address. Throws Refusal. */
-export function checkHost(request: IncomingMessage, names: ReadonlySet<string>): void {
+export function checkHost(request: IncomingMessage, isOwnName: (name: string) => boolean): void {
   const text = request.headers.host;
   if (text === undefined) {
     if (request.httpVersion === '1.0') return;
     throw new Refusal(400, 'no Host');
   }
   const host = (/^\[([^\]]*)\](?::\d*)?$/.exec(text)?.[1] ?? text.replace(/:\d*$/, '')).toLowerCase().replace(/\.$/, '');
-  if (isIP(host.split('%')[0]!) || host === 'localhost' || names.has(host)) return;
+  if (isIP(host.split('%')[0]!) || host === 'localhost' || isOwnName(host)) return;
   throw new Refusal(421, 'this exporter has no such name: give it by dexport --name');
 }
 

@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { announce, type AnnounceOptions, type Announcement } from '@dipus/mdns/announce';
+import { timing } from '@dipus/proto/timing';
+
+/** Announces an exporter by mDNS from now on until it is closed. Trouble is told once and no reason to end: it tries again. */
+export class Announcing {
+  readonly #stop = new AbortController();
+  readonly #begun: Promise<void>;
+  #announcement: Announcement | undefined;
+  #parted: Promise<void> | undefined;
+
+  constructor(options: AnnounceOptions, warn: (error: unknown) => void) {
+    this.#begun = this.#begin({ ...options, trouble: warn }, warn);
+  }
+
+  /** The host's name as others know it, which is another one where ours was taken. Undefined while there is none. */
+  get hostName(): string | undefined {
+    return this.#announcement && `${this.#announcement.names().host}.local`;
+  }
+
+  /** Says goodbye; resolves when that is done, or takes too long. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#parted ??= this.#begun.then(() => this.#announcement?.close());
+    await Promise.race([this.#parted, sleep(timing.partingMs, undefined, { ref: false })]);
+  }
+
+  async #begin(options: AnnounceOptions, warn: (error: unknown) => void): Promise<void> {
+    for (let isTold = false; !this.#stop.signal.aborted; isTold = true) {
+      try {
+        this.#announcement = await announce(options);
+        return;
+      } catch (error) {
+        if (!isTold) warn(error);
+      }
+      await sleep(timing.rescanMs, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+    }
+  }
+}
