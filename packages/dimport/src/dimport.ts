@@ -59,6 +59,8 @@ class Sources {
   readonly #setting: Setting;
   readonly #options: { lookup: LookupFunction; isOnce: boolean };
   readonly #sources = new Map<string, Source>();
+  /** Those that were taken back while they had open streams. */
+  readonly #leaving = new Set<Source>();
 
   constructor(setting: Setting, options: { lookup: LookupFunction; isOnce: boolean }) {
     this.#setting = setting;
@@ -72,8 +74,12 @@ class Sources {
   }
 
   remove(uri: HostUri): void {
-    this.#sources.get(keyOf(uri))?.close();
+    const source = this.#sources.get(keyOf(uri));
+    if (!source) return;
     this.#sources.delete(keyOf(uri));
+    this.#leaving.add(source);
+    source.close();
+    void source.idle().then(() => this.#leaving.delete(source));
   }
 
   async allEnded(): Promise<void> {
@@ -82,7 +88,7 @@ class Sources {
 
   /** Out of the tree at once; open streams may finish. */
   async finish({ stop, stopNow }: Context): Promise<void> {
-    const all = [...this.#sources.values()];
+    const all = [...this.#sources.values(), ...this.#leaving];
     for (const source of all) source.close();
     const graceMs = stop.reason === 'SIGTERM' ? timing.graceMs : 0;
     await Promise.race([Promise.all(all.map((source) => source.idle())), delay(graceMs), aborted(stopNow)]);

@@ -19,6 +19,7 @@ export class Source {
   readonly #imports: Imports;
   readonly #stop = new AbortController();
   readonly #told = new Set<string>();
+  #isClosed = false;
 
   constructor(uri: HostUri, host: SepHost, options: { setting: Setting; isOnce: boolean }) {
     this.#uri = uri;
@@ -28,10 +29,11 @@ export class Source {
     this.ended = this.#follow(options.isOnce);
   }
 
-  /** Takes its sockets out of the tree. Open streams live on. */
+  /** Takes its sockets out of the tree. Open streams live on, and the host is listened to until the last has ended. */
   close(): void {
-    this.#stop.abort();
+    this.#isClosed = true;
     this.#imports.clear();
+    void this.#streams.idle().then(() => this.#stop.abort());
   }
 
   /** Resolves when no stream is open. */
@@ -48,16 +50,16 @@ export class Source {
       const began = Date.now();
       const end = await this.#watch();
       this.#imports.clear();
-      if (this.#stop.signal.aborted) return;
       // It may be gone for good: who still waits for it must learn that.
       if (end.isSilent) this.#streams.breakAll();
+      if (this.#isClosed) return;
       const livedMs = Date.now() - began;
       if (livedMs > timing.maxBackoffMs) this.#told.clear();
       this.#tell(end.cause);
       if (isOnce) return;
       if (livedMs > timing.backoffMs * 10) failures = 0;
       await this.#pause(Math.min(timing.maxBackoffMs, timing.backoffMs * 2 ** Math.min(failures, 10)));
-      if (this.#stop.signal.aborted) return;
+      if (this.#isClosed) return;
     }
   }
 
@@ -67,7 +69,7 @@ export class Source {
         this.#host,
         this.#uri.ask,
         {
-          added: (service) => this.#imports.add(service),
+          added: (service) => this.#isClosed || this.#imports.add(service),
           removed: (path) => this.#imports.remove(path),
           ready: () => this.#setting.explain(`${printHost(this.#host)}: watching`),
           trouble: (reason) => this.#tell(new Failure('import from', printHost(this.#host), reason)),

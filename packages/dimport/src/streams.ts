@@ -5,7 +5,7 @@ import type { Relay } from '@dipus/relay/relay';
 export class Streams {
   readonly pairs: SessionPairs = new SessionPairs();
   readonly #open = new Set<Relay>();
-  #idle: () => void = () => {};
+  #whenIdle: (() => void)[] = [];
 
   get count(): number {
     return this.#open.size;
@@ -15,13 +15,14 @@ export class Streams {
     this.#open.add(relay);
     void relay.ended.then(() => {
       this.#open.delete(relay);
-      if (this.#open.size === 0) this.#idle();
+      if (this.#open.size > 0) return;
+      for (const tell of this.#whenIdle.splice(0)) tell();
     });
   }
 
   /** Resolves when none is open. */
   async idle(): Promise<void> {
-    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.#open.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** Ends all of them as errors. */
