@@ -64,9 +64,9 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
     noDelay: true,
   });
   const tell = async (socket: Socket, what: string): Promise<void> => (await ready).options.explain(`${socket.remoteAddress}: ${what}`);
-  const refuseSocket = (socket: Socket, refusal: Refusal, lingerMs?: number): void => {
+  const refuseSocket = (socket: Socket, refusal: Refusal, { what = '', lingerMs }: { what?: string; lingerMs?: number } = {}): void => {
     refused.add(socket);
-    void tell(socket, `refused: ${refusal.status} ${refusal.message}`);
+    void tell(socket, `refused${what}: ${refusal.status} ${refusal.message}`);
     refuseRaw(socket, refusal, lingerMs);
   };
 
@@ -76,7 +76,7 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
     void ready.then(({ options: { descriptors } }) => {
       descriptors.hold(socket, 1);
       // Nothing is waited for where descriptors are what is short.
-      if (descriptors.isExceeded) refuseSocket(socket, busy('no descriptors are left'), 0);
+      if (descriptors.isExceeded) refuseSocket(socket, busy('no descriptors are left'), { lingerMs: 0 });
     });
   });
   server.on('request', (request, response) => {
@@ -103,7 +103,7 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
     if (refused.has(socket)) return;
     upgrades
       .then((each) => each.upgrade(request, socket, head))
-      .catch(async (error: unknown) => refuseSocket(socket, refusalOf(error, await ready)));
+      .catch(async (error: unknown) => refuseSocket(socket, refusalOf(error, await ready), { what: ` to open ${request.url}` }));
   });
   server.on('connect', (_request, socket: Socket) => refuseSocket(socket, new Refusal(405, 'this is no proxy')));
   server.on('clientError', (error, socket: Socket) => {
