@@ -1,5 +1,5 @@
 // dexport: where it listens, whom it refuses, what it survives.
-import { chownSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, symlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, within, withSandbox } from './harness.ts';
@@ -47,6 +47,27 @@ test('only what answers a SERVICE, is trusted and no link is offered', async () 
     await eventually('it is gone', async () => bodyOf(await talk(port, 'GET / HTTP/1.0\r\n\r\n')) === '');
   });
 });
+
+if (isRoot) {
+  test('a socket that the exporter may not open is refused with 403', async () => {
+    await withSandbox(async (sandbox) => {
+      // Its owner is trusted, but nobody else may connect.
+      await offer(sandbox, 'cat', 'private');
+      await offer(sandbox, 'cat', 'shared', '-m', '666');
+      chmodSync(sandbox.dir, 0o755);
+      const program = sandbox.start('dexport', ['--user', 'nobody', '-l', '127.0.0.1:0', '-v']);
+      const port = Number((await program.line()).split(':').at(-1));
+      assert.is(bodyOf(await talk(port, `${upgradeTo('shared.box...0')}hello`)), 'hello');
+      for (const headers of [[], ['Sep-Socket: control']]) {
+        assert.is(statusOf(await talk(port, upgradeTo('private.box...0', ...headers))), 403);
+      }
+      assert.is(statusOf(await talk(port, 'POST /private HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n')), 403);
+      await program.says(/refused to open \/private\.box\.\.\.0: 403 [^]*refused POST \/private: 403 /);
+    });
+  });
+} else {
+  test.skip('a socket that the exporter may not open is refused with 403', 'only root can run it as another user');
+}
 
 test('a service that has died is refused with 502 or 404, at once', async () => {
   await withSandbox(async (sandbox) => {

@@ -1,4 +1,5 @@
 // dimport: sockets that are true, of hosts that come, go, and mean ill.
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
@@ -111,6 +112,54 @@ test('open streams outlive a lost watch', async () => {
     assert.is((await there.program.ended).status, 0);
   });
 });
+
+test('SIGTERM lets open streams finish', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'cat', 'echo');
+    const there = await exporter(sandbox);
+    const here = importer(sandbox, there.uri);
+    const path = `${here.root}/${(await here.has(1))[0]}`;
+    const half = Buffer.alloc(4 << 20);
+    const streams = Array.from({ length: 5 }, () => {
+      const socket = connect({ path, allowHalfOpen: true });
+      let got = 0;
+      socket.on('error', () => {}).on('data', (chunk) => (got += chunk.length));
+      socket.write(half);
+      return { socket, got: () => got };
+    });
+    await eventually('the first halves', () => streams.every(({ got }) => got() === half.length), 60_000);
+    const stopped = here.program.stop();
+    await here.has(0, 1000);
+    const ended = streams.map(({ socket }) => once(socket, 'close'));
+    for (const { socket } of streams) socket.end(half);
+    await Promise.all(ended);
+    for (const { got } of streams) assert.is(got(), 2 * half.length);
+    assert.is((await stopped).status, 0);
+  });
+}, 90_000);
+
+test('more connections than the descriptors allow: nobody dies, and it recovers', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'cat', 'echo', '-n', '200');
+    const there = await exporter(sandbox);
+    const root = `${sandbox.dir}/b`;
+    const env = { ...sandbox.env, DIPUS_ROOT: root };
+    const program = sandbox.start('bash', ['-c', `ulimit -n 64; exec dimport ${there.uri}`], { env });
+    await program.line();
+    const path = `${root}/${sockets(root)[0]}`;
+    const held = Array.from({ length: 100 }, () => connect({ path, allowHalfOpen: true }));
+    const settled = held.map((socket) => new Promise((resolve) => socket.once('data', resolve).once('close', resolve)));
+    for (const socket of held) socket.on('error', () => {}).write('x');
+    await Promise.all(settled);
+    const open = held.filter((socket) => !socket.destroyed).length;
+    assert.ok(open > 5 && open < 64, `${open} of 100 are open`);
+    for (const socket of held) socket.destroy();
+    const answer = async (): Promise<boolean> => (await sandbox.run('dcat', ['echo'], 'after', { env })).stdout.toString() === 'after';
+    await eventually('an answer', answer, 30_000);
+    assert.is((await program.stop()).status, 0);
+    assert.is(there.program.child.exitCode, null);
+  });
+}, 90_000);
 
 test('--once ends with 1 when the host goes, or is not there', async () => {
   await withSandbox(async (sandbox) => {

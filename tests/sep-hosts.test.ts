@@ -140,6 +140,36 @@ onHosts(
   },
   180_000,
 );
+onHosts(
+  'by IPv6, by a slow way, and by one that breaks',
+  ['stereo', 'desktop'],
+  async ({ stereo, desktop }) => {
+    await offer(stereo, 'tr a-z A-Z', 'upper');
+    await offer(stereo, 'cat', 'echo');
+    await startExporter(stereo);
+    const address = `sep://[${stereo.address6}]`;
+    assert.is((await desktop.run('dls', ['-f', `${address}/upper`])).stdout.toString(), `${address}/upper.stereo...0\n`);
+    await answers(desktop, `${address}/upper`, 'by address');
+    const importer = desktop.start('dimport', [address]);
+    const byAddress = [`echo.${stereo.address6}...0`, `upper.${stereo.address6}...0`];
+    await imports(desktop, byAddress);
+    await answers(desktop, 'upper', 'by address');
+    await importer.stop();
+
+    const way = await stereo.relay({ host: 'stereo', port: 7370 }, 100);
+    desktop.start('dimport', [`sep://stereo:${way.port}`]);
+    const both = ['echo.stereo...0', 'upper.stereo...0'];
+    await imports(desktop, both);
+    await answers(desktop, 'upper', 'it takes its time '.repeat(50_000));
+    const streams = await Promise.all([4, 8 << 20].map((bytes) => openStream(desktop, bytes, desktop.env)));
+    way.reset();
+    for (const { ended } of streams) assert.is((await within(longMs, 'the end of a stream', ended)).status, 125);
+    await imports(desktop, both);
+    await answers(desktop, 'upper', 'again');
+  },
+  180_000,
+);
+
 /** A stream through `echo` that has carried so many bytes; long ones are copied by processes of their own. */
 async function openStream(host: Host, bytes: number, env: NodeJS.ProcessEnv): Promise<Program> {
   const client = host.start('dcat', ['echo'], { env });

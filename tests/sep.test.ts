@@ -1,7 +1,8 @@
 // The wire of SEP, spoken by curl and by hand.
 import { writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { eventually, has, rounds, sleep, suite, withSandbox } from './harness.ts';
+import { encodeFrame, frameType } from '@dipus/proto/frame';
+import { eventually, has, rounds, sleep, suite, withSandbox, type Program } from './harness.ts';
 import { bodyOf, exporter, offer, statusOf, talk, upgradeTo } from './sep-pair.ts';
 
 const test = suite('sep');
@@ -36,6 +37,10 @@ test('what is refused, and how', async () => {
       [400, `GET //echo HTTP/1.1\r\n${host}\r\n`],
       [400, `GET /a%2fb HTTP/1.1\r\n${host}\r\n`],
       [400, `GET /a%00b HTTP/1.1\r\n${host}\r\n`],
+      [400, `GET /a\0b HTTP/1.1\r\n${host}\r\n`],
+      [400, up('/a/%2e%2e/echo.box...0')],
+      [400, up('//echo.box...0')],
+      [400, `POST /../local/secret HTTP/1.1\r\n${host}Content-Length: 0\r\n\r\n`],
       [400, `GET /a%zz HTTP/1.1\r\n${host}\r\n`],
       [400, `GET http://localhost/ HTTP/1.1\r\n${host}\r\n`],
       [400, `GET /?other HTTP/1.1\r\n${host}\r\n`],
@@ -48,6 +53,9 @@ test('what is refused, and how', async () => {
       [403, up('/echo.box...0', 'Origin: null\r\n')],
       [404, up('/secret.box...0')],
       [404, up('/local/secret.box...0')],
+      [404, up('/exported/echo.box...0')],
+      [404, up('/root/echo.box...0')],
+      [404, `PUT /local/secret HTTP/1.1\r\n${host}Content-Length: 0\r\n\r\n`],
       [404, up('/.echo.box...0')],
       [404, `POST /secret HTTP/1.1\r\n${host}Content-Length: 0\r\n\r\n`],
       [405, `DELETE /echo HTTP/1.1\r\n${host}\r\n`],
@@ -67,7 +75,11 @@ test('what is refused, and how', async () => {
       assert.match(answer, /^content-type: text\/plain/im, request.slice(0, 80));
       assert.match(bodyOf(answer).replace(/^[0-9a-f]+\r\n|\r\n0\r\n\r\n$/g, ''), /^[^\n]+\n$/, request.slice(0, 80));
     }
+    const refusals = table.filter(([status]) => status >= 400).map(([status]) => status);
+    const logged = [...program.stderr.matchAll(/^dexport: 127\.0\.0\.1: refused.*: (\d{3}) /gm)].map((match) => Number(match[1]));
+    assert.equal(logged, refusals);
     assert.match(program.stderr, /refused GET \/\.\.\/etc: 400 /);
+    assert.match(program.stderr, /refused to open \/local\/secret\.box\.\.\.0: 404 /);
     assert.is(program.child.exitCode, null);
   });
 }, 60_000);
@@ -127,6 +139,32 @@ test('an upgraded connection is the service: bytes sent at once, half-close, a l
     assert.is(bodyOf(answer).trim(), '70000');
   });
 });
+
+if (has('nc')) {
+  test('a whole session by nc alone', async () => {
+    await withSandbox(async (sandbox) => {
+      await offer(sandbox, 'tr a-z A-Z; echo trouble >&2; exit 3', 'upper');
+      const { port } = await exporter(sandbox);
+      const dial = (kind: string, rest: Buffer | string): Program => {
+        const program = sandbox.start('nc', ['-N', '127.0.0.1', String(port)]);
+        program.child.stdin!.write(upgradeTo('upper.box...0', `Sep-Socket: ${kind}`));
+        program.child.stdin!.write(rest);
+        return program;
+      };
+      const token = '0123456789abcdef'.repeat(2);
+      const control = dial('control', 'SEP/1 CONTROL\n');
+      control.child.stdin!.write(encodeFrame(frameType.start, `{"token":"${token}"}`));
+      const data = dial('data', `SEP/1 DATA ${token}\n`);
+      await eventually('STARTED', () => control.stdout.includes(encodeFrame(frameType.started, '{"tty":false}')));
+      data.child.stdin!.end('hello');
+      assert.is(bodyOf((await data.ended).stdout.toString()), 'HELLO');
+      const frames = [encodeFrame(frameType.stderr, 'trouble\n'), encodeFrame(frameType.exit, '{"code":3}')];
+      await eventually('EXIT', () => control.stdout.includes(Buffer.concat(frames)));
+      control.child.stdin!.end();
+      assert.is((await control.ended).status, 0);
+    });
+  });
+}
 
 test('a service that ends early gives its whole answer to everybody', async () => {
   await withSandbox(async (sandbox) => {
