@@ -148,7 +148,7 @@ test('more connections than the descriptors allow: nobody dies, and it recovers'
     await program.line();
     const path = `${root}/${sockets(root)[0]}`;
     const held = Array.from({ length: 100 }, () => connect({ path, allowHalfOpen: true }));
-    const settled = held.map((socket) => new Promise((resolve) => socket.once('data', resolve).once('close', resolve)));
+    const settled = held.map((socket) => new Promise((done) => socket.once('data', done).once('close', done)));
     for (const socket of held) socket.on('error', () => {}).write('x');
     await Promise.all(settled);
     const open = held.filter((socket) => !socket.destroyed).length;

@@ -9,7 +9,7 @@ export async function prepare(stage) {
   const bytes = (stage.quick ? 256 : 2048) * 2 ** 20;
   const { path: echo, uri } = await startExport(stage);
   const { line: sink } = await stage.startReady('dserve', ['-x', 'cat >/dev/null', 'sink']);
-  const { line: source } = await stage.startReady('dserve', ['-x', `head -c ${bytes} /dev/zero`, 'source']);
+  const { line: source } = await stage.startReady('dserve', ['-x', `exec 2>/dev/null; head -c ${bytes} /dev/zero`, 'source']);
   const { path } = await startImport(stage, uri);
   const imported = (name) => path.replace('/echo.', `/${name}.`);
   for (const name of ['sink', 'source']) await stage.socketThere(imported(name));
@@ -36,11 +36,14 @@ export async function prepare(stage) {
   };
 }
 
+// It complains of the connection that was only to see whether it listens.
+const quietly = { stdio: 'ignore' };
+
 /** Two relays as importer and exporter stand: UNIX to TCP, TCP to the service. Returns the first one's socket. */
 async function startSocat(stage, [service, ...options]) {
   const port = await freePort();
   const socket = `${stage.dir}/socat${port}.sock`;
-  stage.start('socat', ['-t', '60', ...options, `TCP-LISTEN:${port},fork,reuseaddr,bind=127.0.0.1`, `UNIX-CONNECT:${service}`]);
+  stage.start('socat', ['-t', '60', ...options, `TCP-LISTEN:${port},fork,reuseaddr,bind=127.0.0.1`, `UNIX-CONNECT:${service}`], quietly);
   await listens(port);
   stage.start('socat', ['-t', '60', ...options, `UNIX-LISTEN:${socket},fork`, `TCP:127.0.0.1:${port}`]);
   await stage.socketThere(socket);
