@@ -175,6 +175,28 @@ test('an exporter that is killed: no dcat ends with 0, and no process is left', 
   });
 }, 120_000);
 
+test('whatever is killed, and whenever: no dcat ends with 0 and less than all', async () => {
+  for (let round = 0; round < rounds(6, 200); round++) {
+    await withSandbox(async (sandbox) => {
+      const service = await offer(sandbox, 'cat', 'echo');
+      const there = await exporter(sandbox);
+      const here = importer(sandbox, there.uri);
+      await here.program.line();
+      const client = here.start('dcat', ['echo']);
+      const bytes = [4, 70_000, 6 << 20][round % 3]!;
+      const isEnded = round % 2 === 0;
+      if (isEnded) client.child.stdin!.end(Buffer.alloc(bytes));
+      else client.child.stdin!.write(Buffer.alloc(bytes));
+      await sleep(Math.random() * 300);
+      const victim = [service, there.program, here.program][Math.floor(Math.random() * 3)]!;
+      await victim.stop('SIGKILL');
+      const { status, stdout } = await client.ended;
+      const what = `round ${round}: ${victim.child.spawnargs.join(' ')}: ended with ${status}, ${stdout.length} of ${bytes}`;
+      assert.ok(status !== 0 || (isEnded && stdout.length === bytes), what);
+    });
+  }
+}, 180_000);
+
 /** Sends bytes in chunks and shuts down; whether they came back as they went. `pauseMs` between two reads. */
 async function echoes(path: string, bytes: Buffer, chunk: number, pauseMs = 0): Promise<boolean> {
   const socket = connect({ path, allowHalfOpen: true });
