@@ -84,13 +84,14 @@ test('an exporter that is killed is missed at once, and found again', async () =
     const there = await exporter(sandbox);
     const here = importer(sandbox, there.uri);
     for (let round = 0, exporting = there.program; round < rounds(2, 20); round++) {
-      await here.has(1);
+      // A host that goes so often is tried less and less often.
+      await here.has(1, 40_000);
       await exporting.stop('SIGKILL');
       await here.has(0, 1000);
       exporting = sandbox.start('dexport', ['--user', 'root', '-l', `127.0.0.1:${there.port}`]);
       await exporting.line();
     }
-    await here.has(1);
+    await here.has(1, 40_000);
     assert.is((await here.run('dcat', ['echo'], 'again')).stdout.toString(), 'again');
   });
 }, 60_000);

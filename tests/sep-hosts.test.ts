@@ -113,6 +113,25 @@ onHosts(
 );
 
 onHosts(
+  'an exporter whose network comes late is announced then',
+  ['stereo', 'desktop'],
+  async ({ stereo, desktop }) => {
+    stereo.unplug();
+    const exporter = await startExporter(stereo, { ...stereo.env, DIPUS_TIME_SCALE: '0.1' });
+    await exporter.says(/^dexport: join multicast group .*: no network interface of this machine can multicast\n/m, longMs);
+    const watch = desktop.start('ddiscover', ['-w']);
+    stereo.restore();
+    assert.is(await watch.line(longMs), '+ sep://stereo.local:7370');
+    assert.is(exporter.stderr.match(/join multicast/g)!.length, 1, 'told once');
+    assert.is((await exporter.stop()).status, 0);
+    assert.is(await watch.line(longMs), '- sep://stereo.local:7370');
+    // Also one that has not got its name yet ends well.
+    assert.is((await (await startExporter(stereo)).stop()).status, 0);
+  },
+  180_000,
+);
+
+onHosts(
   'two hops: what was imported is offered on only where it is put',
   ['a', 'b', 'c'],
   async ({ a, b, c }) => {
