@@ -278,8 +278,10 @@ async function lookForLies(root: string, isOver: () => boolean): Promise<number>
   const since = new Map<string, number>();
   let longestMs = 0;
   while (!isOver()) {
-    for (const file of sockets(root)) {
-      const key = `${file} ${statSync(`${root}/${file}`, { throwIfNoEntry: false })?.ino}`;
+    const there = new Map(sockets(root).map((file) => [`${file} ${statSync(`${root}/${file}`, { throwIfNoEntry: false })?.ino}`, file]));
+    // What has gone is forgotten: the number of its file is soon another's.
+    for (const key of since.keys()) if (!there.has(key)) since.delete(key);
+    for (const [key, file] of there) {
       if (await leads(`${root}/${file}`)) since.delete(key);
       else {
         const began = since.get(key) ?? Date.now();

@@ -14,7 +14,7 @@ export function rounds(short: number, long: number): number {
 }
 
 export interface Suite {
-  /** A test that must settle within `deadlineMs` (default 30 s; long form 20 times that). */
+  /** A test that must settle within `deadlineMs` (default 90 s: the machine may be busy; long form 20 times that). */
   (title: string, body: () => Promise<void> | void, deadlineMs?: number): void;
   /** A test that this machine cannot run: reported as skipped, with the reason. */
   skip(title: string, reason: string): void;
@@ -23,7 +23,7 @@ export interface Suite {
 
 export function suite(name: string): Suite {
   const tests = uvuSuite(name);
-  const add = (title: string, body: () => Promise<void> | void, deadlineMs = 30_000): void => {
+  const add = (title: string, body: () => Promise<void> | void, deadlineMs = 90_000): void => {
     tests(title, () => within(deadlineMs * (isLong ? 20 : 1), title, Promise.resolve().then(body)).finally(killAll));
   };
   const skip = (title: string, reason: string): void => {
@@ -42,7 +42,7 @@ export async function within<T>(ms: number, what: string, promise: Promise<T>): 
 }
 
 /** Waits until `look` gives something, looking every 10 ms; for what makes no event. */
-export async function eventually<T>(what: string, look: () => T | Promise<T>, ms = 10_000): Promise<NonNullable<T>> {
+export async function eventually<T>(what: string, look: () => T | Promise<T>, ms = 30_000): Promise<NonNullable<T>> {
   for (const end = Date.now() + ms; ;) {
     const seen = await look();
     if (seen) return seen;
@@ -107,7 +107,7 @@ export class Program {
   }
 
   /** The next line of stdout that has not been taken yet. Rejects when the program ends without one. */
-  async line(ms = 10_000): Promise<string> {
+  async line(ms = 30_000): Promise<string> {
     const at = this.#line++;
     let isOver = false;
     void this.ended.then(() => (isOver = true));
@@ -124,7 +124,7 @@ export class Program {
   }
 
   /** Waits until stderr matches. */
-  async says(pattern: RegExp, ms = 10_000): Promise<void> {
+  async says(pattern: RegExp, ms = 30_000): Promise<void> {
     await eventually(`stderr like ${pattern}, not ${JSON.stringify(this.#stderr)}`, () => pattern.test(this.#stderr), ms);
   }
 

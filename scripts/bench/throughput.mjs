@@ -1,5 +1,6 @@
 // A command behind a service, client and server together: zeros from head, through the service, to /dev/null.
 import { execFileSync } from 'node:child_process';
+import { timeBare } from './bare.mjs';
 import { lackOf } from './stage.mjs';
 import { atLeast } from './targets.mjs';
 
@@ -22,6 +23,7 @@ export async function prepare(stage) {
     contenders: [
       contender('dcat to dserve', 'dcat echo'),
       contender('cat | cat', 'cat | cat'),
+      { name: 'bare socket', measure: async () => bytes / 1e3 / (await timeBare(stage, bytes)) },
       contender('socat to socat', `socat - UNIX-CONNECT:${theirs}`, lackOf('socat')),
       contender('nc -N to dserve', `nc -N -U ${ours}`, lackOf('nc')),
     ],

@@ -1,6 +1,6 @@
 // The birth and the end of a service's two sockets (tree.md, Birth of a socket).
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, linkSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, unlinkSync } from 'node:fs';
 import { once } from 'node:events';
 import type { Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { bindingName, controlName, maxInstance, printServiceName, type Service }
 import { timing } from '@dipus/proto/timing';
 import { isInPlace, makeDirectory, notAllowed, type HeldDirectory } from './directory.ts';
 import { withLock } from './lock.ts';
+import { linkNew, removeOwn, removeSocket, type OwnFile } from './own-file.ts';
 import { probeService, type State } from './probe.ts';
 import type { Tree } from './root.ts';
 import { maxPathBytes } from './socket-file.ts';
@@ -43,13 +44,6 @@ export interface Claim {
   release(): void;
 }
 
-/** A file by name and inode: never touched once something else stands in its place. */
-export interface OwnFile {
-  readonly fileName: string;
-  readonly dev: number;
-  readonly ino: number;
-}
-
 /**
  * Makes both sockets of a service listen under a name of their own: never open to more than `mode` says, never visible before they listen,
  * never in the place of a living one or of anything that is not a socket; a dead one is taken over. Throws Failure.
@@ -81,12 +75,6 @@ async function claimOnce(tree: Tree, wanted: Wanted, open: () => Servers): Promi
 }
 
 const gone = Object.assign(new Error('its directory was taken away'), { code: 'ENOENT' });
-
-/** Whether a file is still what was made under its name. */
-export function isStillThere(directory: HeldDirectory, file: OwnFile): boolean {
-  const stat = lstatSync(directory.at(file.fileName), { throwIfNoEntry: false });
-  return stat?.ino === file.ino && stat.dev === file.dev;
-}
 
 /** Both sockets of a service between the first bind and the final name. */
 class Newborn {
@@ -222,30 +210,4 @@ class Newborn {
     }
     this.#directory.close();
   }
-}
-
-function linkNew(from: string, to: string): boolean {
-  try {
-    linkSync(from, to);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-function removeOwn(directory: HeldDirectory, files: readonly OwnFile[]): void {
-  for (const file of files) {
-    try {
-      if (isStillThere(directory, file)) unlinkSync(directory.at(file.fileName));
-    } catch (error) {
-      // Gone in between, or no longer ours to remove.
-      if (!['ENOENT', 'EACCES', 'EPERM'].includes(codeOf(error) ?? '')) throw error;
-    }
-  }
-}
-
-/** Unlinks a socket; anything else that stands there is left alone. */
-function removeSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }

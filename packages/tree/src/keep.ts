@@ -3,8 +3,9 @@ import { chmodSync, chownSync, lstatSync, watch, type FSWatcher } from 'node:fs'
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, printServiceName } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { claim, isStillThere, type Claim, type Servers, type Wanted } from './claim.ts';
+import { claim, type Claim, type Servers, type Wanted } from './claim.ts';
 import { isInPlace } from './directory.ts';
+import { isStillThere } from './own-file.ts';
 import type { Tree } from './root.ts';
 
 export interface KeptService {

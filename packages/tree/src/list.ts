@@ -120,18 +120,16 @@ function readDirectory(path: string, isRoot: boolean): string[] {
  */
 export function listeningFiles(): Set<string> {
   const files = new Set<string>();
-  const text = procNetUnix();
-  // Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
-  for (const line of text.split('\n')) {
-    const start = line.indexOf('/');
-    if (start < 0 || !line.slice(0, start).includes(' 00010000 0001 ')) continue;
-    const path = line.slice(start);
-    const slash = path.lastIndexOf('/');
-    const fileName = path.slice(slash + 1);
-    files.add(isBindingName(fileName) ? path.slice(0, slash + 1) + fileName.slice(1, -9) : path);
+  for (const [, path] of procNetUnix().matchAll(listeningLine)) {
+    const slash = path!.lastIndexOf('/');
+    const isBinding = path![slash + 1] === '.' && isBindingName(path!.slice(slash + 1));
+    files.add(isBinding ? path!.slice(0, slash + 1) + path!.slice(slash + 2, -9) : path!);
   }
   return files;
 }
+
+// Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
+const listeningLine = /^[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ 00010000 0001 [0-9A-F]+ +\d+ (\/.*)$/gm;
 
 function procNetUnix(): string {
   try {
