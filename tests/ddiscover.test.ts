@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, sleep, suite, withSandbox, type Program } from './harness.ts';
 import { hostTests, type Host } from './hosts.ts';
+import { promised } from './sep-pair.ts';
 
 const test = suite('ddiscover');
 const onHosts = hostTests(test);
@@ -45,22 +46,22 @@ onHosts('finds exporters, and says when they come and go', ['stereo', 'encode', 
   assert.is(await watch.line(), '+ sep://encode.local:8000');
   assert.equal(await find(desktop), ['sep://encode.local:8000', 'sep://stereo.local:7370']);
   assert.is((await first.stop()).status, 0);
-  assert.is(await watch.line(1000), '- sep://stereo.local:7370');
+  assert.is(await watch.line(promised(1000)), '- sep://stereo.local:7370');
   await announce(stereo);
-  assert.is(await watch.line(1000), '+ sep://stereo.local:7370');
+  assert.is(await watch.line(promised(1000)), '+ sep://stereo.local:7370');
   assert.is((await second.stop()).status, 0);
-  assert.is(await watch.line(1000), '- sep://encode.local:8000');
+  assert.is(await watch.line(promised(1000)), '- sep://encode.local:8000');
   assert.is((await watch.stop()).signal, 'SIGTERM');
   assert.is(watch.stderr, '');
 });
 
 onHosts('says when an exporter has fallen silent, and is back', ['stereo', 'desktop'], async ({ stereo, desktop }) => {
-  const env = { ...desktop.env, DIPUS_TIME_SCALE: '0.1' };
+  const env = { ...desktop.env, DIPUS_TIME_SCALE: '0.25' };
   const killed = await announce(stereo);
   const watch = desktop.start('ddiscover', ['-w', '--json'], { env });
   const { event, ...service } = JSON.parse(await watch.line()) as Record<string, unknown>;
   assert.is(event, 'add');
-  await sleep(3000);
+  await sleep(6000);
   assert.is(watch.stdout.toString().split('\n').length, 2, 'one that answers stays');
   await killed.stop('SIGKILL');
   assert.equal(JSON.parse(await watch.line()), { event: 'remove', ...service });
@@ -195,7 +196,7 @@ if (['avahi-daemon', 'avahi-browse', 'avahi-publish', 'dbus-daemon'].every(has))
     });
     assert.ok((found['addresses'] as string[]).includes(desktop.address));
     await publisher.stop();
-    assert.is((JSON.parse(await watch.line(2000)) as Record<string, unknown>)['event'], 'remove');
+    assert.is((JSON.parse(await watch.line(promised(2000))) as Record<string, unknown>)['event'], 'remove');
   });
 
   onHosts('lives beside Avahi on one host', ['stereo', 'desktop'], async ({ stereo, desktop }) => {

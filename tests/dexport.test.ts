@@ -3,7 +3,7 @@ import { chmodSync, chownSync, symlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, within, withSandbox } from './harness.ts';
-import { bodyOf, exporter, offer, openDescriptors, statusOf, talk, upgradeTo } from './sep-pair.ts';
+import { bodyOf, exporter, offer, openDescriptors, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 
 const test = suite('dexport');
 const isRoot = process.geteuid!() === 0;
@@ -76,7 +76,7 @@ test('a service that has died is refused with 502 or 404, at once', async () => 
       const { port, program } = await exporter(sandbox);
       await service.stop('SIGKILL');
       assert.ok([502, 404].includes(statusOf(await talk(port, upgradeTo('echo.box...0')))));
-      await eventually('an empty list', async () => bodyOf(await talk(port, 'GET / HTTP/1.0\r\n\r\n')) === '', 2000);
+      await eventually('an empty list', async () => bodyOf(await talk(port, 'GET / HTTP/1.0\r\n\r\n')) === '', promised(2000));
       await program.stop();
     }
   });
@@ -104,7 +104,7 @@ test('128 unfinished heads from one address, and no more', async () => {
   await withSandbox(async (sandbox) => {
     const { port } = await exporter(sandbox);
     const held = Array.from({ length: 128 }, () => open(port, 'GET /'));
-    await Promise.all(held.map((socket) => within(5000, 'a connection', new Promise((resolve) => socket.once('connect', resolve)))));
+    await Promise.all(held.map((socket) => within(30_000, 'a connection', new Promise((resolve) => socket.once('connect', resolve)))));
     await eventually('503', async () => statusOf(await talk(port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')) === 503);
     for (const socket of held) socket.destroy();
     await eventually('200', async () => statusOf(await talk(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')) === 200);
@@ -126,7 +126,7 @@ test('more connections than --max or the descriptors allow: 503, and it recovers
     const port = Number((await program.line()).split(':').at(-1));
     const many = Array.from({ length: 100 }, () => open(port, upgradeTo('echo.box...0')));
     await Promise.all(
-      many.map((socket) => within(5000, 'an answer', new Promise((resolve) => socket.once('data', resolve).once('close', resolve)))),
+      many.map((socket) => within(30_000, 'an answer', new Promise((resolve) => socket.once('data', resolve).once('close', resolve)))),
     );
     for (const socket of many) socket.destroy();
     await eventually('an answer', async () => bodyOf(await talk(port, `${upgradeTo('echo.box...0')}after`)) === 'after');

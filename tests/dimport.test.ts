@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
-import { exporter, importer, offer, sockets } from './sep-pair.ts';
+import { exporter, importer, offer, promised, sockets } from './sep-pair.ts';
 
 const test = suite('dimport');
 
@@ -21,11 +21,11 @@ test('a service there is a socket here, while it is there', async () => {
     assert.ok(statSync(file.replace('echo', '.echo')).isSocket());
     assert.is(statSync(`${here.root}/${readdirSync(here.root)[0]}`).mode & 0o777, 0o700);
     await first.stop();
-    assert.match(await here.program.line(1000), /^- .*echo\.127\.0\.0\.1\.\.\.0$/);
+    assert.match(await here.program.line(promised(1000)), /^- .*echo\.127\.0\.0\.1\.\.\.0$/);
     await offer(sandbox, 'cat', 'echo');
-    assert.match(await here.program.line(1000), /^\+ [^/]+\/echo\.127\.0\.0\.1\.\.\.0$/);
+    assert.match(await here.program.line(promised(1000)), /^\+ [^/]+\/echo\.127\.0\.0\.1\.\.\.0$/);
     await there.program.stop();
-    assert.match(await here.program.line(1000), /^- /);
+    assert.match(await here.program.line(promised(1000)), /^- /);
     assert.is((await here.program.stop()).status, 0);
     assert.equal(sockets(here.root), []);
   });
@@ -70,7 +70,7 @@ test('the same without importing', async () => {
     assert.is(await watch.line(), '+ a/b/three.box...0');
     assert.is(await watch.line(), '+ echo.box...0');
     await first.stop('SIGKILL');
-    assert.is(await watch.line(1000), '- a/b/three.box...0');
+    assert.is(await watch.line(promised(1000)), '- a/b/three.box...0');
     await program.stop();
     assert.is((await watch.ended).status, 1);
     const gone = await run('dcat', [`${uri}/echo`]);
@@ -87,7 +87,7 @@ test('an exporter that is killed is missed at once, and found again', async () =
       // A host that goes so often is tried less and less often.
       await here.has(1, 40_000);
       await exporting.stop('SIGKILL');
-      await here.has(0, 1000);
+      await here.has(0, promised(1000));
       exporting = sandbox.start('dexport', ['--user', 'root', '-l', `127.0.0.1:${there.port}`]);
       await exporting.line();
     }
@@ -106,7 +106,7 @@ test('open streams outlive a lost watch', async () => {
     client.child.stdin!.write('one\n');
     assert.is(await client.line(), 'one');
     there.program.signal('SIGTERM');
-    await here.has(0, 1000);
+    await here.has(0, promised(1000));
     client.child.stdin!.end('two\n');
     assert.is(await client.line(), 'two');
     assert.is((await client.ended).status, 0);
@@ -130,7 +130,7 @@ test('SIGTERM lets open streams finish', async () => {
     });
     await eventually('the first halves', () => streams.every(({ got }) => got() === half.length), 60_000);
     const stopped = here.program.stop();
-    await here.has(0, 1000);
+    await here.has(0, promised(1000));
     const ended = streams.map(({ socket }) => once(socket, 'close'));
     for (const { socket } of streams) socket.end(half);
     await Promise.all(ended);
@@ -234,10 +234,10 @@ test('two missed pings end the imports, and open streams as errors', async () =>
       client.child.stdin!.write('one\n');
       await client.line();
       there.program.signal('SIGSTOP');
-      await here.has(0, 35_000 * 0.1);
+      await here.has(0, promised(35_000 * 0.1));
       assert.is((await client.ended).status, 125);
       there.program.signal('SIGCONT');
-      await here.has(1, 35_000 * 0.1);
+      await here.has(1, promised(35_000 * 0.1));
     },
     { DIPUS_TIME_SCALE: '0.1' },
   );

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, has, isLong, sleep, suite, within, type Program } from './harness.ts';
 import { hostTests, type Host } from './hosts.ts';
-import { sockets } from './sep-pair.ts';
+import { promised, sockets } from './sep-pair.ts';
 
 const test = suite('sep-hosts');
 const onHosts = hostTests(test);
@@ -57,15 +57,15 @@ onHosts(
     assert.match((await desktop.run('dls', ['-l', 'upper'])).stdout.toString(), / sep:\/\/stereo\.local\/text\/upper\.stereo\.\.\.0\n$/);
     // What comes and goes there, comes and goes here.
     const late = await offer(encode, 'tr a-z A-Z', 'late');
-    await imports(desktop, ['text/upper.stereo...0', 'three.encode...0', 'late.encode...0'], 1000);
+    await imports(desktop, ['text/upper.stereo...0', 'three.encode...0', 'late.encode...0'], promised(1000));
     await late.stop();
-    await imports(desktop, ['text/upper.stereo...0', 'three.encode...0'], 1000);
+    await imports(desktop, ['text/upper.stereo...0', 'three.encode...0'], promised(1000));
     assert.is((await second.stop()).status, 0);
-    await imports(desktop, ['text/upper.stereo...0'], 1000);
+    await imports(desktop, ['text/upper.stereo...0'], promised(1000));
     await startExporter(encode);
     await imports(desktop, ['text/upper.stereo...0', 'three.encode...0']);
     await first.stop('SIGKILL');
-    await imports(desktop, ['three.encode...0'], 1000);
+    await imports(desktop, ['three.encode...0'], promised(1000));
     await startExporter(stereo);
     await imports(desktop, ['text/upper.stereo...0', 'three.encode...0']);
     assert.is(pipeline.stderr.replace(/^dimport: (watch|connect) sep:\/\/.*\n/gm, ''), '');
@@ -155,7 +155,7 @@ onHosts(
       await answers(a, 'relayed', 'by a relay');
     }
     await own.stop();
-    await eventually('its end', () => !imported(a).includes('own.b...0'), 1000);
+    await eventually('its end', () => !imported(a).includes('own.b...0'), promised(1000));
   },
   180_000,
 );
@@ -180,7 +180,7 @@ onHosts(
     const both = ['echo.stereo...0', 'upper.stereo...0'];
     await imports(desktop, both);
     await answers(desktop, 'upper', 'it takes its time '.repeat(50_000));
-    const streams = await Promise.all([4, 8 << 20].map((bytes) => openStream(desktop, bytes, desktop.env)));
+    const streams = await Promise.all([4, 8 << 20].map((bytes) => openStream(desktop, bytes)));
     way.reset();
     for (const { ended } of streams) assert.is((await within(longMs, 'the end of a stream', ended)).status, 125);
     await imports(desktop, both);
@@ -190,8 +190,8 @@ onHosts(
 );
 
 /** A stream through `echo` that has carried so many bytes; long ones are copied by processes of their own. */
-async function openStream(host: Host, bytes: number, env: NodeJS.ProcessEnv): Promise<Program> {
-  const client = host.start('dcat', ['echo'], { env });
+async function openStream(host: Host, bytes: number): Promise<Program> {
+  const client = host.start('dcat', ['echo']);
   client.child.stdin!.write(Buffer.alloc(bytes));
   await eventually('the echo', () => client.stdout.length === bytes, longMs);
   return client;
@@ -201,12 +201,11 @@ onHosts(
   'a link that is cut is no end, and all is back when it is',
   ['stereo', 'desktop', 'laptop'],
   async ({ stereo, desktop, laptop }) => {
-    const scale = isLong ? 1 : 0.1;
-    // The short form has less to wait for, but not less to do.
-    const limitMs = 35_000 * scale + (isLong ? 0 : 20_000);
+    const scale = isLong ? 1 : 0.2;
+    const limitMs = promised(35_000 * scale);
     const env = (host: Host): NodeJS.ProcessEnv => ({ ...host.env, DIPUS_TIME_SCALE: String(scale) });
-    stereo.start('dserve', ['-x', 'cat', 'echo'], { env: env(stereo) });
-    stereo.start('dserve', ['-x', 'tr a-z A-Z', 'upper'], { env: env(stereo) });
+    await offer(stereo, 'cat', 'echo');
+    await offer(stereo, 'tr a-z A-Z', 'upper');
     await startExporter(stereo, env(stereo));
     desktop.start('sh', ['-c', 'ddiscover -w | dimport -'], { env: env(desktop) });
     laptop.start('dimport', ['sep://stereo'], { env: env(laptop) });
@@ -214,7 +213,7 @@ onHosts(
     const both = ['echo.stereo...0', 'upper.stereo...0'];
     const begun = hosts.map(async (host) => {
       await imports(host, both);
-      return Promise.all([4, 8 << 20].map((bytes) => openStream(host, bytes, env(host))));
+      return Promise.all([4, 8 << 20].map((bytes) => openStream(host, bytes)));
     });
     const streams = (await Promise.all(begun)).flat();
     const plain = hosts.map((host) => connect(`${host.root}/${sockets(host.root).find((file) => file.includes('/echo.'))}`));

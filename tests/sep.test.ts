@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { eventually, has, rounds, sleep, suite, withSandbox, type Program } from './harness.ts';
-import { bodyOf, exporter, offer, statusOf, talk, upgradeTo } from './sep-pair.ts';
+import { bodyOf, exporter, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 
 const test = suite('sep');
 
@@ -91,7 +91,7 @@ test('heads that do not come are not waited for', async () => {
       const began = Date.now();
       const answer = await talk(port, 'GET / HT', false);
       assert.is(statusOf(answer), 408);
-      assert.ok(Date.now() - began < 5000);
+      assert.ok(Date.now() - began < promised(5000));
     },
     { DIPUS_TIME_SCALE: '0.1' },
   );
@@ -215,7 +215,7 @@ test('a foreign service: listed without control, gone within two seconds of its 
     assert.is(answer.stdout.toString(), 'HELLO');
     await sleep(2500);
     await foreign.stop('SIGKILL');
-    await eventually('its removal', () => /"remove","path":"up/.test(watch.stdout.toString()), 3000);
+    await eventually('its removal', () => /"remove","path":"up/.test(watch.stdout.toString()), promised(3000));
   });
 });
 
