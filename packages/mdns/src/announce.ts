@@ -1,7 +1,7 @@
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { announcedAddresses, isLinkLocal, isOwnAddress, listLinks, type Link } from './links.ts';
-import { openNetwork, type Sender } from './network.ts';
+import { openNetwork, type Network, type Sender } from './network.ts';
 import { addressRecords, answerPacket, labelOf, probePacket, serviceRecords, serviceType, typeRecord } from './packet.ts';
 import type { MdnsRecord, Packet } from './packet.ts';
 import { claimIn, isAsked, type Claim } from './rivals.ts';
@@ -31,112 +31,144 @@ const maxTries = 20;
  */
 export async function announce(options: AnnounceOptions): Promise<Announcement> {
   checkLengths(options);
-  let state: 'new' | 'probing' | 'announced' | 'closed' = 'new';
-  let { name, host } = options;
-  let claims: Claim[] = [];
-  let published: readonly string[] = [];
-  let sentAt = 0;
-  let timer: NodeJS.Timeout | undefined;
-  let wake: () => void = () => {};
+  const announcer = new Announcer(options);
+  await announcer.begin();
+  return announcer;
+}
 
-  const fullNames = (): { name: string; host: string } => ({ name: `${labelOf(name)}.${serviceType}`, host: `${host}.local` });
-  const records = (): MdnsRecord[] => serviceRecords({ ...fullNames(), port: options.port });
-  const addressesOn = (link: Link): MdnsRecord[] => {
-    const isPublished = (address: string): boolean => published.length === 0 || published.includes(address);
-    return addressRecords(fullNames().host, announcedAddresses(link).filter(isPublished));
-  };
-  const trouble = (error: unknown): void => options.trouble?.(error);
+class Announcer implements Announcement {
+  readonly #options: AnnounceOptions;
+  #network!: Network;
+  #state: 'new' | 'probing' | 'announced' | 'closed' = 'new';
+  #name: string;
+  #host: string;
+  #claims: Claim[] = [];
+  #published: readonly string[] = [];
+  #sentAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #wake: () => void = () => {};
 
-  const hear = (packet: Packet, sender: Sender): void => {
-    const claim = claimIn(packet, { ...fullNames(), port: options.port }, sender.address, (address) => isOwnAddress(listLinks(), address));
-    if (claim && state === 'probing') claims.push(claim);
-    if (state !== 'announced') return;
-    if (claim && (claim.takesHost || (claim.takesName && !sender.isOwn))) quarrel(sender);
+  constructor(options: AnnounceOptions) {
+    this.#options = options;
+    this.#name = options.name;
+    this.#host = options.host;
+  }
+
+  async begin(): Promise<void> {
+    this.#network = await openNetwork({
+      packet: (packet, sender) => this.#hear(packet, sender),
+      // The names may belong to somebody there; and who else speaks for this host may say something else now.
+      changed: () => this.#state === 'announced' && this.#findNamesAgain(),
+      trouble: this.#trouble,
+    });
+    try {
+      await this.#findNames();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  names(): { name: string; host: string } {
+    return { name: this.#name, host: this.#host };
+  }
+
+  async close(): Promise<void> {
+    const wasAnnounced = this.#state === 'announced';
+    this.#state = 'closed';
+    clearTimeout(this.#timer);
+    this.#wake();
+    // The addresses of the host stay true.
+    const goodbye = answerPacket(this.#records.map((record) => ({ ...record, ttl: 0 })));
+    if (wasAnnounced) await this.#network.send(() => goodbye).catch(this.#trouble);
+    await this.#network.close();
+  }
+
+  readonly #trouble = (error: unknown): void => this.#options.trouble?.(error);
+
+  get #fullNames(): { name: string; host: string } {
+    return { name: `${labelOf(this.#name)}.${serviceType}`, host: `${this.#host}.local` };
+  }
+
+  get #records(): MdnsRecord[] {
+    return serviceRecords({ ...this.#fullNames, port: this.#options.port });
+  }
+
+  #addressesOn(link: Link): MdnsRecord[] {
+    const isPublished = (address: string): boolean => this.#published.length === 0 || this.#published.includes(address);
+    return addressRecords(this.#fullNames.host, announcedAddresses(link).filter(isPublished));
+  }
+
+  #hear(packet: Packet, sender: Sender): void {
+    const names = { ...this.#fullNames, port: this.#options.port };
+    const claim = claimIn(packet, names, sender.address, (address) => isOwnAddress(listLinks(), address));
+    if (claim && this.#state === 'probing') this.#claims.push(claim);
+    if (this.#state !== 'announced') return;
+    if (claim && (claim.takesHost || (claim.takesName && !sender.isOwn))) this.#quarrel(sender);
     // Who probes for a name waits 250 ms.
-    if (isAsked(packet, fullNames())) sendSoon(packet.authority.length > 0 ? 0 : 20 + Math.random() * 100);
-  };
-
-  const network = await openNetwork({
-    packet: hear,
-    // The names may belong to somebody there; and who else speaks for this host may say something else now.
-    changed: () => state === 'announced' && void findNames().catch(trouble),
-    trouble,
-  });
+    if (isAsked(packet, names)) this.#sendSoon(packet.authority.length > 0 ? 0 : 20 + Math.random() * 100);
+  }
 
   /** Another host came up with our name where the two could not hear each other: one of them stays, the other gives way. */
-  function quarrel({ device, address }: Sender): void {
-    const link = [...network.links].find((each) => each.device === device);
+  #quarrel({ device, address }: Sender): void {
+    const link = [...this.#network.links].find((each) => each.device === device);
     // Both must come to the same end, so they compare the same two addresses.
     if (address.includes(':') && link?.ipv4[0] !== undefined) return;
     const own = address.includes(':') ? `${link?.ipv6.find(isLinkLocal)}%${device}` : (link?.ipv4[0] ?? '');
-    if (own < address) void findNames().catch(trouble);
-    else sendSoon(timing.mdnsRepeatMs);
+    if (own < address) this.#findNamesAgain();
+    else this.#sendSoon(timing.mdnsRepeatMs);
   }
 
-  /** Probes for the names three times (RFC 6762 8.1), goes on to the next where somebody has them, and announces what is free. */
-  async function findNames(): Promise<void> {
-    state = 'probing';
-    for (let number = 2; ; number++) {
-      claims = [];
-      published = [];
-      await probe();
-      if (state !== 'probing') return;
-      const isHostTaken = claims.some((claim) => claim.takesHost);
-      if (!isHostTaken && !claims.some((claim) => claim.takesName)) break;
-      if (number > maxTries) throw new Failure('announce', options.name, 'its name is taken, and all like it');
-      name = `${options.name}-${number}`;
-      if (isHostTaken) host = `${options.host}-${number}`;
+  #findNamesAgain(): void {
+    this.#findNames().catch(this.#trouble);
+  }
+
+  /** Probes for the names, goes on to the next where somebody has them, and announces what is free. */
+  async #findNames(): Promise<void> {
+    this.#state = 'probing';
+    for (let number = 2; !(await this.#isFree()); number++) {
+      if (number > maxTries) throw new Failure('announce', this.#options.name, 'its name is taken, and all like it');
+      this.#name = `${this.#options.name}-${number}`;
+      if (this.#claims.some((claim) => claim.takesHost)) this.#host = `${this.#options.host}-${number}`;
     }
+    if (this.#state !== 'probing') return;
     // Another program of this machine speaks for the host: to say more than it says would look to it like another host.
-    published = claims.flatMap((claim) => claim.own);
-    state = 'announced';
-    await send();
-    sendSoon(timing.mdnsRepeatMs);
+    this.#published = this.#claims.flatMap((claim) => claim.own);
+    this.#state = 'announced';
+    await this.#send();
+    this.#sendSoon(timing.mdnsRepeatMs);
   }
 
-  async function probe(): Promise<void> {
-    clearTimeout(timer);
-    for (let round = 0; round < 3; round++) {
-      if (state !== 'probing') return;
-      await network.send((link) => probePacket(Object.values(fullNames()), [...records().slice(1), ...addressesOn(link)]));
+  /** Asks three times who has the names (RFC 6762 8.1); ends early when it is closed. */
+  async #isFree(): Promise<boolean> {
+    this.#claims = [];
+    this.#published = [];
+    clearTimeout(this.#timer);
+    for (let round = 0; round < 3 && this.#state === 'probing'; round++) {
+      const names = Object.values(this.#fullNames);
+      await this.#network.send((link) => probePacket(names, [...this.#records.slice(1), ...this.#addressesOn(link)]));
       await new Promise<void>((resolve) => {
-        wake = resolve;
-        timer = setTimeout(resolve, timing.mdnsProbeMs);
+        this.#wake = resolve;
+        this.#timer = setTimeout(resolve, timing.mdnsProbeMs);
       });
     }
-    timer = undefined;
+    this.#timer = undefined;
+    return this.#state !== 'probing' || !this.#claims.some((claim) => claim.takesHost || claim.takesName);
   }
 
-  async function send(): Promise<void> {
-    timer = undefined;
-    sentAt = Date.now();
-    await network.send((link) => answerPacket([...records(), typeRecord(), ...addressesOn(link)]));
+  async #send(): Promise<void> {
+    this.#timer = undefined;
+    this.#sentAt = Date.now();
+    await this.#network.send((link) => answerPacket([...this.#records, typeRecord(), ...this.#addressesOn(link)]));
   }
 
   /** All who ask within a second get one answer; without a delay at once. */
-  function sendSoon(delayMs: number): void {
-    if (state !== 'announced' || (timer && delayMs > 0)) return;
-    clearTimeout(timer);
-    const inMs = delayMs === 0 ? 0 : Math.max(delayMs, sentAt + timing.mdnsRepeatMs - Date.now());
-    timer = setTimeout(() => void send().catch(trouble), inMs);
+  #sendSoon(delayMs: number): void {
+    if (this.#state !== 'announced' || (this.#timer && delayMs > 0)) return;
+    clearTimeout(this.#timer);
+    const inMs = delayMs === 0 ? 0 : Math.max(delayMs, this.#sentAt + timing.mdnsRepeatMs - Date.now());
+    this.#timer = setTimeout(() => void this.#send().catch(this.#trouble), inMs);
   }
-
-  async function close(): Promise<void> {
-    const wasAnnounced = state === 'announced';
-    state = 'closed';
-    clearTimeout(timer);
-    wake();
-    // The addresses of the host stay true.
-    const goodbye = answerPacket(records().map((record) => ({ ...record, ttl: 0 })));
-    if (wasAnnounced) await network.send(() => goodbye).catch(trouble);
-    await network.close();
-  }
-
-  await findNames().catch(async (error: unknown) => {
-    await close();
-    throw error;
-  });
-  return { names: () => ({ name, host }), close };
 }
 
 // As DNS has it, with room for what a taken name is followed by.
