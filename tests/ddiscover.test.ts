@@ -15,8 +15,8 @@ async function announce(host: Host, { port = 7370, name = host.name } = {}): Pro
     import { announce } from "${resolve('packages/mdns/dist/announce.js')}";
     const announcement = await announce({ name: '${name}', host: '${name}', port: ${port} });
     const { name, host } = announcement.names();
-    console.log(name + ' ' + host);
-    process.on('SIGTERM', () => announcement.close());`;
+    process.on('SIGTERM', () => announcement.close());
+    console.log(name + ' ' + host);`;
   const program = host.start(process.execPath, ['--input-type=module', '-e', code]);
   return Object.assign(program, { got: await program.line() });
 }

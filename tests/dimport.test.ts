@@ -206,7 +206,8 @@ test('an exporter that means ill', async () => {
       await eventually('the good one', () => sockets(here.root).some((file) => file.includes('/echo.')));
       if (kind === 'many') await eventually('many', () => sockets(here.root).length > 1000, 30_000);
       else await sleep(rounds(700, 5000));
-      assert.is((await here.run('dcat', ['echo'], kind)).stdout.toString(), kind);
+      const { status, stdout, stderr } = await here.run('dcat', ['-v', 'echo'], kind);
+      assert.equal([status, stdout.toString()], [0, kind], stderr);
       const found = readdirSync(here.root, { recursive: true, encoding: 'utf8' }).filter((file) => /evil/.test(file));
       assert.equal(found, [], kind);
       assert.not.ok(existsSync(`${sandbox.dir}/evil.box...0`));

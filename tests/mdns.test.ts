@@ -178,9 +178,9 @@ onHosts('one announcement of a process ends alone', ['stereo', 'desktop'], async
   const code = `
     const first = await announce({ name: 'first', host: 'stereo', port: 7370 });
     const second = await announce({ name: 'second', host: 'stereo', port: 8000 });
-    console.log('ready');
     process.once('SIGUSR2', () => first.close().then(() => console.log('closed')));
-    process.once('SIGTERM', () => second.close());`;
+    process.once('SIGTERM', () => second.close());
+    console.log('ready');`;
   const announcer = runCode(stereo, 'announce', code);
   await announcer.line();
   announcer.signal('SIGUSR2');
