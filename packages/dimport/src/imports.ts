@@ -1,5 +1,5 @@
 // The sockets that stand for a host's services, kept as the host says they are.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
 import { isHost, servicePath } from '@dipus/proto/name';
 import type { OfferedService } from '@dipus/proto/sep';
@@ -81,7 +81,11 @@ export class Imports {
         const due = missing.filter((each) => !isEarly(each));
         // What has just gone and come back may be about to go again.
         if (due.length === 0) await sleep(timing.settleMs);
-        for (const [path, service] of due) if (!(await this.#make(path, service))) failed.add(service);
+        for (const [path, service] of due) {
+          if (!(await this.#make(path, service))) failed.add(service);
+          // Nothing in making one waits for the network: thousands would keep all other hosts waiting.
+          await othersTurn();
+        }
       }
     } finally {
       this.#isWorking = false;
