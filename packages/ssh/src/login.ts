@@ -1,0 +1,2 @@
+// A host that is logged in to.
+export {};
