@@ -1,12 +1,11 @@
 import { userInfo } from 'node:os';
-import type { LookupFunction } from 'node:net';
 import { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
-import { printHost, hostOf } from '@dipus/sep/host';
-import { askTarget } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
-import type { HostUri } from '@dipus/proto/uri';
+import { sepPort, type HostUri } from '@dipus/proto/uri';
+import type { RemoteHost } from '@dipus/remote/host';
+import { openHost } from '@dipus/remote/open';
 import type { Tree } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
 import { Source } from './source.ts';
@@ -14,7 +13,6 @@ import type { Setting } from './setting.ts';
 
 export interface DimportSetting {
   readonly context: Context;
-  readonly lookup: LookupFunction;
   /** Lines that name more hosts, or take some back. */
   readonly lines?: AsyncIterable<string>;
 }
@@ -23,8 +21,8 @@ const maxImports = 4096;
 const descriptorsOfImport = 3;
 
 /** Imports until it is stopped, or with --once until the last host has gone. Returns the exit status. Throws Failure. */
-export async function dimport(args: Arguments, tree: Tree, { context, lookup, lines }: DimportSetting): Promise<number> {
-  const sources = new Sources(newSetting(tree, context), { lookup, isOnce: args.isOnce });
+export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportSetting): Promise<number> {
+  const sources = new Sources(newSetting(tree, context), args, context);
   for (const uri of args.uris) sources.add(uri);
   if (lines) void readLines(lines, sources, context);
   const isStopped = aborted(context.stop).then(() => true);
@@ -54,26 +52,42 @@ function ownArea(): string {
   return name;
 }
 
-/** The hosts that are imported from. */
+/** The URIs that are imported from. Those of one host share what there is to share. */
 class Sources {
   readonly #setting: Setting;
-  readonly #options: { lookup: LookupFunction; isOnce: boolean };
+  readonly #args: Arguments;
+  readonly #context: Context;
   readonly #sources = new Map<string, Source>();
 
-  constructor(setting: Setting, options: { lookup: LookupFunction; isOnce: boolean }) {
+  constructor(setting: Setting, args: Arguments, context: Context) {
     this.#setting = setting;
-    this.#options = options;
+    this.#args = args;
+    this.#context = context;
   }
 
   add(uri: HostUri): void {
     const key = keyOf(uri);
     if (this.#sources.has(key)) return;
-    this.#sources.set(key, new Source(uri, hostOf(uri, this.#options.lookup), { ...this.#options, setting: this.#setting }));
+    this.#sources.set(key, new Source(uri, this.#hostOf(uri), { isOnce: this.#args.isOnce, setting: this.#setting }));
   }
 
   remove(uri: HostUri): void {
-    this.#sources.get(keyOf(uri))?.close();
+    const source = this.#sources.get(keyOf(uri));
     this.#sources.delete(keyOf(uri));
+    if (source) void this.#end(source);
+  }
+
+  #hostOf(uri: HostUri): RemoteHost {
+    const other = [...this.#sources.values()].find((source) => isSameHost(source.uri, uri));
+    const { verbose, stop } = this.#context;
+    return other?.host ?? openHost(uri, { explain: verbose, stop, ...(this.#args.pollMs !== undefined && { pollMs: this.#args.pollMs }) });
+  }
+
+  /** Its host is let go of when no stream needs it any more. */
+  async #end(source: Source): Promise<void> {
+    source.close();
+    await source.idle();
+    if (![...this.#sources.values()].some(({ host }) => host === source.host)) source.host.close();
   }
 
   async allEnded(): Promise<void> {
@@ -86,7 +100,10 @@ class Sources {
     for (const source of all) source.close();
     const graceMs = stop.reason === 'SIGTERM' ? timing.graceMs : 0;
     await Promise.race([Promise.all(all.map((source) => source.idle())), delay(graceMs), aborted(stopNow)]);
-    for (const source of all) source.breakStreams();
+    for (const source of all) {
+      source.breakStreams();
+      source.host.close();
+    }
   }
 }
 
@@ -105,8 +122,14 @@ async function readLines(lines: AsyncIterable<string>, sources: Sources, context
   }
 }
 
-function keyOf(uri: HostUri): string {
-  return `${printHost(hostOf(uri))}${askTarget(uri.ask)}`;
+function keyOf({ ask, ...uri }: HostUri): string {
+  const port = uri.port ?? (uri.scheme === 'sep' ? sepPort : undefined);
+  return JSON.stringify([uri.scheme, uri.user, uri.host, port, uri.root, ask.segments]);
+}
+
+function isSameHost(a: HostUri, b: HostUri): boolean {
+  const nothing = { segments: [], hasGlob: false };
+  return keyOf({ ...a, ask: nothing }) === keyOf({ ...b, ask: nothing });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -46,6 +46,8 @@ export const timing = {
   endMs: 50,
   /** Idle time after which TCP asks whether the peer is still there. */
   keepAliveMs: 20_000,
+  /** How often the tree of an ssh host is looked at where nothing there tells of changes. */
+  pollMs: 5_000,
   /** The first and the longest pause before a lost host is tried again. */
   backoffMs: 500,
   maxBackoffMs: 30_000,

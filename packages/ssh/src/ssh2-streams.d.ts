@@ -26,6 +26,19 @@ declare module 'ssh2-streams/lib/ssh.js' {
       readonly echo: boolean;
     }
 
+    interface OpenConfirmation {
+      /** The other side's number of the channel. */
+      readonly sender: number;
+      readonly window: number;
+      readonly packetSize: number;
+    }
+
+    interface OpenFailure {
+      /** The name of the reason code of RFC 4254, 5.1, where it has one. */
+      readonly reason?: string;
+      readonly description: string;
+    }
+
     interface ChannelRequest {
       readonly request: string;
       readonly wantReply: boolean;
@@ -51,6 +64,15 @@ declare module 'ssh2-streams/lib/ssh.js' {
       sign?: (bytes: Buffer, done: (signature: Buffer) => void) => void,
     ): boolean;
     requestFailure(): boolean;
+    session(local: number, windowBytes: number, packetBytes: number): boolean;
+    openssh_directStreamLocal(local: number, windowBytes: number, packetBytes: number, setting: { readonly socketPath: string }): boolean;
+    exec(remote: number, command: string, wantReply: boolean): boolean;
+    subsystem(remote: number, name: string, wantReply: boolean): boolean;
+    channelData(remote: number, bytes: Buffer): boolean;
+    channelWindowAdjust(remote: number, bytes: number): boolean;
+    channelEOF(remote: number): boolean;
+    channelClose(remote: number): boolean;
+    channelFailure(remote: number): boolean;
     channelOpenFail(remote: number, reason: number, description: string, language: string): boolean;
   }
   export = SSH2Stream;
