@@ -54,7 +54,7 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
   if (stop.aborted) return Promise.resolve('');
   return new Promise((resolve) => {
     const input = new ReadStream(openSync('/dev/tty', 'r'));
-    let typed = '';
+    const typed: string[] = [];
     const end = (text: string): void => {
       stop.removeEventListener('abort', abort);
       input.setRawMode(false).destroy();
@@ -62,6 +62,10 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
       resolve(text);
     };
     const abort = (): void => end('');
+    const interrupt = (): void => {
+      abort();
+      process.kill(process.pid, 'SIGINT');
+    };
     stop.addEventListener('abort', abort);
     input.on('error', abort);
     input.setRawMode(true);
@@ -69,15 +73,11 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
     input.setEncoding('utf8').on('data', (text: string) => {
       for (const char of text) {
         const key = keyOf(char);
-        if (key === 'enter' || (key === 'end' && typed === '')) return end(key === 'enter' ? typed : '');
-        if (key === 'interrupt') {
-          end('');
-          return void process.kill(process.pid, 'SIGINT');
-        }
-        const shorter = key === 'all' ? '' : [...typed].slice(0, -1).join('');
-        if (key === undefined) typed += char;
-        else if (key !== 'end') typed = shorter;
-        if (isShown) show(`\r\u001b[K${printable(prompt)}${printable(typed)}`);
+        if (key === 'enter' || (key === 'end' && typed.length === 0)) return end(typed.join(''));
+        if (key === 'interrupt') return interrupt();
+        if (key === undefined) typed.push(char);
+        const erased = key === 'erase' ? typed.splice(-1) : key === 'all' ? typed.splice(0) : [];
+        if (isShown) show(key === undefined ? printable(char) : '\b \b'.repeat(erased.length));
       }
     });
   });

@@ -71,13 +71,22 @@ function matchesPatterns(patterns: string, name: string): boolean {
   return all.some((each) => matchesPattern(each, name));
 }
 
-/** `*` and `?` as in ssh_config(5), PATTERNS. */
+/** `*` and `?` as in ssh_config(5), PATTERNS; in linear space and without backtracking beyond the last star. */
 function matchesPattern(pattern: string, name: string): boolean {
-  const source = pattern
-    .replace(/[\\^$.+()[\]{}|]/g, '\\$&')
-    .replace(/\*+/g, '.*')
-    .replace(/\?/g, '.');
-  return new RegExp(`^${source}$`).test(name);
+  let [at, star, retry] = [0, -1, 0];
+  for (let from = 0; from < name.length;) {
+    if (pattern[at] === '*') {
+      star = at++;
+      retry = from;
+    } else if (pattern[at] === '?' || pattern[at] === name[from]) {
+      at++;
+      from++;
+    } else if (star >= 0) {
+      at = star + 1;
+      from = ++retry;
+    } else return false;
+  }
+  return /^\**$/.test(pattern.slice(at));
 }
 
 function readLines(file: string): string[] {
