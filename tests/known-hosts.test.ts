@@ -50,7 +50,18 @@ test('markers', () => {
 });
 
 test('what is no line of a key', () => {
-  for (const line of ['', '#box ssh-ed25519 AAAA', '# box', 'box', 'box ssh-ed25519', '@revoked', '@revoked box', '|1|| a b', '|2|x|y a b', '|'])
+  for (const line of [
+    '',
+    '#box ssh-ed25519 AAAA',
+    '# box',
+    'box',
+    'box ssh-ed25519',
+    '@revoked',
+    '@revoked box',
+    '|1|| a b',
+    '|2|x|y a b',
+    '|',
+  ])
     assert.not.ok(names(line, 'box'), line);
 });
 

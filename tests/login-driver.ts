@@ -6,9 +6,9 @@ import { parseUri } from '@dipus/proto/uri';
 import { logIn, type Login } from '@dipus/ssh/login';
 
 run({ name: 'login' }, async (context) => {
-  const [first, ...others] = process.argv.slice(2);
-  const [uri = '', what] = first === '-v' ? others : [first, ...others];
-  if (first === '-v') context.explain();
+  const words = process.argv.slice(2);
+  const [uri = '', what] = words.filter((word) => word !== '-v');
+  if (words.includes('-v')) context.explain();
   const target = parseUri(uri);
   if (target.scheme !== 'ssh') throw new UsageError('login-driver [-v] ssh://…');
   const terminal = openTerminal();
