@@ -1,4 +1,4 @@
-// Bundles each command into one self-contained file, packages/<command>/dist/<command>.js, and each test into build/tests/.
+// Bundles each command into one self-contained file, packages/<command>/dist/<command>.js, and each test and driver into build/tests/.
 // Types are not checked here: `tsc -b` has done that, and made the libraries' dist/ that is bundled.
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { build } from 'esbuild';
@@ -41,7 +41,7 @@ await Promise.all(
 await build({
   ...shared,
   entryPoints: readdirSync('tests')
-    .filter((file) => file.endsWith('.test.ts'))
+    .filter((file) => /(?:\.test|-driver)\.ts$/.test(file))
     .map((file) => `tests/${file}`),
   outdir: 'build/tests',
   sourcemap: 'inline',

@@ -19,6 +19,8 @@ export interface SshdSetting {
   readonly config?: readonly string[];
   /** The types of its host keys, as ssh-keygen names them. */
   readonly hostKeys?: readonly string[];
+  /** Their length, where a type has a choice. */
+  readonly hostKeyBits?: number;
   /** Where it was listening before, to start it again. */
   readonly port?: number;
 }
@@ -41,7 +43,8 @@ export async function startSshd(sandbox: Sandbox, authorized: string, setting: S
   chmodSync(sandbox.dir, 0o755);
   writeFileSync(`${dir}/authorized_keys`, authorized);
   const types = setting.hostKeys ?? ['ed25519'];
-  for (const type of types) if (!existsSync(`${dir}/host-${type}`)) makeKey(`${dir}/host-${type}`, type);
+  const bits = setting.hostKeyBits === undefined ? [] : ['-b', String(setting.hostKeyBits)];
+  for (const type of types) if (!existsSync(`${dir}/host-${type}`)) makeKey(`${dir}/host-${type}`, type, '', bits);
   const lines = [
     ...(setting.config ?? []),
     ...types.map((type) => `HostKey ${dir}/host-${type}`),

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
+import { openTerminal } from '@dipus/cli/terminal';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { codeOf } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
@@ -63,7 +64,7 @@ async function findRemote(uri: HostUri, openTree: () => Tree, { verbose, stop }:
     verbose('imported already: using its connection');
     return { candidates: shared.map(candidateOf), untrusted: [], close: () => {} };
   }
-  const host = openHost(uri, { explain: verbose, stop });
+  const host = openHost(uri, { explain: verbose, stop, terminal: openTerminal });
   try {
     const services = await host.list({ ask: uri.ask, isAll: false });
     const candidates = services.map((service): Candidate => {

@@ -2,6 +2,7 @@ import { userInfo } from 'node:os';
 import { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
+import { openTerminal } from '@dipus/cli/terminal';
 import { timing } from '@dipus/proto/timing';
 import { sepPort, type HostUri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/remote/host';
@@ -79,8 +80,9 @@ class Sources {
 
   #hostOf(uri: HostUri): RemoteHost {
     const other = [...this.#sources.values()].find((source) => isSameHost(source.uri, uri));
-    const { verbose, stop } = this.#context;
-    return other?.host ?? openHost(uri, { explain: verbose, stop, ...(this.#args.pollMs !== undefined && { pollMs: this.#args.pollMs }) });
+    const { verbose: explain, stop } = this.#context;
+    const { pollMs } = this.#args;
+    return other?.host ?? openHost(uri, { explain, stop, terminal: openTerminal, ...(pollMs !== undefined && { pollMs }) });
   }
 
   /** Its host is let go of when no stream needs it any more. */

@@ -1,6 +1,7 @@
 // The services of another host.
 import { Failure } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
+import { openTerminal } from '@dipus/cli/terminal';
 import type { Info } from '@dipus/proto/control';
 import { servicePath } from '@dipus/proto/name';
 import { printable } from '@dipus/proto/printable';
@@ -8,7 +9,7 @@ import { describeService } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
 import type { RemoteHost, RemoteService } from '@dipus/remote/host';
 import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
-import { openHost } from '@dipus/remote/open';
+import { openHost, type OpenSetting } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
 import type { Arguments } from './args.ts';
 import { mapSome } from './found.ts';
@@ -22,7 +23,7 @@ interface Found {
 
 /** Lists once, paths as they are there, with -f as URIs. Returns 1, silently, where nothing answers. Rejects with Failure. */
 export async function listRemote(args: Arguments, uri: HostUri, context: Context): Promise<number> {
-  const host = openHost(uri, { explain: context.verbose, stop: context.stop });
+  const host = openHost(uri, settingOf(context));
   try {
     const services = await host.list({ ask: uri.ask, isAll: args.isAll });
     const found = await findAll(host, args, services);
@@ -35,7 +36,7 @@ export async function listRemote(args: Arguments, uri: HostUri, context: Context
 
 /** Lists what there is as `+` lines, then each change, until it is stopped. Rejects with Failure where the host is lost. */
 export async function watchRemote(args: Arguments, uri: HostUri, context: Context): Promise<void> {
-  const host = openHost(uri, { explain: context.verbose, stop: context.stop });
+  const host = openHost(uri, settingOf(context));
   const known = new Map<string, RemoteService>();
   const events = {
     added: (service: RemoteService) => {
@@ -55,6 +56,10 @@ export async function watchRemote(args: Arguments, uri: HostUri, context: Contex
   } finally {
     host.close();
   }
+}
+
+function settingOf({ verbose, stop }: Context): OpenSetting {
+  return { explain: verbose, stop, terminal: openTerminal };
 }
 
 async function findAll(host: RemoteHost, args: Arguments, services: readonly RemoteService[]): Promise<Found[]> {

@@ -34,6 +34,10 @@ export const timing = {
   deathRetryMs: 100,
   /** How long the head of a request or of an answer may take, connecting included. */
   headMs: 10_000,
+  /** How long an SSH server may take for one answer. */
+  answerMs: 30_000,
+  /** How long the way to an SSH server through a proxy may take: it may ask a person. */
+  proxyMs: 120_000,
   /** How long a name of the LAN may take to resolve. */
   resolveMs: 2_000,
   /** How often the exporter looks for heads that take too long. */

@@ -1,71 +1,128 @@
-// One connection to a host: its channels, and its files by SFTP when they are needed.
-import type { Duplex } from 'node:stream';
-import { Failure, reasonOf } from '@dipus/proto/failure';
-import { ChannelRefusal, Channels } from './channels.ts';
-import type { Login } from './login.ts';
-import { withShortPath, maxPathBytes } from './long-path.ts';
-import { findCause } from './refusal.ts';
-import { Sftp } from './sftp.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import SSH2Stream, { type KexInit } from 'ssh2-streams/lib/ssh.js';
+import { codeOf, Failure } from '@dipus/proto/failure';
+import { timing } from '@dipus/proto/timing';
+import { disagreement, libraryAlgorithms, type Offer } from './algorithms.ts';
+import type { Link } from './link.ts';
 
-/** What is used of a login. `host` is how it is called in messages. */
+/** What the server said: the event and its values. */
+export interface Heard {
+  readonly event: string;
+  readonly values: readonly unknown[];
+}
+
+// More than this before the first line of the protocol is no greeting.
+const mostGreeting = 16 * 1024;
+
+/** The SSH protocol over a link, both owned: it ends by close(), by the server, or by the first error. */
 export class Connection {
-  readonly channels: Channels;
-  /** Resolves when the connection has ended; its channels have been ended as errors by then. */
+  readonly stream: SSH2Stream;
+  /** Resolves with the first reason for the end. */
   readonly lost: Promise<Failure>;
-  readonly #host: string;
-  readonly #login: Login;
-  #sftp: Promise<Sftp> | undefined;
-  #hasForwarded = false;
+  /** Aborts at the same time. */
+  readonly over: AbortSignal;
+  /** What is being done, for messages. */
+  verb = 'connect';
+  readonly #name: string;
+  readonly #link: Link;
+  readonly #over = new AbortController();
+  #lose: (failure: Failure) => void = () => {};
+  #greeting = '';
+  #hasHeader = false;
 
-  constructor(login: Login, host: string) {
-    this.#login = login;
-    this.#host = host;
-    this.channels = new Channels(login.stream);
-    this.lost = login.lost.then((failure) => {
-      this.channels.lose('the connection was lost');
-      return failure;
+  /** `name` is what messages call the server. */
+  constructor(link: Link, name: string, offer: Offer) {
+    this.#link = link;
+    this.#name = name;
+    this.over = this.#over.signal;
+    this.lost = new Promise((resolve) => (this.#lose = resolve));
+    this.stream = new SSH2Stream({ ident: 'dipus', algorithms: libraryAlgorithms(offer) });
+    this.#watchStream(offer);
+    this.#watchGreeting();
+    void link.ended.then((cause) => this.fail(this.#endReason(cause)));
+    link.input.pipe(this.stream).pipe(link.output);
+  }
+
+  /** Waits for the first of these events. Rejects with Failure when the connection ends, or when the server is silent for `silentMs`. */
+  async hear(events: readonly string[], silentMs: number = timing.answerMs): Promise<Heard> {
+    const done = new AbortController();
+    const heard = new Promise<Heard>((resolve) => {
+      for (const event of events) {
+        const listener = (...values: unknown[]): void => resolve({ event, values });
+        this.stream.once(event, listener);
+        done.signal.addEventListener('abort', () => this.stream.off(event, listener));
+      }
+    });
+    const late = sleep(silentMs, undefined, { signal: done.signal }).then(
+      () => this.fail(this.#silence(silentMs)),
+      () => {},
+    );
+    try {
+      return await this.orLost(Promise.race([heard, late.then(() => heard)]));
+    } finally {
+      done.abort();
+    }
+  }
+
+  /** The same promise, but rejects with Failure when the connection ends first. */
+  async orLost<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([promise, this.lost.then((failure) => Promise.reject(failure))]);
+  }
+
+  /** Ends the connection for this reason, unless it has ended: a Failure, or the cause of one. */
+  fail(cause: unknown, hint?: string): void {
+    if (this.over.aborted) return;
+    this.#lose(cause instanceof Failure ? cause : new Failure(this.verb, this.#name, cause, hint));
+    this.#over.abort();
+    this.#link.destroy();
+  }
+
+  /** Says goodbye and ends. */
+  close(): void {
+    if (this.over.aborted) return;
+    this.stream.disconnect();
+    this.#lose(new Failure(this.verb, this.#name, 'closed here'));
+    this.#over.abort();
+    // What was said before must still reach the server.
+    const late = setTimeout(() => this.#link.destroy(), timing.partingMs);
+    void this.#link.ended.then(() => clearTimeout(late));
+  }
+
+  #watchStream(offer: Offer): void {
+    this.stream.on('header', () => (this.#hasHeader = true));
+    this.stream.on('error', (error: Error) => this.fail(`the server breaks the protocol: ${error.message}`));
+    // Before the library's own listeners, which know less about it.
+    this.stream.prependListener('KEXINIT', (init: KexInit) => {
+      const reason = disagreement(offer, init);
+      if (reason !== undefined) this.fail(reason, 'only safe algorithms are used; an up-to-date sshd offers some');
+    });
+    this.stream.prependListener('DISCONNECT', (reason: string, _code: number, text: string) => {
+      this.fail(`the server closed the connection: ${text || reason}`);
     });
   }
 
-  /** The host's files. Rejects with Failure where it has no SFTP. */
-  files(): Promise<Sftp> {
-    this.#sftp ??= this.#beginSftp();
-    return this.#sftp;
+  #watchGreeting(): void {
+    const collect = (bytes: Buffer): void => {
+      if (this.#hasHeader) return void this.#link.input.off('data', collect);
+      this.#greeting = (this.#greeting + bytes.toString('latin1')).slice(0, mostGreeting);
+      if (this.#greeting.length >= mostGreeting && !/^SSH-/m.test(this.#greeting)) this.fail(this.#strangerReason());
+    };
+    this.#link.input.on('data', collect);
   }
 
-  /** Connects to a socket there: half-open, not read yet; the caller closes it. Rejects with an Error that has the system's code, where it can be known. */
-  async openSocket(path: string): Promise<Duplex> {
-    try {
-      const stream = await this.#open(path);
-      this.#hasForwarded = true;
-      return stream;
-    } catch (error) {
-      if (!(error instanceof ChannelRefusal)) throw error;
-      if (error.isForbidden) throw Object.assign(new Error('sshd there forwards no sockets'), { code: 'ENOTSUP' });
-      throw await findCause(await this.files(), path, this.#hasForwarded);
-    }
+  #endReason(cause: unknown): unknown {
+    if (codeOf(cause) === 'ENOTFOUND') return 'no such host name';
+    if (cause !== undefined) return cause;
+    if (this.#hasHeader) return 'the connection was lost';
+    return this.#greeting === '' ? 'the server closed the connection before it said anything' : this.#strangerReason();
   }
 
-  /** Ends the connection when its channels have been closed, or have had time to be. */
-  async close(): Promise<void> {
-    await this.#sftp?.then((sftp) => sftp.close()).catch(() => {});
-    await this.channels.idle();
-    this.#login.close();
+  #strangerReason(): string {
+    return `what answers there is no SSH server: it says "${this.#greeting.trim().split('\n')[0]!.trim().slice(0, 60)}"`;
   }
 
-  async #open(path: string): Promise<Duplex> {
-    if (Buffer.byteLength(path) <= maxPathBytes) return this.channels.openSocket(path);
-    return withShortPath(await this.files(), path, (short) => this.channels.openSocket(short));
-  }
-
-  async #beginSftp(): Promise<Sftp> {
-    const hint = 'sshd_config there needs the line: Subsystem sftp internal-sftp';
-    try {
-      const stream = await this.channels.openSession((ssh, remote) => ssh.subsystem(remote, 'sftp', true));
-      if (stream) return await Sftp.begin(stream);
-    } catch (error) {
-      throw new Failure('list', this.#host, `it has no SFTP: ${reasonOf(error)}`, hint);
-    }
-    throw new Failure('list', this.#host, 'it has no sftp subsystem', hint);
+  #silence(ms: number): string {
+    if (!this.#hasHeader && this.#greeting !== '') return this.#strangerReason();
+    return `no answer within ${Math.round(ms / 100) / 10} s`;
   }
 }

@@ -1,13 +1,16 @@
 // A host that is logged in to.
-import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
-import { once } from 'node:events';
-import { sign } from 'node:crypto';
-import SSH2Stream from 'ssh2-streams/lib/ssh.js';
-import keyParser, { type ParsedKey } from 'ssh2-streams/lib/keyParser.js';
-import { Failure } from '@dipus/proto/failure';
-import { offered } from './algorithms.ts';
+import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
+import type { Failure } from '@dipus/proto/failure';
+import { preferHostKeys } from './algorithms.ts';
+import { authenticate } from './authenticate.ts';
+import { Connection } from './connection.ts';
+import { shakeHands } from './handshake.ts';
+import { knownKeysOf } from './host-key.ts';
+import { keepAlive } from './keepalive.ts';
+import { dialServer } from './link.ts';
+import { runProxy } from './proxy.ts';
 import { readSshConfig, type SshConfig } from './ssh-config.ts';
+import { printTarget } from './target.ts';
 
 /** What the user typed of an ssh:// URI: user and port only where given. */
 export interface LoginTarget {
@@ -16,11 +19,13 @@ export interface LoginTarget {
   readonly port?: number;
 }
 
-/** Asks a person; absent where there is no terminal. */
+/** Asks a person; absent where there is no terminal. Each question ends, whatever its answer, when `stop` aborts. */
 export interface Terminal {
-  confirm(question: string): Promise<boolean>;
-  /** What was typed, without echo. */
-  secret(prompt: string): Promise<string>;
+  confirm(question: string, stop: AbortSignal): Promise<boolean>;
+  /** What was typed, without echo; '' for nothing. */
+  secret(prompt: string, stop: AbortSignal): Promise<string>;
+  /** The same, shown. */
+  answer(prompt: string, stop: AbortSignal): Promise<string>;
   tell(line: string): void;
 }
 
@@ -28,83 +33,55 @@ export interface LoginSetting {
   readonly terminal?: Terminal;
   /** A line for `-v`. */
   explain(line: string): void;
+  /** Ends the login, but not a connection that is logged in. */
   readonly stop: AbortSignal;
 }
 
 /** A connection that is authenticated. */
 export interface Login {
-  /** Only packages/ssh touches it. */
+  /** ssh2-streams' own; only this package touches it. Its input must never be paused: the keepalive would take it for dead. */
   readonly stream: SSH2Stream;
   /** Resolves when the connection has ended, whoever ended it. */
   readonly lost: Promise<Failure>;
   close(): void;
 }
 
-/** Logs in to a host by the user's own ssh settings. The caller closes what it gets. Rejects with Failure. */
+/**
+ * Logs in to a host by the user's own ssh settings, checks its key, and keeps the connection alive. The caller closes what it gets.
+ * Rejects with Failure.
+ */
 export async function logIn(target: LoginTarget, setting: LoginSetting): Promise<Login> {
-  const config = await readSshConfig(target);
-  setting.explain(`logging in to ${config.user}@${config.host} port ${config.port}`);
-  const link = connect({ host: config.host, port: config.port, noDelay: true });
+  const config = await readSshConfig(target, (line) => setting.explain(line));
+  const known = knownKeysOf(config);
+  const connection = connectTo(config, { types: known.map(({ type }) => type), setting });
+  const interrupt = (): void => connection.fail('interrupted');
+  if (setting.stop.aborted) interrupt();
+  setting.stop.addEventListener('abort', interrupt);
   try {
-    await once(link, 'connect');
+    await shakeHands(connection, config, { known, setting });
+    await authenticate(connection, config, setting);
   } catch (error) {
-    throw new Failure('connect', `ssh://${target.host}`, error);
+    connection.close();
+    throw error;
+  } finally {
+    setting.stop.removeEventListener('abort', interrupt);
   }
-  const stream = new SSH2Stream({ ident: 'dipus', algorithms: offered });
-  const lost = new Promise<Failure>((resolve) => {
-    const end = (cause: unknown): void => resolve(new Failure('read', `ssh://${target.host}`, cause));
-    link.on('error', end).on('close', () => end('the connection was lost'));
-    stream.on('error', (error) => (end(error), link.destroy()));
-  });
-  link.pipe(stream).pipe(link);
-  await Promise.race([shakeHands(stream, config), lost.then((failure) => Promise.reject(failure))]);
-  await Promise.race([authenticate(stream, config), lost.then((failure) => Promise.reject(failure))]);
-  return { stream, lost, close: () => closeLink(link) };
+  connection.verb = 'read';
+  keepAlive(connection);
+  return { stream: connection.stream, lost: connection.lost, close: () => connection.close() };
 }
 
-async function shakeHands(stream: SSH2Stream, config: SshConfig): Promise<void> {
-  stream.on('fingerprint', (key: Buffer, permit: (isPermitted: boolean) => void) => permit(isKnown(key, config)));
-  await once(stream, 'ready');
+/** A connection on which nothing has been said; what the server may ask of a client is refused. */
+function connectTo(config: SshConfig, { types, setting }: { types: readonly string[]; setting: LoginSetting }): Connection {
+  const { host, port, user, proxy, offer } = config;
+  setting.explain(`logging in to ${host} port ${port} as ${user}${proxy ? ` by ${proxy.name}` : ''}`);
+  const link = proxy ? runProxy(proxy, (line) => setting.explain(line)) : dialServer(config);
+  const connection = new Connection(link, printTarget(config.target), preferHostKeys(offer, types));
+  const { stream } = connection;
+  stream.on('GLOBAL_REQUEST', (_name: string, wantsReply: boolean) => wantsReply && stream.requestFailure());
+  stream.on('CHANNEL_OPEN', ({ sender }: { sender: number }) => stream.channelOpenFail(sender, prohibited, '', ''));
+  return connection;
 }
 
-function isKnown(key: Buffer, config: SshConfig): boolean {
-  const name = config.port === 22 ? config.host : `[${config.host}]:${config.port}`;
-  return config.knownHostsFiles.some((file) =>
-    textOf(file)
-      .split('\n')
-      .map((line) => line.split(' '))
-      .some(([names, , base64]) => names?.split(',').includes(name) && base64 === key.toString('base64')),
-  );
-}
-
-async function authenticate(stream: SSH2Stream, config: SshConfig): Promise<void> {
-  stream.service('ssh-userauth');
-  await once(stream, 'SERVICE_ACCEPT');
-  for (const file of config.identityFiles) {
-    const key = [keyParser.parseKey(textOf(file))].flat()[0];
-    if (!key || key instanceof Error) continue;
-    if (await tryKey(stream, config.user, key)) return;
-  }
-  throw new Failure('log in to', `ssh://${config.host}`, 'no key was accepted');
-}
-
-async function tryKey(stream: SSH2Stream, user: string, key: ParsedKey): Promise<boolean> {
-  const succeeded = once(stream, 'USERAUTH_SUCCESS').then(() => true);
-  const failed = once(stream, 'USERAUTH_FAILURE').then(() => false);
-  const digest = key.type === 'ssh-ed25519' ? null : 'sha512';
-  const type = key.type === 'ssh-rsa' ? 'rsa-sha2-512' : key.type;
-  stream.authPK(user, { type, getPublicSSH: () => key.getPublicSSH() }, (bytes, done) => done(sign(digest, bytes, key.getPrivatePEM()!)));
-  return Promise.race([succeeded, failed]);
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-function closeLink(link: Socket): void {
-  link.destroy();
-}
+// SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
+const prohibited = 1;

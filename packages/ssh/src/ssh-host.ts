@@ -5,7 +5,7 @@ import { Failure, reasonOf } from '@dipus/proto/failure';
 import { controlName, printServiceName } from '@dipus/proto/name';
 import type { OfferedService, SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import { Connection } from './connection.ts';
+import { FarConnection } from './far-connection.ts';
 import { FarChanges } from './far-changes.ts';
 import type { FarService } from './far-directory.ts';
 import { FarTree, type FarRoot, type FarTreeEvents } from './far-tree.ts';
@@ -38,7 +38,7 @@ export class SshHost {
   readonly #uri: HostUri;
   readonly #root: FarRoot;
   readonly #setting: SshHostSetting;
-  #connection: Promise<Connection> | undefined;
+  #connection: Promise<FarConnection> | undefined;
 
   constructor(uri: HostUri, setting: SshHostSetting) {
     this.#uri = uri;
@@ -97,15 +97,15 @@ export class SshHost {
     void this.#connection?.then((connection) => connection.close()).catch(() => {});
   }
 
-  #connected(): Promise<Connection> {
+  #connected(): Promise<FarConnection> {
     this.#connection ??= this.#connect();
     return this.#connection;
   }
 
-  async #connect(): Promise<Connection> {
+  async #connect(): Promise<FarConnection> {
     const forget = (): void => void (this.#connection = undefined);
     try {
-      const connection = new Connection(await logIn(this.#uri, this.#setting), this.#setting.printed);
+      const connection = new FarConnection(await logIn(this.#uri, this.#setting), this.#setting.printed);
       void connection.lost.then(forget);
       return connection;
     } catch (error) {
@@ -114,7 +114,7 @@ export class SshHost {
     }
   }
 
-  async #tree(connection: Connection, events: FarTreeEvents): Promise<FarTree> {
+  async #tree(connection: FarConnection, events: FarTreeEvents): Promise<FarTree> {
     return new FarTree(await connection.files(), this.#root, events);
   }
 
