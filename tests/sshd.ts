@@ -53,7 +53,7 @@ export async function startSshd(sandbox: Sandbox, authorized: string, setting: S
     `SetEnv PATH="${sandbox.env['PATH']}"`,
     'UsePAM no',
     'PermitRootLogin yes',
-    'Subsystem sftp internal-sftp',
+    ...(setting.config?.some((line) => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
     'MaxStartups 100',
     `ListenAddress 127.0.0.1:${port}`,
   ];

@@ -41,7 +41,8 @@ async function originOf(uri: HostUri, entry: Entry): Promise<Origin | undefined>
   const control = `${dirname(entry.file)}/${controlName(basename(entry.file))}`;
   const info = await askInfo(() => connectFile(control)).catch(() => undefined);
   const origin = readOrigin(info?.origin);
-  if (!origin || origin.host !== uri.host || origin.user !== uri.user || origin.port !== uri.port || origin.root !== uri.root) return undefined;
+  if (!origin || origin.host !== uri.host || origin.user !== uri.user || origin.port !== uri.port || origin.root !== uri.root)
+    return undefined;
   const [area = '', ...rest] = origin.ask.segments;
   const service = parseServicePath(rest.join('/'));
   return service && { ...service, area, entry };

@@ -28,9 +28,9 @@ export async function dimport(args: Arguments, tree: Tree, { context, lines }: D
   if (lines) void readLines(lines, sources, context);
   const isStopped = aborted(context.stop).then(() => true);
   const result = args.isOnce ? await Promise.race([isStopped, sources.allEnded().then(() => false)]) : await isStopped;
-  if (!result) return 1;
-  await sources.finish(context);
-  return 0;
+  if (result) await sources.finish(context);
+  else sources.closeHosts();
+  return result ? 0 : 1;
 }
 
 function newSetting(tree: Tree, context: Context): Setting {
@@ -96,16 +96,18 @@ class Sources {
     await Promise.all([...this.#sources.values()].map((source) => source.ended));
   }
 
+  closeHosts(): void {
+    for (const { host } of this.#sources.values()) host.close();
+  }
+
   /** Out of the tree at once; open streams may finish. */
   async finish({ stop, stopNow }: Context): Promise<void> {
     const all = [...this.#sources.values()];
     for (const source of all) source.close();
     const graceMs = stop.reason === 'SIGTERM' ? timing.graceMs : 0;
     await Promise.race([Promise.all(all.map((source) => source.idle())), delay(graceMs), aborted(stopNow)]);
-    for (const source of all) {
-      source.breakStreams();
-      source.host.close();
-    }
+    for (const source of all) source.breakStreams();
+    this.closeHosts();
   }
 }
 

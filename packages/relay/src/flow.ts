@@ -9,8 +9,7 @@ import { startCopy, type Copy, type CopyEnd } from './cat.ts';
  * One of the two connections of a relay. An error of TCP is an error; a UNIX socket has only ends; a channel of another connection can tell of errors,
  * and be told only of ends.
  */
-export type End =
-  { readonly socket: Socket; readonly kind: 'tcp' | 'unix' } | { readonly socket: Duplex; readonly kind: 'channel' };
+export type End = { readonly socket: Socket; readonly kind: 'tcp' | 'unix' } | { readonly socket: Duplex; readonly kind: 'channel' };
 
 export interface FlowEvents {
   /** Sees each chunk before it is passed on. */

@@ -26,7 +26,11 @@ export function pump(source: Readable, target: Writable): Promise<CopyEnd> {
     const closed = (): void => {
       if (!source.readableEnded) finish({ kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') });
     };
-    source.on('data', take).on('end', ended).on('close', closed).on('error', () => {});
+    source
+      .on('data', take)
+      .on('end', ended)
+      .on('close', closed)
+      .on('error', () => {});
     target.on('drain', drained).on('error', () => {});
     if (source.readableEnded) ended();
     else if (source.destroyed) closed();

@@ -1,4 +1,5 @@
 // Who is alive on a host whose tree is files: sockets stay behind when a service is killed, so only a connection tells.
+import type { Duplex } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { Deaths, type Mortal } from '@dipus/session/deaths';
@@ -30,12 +31,7 @@ export async function probeRemote(host: RemoteHost, service: RemoteService): Pro
 }
 
 /** As the host's own watch, but what is dead, or not for us, is not there. With `isAll` it is. */
-export async function watchLiving(
-  host: RemoteHost,
-  query: Query,
-  events: RemoteEvents,
-  stop: AbortSignal,
-): Promise<RemoteEnd | undefined> {
+export async function watchLiving(host: RemoteHost, query: Query, events: RemoteEvents, stop: AbortSignal): Promise<RemoteEnd | undefined> {
   if (host.hasExporter || query.isAll) return host.watch(query, events, stop);
   const living = new Living(host, events);
   try {
@@ -62,7 +58,7 @@ class Living implements RemoteEvents {
     this.#host = host;
     this.#events = events;
     this.#deaths = new Deaths<Watched>({
-      dial: ({ service }) => host.dial(service, 'control'),
+      dial: (watched) => this.#dial(watched),
       // Nothing there tells of foreign deaths: they are looked at every timing.rescanMs.
       listening: () => new Set(),
       suspect: (watched) => this.#look(watched),
@@ -74,7 +70,6 @@ class Living implements RemoteEvents {
     this.removed(file);
     const watched = { file, hasControl: service.control, service };
     this.#watched.set(file, watched);
-    if (watched.hasControl) this.#look(watched);
     this.#deaths.add(watched);
     // What was only just bound may not listen yet.
     if (!watched.hasControl) setTimeout(() => this.#look(watched), timing.newbornMs).unref();
@@ -101,20 +96,33 @@ class Living implements RemoteEvents {
     this.#deaths.close();
   }
 
+  /** Who lets himself be held is alive. */
+  #dial(watched: Watched): Promise<Duplex> {
+    const dialled = this.#host.dial(watched.service, 'control');
+    const seen = dialled.then(
+      () => this.#isCurrent(watched) && this.#set(watched, true),
+      () => {},
+    );
+    this.#looks = Promise.all([this.#looks, seen]);
+    return dialled;
+  }
+
+  #isCurrent(watched: Watched): boolean {
+    return !this.#isClosed && this.#watched.get(watched.file) === watched;
+  }
+
   #look(watched: Watched): void {
     this.#looks = Promise.all([this.#looks, this.#probe(watched)]);
   }
 
   async #probe(watched: Watched): Promise<void> {
-    const { file, service } = watched;
-    const isCurrent = (): boolean => !this.#isClosed && this.#watched.get(file) === watched;
-    if (!isCurrent()) return;
+    if (!this.#isCurrent(watched)) return;
     try {
-      const state = await probeRemote(this.#host, service);
-      if (isCurrent()) this.#set(watched, state === 'alive' || state === 'busy');
+      const state = await probeRemote(this.#host, watched.service);
+      if (this.#isCurrent(watched)) this.#set(watched, state === 'alive' || state === 'busy');
     } catch (error) {
       // A host that is lost ends the watch; what else it is, is told.
-      if (isCurrent() && codeOf(error) === 'ENOTSUP') this.#events.trouble(reasonOf((error as Error).cause));
+      if (this.#isCurrent(watched) && codeOf(error) === 'ENOTSUP') this.#events.trouble(reasonOf((error as Error).cause));
     }
   }
 

@@ -64,8 +64,10 @@ export class FarConnection {
       const stream = await this.channels.openSession((ssh, remote) => ssh.subsystem(remote, 'sftp', true));
       if (stream) return await Sftp.begin(stream);
     } catch (error) {
+      this.#sftp = undefined;
       throw new Failure('list', this.#host, `it has no SFTP: ${reasonOf(error)}`, hint);
     }
+    this.#sftp = undefined;
     throw new Failure('list', this.#host, 'it has no sftp subsystem', hint);
   }
 }

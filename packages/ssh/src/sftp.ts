@@ -1,16 +1,6 @@
 // Files of the other host, by SFTP over one channel. Requests go out at once; the answers come in any order.
 import type { Duplex } from 'node:stream';
-import {
-  encodePacket,
-  modeOnly,
-  PacketReader,
-  Payload,
-  reply,
-  request,
-  SftpFormatError,
-  status,
-  type FarFile,
-} from './sftp-packet.ts';
+import { encodePacket, modeOnly, PacketReader, Payload, reply, request, SftpFormatError, status, type FarFile } from './sftp-packet.ts';
 
 /** The other side did not do what was asked; `code` as the system there would name it, where that is known. */
 export class SftpError extends Error {

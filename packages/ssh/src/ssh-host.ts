@@ -74,7 +74,11 @@ export class SshHost {
       if (first) return first;
       if (!stop.aborted) events.ready();
       void changes.listen(connection.channels, this.#root.path, (line) => this.#explain(line));
-      return await Promise.race([stopped, connection.lost, looks.failed.then((cause) => new Failure('list', this.#setting.printed, cause))]);
+      return await Promise.race([
+        stopped,
+        connection.lost,
+        looks.failed.then((cause) => new Failure('list', this.#setting.printed, cause)),
+      ]);
     } finally {
       looks.close();
       changes.close();
