@@ -30,8 +30,11 @@ export async function withHost(body: (host: Host) => Promise<void>, setting: Ssh
     const sshd = await startSshd(sandbox, makeKey(key), setting);
     const known = `${dir}/known`;
     writeFileSync(known, sshd.knownHosts);
-    const common = ['HostName 127.0.0.1', `Port ${sshd.port}`, 'User root', `IdentityFile ${key}`, `UserKnownHostsFile ${known}`];
-    const envWith: Host['envWith'] = (...lines) => withSshConfig(sandbox, [...lines, 'Host box', ...common, 'GlobalKnownHostsFile none']);
+    const common = ['HostName 127.0.0.1', `Port ${sshd.port}`, 'User root', `UserKnownHostsFile ${known}`, 'GlobalKnownHostsFile none'];
+    // Identity files add up, other settings count where they come first.
+    const own = (lines: readonly string[]): string[] =>
+      lines.some((line) => line.startsWith('IdentityFile')) ? [] : [`IdentityFile ${key}`];
+    const envWith: Host['envWith'] = (...lines) => withSshConfig(sandbox, [...lines, 'Host box', ...own(lines), ...common]);
     const argsOf = (args: readonly string[]): string[] => [
       driver,
       ...(args.some((arg) => arg.startsWith('ssh:')) ? [] : ['ssh://box']),
@@ -53,7 +56,7 @@ export async function withHost(body: (host: Host) => Promise<void>, setting: Ssh
 }
 
 /** Adds a key to those that the server takes. */
-export function authorize({ sshd }: Host, publicKey: string): void {
+export function authorize({ sshd }: Pick<Host, 'sshd'>, publicKey: string): void {
   const file = `${sshd.dir}/authorized_keys`;
   writeFileSync(file, `${readFileSync(file, 'utf8')}${publicKey.trimEnd()}\n`);
 }

@@ -17,6 +17,8 @@ export const noSshd: string | undefined =
 export interface SshdSetting {
   /** Lines of sshd_config, before ours: the first value of a name counts. */
   readonly config?: readonly string[];
+  /** What it says before authentication. */
+  readonly banner?: string;
   /** The types of its host keys, as ssh-keygen names them. */
   readonly hostKeys?: readonly string[];
   /** Their length, where a type has a choice. */
@@ -45,9 +47,11 @@ export async function startSshd(sandbox: Sandbox, authorized: string, setting: S
   const types = setting.hostKeys ?? ['ed25519'];
   const bits = setting.hostKeyBits === undefined ? [] : ['-b', String(setting.hostKeyBits)];
   for (const type of types) if (!existsSync(`${dir}/host-${type}`)) makeKey(`${dir}/host-${type}`, type, '', bits);
+  if (setting.banner !== undefined) writeFileSync(`${dir}/banner`, setting.banner);
   const lines = [
     ...(setting.config ?? []),
     ...types.map((type) => `HostKey ${dir}/host-${type}`),
+    ...(setting.banner === undefined ? [] : [`Banner ${dir}/banner`]),
     'StrictModes no',
     `AuthorizedKeysFile ${dir}/authorized_keys`,
     `SetEnv PATH="${sandbox.env['PATH']}"`,

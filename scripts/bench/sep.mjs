@@ -47,7 +47,7 @@ const windowBytes = 1 << 20;
 /** Bytes echoed by a client that reads as much as it has sent, MB/s. */
 async function rateOf(stage, bytes, path) {
   const client = `
-    const socket = require('net').connect({ path: ${JSON.stringify(path)}, allowHalfOpen: true });
+    const socket = require('node:net').connect({ path: ${JSON.stringify(path)}, allowHalfOpen: true });
     const chunk = Buffer.alloc(262144);
     let sent = 0, got = 0;
     const send = () => { while (sent < ${bytes} && sent - got < ${windowBytes}) { socket.write(chunk); sent += chunk.length; } };

@@ -1,7 +1,7 @@
 import { Failure } from '@dipus/proto/failure';
 import type { Connection } from './connection.ts';
 import { tryKeys } from './keys.ts';
-import type { LoginSetting, Terminal } from './login.ts';
+import type { LoginSetting } from './login.ts';
 import { tryKeyboard, tryPassword } from './passwords.ts';
 import type { AuthMethod, SshConfig } from './ssh-config.ts';
 import { printTarget, wayOut } from './target.ts';
@@ -12,7 +12,8 @@ export async function authenticate(connection: Connection, config: SshConfig, se
   const terminal = config.auth.isBatch ? undefined : setting.terminal;
   const explain = (line: string): void => setting.explain(line);
   const trial: Trial = { connection, config, terminal, explain, methods: [], tried: [], skipped: new Map() };
-  if (terminal) connection.stream.on('USERAUTH_BANNER', (text: string) => tellLines(terminal, text));
+  const tell = (line: string): void => (terminal ? terminal.tell(line) : explain(line));
+  connection.stream.on('USERAUTH_BANNER', (text: string) => text.trimEnd().split(/\r?\n/).forEach(tell));
   connection.verb = 'log in to';
   const accepted = connection.hear(['SERVICE_ACCEPT']);
   connection.stream.service('ssh-userauth');
@@ -39,10 +40,6 @@ async function tryMethods(trial: Trial, used: Set<string>): Promise<Outcome> {
     if (outcome !== 'refused') return outcome;
   }
   return 'refused';
-}
-
-function tellLines(terminal: Terminal, text: string): void {
-  for (const line of text.trimEnd().split(/\r?\n/)) terminal.tell(line);
 }
 
 function refusal({ config, terminal, methods, tried, skipped }: Trial): Failure {

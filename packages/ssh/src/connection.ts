@@ -97,7 +97,7 @@ export class Connection {
       if (reason !== undefined) this.fail(reason, 'only safe algorithms are used; an up-to-date sshd offers some');
     });
     this.stream.prependListener('DISCONNECT', (reason: string, _code: number, text: string) => {
-      this.fail(`the server closed the connection: ${text || reason}`);
+      this.fail(`the server closed the connection: ${text || reason || 'without a reason'}`);
     });
   }
 

@@ -64,7 +64,8 @@ function openSshIdentity(file: string, text: string): Identity {
   const open: Identity['open'] = (passphrase) => {
     const key = [keyParser.parseKey(text, passphrase)].flat()[0];
     if (key instanceof Error) {
-      if (header.isEncrypted && /passphrase/i.test(key.message)) return undefined;
+      // What is wrong when a wrong passphrase is used differs by cipher.
+      if (header.isEncrypted && passphrase !== undefined) return undefined;
       throw new IdentityError(`its key cannot be read: ${reasonOf(key)}`);
     }
     const pem = key?.getPrivatePEM();

@@ -1,6 +1,7 @@
 import type { KeyboardPrompt } from 'ssh2-streams/lib/ssh.js';
 import { Failure } from '@dipus/proto/failure';
 import { printTarget } from './target.ts';
+import type { Heard } from './connection.ts';
 import { outcomeOf, type Outcome, type Trial } from './trial.ts';
 
 /** Asks for the password on the terminal, as often as the settings allow. Rejects with Failure when the connection ends. */
@@ -25,26 +26,29 @@ export async function tryKeyboard(trial: Trial): Promise<Outcome> {
   return repeatedly(trial, () => answerQuestions(trial));
 }
 
-async function repeatedly(trial: Trial, once: () => Promise<Outcome>): Promise<Outcome> {
+async function repeatedly(trial: Trial, once: () => Promise<Outcome | undefined>): Promise<Outcome> {
   for (let count = 0; count < trial.config.auth.promptCount; count++) {
     const outcome = await once();
-    if (outcome !== 'refused') return outcome;
+    if (outcome !== 'refused') return outcome ?? 'refused';
     trial.terminal?.tell('Permission denied.');
   }
   return 'refused';
 }
 
-/** One round of RFC 4256: questions until the server has made up its mind. */
-async function answerQuestions(trial: Trial): Promise<Outcome> {
+/** One round of RFC 4256: questions until the server has made up its mind; undefined where it refuses without a question. */
+async function answerQuestions(trial: Trial): Promise<Outcome | undefined> {
   const { stream } = trial.connection;
-  const hear = (): ReturnType<Trial['connection']['hear']> =>
-    trial.connection.hear(['USERAUTH_INFO_REQUEST', 'USERAUTH_SUCCESS', 'USERAUTH_FAILURE']);
+  const hear = (): Promise<Heard> => trial.connection.hear(['USERAUTH_INFO_REQUEST', 'USERAUTH_SUCCESS', 'USERAUTH_FAILURE']);
   let next = hear();
   stream.authKeyboard(trial.config.user);
-  for (;;) {
+  for (let asked = 0; ;) {
     const heard = await next;
-    if (heard.event !== 'USERAUTH_INFO_REQUEST') return outcomeOf(trial, heard);
+    if (heard.event !== 'USERAUTH_INFO_REQUEST') {
+      const outcome = outcomeOf(trial, heard);
+      return outcome === 'refused' && asked === 0 ? undefined : outcome;
+    }
     const [name, instruction, , questions] = heard.values as [string, string, string, KeyboardPrompt[]];
+    asked += questions.length;
     const answers = await askQuestions(trial, [name, instruction], questions);
     next = hear();
     stream.authInfoRes(answers);
