@@ -365,7 +365,11 @@ function addImports(): void {
           client.child.stdin!.write('the first half');
           await eventually('the first half', () => existsSync(`${dir}/part`) && readFileSync(`${dir}/part`).length > 0);
           await client.stop('SIGKILL');
-          await eventually('the end of the program', async () => /^alive 0\//.test(textOf(await runNear('dls', ['-l', 'commit']))), 30_000);
+          await eventually(
+            'the end of the program',
+            async () => textOf(await runNear('dls', ['-l', 'commit'])).startsWith('alive 0/'),
+            30_000,
+          );
           assert.not(existsSync(`${dir}/whole`));
           writeFileSync(`${dir}/part`, '');
         }

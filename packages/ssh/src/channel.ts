@@ -11,6 +11,9 @@ export const packetBytes = 32_768;
 // Not for every packet a message, and the other side never short of window.
 const topUpBytes = windowBytes / 8;
 
+// oxlint-disable-next-line typescript/no-explicit-any -- what an event of ssh2-streams brings depends on its name
+export type Listener = (...values: any[]) => void;
+
 /** The connection of a channel. */
 export interface Link {
   readonly stream: SSH2Stream;
@@ -34,7 +37,7 @@ export class Channel {
   readonly #link: Link;
   readonly #remote: number;
   readonly #maxPacketBytes: number;
-  readonly #listeners: readonly [event: string, listener: (...values: never[]) => void][];
+  readonly #listeners: readonly [event: string, listener: Listener][];
   #sendWindowBytes: number;
   #receiveWindowBytes = windowBytes;
   #pending: Pending | undefined;
@@ -64,7 +67,7 @@ export class Channel {
       [`CHANNEL_CLOSE:${local}`, () => this.#receiveClose()],
       [`CHANNEL_REQUEST:${local}`, (request: ChannelRequest) => this.#refuse(request)],
     ];
-    for (const [event, listener] of this.#listeners) link.stream.on(event, listener as () => void);
+    for (const [event, listener] of this.#listeners) link.stream.on(event, listener);
   }
 
   /** The connection is lost. */
@@ -175,7 +178,7 @@ export class Channel {
   /** No more is heard of it; its number is free. */
   #finish(): void {
     this.#isOver = true;
-    for (const [event, listener] of this.#listeners) this.#link.stream.off(event, listener as () => void);
+    for (const [event, listener] of this.#listeners) this.#link.stream.off(event, listener);
   }
 }
 

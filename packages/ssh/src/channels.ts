@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
 import type { OpenConfirmation, OpenFailure } from 'ssh2-streams/lib/ssh.js';
 import { timing } from '@dipus/proto/timing';
-import { Channel, lostError, packetBytes, windowBytes, type Link } from './channel.ts';
+import { Channel, lostError, packetBytes, windowBytes, type Link, type Listener } from './channel.ts';
 import { Outlet } from './outlet.ts';
 
 /** The other side opened no channel; `isForbidden`: whatever it would have led to. */
@@ -17,8 +17,7 @@ export class ChannelRefusal extends Error {
 }
 
 type Open = (local: number) => boolean;
-// oxlint-disable-next-line typescript/no-explicit-any -- what an event of ssh2-streams brings depends on its name
-type Listeners = Record<string, (value: any) => void>;
+type Listeners = Record<string, Listener>;
 
 /** Opens channels over a connection that is logged in. */
 export class Channels {

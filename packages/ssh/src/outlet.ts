@@ -30,7 +30,7 @@ export class Outlet {
 
   #wake(): void {
     this.#isFull = false;
-    for (const flush of [...this.#waiting]) {
+    for (const flush of this.#waiting) {
       if (this.#isFull) return;
       this.#waiting.delete(flush);
       flush();
