@@ -6,7 +6,21 @@ import { printReport } from './bench/report.mjs';
 import { openStage } from './bench/stage.mjs';
 
 // In the order of the report; a new part is a new file and a name here.
-const parts = ['throughput', 'latency', 'startup', 'list', 'memory', 'stop', 'stall', 'sep', 'sep-connect', 'sep-serial', 'sep-idle'];
+const parts = [
+  'throughput',
+  'latency',
+  'startup',
+  'list',
+  'memory',
+  'stop',
+  'stall',
+  'sep',
+  'sep-connect',
+  'sep-serial',
+  'sep-idle',
+  'socketpipe',
+  'ssh',
+];
 
 const { values, positionals } = parseArgs({
   options: { rounds: { type: 'string' }, quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
