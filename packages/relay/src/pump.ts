@@ -3,6 +3,9 @@ import type { Readable, Writable } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { CopyEnd } from './cat.ts';
 
+// More than this waiting for the target stops the source.
+const maxWaitingBytes = 256 << 10;
+
 /**
  * Copies from a stream to another with back-pressure until the source ends, all is written, or either fails. Ends and closes nothing. `refused`: the
  * target takes no more.
@@ -17,8 +20,20 @@ export function pump(source: Readable, target: Writable): Promise<CopyEnd> {
     const written = (error?: Error | null): void => {
       if (error) finish(codeOf(error) === 'ECONNRESET' ? { kind: 'read-error', reason: reasonOf(error) } : { kind: 'refused' });
     };
+    let isGathering = false;
+    // What comes in one turn goes out by one call.
     const take = (chunk: Buffer): void => {
-      if (!target.write(chunk, written)) source.pause();
+      if (!isGathering) {
+        isGathering = true;
+        target.cork();
+        process.nextTick(flush);
+      }
+      target.write(chunk, written);
+      if (target.writableLength > maxWaitingBytes) source.pause();
+    };
+    const flush = (): void => {
+      isGathering = false;
+      target.uncork();
     };
     const drained = (): void => void source.resume();
     // What was written before is out when nothing more is.

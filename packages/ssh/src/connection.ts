@@ -4,6 +4,7 @@ import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { disagreement, libraryAlgorithms, type Offer } from './algorithms.ts';
 import type { Link } from './link.ts';
+import { sendAll } from './send.ts';
 
 /** What the server said: the event and its values. */
 export interface Heard {
@@ -40,7 +41,8 @@ export class Connection {
     this.#watchStream(offer);
     this.#watchGreeting();
     void link.ended.then((cause) => this.fail(this.#endReason(cause)));
-    link.input.pipe(this.stream).pipe(link.output);
+    link.input.pipe(this.stream);
+    sendAll(this.stream, link.output);
   }
 
   /** Waits for the first of these events. Rejects with Failure when the connection ends, or when the server is silent for `silentMs`. */
