@@ -333,6 +333,18 @@ function addTests(): void {
     });
   });
 
+  test('a server that takes only what dipus cannot: the way out is shown', async () => {
+    await withHost(
+      async ({ logIn }) =>
+        failed(
+          await logIn([]),
+          /^login: log in to ssh:\/\/box: permission denied for root; the server takes (?:gssapi-keyex, )?gssapi-with-mic; tried nothing$/,
+          /^login: hint: ssh can carry a socket: ssh -N -L LOCAL\.sock:REMOTE\.sock ssh:\/\/box; then use unix:\/\/\/DIR\/LOCAL\.sock$/,
+        ),
+      { config: ['PubkeyAuthentication no', 'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'GSSAPIAuthentication yes'] },
+    );
+  });
+
   test('the settings of the user, and those of the URI before them', async () => {
     await withHost(async ({ sshd, logIn }) => {
       isIn(await logIn([]));
