@@ -3,12 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, type Ended } from './harness.ts';
 import { authorize, withHost } from './login.ts';
 import { freePort, knownLine, makeKey, noSshd } from './sshd.ts';
 
 const test = suite('ssh login');
+const hostile = resolve('tests/hostile-sshd.mjs');
 
 /** It has logged in. */
 function isIn(ended: Ended, about = ''): void {
@@ -331,6 +333,18 @@ function addTests(): void {
     });
   });
 
+  test('a server that takes only what dipus cannot: the way out is shown', async () => {
+    await withHost(
+      async ({ logIn }) =>
+        failed(
+          await logIn([]),
+          /^login: log in to ssh:\/\/box: permission denied for root; the server takes (?:gssapi-keyex, )?gssapi-with-mic; tried nothing$/,
+          /^login: hint: ssh can carry a socket: ssh -N -L LOCAL\.sock:REMOTE\.sock ssh:\/\/box; then use unix:\/\/\/DIR\/LOCAL\.sock$/,
+        ),
+      { config: ['PubkeyAuthentication no', 'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'GSSAPIAuthentication yes'] },
+    );
+  });
+
   test('the settings of the user, and those of the URI before them', async () => {
     await withHost(async ({ sshd, logIn }) => {
       isIn(await logIn([]));
@@ -424,6 +438,50 @@ function addTests(): void {
         const ended = await logIn([`Port ${portOf(server)}`], [], { DIPUS_TIME_SCALE: '0.05' });
         failed(ended, reason);
         server.close();
+      }
+    });
+  }, 120_000);
+
+  test('a server that shows a key which is not its own', async () => {
+    await withHost(async ({ dir, known, start, logIn }) => {
+      for (const type of ['ed25519', 'ecdsa', 'rsa']) {
+        for (const name of ['own', 'claimed']) makeKey(`${dir}/${name}-${type}`, type);
+        writeFileSync(known, knownLine('*', `${dir}/claimed-${type}.pub`));
+        const liar = start(process.execPath, [hostile, `${dir}/own-${type}`, 'claims', `${dir}/claimed-${type}`]);
+        const ended = await logIn([`Port ${await liar.line(30_000)}`]);
+        failed(
+          ended,
+          type === 'rsa'
+            ? /^login: connect ssh:\/\/box: no host key in common; the server offers only ssh-rsa$/
+            : /^login: connect ssh:\/\/box: the server breaks the protocol: Handshake failed: signature verification failed$/,
+          ...(type === 'rsa' ? [/safe algorithms/] : []),
+        );
+        await liar.stop();
+      }
+      // The same server is believed where the key is its own.
+      writeFileSync(known, knownLine('*', `${dir}/own-ed25519.pub`));
+      const honest = start(process.execPath, [hostile, `${dir}/own-ed25519`, 'claims']);
+      isIn(await logIn([`Port ${await honest.line(30_000)}`]));
+    });
+  }, 60_000);
+
+  test('a server that says what it may not say', async () => {
+    // NEWKEYS, CHANNEL_OPEN, CHANNEL_DATA, KEXDH_REPLY, KEXINIT, USERAUTH_SUCCESS, INFO_REQUEST: out of turn, cut, or with wild lengths.
+    const payloads = ['15', '5a000000', '5e00000000ffffffff', '1f00000004aaaaaaaa', '14ffff', '34', '3cffffffffffff', '01', '00', ''];
+    await withHost(async ({ dir, known, start, startLogin }) => {
+      makeKey(`${dir}/own`);
+      writeFileSync(known, knownLine('*', `${dir}/own.pub`));
+      for (const when of ['kex', 'keys', 'auth', 'in']) {
+        const server = start(process.execPath, [hostile, `${dir}/own`, [when, ...payloads].join(':')]);
+        const port = await server.line(30_000);
+        const endings = payloads.map(() => startLogin([`Port ${port}`], [], { DIPUS_TIME_SCALE: '0.1' }).ended);
+        for (const { stderr, signal } of await Promise.all(endings)) {
+          assert.match(stderr, /^(?:login: (?:connect|log in to|read) ssh:\/\/box: .*\n(?:login: hint: .*\n)?)?$/, when);
+          assert.is(signal, null);
+          // Before the keys nothing else may be said at all.
+          if (when === 'kex') assert.match(stderr, /breaks the protocol|no answer within|closed the connection/);
+        }
+        await server.stop();
       }
     });
   }, 120_000);

@@ -152,6 +152,24 @@ function addTests(): void {
     120_000,
   );
 
+  test(
+    'a key and a password, where the server wants both',
+    () =>
+      withUser(async (user) =>
+        atTerminal(
+          () => [`User ${user}`],
+          async ({ screen, logIn }) => {
+            await logIn('-v', 'ssh://box');
+            await screen.shows(/keys\/own \(ssh-ed25519\): partial$(?:.|\n)*^Password of \S+ on 127\.0\.0\.1: ?$/m);
+            await screen.type('open sesame', 'Enter');
+            await screen.shows(/^in$(?:.|\n)*^ended$/m);
+          },
+          { config: ['AuthenticationMethods publickey,password', 'KbdInteractiveAuthentication no'] },
+        ),
+      ),
+    120_000,
+  );
+
   if (existsSync('/etc/pam.d/sshd')) {
     test(
       'questions of the server, after its banner',

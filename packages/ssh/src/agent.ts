@@ -49,7 +49,14 @@ export async function signByAgent(
   const signature = type && readBytes(signed, type.next)?.bytes;
   if (!signature) throw new AgentError('the agent refuses to sign');
   if (type.bytes.toString() !== algorithm) throw new AgentError(`the agent signs as ${type.bytes.toString()}, not as ${algorithm}`);
+  if (algorithm.startsWith('ecdsa-') && !isPair(signature)) throw new AgentError('the signature of the agent is damaged');
   return Buffer.from(signature);
+}
+
+/** Whether an ECDSA signature is its two numbers and nothing else (RFC 5656 3.1.2). */
+function isPair(signature: Buffer): boolean {
+  const first = readBytes(signature, 0);
+  return first !== undefined && readBytes(signature, first.next)?.next === signature.length;
 }
 
 /** One request and its answer, without its length. */

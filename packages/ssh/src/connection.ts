@@ -14,6 +14,7 @@ export interface Heard {
 
 // More than this before the first line of the protocol is no greeting.
 const mostGreeting = 16 * 1024;
+const mostReason = 300;
 
 /** The SSH protocol over a link, both owned: it ends by close(), by the server, or by the first error. */
 export class Connection {
@@ -99,7 +100,7 @@ export class Connection {
       if (reason !== undefined) this.fail(reason, 'only safe algorithms are used; an up-to-date sshd offers some');
     });
     this.stream.prependListener('DISCONNECT', (reason: string, _code: number, text: string) => {
-      this.fail(`the server closed the connection: ${text || reason || 'without a reason'}`);
+      this.fail(`the server closed the connection: ${(text || reason || 'without a reason').slice(0, mostReason)}`);
     });
   }
 

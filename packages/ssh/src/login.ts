@@ -60,6 +60,8 @@ export async function logIn(target: LoginTarget, setting: LoginSetting): Promise
   try {
     await shakeHands(connection, config, { known, setting });
     await authenticate(connection, config, setting);
+    // It may have been lost with the server's last word.
+    if (connection.over.aborted) throw await connection.lost;
   } catch (error) {
     connection.close();
     throw error;

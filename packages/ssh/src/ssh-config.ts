@@ -6,7 +6,7 @@ import { emptyKind, narrowOffer, type Offer } from './algorithms.ts';
 import type { LoginTarget } from './login.ts';
 import { proxyOf, type Proxy } from './proxy.ts';
 import { parseSettings, type Settings } from './settings.ts';
-import { printTarget } from './target.ts';
+import { printTarget, wayOut } from './target.ts';
 import { expandPath, type TokenValues } from './tokens.ts';
 
 export type AuthMethod = 'publickey' | 'keyboard-interactive' | 'password';
@@ -78,6 +78,9 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
   const jump = settings.word('proxyjump') ?? '';
   const alias = settings.one('hostkeyalias');
   const values: TokenValues = { host, original: target.host, port, user, alias: alias ?? host, jump };
+  if (settings.isOn('proxyusefdpass', false)) {
+    throw new Failure('read', `ssh settings for ${printTarget(target)}`, 'ProxyUseFdpass is not supported', wayOut(target));
+  }
   const proxy = proxyOf(settings.word('proxycommand'), values);
   const bindAddress = settings.word('bindaddress');
   const offer = narrowOffer({
