@@ -3,8 +3,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
-import type { Duplex, Readable, Writable } from 'node:stream';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { pump } from './pump.ts';
+import { readableOf, writableOf } from './stdio.ts';
 
 /** How one direction ended. */
 export type CopyEnd =
@@ -17,7 +18,7 @@ export type CopyEnd =
   | { readonly kind: 'stopped' };
 
 export interface Copy {
-  /** The process that copies; undefined where it could not be started. */
+  /** The process that copies; undefined where there is none. */
   readonly pid: number | undefined;
   readonly ended: Promise<CopyEnd>;
   /** Ends it where it is. */
@@ -67,6 +68,8 @@ export function startCopy(source: End, target: End, runner = ''): Copy {
 }
 
 function copyFrom(source: Duplex, target: End, runner: string): Copy {
+  const writable = typeof target === 'number' ? writableOf(target) : undefined;
+  if (writable) return pumpAlone(source, writable);
   const copy = startCopy('pipe', target, runner);
   const pumped = pump(source, copy.input!).then((end) => {
     if (end.kind === 'end') copy.input!.end();
@@ -78,12 +81,26 @@ function copyFrom(source: Duplex, target: End, runner: string): Copy {
 }
 
 function copyInto(source: End, target: Duplex, runner: string): Copy {
+  const readable = typeof source === 'number' ? readableOf(source) : undefined;
+  if (readable) return pumpAlone(readable, target);
   const copy = startCopy(source, 'pipe', runner);
   const pumped = pump(copy.output!, target).then((end) => {
     if (end.kind !== 'end') copy.stop();
     return end;
   });
   return { ...copy, ended: bothEnded(copy, pumped), output: null };
+}
+
+/** Without another process. */
+function pumpAlone(source: Readable, target: Writable): Copy {
+  let stop = (): void => {};
+  const stopped = new Promise<CopyEnd>((resolve) => (stop = () => resolve({ kind: 'stopped' })));
+  const ended = Promise.race([pump(source, target), stopped]).then((end) => {
+    // What is ours of the two would keep this process alive; a channel is the caller's.
+    for (const stream of [source, target]) if (!(stream instanceof Duplex) || stream instanceof Socket) stream.destroy();
+    return end;
+  });
+  return { pid: undefined, ended, stop, input: null, output: null };
 }
 
 /** Of the two halves of a way the end of the one that went wrong. */
