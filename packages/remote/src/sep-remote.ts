@@ -4,12 +4,9 @@ import { servicePath } from '@dipus/proto/name';
 import { targetOf, type OfferedService, type SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
 import { hostOf, printHost, type SepHost } from '@dipus/sep/host';
-import { listServices } from '@dipus/sep/list';
-import { dialService } from '@dipus/sep/request';
-import { watchServices } from '@dipus/sep/watch';
 import type { Query, RemoteEnd, RemoteEvents, RemoteHost, RemoteService } from './host.ts';
 
-/** A host with an exporter. Each connection stands by itself. */
+/** A host with an exporter. Each connection stands by itself. What talks HTTP is loaded when it is first needed: most uses of a tool are local. */
 export class SepRemote implements RemoteHost {
   readonly printed: string;
   readonly host: string;
@@ -31,15 +28,18 @@ export class SepRemote implements RemoteHost {
   }
 
   async list({ ask }: Query): Promise<RemoteService[]> {
+    const { listServices } = await import('@dipus/sep/list');
     return (await listServices(this.#exporter, ask)).map(placed);
   }
 
-  watch({ ask }: Query, events: RemoteEvents, stop: AbortSignal): Promise<RemoteEnd | undefined> {
+  async watch({ ask }: Query, events: RemoteEvents, stop: AbortSignal): Promise<RemoteEnd | undefined> {
     const added = (service: OfferedService): void => events.added(placed(service));
+    const { watchServices } = await import('@dipus/sep/watch');
     return watchServices(this.#exporter, ask, { ...events, added }, stop);
   }
 
-  dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {
+  async dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {
+    const { dialService } = await import('@dipus/sep/request');
     return dialService(this.#exporter, service, kind);
   }
 
