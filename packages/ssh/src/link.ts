@@ -19,7 +19,7 @@ export function dialServer({ host, port, family, bindAddress }: SshConfig): Link
     port,
     noDelay: true,
     family,
-    autoSelectFamilyAttemptTimeout: timing.addressMs,
+    autoSelectFamilyAttemptTimeout: Math.ceil(timing.addressMs),
     ...(bindAddress !== undefined && { localAddress: bindAddress }),
   });
   let cause: unknown;
