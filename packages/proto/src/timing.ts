@@ -36,6 +36,8 @@ export const timing = {
   headMs: 10_000,
   /** How long an SSH server may take for one answer. */
   answerMs: 30_000,
+  /** How long one address of an SSH server may take to connect while there are others. */
+  addressMs: 2_000,
   /** How long the way to an SSH server through a proxy may take: it may ask a person. */
   proxyMs: 120_000,
   /** How long a name of the LAN may take to resolve. */

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import { timing } from '@dipus/proto/timing';
 import type { SshConfig } from './ssh-config.ts';
 
 /** Bytes to a server and back. */
@@ -18,10 +19,12 @@ export function dialServer({ host, port, family, bindAddress }: SshConfig): Link
     port,
     noDelay: true,
     family,
+    autoSelectFamilyAttemptTimeout: Math.ceil(timing.addressMs),
     ...(bindAddress !== undefined && { localAddress: bindAddress }),
   });
   let cause: unknown;
-  socket.on('error', (error) => (cause = error));
+  // Where a name has several addresses and none answers, the last one's reason counts, as with ssh.
+  socket.on('error', (error) => (cause = error instanceof AggregateError ? error.errors.at(-1) : error));
   return {
     input: socket,
     output: socket,
