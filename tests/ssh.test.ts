@@ -19,12 +19,14 @@ import { once } from 'node:events';
 import * as assert from 'uvu/assert';
 import { startSession, type Outcome } from '@dipus/session/control-client';
 import { connectFile } from '@dipus/tree/socket-file';
-import { eventually, rounds, suite, within, type Ended } from './harness.ts';
+import { eventually, rounds, sleep, suite, within, type Ended } from './harness.ts';
 import { foreign, withoutDls, withPair, type Pair } from './ssh-pair.ts';
+import { hostTests } from './hosts.ts';
 import { sockets } from './sep-pair.ts';
-import { noSshd, startSshd } from './sshd.ts';
+import { knownLine, makeKey, noSshd, startSshd, withSshConfig } from './sshd.ts';
 
 const test = suite('ssh');
+const onHosts = hostTests(test);
 const minute = 60_000;
 
 if (noSshd !== undefined) test.skip('everything', noSshd);
@@ -423,6 +425,38 @@ function addLosses(): void {
         failed(await stream.ended, 125, /^dcat: .*ssh:\/\/box.*connection/);
       }),
     minute,
+  );
+
+  onHosts(
+    'silence is no loss while the host is there; a link that is cut is one, and is found again',
+    ['near', 'far'],
+    async ({ near, far }) => {
+      mkdirSync(`${near.dir}/keys`, { recursive: true });
+      const key = `${near.dir}/keys/own`;
+      const port = 2222;
+      await startSshd(far, makeKey(key), { port, config: [`ListenAddress ${far.address}:${port}`] });
+      writeFileSync(`${near.dir}/known`, knownLine(`[${far.address}]:${port}`, `${far.dir}/sshd-${port}/host-ed25519.pub`));
+      const lines = [`HostName ${far.address}`, `Port ${port}`, 'User root', `IdentityFile ${key}`, `UserKnownHostsFile ${near.dir}/known`];
+      // 60 s of silence are 3 s, and two missed pings 1.5 s.
+      const env = { ...withSshConfig(near, ['Host far', ...lines]), DIPUS_TIME_SCALE: '0.05' };
+      const service = far.start('dserve', ['cat', 'echo']);
+      await service.line(30_000);
+      const imports = near.start('dimport', ['-v', `ssh://far?root=${far.root}`], { env });
+      assert.match(await imports.line(30_000), /^\+ .*\/echo\.far\.\.\.0$/);
+      const stream = near.start('dcat', ['echo'], { env: { ...env, DIPUS_TIME_SCALE: '1' } });
+      stream.child.stdin!.write('before\n');
+      assert.is(await stream.line(30_000), 'before');
+      await sleep(3000);
+      stream.child.stdin!.write('after\n');
+      assert.is(await stream.line(30_000), 'after');
+      far.cut();
+      assert.match(await imports.line(30_000), /^- .*\/echo\.far\.\.\.0$/);
+      assert.is((await stream.ended).status, 125);
+      far.restore();
+      assert.match(await imports.line(60_000), /^\+ .*\/echo\.far\.\.\.0$/);
+      assert.is((await imports.stop()).status, 0);
+    },
+    2 * minute,
   );
 }
 
