@@ -20,6 +20,7 @@ const parts = [
   'sep-idle',
   'socketpipe',
   'ssh',
+  'ssh-connect',
 ];
 
 const { values, positionals } = parseArgs({

@@ -14,7 +14,7 @@ const loadDearLate = {
     made.onResolve({ filter: dear }, ({ path, namespace }) =>
       namespace === 'late' ? { path, external: true } : { path, namespace: 'late' },
     );
-    made.onLoad({ filter: dear, namespace: 'late' }, ({ path }) => ({ contents: `module.exports = require('${path}')` }));
+    made.onLoad({ filter: dear, namespace: 'late' }, ({ path }) => ({ contents: `module.exports = require(${JSON.stringify(path)})` }));
   },
 };
 
@@ -28,7 +28,7 @@ const packSsh = {
       namespace: 'packed',
     }));
     made.onResolve({ filter: /^packed text$/ }, ({ path }) => ({ path, namespace: 'packed text' }));
-    made.onLoad({ filter: /.*/, namespace: 'packed' }, ({ path }) => ({ contents: `module.exports = require('packed text')['${path}']` }));
+    made.onLoad({ filter: /.*/, namespace: 'packed' }, ({ path }) => ({ contents: `module.exports = require("packed text")['${path}']` }));
     made.onLoad({ filter: /.*/, namespace: 'packed text' }, async () => ({
       contents: `const text = ${JSON.stringify(await sshText)}
         const made = { exports: {} }
@@ -40,7 +40,7 @@ const packSsh = {
 
 /** ssh2-streams with all it needs, as the body of a CommonJS module. */
 async function bundleSsh() {
-  const contents = packed.map((file) => `exports['${file}'] = require('ssh2-streams/lib/${file}')`).join('\n');
+  const contents = packed.map((file) => `exports['${file}'] = require("ssh2-streams/lib/${file}")`).join('\n');
   const stdin = { contents, resolveDir: 'packages/ssh' };
   const { outputFiles } = await build({ ...shared, ...small, stdin, format: 'cjs', legalComments: 'eof', write: false });
   return outputFiles[0].text;
