@@ -98,7 +98,7 @@ function addLists(): void {
             assert.is(await watch.line(30_000), '- local/a/b/first.box...0');
           },
           setting,
-          { DIPUS_TIME_SCALE: '0.1' },
+          { DIPUS_TIME_SCALE: '0.3' },
         ),
       2 * minute,
     );
@@ -404,7 +404,7 @@ function addLosses(): void {
           assert.is((await imports.stop()).status, 0);
         },
         {},
-        { DIPUS_TIME_SCALE: '0.2' },
+        { DIPUS_TIME_SCALE: '0.5' },
       ),
     2 * minute,
   );
@@ -437,8 +437,8 @@ function addLosses(): void {
       await startSshd(far, makeKey(key), { port, config: [`ListenAddress ${far.address}:${port}`] });
       writeFileSync(`${near.dir}/known`, knownLine(`[${far.address}]:${port}`, `${far.dir}/sshd-${port}/host-ed25519.pub`));
       const lines = [`HostName ${far.address}`, `Port ${port}`, 'User root', `IdentityFile ${key}`, `UserKnownHostsFile ${near.dir}/known`];
-      // 60 s of silence are 3 s, and two missed pings 1.5 s.
-      const env = { ...withSshConfig(near, ['Host far', ...lines]), DIPUS_TIME_SCALE: '0.05' };
+      // 60 s of silence are 9 s, and two missed pings 4.5 s.
+      const env = { ...withSshConfig(near, ['Host far', ...lines]), DIPUS_TIME_SCALE: '0.15' };
       const service = far.start('dserve', ['cat', 'echo']);
       await service.line(30_000);
       const imports = near.start('dimport', ['-v', `ssh://far?root=${far.root}`], { env });
@@ -446,7 +446,7 @@ function addLosses(): void {
       const stream = near.start('dcat', ['echo'], { env: { ...env, DIPUS_TIME_SCALE: '1' } });
       stream.child.stdin!.write('before\n');
       assert.is(await stream.line(30_000), 'before');
-      await sleep(3000);
+      await sleep(9000);
       stream.child.stdin!.write('after\n');
       assert.is(await stream.line(30_000), 'after');
       far.cut();
@@ -497,6 +497,30 @@ function addRefusals(): void {
       }
       failed(await startNear('dimport', '--once', uri()).ended, 1, /^dimport: list ssh:\/\/box: it has no /);
     });
+
+  test(
+    'an sftp server that says nothing, or anything',
+    async () => {
+      await withPair(
+        async ({ runNear, uri }) => {
+          const { stderr, status } = await runNear('dls', [uri()]);
+          assert.match(stderr, /^dls: list ssh:\/\/box: it has no SFTP: no answer within 3 s\n/);
+          assert.is(status, 1);
+        },
+        { config: ['Subsystem sftp /bin/sleep 60'] },
+        { DIPUS_TIME_SCALE: '0.3' },
+      );
+      await withPair(
+        async ({ startNear, uri }) => {
+          const imports = startNear('dimport', uri());
+          await imports.says(/it has no SFTP: it sent a packet of \d+ bytes/, 30_000);
+          assert.is((await imports.stop()).status, 0);
+        },
+        { config: ['Subsystem sftp /usr/bin/yes'] },
+      );
+    },
+    2 * minute,
+  );
 
   test(
     'a host without a tree',

@@ -1,5 +1,6 @@
 // Files of the other host, by SFTP over one channel. Requests go out at once; the answers come in any order.
 import type { Duplex } from 'node:stream';
+import { timing } from '@dipus/proto/timing';
 import { encodePacket, modeOnly, PacketReader, Payload, reply, request, SftpFormatError, status, type FarFile } from './sftp-packet.ts';
 
 /** The other side did not do what was asked; `code` as the system there would name it, where that is known. */
@@ -35,13 +36,14 @@ const version = 3;
 const maxNames = 100_000;
 const chunkBytes = 32_768;
 
-/** A client of SFTP. Paths are the other host's; methods reject with SftpError, or with an Error when the connection is lost. */
+/** A client of SFTP. Paths are the other host's; methods reject with SftpError, or with an Error when the connection is lost or nobody answers. */
 export class Sftp {
   readonly #stream: Duplex;
   readonly #reader = new PacketReader();
   readonly #waiting = new Map<number, Waiting>();
   #next = 1;
   #lost: Error | undefined;
+  #silence: NodeJS.Timeout | undefined;
 
   private constructor(stream: Duplex) {
     this.#stream = stream;
@@ -155,6 +157,7 @@ export class Sftp {
   }
 
   #await(id: number): Promise<Answer> {
+    this.#silence ??= setTimeout(() => this.#stream.destroy(new Error(`no answer within ${timing.headMs / 1000} s`)), timing.headMs);
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 
@@ -173,11 +176,19 @@ export class Sftp {
     const waiting = this.#waiting.get(id);
     if (!waiting || (id === 0 && !isVersion)) throw new SftpFormatError('it answered what was not asked');
     this.#waiting.delete(id);
+    if (this.#waiting.size === 0) this.#hush();
+    else this.#silence?.refresh();
     waiting.resolve({ type, payload: new Payload(packet.subarray(isVersion ? 1 : 5)) });
+  }
+
+  #hush(): void {
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
   }
 
   #lose(error: Error): void {
     this.#lost ??= error;
+    this.#hush();
     for (const { reject } of this.#waiting.values()) reject(this.#lost);
     this.#waiting.clear();
   }
