@@ -48,7 +48,8 @@ export class SshRemote implements RemoteHost {
       },
       stop,
     );
-    return cause && { isSilent: true, cause };
+    // Streams know of a loss by themselves.
+    return cause && { isSilent: false, cause };
   }
 
   async dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {

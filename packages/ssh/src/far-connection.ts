@@ -62,6 +62,7 @@ export class FarConnection {
     const hint = 'sshd_config there needs the line: Subsystem sftp internal-sftp';
     try {
       const stream = await this.channels.openSession((ssh, remote) => ssh.subsystem(remote, 'sftp', true));
+      stream?.once('close', () => (this.#sftp = undefined));
       if (stream) return await Sftp.begin(stream);
     } catch (error) {
       this.#sftp = undefined;

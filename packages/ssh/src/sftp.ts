@@ -44,6 +44,7 @@ export class Sftp {
   #next = 1;
   #lost: Error | undefined;
   #silence: NodeJS.Timeout | undefined;
+  #mostSilentMs = timing.headMs;
 
   private constructor(stream: Duplex) {
     this.#stream = stream;
@@ -58,6 +59,8 @@ export class Sftp {
     const answered = sftp.#await(0);
     stream.write(encodePacket(request.init, 0, [version]));
     await answered;
+    // A connection that is lost shows sooner, and ends more than this.
+    sftp.#mostSilentMs = 4 * timing.pingMs;
     return sftp;
   }
 
@@ -157,7 +160,8 @@ export class Sftp {
   }
 
   #await(id: number): Promise<Answer> {
-    this.#silence ??= setTimeout(() => this.#stream.destroy(new Error(`no answer within ${timing.headMs / 1000} s`)), timing.headMs);
+    const silentMs = this.#mostSilentMs;
+    this.#silence ??= setTimeout(() => this.#stream.destroy(new Error(`no answer within ${silentMs / 1000} s`)), silentMs);
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 
