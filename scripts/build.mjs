@@ -1,10 +1,50 @@
-// Bundles each command into one self-contained file, packages/<command>/dist/<command>.js, and each test into build/tests/.
+// Bundles each command into one self-contained file, packages/<command>/dist/<command>.js, and each test and driver into build/tests/.
 // Types are not checked here: `tsc -b` has done that, and made the libraries' dist/ that is bundled.
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const packageOf = (name) => JSON.parse(readFileSync(`packages/${name}/package.json`, 'utf8'));
 const commands = readdirSync('packages').filter((name) => existsSync(`packages/${name}/src/cli.ts`));
+
+// A static import of one file is made one of the whole bundle, and loaded at its start, by a part that may never run.
+const dear = /^node:(?:http|dgram|dns\/promises|zlib)$/;
+const loadDearLate = {
+  name: 'load dear modules of Node late',
+  setup(made) {
+    made.onResolve({ filter: dear }, ({ path, namespace }) =>
+      namespace === 'late' ? { path, external: true } : { path, namespace: 'late' },
+    );
+    made.onLoad({ filter: dear, namespace: 'late' }, ({ path }) => ({ contents: `module.exports = require(${JSON.stringify(path)})` }));
+  },
+};
+
+// The engine reads a whole bundle before its first line runs; a string it only passes over. So what only ssh:// needs is text until then.
+const packed = ['ssh.js', 'keyParser.js'];
+const packSsh = {
+  name: 'pack ssh2-streams as text',
+  setup(made) {
+    made.onResolve({ filter: /^ssh2-streams\/lib\// }, ({ path }) => ({
+      path: path.slice('ssh2-streams/lib/'.length),
+      namespace: 'packed',
+    }));
+    made.onResolve({ filter: /^packed text$/ }, ({ path }) => ({ path, namespace: 'packed text' }));
+    made.onLoad({ filter: /.*/, namespace: 'packed' }, ({ path }) => ({ contents: `module.exports = require("packed text")['${path}']` }));
+    made.onLoad({ filter: /.*/, namespace: 'packed text' }, async () => ({
+      contents: `const text = ${JSON.stringify(await sshText)}
+        const made = { exports: {} }
+        new Function('module', 'exports', 'require', text)(made, made.exports, require)
+        module.exports = made.exports`,
+    }));
+  },
+};
+
+/** ssh2-streams with all it needs, as the body of a CommonJS module. */
+async function bundleSsh() {
+  const contents = packed.map((file) => `exports['${file}'] = require("ssh2-streams/lib/${file}")`).join('\n');
+  const stdin = { contents, resolveDir: 'packages/ssh' };
+  const { outputFiles } = await build({ ...shared, ...small, stdin, format: 'cjs', legalComments: 'eof', write: false });
+  return outputFiles[0].text;
+}
 
 const shared = {
   bundle: true,
@@ -17,16 +57,18 @@ const shared = {
   logLevel: 'warning',
 };
 
+const small = { minifySyntax: true, minifyWhitespace: true, minifyIdentifiers: true };
+const sshText = bundleSsh();
+
 await Promise.all(
   commands.map(async (name) => {
     const outfile = `packages/${name}/dist/${name}.js`;
     await build({
       ...shared,
       entryPoints: [`packages/${name}/src/cli.ts`],
+      plugins: [loadDearLate, packSsh],
       outfile,
-      minifySyntax: true,
-      minifyWhitespace: true,
-      minifyIdentifiers: true,
+      ...small,
       legalComments: 'eof',
       define: { DIPUS_VERSION: JSON.stringify(packageOf(name).version) },
       // CommonJS parts of the bundle ask for Node's own modules by require.
@@ -41,7 +83,7 @@ await Promise.all(
 await build({
   ...shared,
   entryPoints: readdirSync('tests')
-    .filter((file) => file.endsWith('.test.ts'))
+    .filter((file) => /(?:\.test|-driver)\.ts$/.test(file))
     .map((file) => `tests/${file}`),
   outdir: 'build/tests',
   sourcemap: 'inline',

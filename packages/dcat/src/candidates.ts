@@ -1,19 +1,19 @@
 import { lstatSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { Failure, UsageError } from '@dipus/cli/errors';
+import type { Duplex } from 'node:stream';
+import { UsageError } from '@dipus/cli/errors';
+import type { Context } from '@dipus/cli/run';
+import { openTerminal } from '@dipus/cli/terminal';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { codeOf } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
-import { targetOf } from '@dipus/proto/sep';
 import { isUri, parseUri, UriError, type HostUri, type Uri } from '@dipus/proto/uri';
-import { hostOf, printHost } from '@dipus/sep/host';
-import { listServices } from '@dipus/sep/list';
-import { localLookup } from '@dipus/sep/local-lookup';
-import { dialService } from '@dipus/sep/request';
+import { openHost } from '@dipus/remote/open';
 import type { Dial } from '@dipus/session/control-client';
 import { userName } from '@dipus/tree/accounts';
 import { findServices, type Entry } from '@dipus/tree/list';
 import type { Tree } from '@dipus/tree/root';
+import { findShared } from './shared.ts';
 
 /** A socket to try. */
 export interface Candidate {
@@ -22,21 +22,25 @@ export interface Candidate {
   readonly control?: string;
   /** How to reach the service on another host; there is no file then. */
   readonly dial?: Dial;
+  /** The same where nobody answers for a service without a control socket. */
+  readonly dialPlain?: () => Promise<Duplex>;
 }
 
 export interface Candidates {
   readonly candidates: readonly Candidate[];
   /** Matches that may not be picked, with the reason. */
   readonly untrusted: readonly string[];
+  /** Ends the connection to another host, where there is one that all its services share. */
+  close(): void;
 }
 
-/** What may be opened for a SERVICE, the first match first. Rejects with UsageError and Failure. */
-export async function findCandidates(service: string, openTree: () => Tree, explain: (message: string) => void): Promise<Candidates> {
+/** What may be opened for a SERVICE, the first match first; to be closed when it is done with. Rejects with UsageError and Failure. */
+export async function findCandidates(service: string, openTree: () => Tree, context: Context): Promise<Candidates> {
   const uri = readUri(service);
-  if (uri && uri.scheme !== 'unix') return findRemote(service, uri);
+  if (uri && uri.scheme !== 'unix') return findRemote(uri, openTree, context);
   const path = uri ? resolve(uri.path) : service.startsWith('/') ? resolve(service) : undefined;
-  if (path !== undefined) return { candidates: [candidateAt(path)], untrusted: [] };
-  return findLocal(readAsk(service), openTree, explain);
+  if (path !== undefined) return { candidates: [candidateAt(path)], untrusted: [], close: () => {} };
+  return findLocal(readAsk(service), openTree, context.verbose);
 }
 
 function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) => void): Candidates {
@@ -49,22 +53,30 @@ function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) =>
   return {
     candidates: found.filter(({ entry, named }) => isUsable(entry, named)).map(({ entry }) => candidateOf(entry)),
     untrusted: found.filter(({ entry, named }) => !isUsable(entry, named)).map(({ entry }) => `${entry.file}: ${entry.untrusted}`),
+    close: () => {},
   };
 }
 
-/** What another host offers; its exporter answers for services without a control socket. */
-async function findRemote(text: string, uri: HostUri): Promise<Candidates> {
-  if (uri.scheme !== 'sep') throw new Failure('open', text, `this dcat knows no ${uri.scheme}:// services`);
-  const host = hostOf(
-    uri,
-    localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
-  );
-  const services = await listServices(host, uri.ask);
-  const candidates = services.map((service) => ({
-    path: `${printHost(host)}${targetOf(service)}`,
-    dial: (half: 'control' | 'data') => dialService(host, service, half),
-  }));
-  return { candidates, untrusted: [] };
+/** What another host has; of an ssh host what is imported already, if anything is: that shares the importer's connection. */
+async function findRemote(uri: HostUri, openTree: () => Tree, { verbose, stop }: Context): Promise<Candidates> {
+  const shared = uri.scheme === 'ssh' ? await findShared(uri, openTree) : [];
+  if (shared.length > 0) {
+    verbose('imported already: using its connection');
+    return { candidates: shared.map(candidateOf), untrusted: [], close: () => {} };
+  }
+  const host = openHost(uri, { explain: verbose, stop, terminal: openTerminal });
+  try {
+    const services = await host.list({ ask: uri.ask, isAll: false });
+    const candidates = services.map((service): Candidate => {
+      const path = host.uriOf(service);
+      if (!service.control && !host.hasExporter) return { path, dialPlain: () => host.dial(service, undefined) };
+      return { path, dial: (half) => host.dial(service, half) };
+    });
+    return { candidates, untrusted: [], close: () => host.close() };
+  } catch (error) {
+    host.close();
+    throw error;
+  }
 }
 
 function readUri(service: string): Uri | undefined {

@@ -6,7 +6,7 @@ import { timing } from '@dipus/proto/timing';
 import type { Tree } from '@dipus/tree/root';
 import { isatty } from 'node:tty';
 import type { Arguments } from './args.ts';
-import { findCandidates } from './candidates.ts';
+import { findCandidates, type Candidates } from './candidates.ts';
 import { checkFiles, Input } from './input.ts';
 import { openFirst, type OpenService, type Refusal } from './open.ts';
 import { Progress } from './progress.ts';
@@ -20,7 +20,19 @@ const notFound = 127;
 /** Pipes the input through the first service that can be opened. Returns the exit status. Throws Failure and UsageError. */
 export async function dcat(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
   const totalBytes = checkFiles(args.files);
-  const { candidates, untrusted } = await findCandidates(args.service, openTree, context.verbose);
+  const found = await findCandidates(args.service, openTree, context);
+  try {
+    return await useFirst(args, { ...found, totalBytes }, context);
+  } finally {
+    found.close();
+  }
+}
+
+async function useFirst(
+  args: Arguments,
+  { candidates, untrusted, totalBytes }: Candidates & { readonly totalBytes: number | undefined },
+  context: Context,
+): Promise<number | EndedBySignal> {
   const terminal = ownTerminal();
   const result = await openFirst(candidates, {
     startMs: args.startMs ?? timing.startMs,

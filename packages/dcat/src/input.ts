@@ -1,5 +1,5 @@
 import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Failure } from '@dipus/cli/errors';
 import { startCopy, type Copy, type CopyEnd } from '@dipus/relay/cat';
@@ -29,7 +29,7 @@ export class Input {
   }
 
   /** How it ended: all was sent, or the service reads no more, or it was stopped. Rejects with Failure for a file that cannot be read. */
-  async send(socket: Socket): Promise<'sent' | 'refused' | 'stopped'> {
+  async send(socket: Duplex): Promise<'sent' | 'refused' | 'stopped'> {
     for (const file of this.#files) {
       if (this.#isStopped) return 'stopped';
       const end = await this.#sendOne(file, socket);
@@ -45,7 +45,7 @@ export class Input {
     this.#copy?.stop();
   }
 
-  async #sendOne(file: string, socket: Socket): Promise<CopyEnd> {
+  async #sendOne(file: string, socket: Duplex): Promise<CopyEnd> {
     if (this.#progress) return this.#sendCounted(file, socket, this.#progress);
     const copy = withFile(file, (fd) => startCopy(fd, socket));
     this.#copy = copy;
@@ -54,7 +54,7 @@ export class Input {
   }
 
   // Counting needs the bytes in this process: they go through a pipe of cat's.
-  async #sendCounted(file: string, socket: Socket, progress: Progress): Promise<CopyEnd> {
+  async #sendCounted(file: string, socket: Duplex, progress: Progress): Promise<CopyEnd> {
     const source = file === '-' ? process.stdin : createReadStream(file);
     const copy = startCopy('pipe', socket);
     this.#copy = copy;

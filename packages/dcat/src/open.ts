@@ -1,10 +1,10 @@
 // Finding the first match that can be opened (commands.md, dcat). Nothing has been sent when one is given up for the next.
-import type { Socket } from 'node:net';
-import { reasonOf } from '@dipus/cli/errors';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Failure, reasonOf } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
 import type { Terminal } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
-import { SepRefusal } from '@dipus/sep/request';
 import { startSession, type ClientSession, type Dial, type Outcome } from '@dipus/session/control-client';
 import { connectFile } from '@dipus/tree/socket-file';
 import type { Candidate } from './candidates.ts';
@@ -12,9 +12,11 @@ import type { Candidate } from './candidates.ts';
 /** A service that takes our bytes now. */
 export interface OpenService {
   readonly path: string;
-  readonly data: Socket;
+  readonly data: Duplex;
   /** The other end is on another host: a reset is an error, not an end. */
   readonly isRemote?: boolean;
+  /** Nothing tells whether it still reads when its answer has ended: that is the end then. */
+  readonly endsWithAnswer?: boolean;
   /** Not for a foreign service, nor where only the plain socket may be opened. */
   readonly session?: ClientSession;
   readonly hasTerminal: boolean;
@@ -70,8 +72,9 @@ function isRefusal(result: OpenService | Refusal): result is Refusal {
 }
 
 async function tryOpen(candidate: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
-  const { path, control, dial } = candidate;
+  const { path, control, dial, dialPlain } = candidate;
   if (dial) return openSession(path, dial, options, mayWait);
+  if (dialPlain) return openRemotePlain(path, dialPlain);
   if (control === undefined) return openPlain(path);
   const result = await openSession(path, () => connectFile(control), options, mayWait);
   if (!isRefusal(result) || (result.kind !== 'dead' && result.kind !== 'forbidden')) return result;
@@ -87,6 +90,16 @@ async function openPlain(path: string): Promise<OpenService | Refusal> {
     const data = await connectFile(path);
     data.on('error', () => {});
     return { path, data, hasTerminal: false, outcome: new Promise(() => {}) };
+  } catch (error) {
+    return refusalOf(path, error);
+  }
+}
+
+async function openRemotePlain(path: string, dial: () => Promise<Duplex>): Promise<OpenService | Refusal> {
+  try {
+    const data = await dial();
+    data.on('error', () => {});
+    return { path, data, isRemote: true, endsWithAnswer: true, hasTerminal: false, outcome: new Promise(() => {}) };
   } catch (error) {
     return refusalOf(path, error);
   }
@@ -116,7 +129,7 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
         resolve({
           path,
           data: session!.data,
-          isRemote: session!.data.remoteAddress !== undefined,
+          isRemote: isRemote(session!.data),
           session: session!,
           hasTerminal,
           outcome,
@@ -145,17 +158,21 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
   });
 }
 
+// A channel of ssh tells of errors by itself.
+function isRemote(data: Duplex): boolean {
+  return data instanceof Socket && data.remoteAddress !== undefined;
+}
+
 // ERROR reasons of sep.md that ask to come again.
 function isPassing(reason: string): boolean {
   return reason === 'busy' || reason === 'no data connection came' || reason === 'permissions changed, try again';
 }
 
 function refusalOf(path: string, error: unknown): Refusal {
-  const reason = reasonOf(error);
-  if (error instanceof SepRefusal) return { path, kind: kindOf(error), reason: reasonOf(error.cause) };
+  const reason = reasonOf(error instanceof Failure ? error.cause : error);
   switch (codeOf(error)) {
     case 'EAGAIN':
-      return { path, kind: 'busy', reason: 'its queue is full' };
+      return { path, kind: 'busy', reason: error instanceof Failure ? reason : 'its queue is full' };
     case 'EACCES':
     case 'EPERM':
       return { path, kind: 'forbidden', reason };
@@ -167,12 +184,6 @@ function refusalOf(path: string, error: unknown): Refusal {
     default:
       return { path, kind: 'failed', reason };
   }
-}
-
-function kindOf({ status }: SepRefusal): Refusal['kind'] {
-  if (status === 503) return 'busy';
-  if (status === 403) return 'forbidden';
-  return status === 404 || status === 502 ? 'dead' : 'failed';
 }
 
 function delay(ms: number): Promise<void> {

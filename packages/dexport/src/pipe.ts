@@ -1,6 +1,6 @@
 // POST and PUT: the body through a service, its output as the answer.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { reasonOf } from '@dipus/cli/errors';
 import type { Exit } from '@dipus/proto/control';
 import { servicePath } from '@dipus/proto/name';
@@ -14,7 +14,7 @@ import { busy, readAway, Refusal } from './refusal.ts';
 
 /** A service that takes the body now. `outcome` never comes for a foreign one. */
 interface Opened {
-  readonly data: Socket;
+  readonly data: Duplex;
   readonly session?: ClientSession;
   readonly outcome: Promise<Outcome>;
 }
@@ -81,13 +81,13 @@ const maxWaitingBytes = 65_536;
 class Streams {
   /** 'done': the service has ended its answer and all of it was passed on; 'broken': the client has gone, or its body. */
   readonly ended: Promise<'done' | 'broken'>;
-  readonly #data: Socket;
+  readonly #data: Duplex;
   readonly #destroy: () => void;
   #settle!: (how: 'done' | 'broken') => void;
   #isRefused = false;
   #isOver = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, data: Socket) {
+  constructor(request: IncomingMessage, response: ServerResponse, data: Duplex) {
     this.#data = data;
     this.ended = new Promise((resolve) => (this.#settle = resolve));
     this.#destroy = guardSocket(data, {

@@ -4,8 +4,8 @@ import type { Socket } from 'node:net';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
 import { relay } from '@dipus/relay/relay';
+import { ForeignSessions } from '@dipus/remote/foreign';
 import type { Exporter } from './exporter.ts';
-import { ForeignSessions } from './foreign.ts';
 import type { Offer } from './offers.ts';
 import { Refusal } from './refusal.ts';
 import { checkOrigin, readTarget } from './target.ts';
@@ -15,11 +15,17 @@ const switching = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUp
 /** Answers upgrades. */
 export class Upgrades {
   readonly #exporter: Exporter;
-  readonly #foreign: ForeignSessions;
+  readonly #foreign: ForeignSessions<Offer>;
 
   constructor(exporter: Exporter) {
     this.#exporter = exporter;
-    this.#foreign = new ForeignSessions(exporter);
+    this.#foreign = new ForeignSessions({
+      connect: async (offer) => ({ socket: await exporter.connect(offer, undefined), kind: 'unix' }),
+      clientKind: 'tcp',
+      refuse: () => (exporter.options.descriptors.isExceeded ? 'busy' : undefined),
+      mayHandOver: () => exporter.options.descriptors.hasRoom,
+      track: (ended, breakOff) => exporter.track(ended, breakOff),
+    });
   }
 
   /** Takes the connection over. Rejects with Refusal, before anything is written. */

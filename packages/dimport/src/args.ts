@@ -1,13 +1,14 @@
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, parseCommandLine, type CommandLine } from '@dipus/cli/options';
+import { isGiven, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
 import { parseUri, UriError, type HostUri } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
   tool: 'dimport',
-  forms: ['[--once] [-v] URI...', '[-v] -'],
+  forms: ['[--once] [--poll SECS] [-v] URI...', '[--poll SECS] [-v] -'],
   summary: 'Makes a socket here for each service of the hosts that the URIs name; - reads URIs, + URI and - URI from stdin.',
   options: {
     once: { type: 'boolean', describe: 'do not connect again: end with 1 when the hosts have gone' },
+    poll: { type: 'string', describe: 'look every SECS at an ssh host that does not tell of changes (default 5)' },
     v: { type: 'boolean', describe: 'explain on stderr what is being done' },
   },
 };
@@ -18,6 +19,7 @@ export interface Arguments {
   readonly isFromStdin: boolean;
   readonly isOnce: boolean;
   readonly isVerbose: boolean;
+  readonly pollMs?: number;
 }
 
 /** Throws UsageError. */
@@ -25,6 +27,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const { text, operands, values } = parseCommandLine(commandLine, argv);
   const isFromStdin = operands.includes('-');
   const isOnce = isGiven(values, 'once');
+  const pollMs = secondsOption(values, 'poll');
   if (text === undefined && operands.length === 0) throw new UsageError('no URI given', 'dimport sep://HOST; ddiscover finds hosts');
   if (isFromStdin && operands.length > 1) throw new UsageError('- does not go with a URI');
   if (isFromStdin && isOnce) throw new UsageError('--once does not go with -');
@@ -34,15 +37,16 @@ export function parseArguments(argv: readonly string[]): Arguments {
     isFromStdin,
     isOnce,
     isVerbose: isGiven(values, 'v'),
+    ...(pollMs !== undefined && { pollMs }),
   };
 }
 
-/** The URI of an exporter. Throws UsageError. */
+/** The URI of a host. Throws UsageError. */
 export function readUri(text: string): HostUri {
   try {
     const uri = parseUri(text);
-    if (uri.scheme === 'sep') return uri;
-    throw new UriError(`has the scheme ${uri.scheme}, and dimport knows sep only`);
+    if (uri.scheme !== 'unix') return uri;
+    throw new UriError('names a socket of this host');
   } catch (error) {
     if (error instanceof UriError) throw new UsageError(`URI ${JSON.stringify(text)} ${error.message}`);
     throw error;

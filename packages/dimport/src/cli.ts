@@ -1,7 +1,6 @@
 import { createInterface } from 'node:readline';
 import { keepHeapSmall } from '@dipus/cli/heap';
 import { run } from '@dipus/cli/run';
-import { localLookup } from '@dipus/sep/local-lookup';
 import { openTree } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
 import { dimport } from './dimport.ts';
@@ -13,7 +12,6 @@ run({ name: 'dimport', isDaemon: true }, async (context) => {
   keepHeapSmall();
   return dimport(args, openTree(process.env), {
     context,
-    lookup: localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
     ...(args.isFromStdin && { lines: createInterface({ input: process.stdin }) }),
   });
 });

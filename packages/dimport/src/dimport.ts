@@ -1,12 +1,12 @@
 import { userInfo } from 'node:os';
-import type { LookupFunction } from 'node:net';
 import { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
-import { printHost, hostOf } from '@dipus/sep/host';
-import { askTarget } from '@dipus/proto/sep';
+import { openTerminal } from '@dipus/cli/terminal';
 import { timing } from '@dipus/proto/timing';
-import type { HostUri } from '@dipus/proto/uri';
+import { sepPort, type HostUri } from '@dipus/proto/uri';
+import type { RemoteHost } from '@dipus/remote/host';
+import { openHost } from '@dipus/remote/open';
 import type { Tree } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
 import { Source } from './source.ts';
@@ -14,7 +14,6 @@ import type { Setting } from './setting.ts';
 
 export interface DimportSetting {
   readonly context: Context;
-  readonly lookup: LookupFunction;
   /** Lines that name more hosts, or take some back. */
   readonly lines?: AsyncIterable<string>;
 }
@@ -23,15 +22,15 @@ const maxImports = 4096;
 const descriptorsOfImport = 3;
 
 /** Imports until it is stopped, or with --once until the last host has gone. Returns the exit status. Throws Failure. */
-export async function dimport(args: Arguments, tree: Tree, { context, lookup, lines }: DimportSetting): Promise<number> {
-  const sources = new Sources(newSetting(tree, context), { lookup, isOnce: args.isOnce });
+export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportSetting): Promise<number> {
+  const sources = new Sources(newSetting(tree, context), args, context);
   for (const uri of args.uris) sources.add(uri);
   if (lines) void readLines(lines, sources, context);
   const isStopped = aborted(context.stop).then(() => true);
   const result = args.isOnce ? await Promise.race([isStopped, sources.allEnded().then(() => false)]) : await isStopped;
-  if (!result) return 1;
-  await sources.finish(context);
-  return 0;
+  if (result) await sources.finish(context);
+  else sources.closeHosts();
+  return result ? 0 : 1;
 }
 
 function newSetting(tree: Tree, context: Context): Setting {
@@ -54,23 +53,25 @@ function ownArea(): string {
   return name;
 }
 
-/** The hosts that are imported from. */
+/** The URIs that are imported from. Those of one host share what there is to share. */
 class Sources {
   readonly #setting: Setting;
-  readonly #options: { lookup: LookupFunction; isOnce: boolean };
+  readonly #args: Arguments;
+  readonly #context: Context;
   readonly #sources = new Map<string, Source>();
   /** Those that were taken back while they had open streams. */
   readonly #leaving = new Set<Source>();
 
-  constructor(setting: Setting, options: { lookup: LookupFunction; isOnce: boolean }) {
+  constructor(setting: Setting, args: Arguments, context: Context) {
     this.#setting = setting;
-    this.#options = options;
+    this.#args = args;
+    this.#context = context;
   }
 
   add(uri: HostUri): void {
     const key = keyOf(uri);
     if (this.#sources.has(key)) return;
-    this.#sources.set(key, new Source(uri, hostOf(uri, this.#options.lookup), { ...this.#options, setting: this.#setting }));
+    this.#sources.set(key, new Source(uri, this.#hostOf(uri), { isOnce: this.#args.isOnce, setting: this.#setting }));
   }
 
   remove(uri: HostUri): void {
@@ -78,12 +79,30 @@ class Sources {
     if (!source) return;
     this.#sources.delete(keyOf(uri));
     this.#leaving.add(source);
+    void this.#end(source);
+  }
+
+  #hostOf(uri: HostUri): RemoteHost {
+    const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
+    const { verbose: explain, stop } = this.#context;
+    const { pollMs } = this.#args;
+    return other?.host ?? openHost(uri, { explain, stop, terminal: openTerminal, ...(pollMs !== undefined && { pollMs }) });
+  }
+
+  /** Its host is let go of when no stream needs it any more. */
+  async #end(source: Source): Promise<void> {
     source.close();
-    void source.idle().then(() => this.#leaving.delete(source));
+    await source.idle();
+    this.#leaving.delete(source);
+    if (![...this.#sources.values(), ...this.#leaving].some(({ host }) => host === source.host)) source.host.close();
   }
 
   async allEnded(): Promise<void> {
     await Promise.all([...this.#sources.values()].map((source) => source.ended));
+  }
+
+  closeHosts(): void {
+    for (const { host } of [...this.#sources.values(), ...this.#leaving]) host.close();
   }
 
   /** Out of the tree at once; open streams may finish. */
@@ -93,6 +112,7 @@ class Sources {
     const graceMs = stop.reason === 'SIGTERM' ? timing.graceMs : 0;
     await Promise.race([Promise.all(all.map((source) => source.idle())), delay(graceMs), aborted(stopNow)]);
     for (const source of all) source.breakStreams();
+    this.closeHosts();
   }
 }
 
@@ -111,8 +131,14 @@ async function readLines(lines: AsyncIterable<string>, sources: Sources, context
   }
 }
 
-function keyOf(uri: HostUri): string {
-  return `${printHost(hostOf(uri))}${askTarget(uri.ask)}`;
+function keyOf({ ask, ...uri }: HostUri): string {
+  const port = uri.port ?? (uri.scheme === 'sep' ? sepPort : undefined);
+  return JSON.stringify([uri.scheme, uri.user, uri.host, port, uri.root, ask.segments]);
+}
+
+function isSameHost(a: HostUri, b: HostUri): boolean {
+  const nothing = { segments: [], hasGlob: false };
+  return keyOf({ ...a, ask: nothing }) === keyOf({ ...b, ask: nothing });
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -3,10 +3,12 @@ import { createServer, type Socket } from 'node:net';
 import { reasonOf } from '@dipus/cli/errors';
 import type { Info } from '@dipus/proto/control';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
-import { targetOf, type OfferedService, type SocketKind } from '@dipus/proto/sep';
-import { relay } from '@dipus/relay/relay';
-import { printHost, type SepHost } from '@dipus/sep/host';
-import { dialService, SepRefusal } from '@dipus/sep/request';
+import { codeOf } from '@dipus/proto/failure';
+import type { SocketKind } from '@dipus/proto/sep';
+import { relay, type End } from '@dipus/relay/relay';
+import { endOf } from '@dipus/remote/end';
+import { ForeignSessions } from '@dipus/remote/foreign';
+import type { RemoteHost, RemoteService } from '@dipus/remote/host';
 import { askInfo } from '@dipus/session/control-client';
 import { part } from '@dipus/session/control-connection';
 import { refuseConnection } from '@dipus/session/control-server';
@@ -19,19 +21,27 @@ import type { Streams } from './streams.ts';
 const descriptorsOfStream = 2;
 
 export class Import {
-  readonly #host: SepHost;
-  readonly #service: OfferedService;
+  readonly #host: RemoteHost;
+  readonly #service: RemoteService;
   readonly #setting: Setting;
   readonly #streams: Streams;
   readonly #matchModes: () => boolean;
+  readonly #foreign: ForeignSessions<RemoteService>;
   readonly #since = Date.now();
 
-  constructor(host: SepHost, service: OfferedService, setting: Setting, streams: Streams, matchModes: () => boolean) {
+  constructor(host: RemoteHost, service: RemoteService, setting: Setting, streams: Streams, matchModes: () => boolean) {
     this.#host = host;
     this.#service = service;
     this.#setting = setting;
     this.#streams = streams;
     this.#matchModes = matchModes;
+    this.#foreign = new ForeignSessions<RemoteService>({
+      connect: () => this.#dial(undefined),
+      clientKind: 'unix',
+      refuse: () => (setting.descriptors.isExceeded ? 'busy' : undefined),
+      mayHandOver: () => false,
+      track: (ended, breakOff) => streams.add({ ended, break: breakOff }),
+    });
   }
 
   /** The servers of its two sockets, not listening yet. */
@@ -45,7 +55,7 @@ export class Import {
   }
 
   get #origin(): string {
-    return `${printHost(this.#host)}${targetOf(this.#service)}`;
+    return this.#host.uriOf(this.#service);
   }
 
   async #servePlain(connection: Socket): Promise<void> {
@@ -55,11 +65,7 @@ export class Import {
     if (descriptors.isExceeded) return void connection.destroy();
     try {
       const remote = await this.#dial(undefined);
-      const [a, b] = [
-        { socket: connection, kind: 'unix' as const },
-        { socket: remote, kind: 'tcp' as const },
-      ];
-      this.#streams.add(relay(a, b, this.#relayOptions));
+      this.#streams.add(relay({ socket: connection, kind: 'unix' }, remote, this.#relayOptions));
     } catch (error) {
       this.#setting.explain(reasonOf(error));
       connection.destroy();
@@ -74,25 +80,24 @@ export class Import {
     if (this.#matchModes()) return refuseConnection(connection, 'permissions changed, try again');
     awaitSession(connection, {
       info: () => this.#info(),
-      begin: (kind, token) => void this.#relaySession(connection, kind, token),
+      begin: (kind, token) => {
+        if (this.#hasSessions) void this.#relaySession(connection, kind, token);
+        else this.#foreign.serve(this.#service, connection);
+      },
     });
   }
 
   async #relaySession(connection: Socket, kind: SocketKind, token: string): Promise<void> {
     try {
       const remote = await this.#dial(kind);
-      const [a, b] = [
-        { socket: connection, kind: 'unix' as const },
-        { socket: remote, kind: 'tcp' as const },
-      ];
-      this.#streams.add(this.#streams.pairs.relay(a, b, this.#relayOptions));
+      this.#streams.add(this.#streams.pairs.relay({ socket: connection, kind: 'unix' }, remote, this.#relayOptions));
     } catch (error) {
       this.#setting.explain(reasonOf(error));
       if (kind === 'data') {
         connection.destroy();
         return this.#streams.pairs.break(token);
       }
-      const isBusy = error instanceof SepRefusal && error.status === 503;
+      const isBusy = codeOf(error) === 'EAGAIN';
       connection.write(encodeFrame(frameType.error, isBusy ? 'busy' : reasonOf(error)));
       part(connection);
     }
@@ -102,13 +107,18 @@ export class Import {
     return { mayHandOver: () => this.#setting.descriptors.hasRoom };
   }
 
-  #dial(kind: SocketKind | undefined): Promise<Socket> {
-    return dialService(this.#host, this.#service, kind);
+  async #dial(kind: SocketKind | undefined): Promise<End> {
+    return endOf(await this.#host.dial(this.#service, kind));
+  }
+
+  /** Whether somebody there answers on control connections. */
+  get #hasSessions(): boolean {
+    return this.#service.control || this.#host.hasExporter;
   }
 
   /** What the other host says of the service, and where it is. */
   async #info(): Promise<Info> {
-    const info = await askInfo((half) => this.#dial(half)).catch(() => undefined);
+    const info = this.#hasSessions ? await askInfo((half) => this.#host.dial(this.#service, half)).catch(() => undefined) : undefined;
     const own = { since: this.#since, running: this.#streams.count, waiting: 0, max: 0, tty: false };
     return { ...(info ?? own), origin: this.#origin };
   }

@@ -1,10 +1,9 @@
 // The sockets that stand for a host's services, kept as the host says they are.
 import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
-import { isHost, servicePath } from '@dipus/proto/name';
-import type { OfferedService } from '@dipus/proto/sep';
+import { isHost } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { printHost, type SepHost } from '@dipus/sep/host';
+import type { RemoteHost, RemoteService } from '@dipus/remote/host';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import { Import } from './import.ts';
@@ -19,17 +18,17 @@ interface Made {
 
 /** Adds and removes imports one at a time; a removal never waits. */
 export class Imports {
-  readonly #host: SepHost;
+  readonly #host: RemoteHost;
   readonly #hostName: string;
   readonly #setting: Setting;
   readonly #streams: Streams;
   readonly #trouble: (error: Failure) => void;
-  readonly #wanted = new Map<string, OfferedService>();
+  readonly #wanted = new Map<string, RemoteService>();
   readonly #made = new Map<string, Made>();
   readonly #removedAt = new Map<string, number>();
   #isWorking = false;
 
-  constructor(host: SepHost, setting: Setting, streams: Streams, trouble: (error: Failure) => void) {
+  constructor(host: RemoteHost, setting: Setting, streams: Streams, trouble: (error: Failure) => void) {
     this.#host = host;
     this.#hostName = nameOf(host);
     this.#setting = setting;
@@ -37,11 +36,11 @@ export class Imports {
     this.#trouble = trouble;
   }
 
-  add(service: OfferedService): void {
-    const path = servicePath(service);
+  add(service: RemoteService): void {
+    const path = this.#host.pathOf(service);
     if (!this.#wanted.has(path) && this.#wanted.size >= this.#setting.maxImports) {
       return this.#trouble(
-        new Failure('import from', printHost(this.#host), `more than ${this.#setting.maxImports} services; the rest is left out`),
+        new Failure('import from', this.#host.printed, `more than ${this.#setting.maxImports} services; the rest is left out`),
       );
     }
     this.#wanted.set(path, service);
@@ -72,12 +71,12 @@ export class Imports {
   async #work(): Promise<void> {
     if (this.#isWorking) return;
     this.#isWorking = true;
-    const failed = new Set<OfferedService>();
+    const failed = new Set<RemoteService>();
     try {
       for (;;) {
         const missing = [...this.#wanted].filter(([path, service]) => !this.#made.has(path) && !failed.has(service));
         if (missing.length === 0) return;
-        const isEarly = ([path]: [string, OfferedService]): boolean => Date.now() - (this.#removedAt.get(path) ?? 0) < timing.settleMs;
+        const isEarly = ([path]: [string, RemoteService]): boolean => Date.now() - (this.#removedAt.get(path) ?? 0) < timing.settleMs;
         const due = missing.filter((each) => !isEarly(each));
         // What has just gone and come back may be about to go again.
         if (due.length === 0) await sleep(timing.settleMs);
@@ -94,7 +93,7 @@ export class Imports {
   }
 
   /** False: it cannot be made. */
-  async #make(path: string, service: OfferedService): Promise<boolean> {
+  async #make(path: string, service: RemoteService): Promise<boolean> {
     if (this.#wanted.get(path) !== service) return true;
     this.#removedAt.delete(path);
     try {
@@ -114,7 +113,7 @@ export class Imports {
   }
 
   /** The number that the service has there, where it is free. */
-  async #claim(service: OfferedService): Promise<Made> {
+  async #claim(service: RemoteService): Promise<Made> {
     const { protocol, name, instance } = service;
     const wanted = { area: this.#setting.area, protocol, name, host: this.#hostName };
     try {
@@ -125,7 +124,7 @@ export class Imports {
     }
   }
 
-  async #keep(service: OfferedService, wanted: Wanted): Promise<Made> {
+  async #keep(service: RemoteService, wanted: Wanted): Promise<Made> {
     const { tree, print } = this.#setting;
     const imported = new Import(this.#host, service, this.#setting, this.#streams, () => kept.matchModes());
     const kept = await keepService(tree, wanted, () => imported.open(), {
@@ -145,7 +144,7 @@ export class Imports {
 }
 
 /** HOST of imported services: the host as it was addressed. */
-function nameOf({ host }: SepHost): string {
+function nameOf({ host }: RemoteHost): string {
   const name = host.replace(/\.$/, '').replace(/\.local$/i, '');
   return isHost(name) ? name : host.replaceAll(/[.\s/]+/g, '-');
 }

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
 import type { HostUri } from '@dipus/proto/uri';
-import { printHost, type SepHost } from '@dipus/sep/host';
-import { watchServices, type WatchEnd } from '@dipus/sep/watch';
+import type { RemoteEnd, RemoteHost, RemoteService } from '@dipus/remote/host';
+import { watchLiving } from '@dipus/remote/living';
 import { Imports } from './imports.ts';
 import type { Setting } from './setting.ts';
 import { Streams } from './streams.ts';
@@ -12,8 +12,8 @@ import { Streams } from './streams.ts';
 /** Follows a host until it is closed; with `isOnce`, until the host has gone. */
 export class Source {
   readonly ended: Promise<void>;
-  readonly #uri: HostUri;
-  readonly #host: SepHost;
+  readonly uri: HostUri;
+  readonly host: RemoteHost;
   readonly #setting: Setting;
   readonly #streams = new Streams();
   readonly #imports: Imports;
@@ -21,9 +21,9 @@ export class Source {
   readonly #told = new Set<string>();
   #isClosed = false;
 
-  constructor(uri: HostUri, host: SepHost, options: { setting: Setting; isOnce: boolean }) {
-    this.#uri = uri;
-    this.#host = host;
+  constructor(uri: HostUri, host: RemoteHost, options: { setting: Setting; isOnce: boolean }) {
+    this.uri = uri;
+    this.host = host;
     this.#setting = options.setting;
     this.#imports = new Imports(host, options.setting, this.#streams, (error) => this.#tell(error));
     this.ended = this.#follow(options.isOnce);
@@ -63,30 +63,35 @@ export class Source {
     }
   }
 
-  async #watch(): Promise<WatchEnd> {
+  async #watch(): Promise<RemoteEnd> {
     try {
-      const end = await watchServices(
-        this.#host,
-        this.#uri.ask,
+      const end = await watchLiving(
+        this.host,
+        { ask: this.uri.ask, isAll: false },
         {
-          added: (service) => this.#isClosed || this.#imports.add(service),
+          added: (service) => !this.#isClosed && this.#isWanted(service) && this.#imports.add(service),
           removed: (path) => this.#imports.remove(path),
-          ready: () => this.#setting.explain(`${printHost(this.#host)}: watching`),
-          trouble: (reason) => this.#tell(new Failure('import from', printHost(this.#host), reason)),
+          ready: () => this.#setting.explain(`${this.host.printed}: watching`),
+          trouble: (reason) => this.#tell(new Failure('import from', this.host.printed, reason)),
         },
         this.#stop.signal,
       );
-      return end ?? { isSilent: false, cause: new Failure('watch', printHost(this.#host), 'stopped') };
+      return end ?? { isSilent: false, cause: new Failure('watch', this.host.printed, 'stopped') };
     } catch (error) {
       if (error instanceof Failure) return { isSilent: false, cause: error };
       throw error;
     }
   }
 
+  // Two hosts that import from each other would import each other's imports, and so on: those are taken only when their area is named.
+  #isWanted({ area }: RemoteService): boolean {
+    return area === 'local' || area === 'exported' || this.uri.ask.segments[0] === area;
+  }
+
   // Half of it or more, so that many importers do not come back at once.
   async #pause(ms: number): Promise<void> {
     const pauseMs = ms * (0.5 + Math.random() / 2);
-    this.#setting.explain(`${printHost(this.#host)}: trying again in ${(pauseMs / 1000).toFixed(1)} s`);
+    this.#setting.explain(`${this.host.printed}: trying again in ${(pauseMs / 1000).toFixed(1)} s`);
     await sleep(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => {});
   }
 

@@ -26,12 +26,6 @@ export interface Arguments {
   readonly isJson: boolean;
 }
 
-/** Where the list goes. */
-export interface DlsOutput {
-  print(lines: string): void;
-  warn(error: unknown): void;
-}
-
 /** Throws UsageError. */
 export function parseArguments(argv: readonly string[]): Arguments {
   const { text, operands, values } = parseCommandLine(commandLine, argv);

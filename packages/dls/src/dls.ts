@@ -2,29 +2,31 @@ import { answer, type Ask } from '@dipus/proto/ask';
 import { probeService } from '@dipus/tree/probe';
 import type { Entry } from '@dipus/tree/list';
 import type { Tree } from '@dipus/tree/root';
+import type { Context } from '@dipus/cli/run';
 import { watchTree } from '@dipus/tree/watch';
 import { basename, dirname } from 'node:path';
-import type { Arguments, DlsOutput } from './args.ts';
+import type { Arguments } from './args.ts';
 import { findEntries, findStates, readService } from './found.ts';
 import { listRemote, watchRemote } from './remote.ts';
 import { jsonOf, printEvent, printLong, printShort } from './print.ts';
 
 /** Lists once. Returns 1, silently, where nothing answers a SERVICE that was given. Throws UsageError and Failure. */
-export async function listOnce(args: Arguments, tree: Tree, output: DlsOutput): Promise<number> {
+export async function listOnce(args: Arguments, tree: Tree, context: Context): Promise<number> {
   const wanted = args.service === undefined ? everything : readService(args.service);
-  if ('scheme' in wanted) return listRemote(args, wanted, output);
+  if ('scheme' in wanted) return listRemote(args, wanted, context);
   const entries = findEntries(tree, wanted, args.isAll);
   const found = await findStates(entries, { all: args.isAll, withInfo: args.isLong || args.isJson, firstOnly: args.isFirstOnly });
-  if (args.isJson) output.print(found.map((each) => `${JSON.stringify(jsonOf(each))}\n`).join(''));
-  else if (args.isLong) output.print(printLong(found, args.isFull, Date.now()));
-  else output.print(printShort(found, args.isFull));
+  if (args.isJson) context.print(found.map((each) => `${JSON.stringify(jsonOf(each))}\n`).join(''));
+  else if (args.isLong) context.print(printLong(found, args.isFull, Date.now()));
+  else context.print(printShort(found, args.isFull));
   return found.length === 0 && args.service !== undefined ? 1 : 0;
 }
 
 /** Lists what there is as `+` lines, then each change, until it is stopped. A dead socket is told of only with `-a`. */
-export async function listAndWatch(args: Arguments, tree: Tree, output: DlsOutput, stop: AbortSignal): Promise<void> {
+export async function listAndWatch(args: Arguments, tree: Tree, context: Context): Promise<void> {
   const wanted = args.service === undefined ? everything : readService(args.service);
-  if ('scheme' in wanted) return watchRemote(args, wanted, output, stop);
+  if ('scheme' in wanted) return watchRemote(args, wanted, context);
+  const { stop } = context;
   const shown = new Map<string, Entry>();
   const isWanted = (entry: Entry): boolean => {
     const found = 'file' in wanted ? entry.file === wanted.file && { named: true } : answer(wanted, entry);
@@ -41,14 +43,14 @@ export async function listAndWatch(args: Arguments, tree: Tree, output: DlsOutpu
       inTurn(async () => {
         if (!args.isAll && (await probeService(dirname(entry.file), basename(entry.file))) === 'dead') return;
         shown.set(entry.file, entry);
-        output.print(printEvent('add', entry, args));
+        context.print(printEvent('add', entry, args));
       });
     },
     removed: (entry) =>
       inTurn(() => {
-        if (shown.delete(entry.file)) output.print(printEvent('remove', entry, args));
+        if (shown.delete(entry.file)) context.print(printEvent('remove', entry, args));
       }),
-    trouble: output.warn,
+    trouble: context.warn,
   });
   try {
     await Promise.race([failure, new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))]);

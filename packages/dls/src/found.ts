@@ -1,7 +1,7 @@
 // What answers a SERVICE, and in what state it is.
 import { basename, dirname, resolve } from 'node:path';
 import { accessSync, constants, lstatSync } from 'node:fs';
-import { Failure, UsageError } from '@dipus/cli/errors';
+import { UsageError } from '@dipus/cli/errors';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import type { Info } from '@dipus/proto/control';
 import { controlName, parseServiceName } from '@dipus/proto/name';
@@ -21,15 +21,14 @@ export interface Found {
   readonly info?: Info;
 }
 
-/** What a SERVICE asks for: something of the tree, or one socket anywhere. Throws UsageError and Failure. */
+/** What a SERVICE asks for: something of the tree, or one socket anywhere. Throws UsageError. */
 export function readService(text: string): Ask | { readonly file: string } | HostUri {
   try {
     if (text.startsWith('/')) return { file: resolve(text) };
     if (!isUri(text)) return parseAsk(text);
     const uri = parseUri(text);
     if (uri.scheme === 'unix') return { file: resolve(uri.path) };
-    if (uri.scheme === 'sep') return uri;
-    throw new Failure('list', text, `this dls knows no ${uri.scheme}:// services`);
+    return uri;
   } catch (error) {
     if (error instanceof AskError || error instanceof UriError) throw new UsageError(`SERVICE ${JSON.stringify(text)} ${error.message}`);
     throw error;
@@ -114,8 +113,8 @@ function controlPath(file: string): string {
   return `${dirname(file)}/${controlName(basename(file))}`;
 }
 
-// Each look may hold a descriptor or two.
-async function mapSome<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+/** Looks at all, a few at a time: each look may hold a descriptor or two. */
+export async function mapSome<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {

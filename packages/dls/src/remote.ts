@@ -1,77 +1,116 @@
-// The services of another host, as its exporter lists them.
-import { servicePath } from '@dipus/proto/name';
+// The services of another host.
+import { Failure } from '@dipus/cli/errors';
+import type { Context } from '@dipus/cli/run';
+import { openTerminal } from '@dipus/cli/terminal';
 import type { Info } from '@dipus/proto/control';
-import { describeService, printWatchEvent, targetOf, type OfferedService } from '@dipus/proto/sep';
+import { servicePath } from '@dipus/proto/name';
+import { printable } from '@dipus/proto/printable';
+import { describeService } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import { hostOf, printHost, type SepHost } from '@dipus/sep/host';
-import { listServices } from '@dipus/sep/list';
-import { localLookup } from '@dipus/sep/local-lookup';
-import { dialService } from '@dipus/sep/request';
-import { watchServices } from '@dipus/sep/watch';
+import type { RemoteHost, RemoteService } from '@dipus/remote/host';
+import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
+import { openHost, type OpenSetting } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
-import type { Arguments, DlsOutput } from './args.ts';
+import type { Arguments } from './args.ts';
+import { mapSome } from './found.ts';
+
+/** A service as it was found there. */
+interface Found {
+  readonly service: RemoteService;
+  readonly state: RemoteState | 'untrusted';
+  readonly info?: Info;
+}
 
 /** Lists once, paths as they are there, with -f as URIs. Returns 1, silently, where nothing answers. Rejects with Failure. */
-export async function listRemote(args: Arguments, uri: HostUri, output: DlsOutput): Promise<number> {
-  const host = hostOf(
-    uri,
-    localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
-  );
-  const all = await listServices(host, uri.ask);
-  const services = args.isFirstOnly ? all.slice(0, 1) : all;
-  const print = (service: OfferedService): string => pathOf(service, host, args.isFull);
-  if (args.isJson) output.print(services.map((service) => `${JSON.stringify(jsonOf(service, host))}\n`).join(''));
-  else if (args.isLong) output.print(await printStates(services, host, print));
-  else output.print(services.map((service) => `${print(service)}\n`).join(''));
-  return services.length === 0 ? 1 : 0;
+export async function listRemote(args: Arguments, uri: HostUri, context: Context): Promise<number> {
+  const host = openHost(uri, settingOf(context));
+  try {
+    const services = await host.list({ ask: uri.ask, isAll: args.isAll });
+    const found = await findAll(host, args, services);
+    context.print(printAll(host, args, found));
+    return found.length === 0 ? 1 : 0;
+  } finally {
+    host.close();
+  }
 }
 
 /** Lists what there is as `+` lines, then each change, until it is stopped. Rejects with Failure where the host is lost. */
-export async function watchRemote(args: Arguments, uri: HostUri, output: DlsOutput, stop: AbortSignal): Promise<void> {
-  const host = hostOf(
-    uri,
-    localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
-  );
-  const known = new Map<string, OfferedService>();
-  const tell = (event: 'add' | 'remove', service: OfferedService): void => {
-    if (args.isJson) return output.print(printWatchEvent(event === 'add' ? { event, service } : { event, path: servicePath(service) }));
-    output.print(`${event === 'add' ? '+' : '-'} ${pathOf(service, host, args.isFull)}\n`);
-  };
+export async function watchRemote(args: Arguments, uri: HostUri, context: Context): Promise<void> {
+  const host = openHost(uri, settingOf(context));
+  const known = new Map<string, RemoteService>();
   const events = {
-    added: (service: OfferedService) => {
-      known.set(servicePath(service), service);
-      tell('add', service);
+    added: (service: RemoteService) => {
+      known.set(host.pathOf(service), service);
+      context.print(printEvent(host, args, { event: 'add', service }));
     },
     removed: (path: string) => {
       const service = known.get(path);
-      if (known.delete(path) && service) tell('remove', service);
+      if (known.delete(path) && service) context.print(printEvent(host, args, { event: 'remove', service }));
     },
     ready: () => {},
-    trouble: () => {},
+    trouble: (reason: string) => host.hasExporter || context.warn(new Failure('watch', host.printed, reason)),
   };
-  const end = await watchServices(host, uri.ask, events, stop);
-  if (end) throw end.cause;
-}
-
-function pathOf(service: OfferedService, host: SepHost, isFull: boolean): string {
-  return isFull ? `${printHost(host)}${targetOf(service)}` : servicePath(service);
-}
-
-function jsonOf(service: OfferedService, host: SepHost): Record<string, unknown> {
-  return { ...describeService(service), state: 'alive', origin: pathOf(service, host, true) };
-}
-
-/** State, running/max and path; mode and owner are the other host's affair. */
-async function printStates(
-  services: readonly OfferedService[],
-  host: SepHost,
-  print: (service: OfferedService) => string,
-): Promise<string> {
-  const rows: string[] = [];
-  for (const service of services) {
-    const info = await askInfo((half) => dialService(host, service, half)).catch((): Info | undefined => undefined);
-    const use = info && info.max > 0 ? `${info.running}/${info.max}` : '-';
-    rows.push(`${info ? 'alive' : 'dead '} ${use.padStart(7)} ${print(service)}\n`);
+  try {
+    const end = await watchLiving(host, { ask: uri.ask, isAll: args.isAll }, events, context.stop);
+    if (end) throw end.cause;
+  } finally {
+    host.close();
   }
-  return rows.join('');
+}
+
+function settingOf({ verbose, stop }: Context): OpenSetting {
+  return { explain: verbose, stop, terminal: openTerminal };
+}
+
+async function findAll(host: RemoteHost, args: Arguments, services: readonly RemoteService[]): Promise<Found[]> {
+  const found: (Found | undefined)[] = [];
+  const look = async (at: number): Promise<void> => void (found[at] = await findOne(host, args, services[at]!));
+  if (!args.isFirstOnly) await mapSome([...services.keys()], look);
+  else for (let at = 0; at < services.length && !found.some(Boolean); at++) await look(at);
+  return found.filter((each) => each !== undefined);
+}
+
+/** Undefined for what is dead, unless all is wanted. */
+async function findOne(host: RemoteHost, args: Arguments, service: RemoteService): Promise<Found | undefined> {
+  if (service.untrusted !== undefined && args.isAll) return { service, state: 'untrusted' };
+  const withInfo = args.isLong && (service.control || host.hasExporter);
+  const info = withInfo ? await askInfo((half) => host.dial(service, half)).catch((): Info | undefined => undefined) : undefined;
+  if (info) return { service, state: 'alive', info };
+  const state = withInfo && host.hasExporter ? 'dead' : await probeRemote(host, service);
+  return state === 'dead' && !args.isAll && !host.hasExporter ? undefined : { service, state };
+}
+
+function printAll(host: RemoteHost, args: Arguments, found: readonly Found[]): string {
+  if (args.isJson) return found.map((each) => `${JSON.stringify(jsonOf(host, each))}\n`).join('');
+  return found.map((each) => `${args.isLong ? printState(each) : ''}${shownPath(host, args, each.service)}${remark(each)}\n`).join('');
+}
+
+/** State and running/max; mode and owner are the other host's affair. */
+function printState({ state, info }: Found): string {
+  const use = info && info.max > 0 ? `${info.running}/${info.max}` : '-';
+  return `${state.padEnd(5)} ${use.padStart(7)} `;
+}
+
+function remark({ service, state }: Found): string {
+  if (service.untrusted !== undefined && state === 'untrusted') return `  (untrusted: ${printable(service.untrusted)})`;
+  return state === 'dead' ? '  (dead)' : '';
+}
+
+function printEvent(host: RemoteHost, args: Arguments, { event, service }: { event: 'add' | 'remove'; service: RemoteService }): string {
+  if (!args.isJson) return `${event === 'add' ? '+' : '-'} ${shownPath(host, args, service)}\n`;
+  const facts = event === 'add' ? describeService(service) : { path: servicePath(service) };
+  return `${JSON.stringify({ event, ...facts, ...placeOf(host, service) })}\n`;
+}
+
+function jsonOf(host: RemoteHost, { service, state }: Found): Record<string, unknown> {
+  return { ...describeService(service), ...placeOf(host, service), state, origin: host.uriOf(service) };
+}
+
+/** An exporter offers one area; elsewhere it belongs to the name. */
+function placeOf(host: RemoteHost, { area }: RemoteService): { area?: string } {
+  return host.hasExporter ? {} : { area };
+}
+
+function shownPath(host: RemoteHost, args: Arguments, service: RemoteService): string {
+  return args.isFull ? host.uriOf(service) : host.pathOf(service);
 }

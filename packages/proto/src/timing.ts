@@ -34,6 +34,12 @@ export const timing = {
   deathRetryMs: 100,
   /** How long the head of a request or of an answer may take, connecting included. */
   headMs: 10_000,
+  /** How long an SSH server may take for one answer. */
+  answerMs: 30_000,
+  /** How long one address of an SSH server may take to connect while there are others. */
+  addressMs: 2_000,
+  /** How long the way to an SSH server through a proxy may take: it may ask a person. */
+  proxyMs: 120_000,
   /** How long a name of the LAN may take to resolve. */
   resolveMs: 2_000,
   /** How long the system alone is asked for one; then multicast is asked too. */
@@ -51,6 +57,8 @@ export const timing = {
   endMs: 50,
   /** Idle time after which TCP asks whether the peer is still there. */
   keepAliveMs: 20_000,
+  /** How often the tree of an ssh host is looked at where nothing there tells of changes. */
+  pollMs: 5_000,
   /** The first and the longest pause before a lost host is tried again. */
   backoffMs: 500,
   maxBackoffMs: 30_000,

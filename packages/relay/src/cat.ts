@@ -2,8 +2,10 @@
 // have handles of their own, and one that fails does not take the other with it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
-import type { Readable, Writable } from 'node:stream';
+import { Socket } from 'node:net';
+import { Duplex, type Readable, type Writable } from 'node:stream';
+import { pump } from './pump.ts';
+import { readableOf, writableOf } from './stdio.ts';
 
 /** How one direction ended. */
 export type CopyEnd =
@@ -16,7 +18,7 @@ export type CopyEnd =
   | { readonly kind: 'stopped' };
 
 export interface Copy {
-  /** The process that copies; undefined where it could not be started. */
+  /** The process that copies; undefined where there is none. */
   readonly pid: number | undefined;
   readonly ended: Promise<CopyEnd>;
   /** Ends it where it is. */
@@ -27,7 +29,8 @@ export interface Copy {
   readonly output: Readable | null;
 }
 
-export type End = Socket | number | 'pipe';
+/** A duplex that is no socket has no descriptor: its bytes go through this process, between it and a pipe of cat's. */
+export type End = Duplex | number | 'pipe';
 
 /**
  * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed. ECONNRESET read
@@ -35,6 +38,8 @@ export type End = Socket | number | 'pipe';
  * command that starts cat.
  */
 export function startCopy(source: End, target: End, runner = ''): Copy {
+  if (typeof source === 'object' && !(source instanceof Socket)) return copyFrom(source, target, runner);
+  if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, runner);
   // ^C at a terminal goes to the whole group, and is for the program at the other end.
   const child = spawn('/bin/sh', ['-c', `trap "" INT; exec ${runner} cat`], {
     stdio: [source, target, 'pipe'],
@@ -60,6 +65,55 @@ export function startCopy(source: End, target: End, runner = ''): Copy {
     child.kill('SIGKILL');
   };
   return { pid: child.pid, ended, stop, input: child.stdin, output: child.stdout };
+}
+
+function copyFrom(source: Duplex, target: End, runner: string): Copy {
+  const writable = typeof target === 'number' ? writableOf(target) : undefined;
+  if (writable) return pumpAlone(source, writable);
+  const copy = startCopy('pipe', target, runner);
+  const pumped = pump(source, copy.input!).then((end) => {
+    if (end.kind === 'end') copy.input!.end();
+    // An end would tell whoever reads that this was all.
+    if (end.kind === 'read-error') copy.stop();
+    return end;
+  });
+  return { ...copy, ended: bothEnded(copy, pumped), input: null };
+}
+
+function copyInto(source: End, target: Duplex, runner: string): Copy {
+  const readable = typeof source === 'number' ? readableOf(source) : undefined;
+  if (readable) return pumpAlone(readable, target);
+  const copy = startCopy(source, 'pipe', runner);
+  const pumped = pump(copy.output!, target).then((end) => {
+    if (end.kind !== 'end') copy.stop();
+    return end;
+  });
+  return { ...copy, ended: bothEnded(copy, pumped), output: null };
+}
+
+/** Without another process. */
+function pumpAlone(source: Readable, target: Writable): Copy {
+  let stop = (): void => {};
+  const stopped = new Promise<CopyEnd>((resolve) => (stop = () => resolve({ kind: 'stopped' })));
+  const ended = Promise.race([pump(source, target), stopped]).then((end) => {
+    // What is ours of the two would keep this process alive; a channel is the caller's.
+    for (const stream of [source, target]) if (!(stream instanceof Duplex) || stream instanceof Socket) stream.destroy();
+    return end;
+  });
+  return { pid: undefined, ended, stop, input: null, output: null };
+}
+
+/** Of the two halves of a way the end of the one that went wrong. */
+async function bothEnded(copy: Copy, pumped: Promise<CopyEnd>): Promise<CopyEnd> {
+  let failed: CopyEnd | undefined;
+  void pumped.then((end) => {
+    if (end.kind !== 'end') failed = end;
+  });
+  const copied = await copy.ended;
+  if (copied.kind === 'stopped') return failed ?? copied;
+  if (copied.kind !== 'end') return copied;
+  const end = await pumped;
+  return end.kind === 'end' ? copied : end;
 }
 
 // cat: -: Is a directory | cat: write error: No space left on device (GNU, busybox) | cat: stdout: Broken pipe (BSD)

@@ -1,13 +1,15 @@
 // One direction of a relay.
 import { openSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { codeOf } from '@dipus/proto/failure';
 import { startCopy, type Copy, type CopyEnd } from './cat.ts';
 
-/** One of the two connections of a relay. An error of TCP is an error; a UNIX socket has only ends. */
-export interface End {
-  readonly socket: Socket;
-  readonly kind: 'tcp' | 'unix';
-}
+/**
+ * One of the two connections of a relay. An error of TCP is an error; a UNIX socket has only ends; a channel of another connection can tell of errors,
+ * and be told only of ends.
+ */
+export type End = { readonly socket: Socket; readonly kind: 'tcp' | 'unix' } | { readonly socket: Duplex; readonly kind: 'channel' };
 
 export interface FlowEvents {
   /** Sees each chunk before it is passed on. */
@@ -68,28 +70,29 @@ export class Flow {
 
   /** Leaves the rest to a process that holds both connections; no byte may be between them. From then on this process must not touch them. */
   handOver(): void {
+    if (this.source.kind === 'channel' || this.target.kind === 'channel') return;
     this.#copy = startCopy(this.source.socket, this.target.socket, runner);
     void this.#copy.ended.then((end) => this.#copied(end));
   }
 
   /** The source cannot be read any more. */
   readFailed(error: Error): void {
-    if (this.source.kind === 'tcp' || (error as NodeJS.ErrnoException).code !== 'ECONNRESET') return this.#break();
+    if (this.source.kind !== 'unix' || codeOf(error) !== 'ECONNRESET') return this.#break();
     // A UNIX socket says so after all data: its end, as soon as what was read is taken.
     this.#isEndDue = true;
     if (this.source.socket.readableLength === 0) this.#end();
   }
 
   /** The target cannot be written any more. */
-  writeFailed(): void {
-    if (this.target.kind === 'tcp') return this.#break();
+  writeFailed(error: unknown): void {
+    if (this.target.kind === 'tcp' || (this.target.kind === 'channel' && codeOf(error) !== 'EPIPE')) return this.#break();
     this.#refuse();
   }
 
   /** Reads away what still comes from the source. */
   discard(): void {
     if (this.hasEnded || this.#isStopped) return;
-    if (!this.#copy) return void this.source.socket.resume();
+    if (!this.#copy || this.source.kind === 'channel') return void this.source.socket.resume();
     this.#copy = readAway(this.source.socket);
     void this.#copy.ended.then((end) => {
       if (end.kind !== 'stopped') this.#end();

@@ -1,6 +1,6 @@
 /* oxlint-disable no-underscore-dangle -- the methods that a stream's implementer overrides are named so (Node, stream) */
 // The two directions of a socket kept apart: Node destroys a socket whole when one of them fails, with what was still to be read.
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** Told of the first failure of each direction. */
 export interface GuardEvents {
@@ -14,7 +14,7 @@ type Done = (error?: Error | null) => void;
  * From now on an error of one direction leaves the socket as it is and is told to `events` instead. Returns how to destroy it. The guard works at
  * the points that streams are extended by: `_write`, `_writev`, `_final` and `destroy` of this one socket.
  */
-export function guardSocket(socket: Socket, events: GuardEvents): () => void {
+export function guardSocket(socket: Duplex, events: GuardEvents): () => void {
   // oxlint-disable no-underscore-dangle -- the names that node:stream gives to its extension points
   const { _write: write, _writev: writev, _final: final, destroy } = socket;
   let isOver = false;

@@ -96,12 +96,14 @@ class Pair implements Relay {
       end,
       guardSocket(socket, {
         readFailed: (error) => (this.#isOver ? this.#destroy.get(end)!() : reading.readFailed(error)),
-        writeFailed: () => writing.writeFailed(),
+        writeFailed: (error) => writing.writeFailed(error),
       }),
     );
-    if (kind === 'tcp') socket.setNoDelay(true).setKeepAlive(true, timing.keepAliveMs);
+    if (end.kind === 'tcp') end.socket.setNoDelay(true).setKeepAlive(true, timing.keepAliveMs);
     socket.on('close', () => {
-      if (!reading.hasEnded) this.break();
+      if (!reading.hasEnded) return this.break();
+      // Closed by its other side after its end: it takes no more.
+      if (kind === 'channel' && !this.#isOver && !socket.writableFinished) writing.writeFailed({ code: 'EPIPE' });
     });
     if (socket.destroyed) setImmediate(() => this.break());
   }
@@ -166,11 +168,11 @@ class Pair implements Relay {
     const destroy = this.#destroy.get(source)!;
     if (socket.destroyed) return;
     if (kind === 'tcp') {
-      socket.resetAndDestroy();
+      source.socket.resetAndDestroy();
       return destroy();
     }
     if (!this.#options.isHeld) return destroy();
-    const away = this.#isHandedOver ? readAway(socket) : undefined;
+    const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
     const timer = setTimeout(() => (away ? away.stop() : destroy()), timing.lingerMs).unref();
     socket.once('close', () => clearTimeout(timer));
     if (away) return void away.ended.then(destroy);
@@ -189,6 +191,7 @@ class Pair implements Relay {
   }
 
   #mayHandOver(): boolean {
+    if ([this.#there, this.#back].some((flow) => flow.source.kind === 'channel')) return false;
     const isReady = (flow: Flow): boolean => flow.isQuiet || (!flow.isRefused && this.#isDone(flow));
     return handedOver < maxHandedOver && [this.#there, this.#back].every(isReady) && this.#options.mayHandOver?.() !== false;
   }

@@ -7,18 +7,12 @@ import type { Service } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
 import { authority, printHost, type SepHost } from './host.ts';
 
-/** The exporter said no; `status` is its HTTP status. */
-export class SepRefusal extends Failure {
-  readonly status: number;
-  constructor(host: SepHost, target: string, status: number, reason: string) {
-    super('connect', `${printHost(host)}${target}`, reason);
-    this.status = status;
-  }
-}
+// What a status stands for, as the system would name it.
+const codes: Readonly<Record<number, string>> = { 403: 'EACCES', 404: 'ENOENT', 502: 'ECONNREFUSED', 503: 'EAGAIN' };
 
 const maxReasonBytes = 1000;
 
-/** The answer's head, its body unread. Rejects with Failure, SepRefusal for a status that is not 200. */
+/** The answer's head, its body unread. Rejects with Failure, for a status that is not 200 too. */
 export async function get(host: SepHost, target: string, accept: string): Promise<IncomingMessage> {
   const sent = send(host, target, { Accept: accept });
   const answer = await headOf<IncomingMessage>(sent, host, target, (resolve) => sent.on('response', resolve));
@@ -26,7 +20,10 @@ export async function get(host: SepHost, target: string, accept: string): Promis
   throw await refusal(host, target, answer);
 }
 
-/** Connects to a service as sep.md says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet. */
+/**
+ * Connects to a service as sep.md says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet. Rejects with
+ * Failure; where the exporter said no, its code is what the exporter met: EACCES, ENOENT, ECONNREFUSED (dead), EAGAIN (busy).
+ */
 export async function dialService(host: SepHost, service: Service, kind: SocketKind | undefined): Promise<Socket> {
   const target = targetOf(service);
   const sent = send(host, target, { Connection: 'Upgrade', Upgrade: sepProtocol, ...(kind && { [socketHeader]: kind }) });
@@ -71,7 +68,7 @@ function firstOf(error: unknown): unknown {
   return error instanceof AggregateError ? (error.errors[0] ?? error) : error;
 }
 
-async function refusal(host: SepHost, target: string, answer: IncomingMessage): Promise<SepRefusal> {
+async function refusal(host: SepHost, target: string, answer: IncomingMessage): Promise<Failure> {
   let reason = '';
   try {
     for await (const chunk of answer) {
@@ -83,5 +80,6 @@ async function refusal(host: SepHost, target: string, answer: IncomingMessage): 
   }
   answer.destroy();
   const line = reason.split('\n')[0]!.slice(0, maxReasonBytes).trim();
-  return new SepRefusal(host, target, answer.statusCode ?? 0, line === '' ? `answered ${answer.statusCode}` : line);
+  const said = new Error(line === '' ? `answered ${answer.statusCode}` : line);
+  return new Failure('connect', `${printHost(host)}${target}`, Object.assign(said, { code: codes[answer.statusCode ?? 0] }));
 }

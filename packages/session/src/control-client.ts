@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   controlPreface,
   dataPreface,
@@ -18,7 +18,7 @@ import { encodeFrame, FrameDecoder, FrameError, frameType, type Frame } from '@d
 import { timing } from '@dipus/proto/timing';
 
 /** Opens one more connection to the control socket, as this half of a session: connected, half-open allowed, not read yet. */
-export type Dial = (half: 'control' | 'data') => Promise<Socket>;
+export type Dial = (half: 'control' | 'data') => Promise<Duplex>;
 
 /** How a session ended: with the program's status, refused or lost by the service with a reason, or cut. */
 export type Outcome = { readonly exit: Exit } | { readonly error: string } | { readonly lost: string };
@@ -34,7 +34,7 @@ export interface ClientEvents {
 
 export interface ClientSession {
   /** The data connection, for the caller to use after `started`; never read by the session. */
-  readonly data: Socket;
+  readonly data: Duplex;
   signal(name: SignalName): void;
   resize(size: TerminalSize): void;
   /** Closes the control connection: the service ends the program. The data connection is the caller's. */
@@ -45,7 +45,7 @@ export interface ClientSession {
 export async function startSession(dial: Dial, terminal: Terminal | undefined, events: ClientEvents): Promise<ClientSession> {
   const token = randomBytes(16).toString('hex');
   const control = await dial('control');
-  let data: Socket;
+  let data: Duplex;
   try {
     data = await dial('data');
   } catch (error) {
@@ -103,14 +103,14 @@ export async function holdControl(dial: Dial, ended: () => void): Promise<() => 
 }
 
 class Client {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #events: ClientEvents;
   readonly #decoder = new FrameDecoder();
   #isOver = false;
   #unanswered = 0;
   #ping: NodeJS.Timeout | undefined;
 
-  constructor(socket: Socket, events: ClientEvents) {
+  constructor(socket: Duplex, events: ClientEvents) {
     this.#socket = socket;
     this.#events = events;
   }

@@ -1,0 +1,109 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { ReadStream } from 'node:tty';
+import { printable } from '@dipus/proto/printable';
+
+/** Asks the person at the terminal. Questions that come at once wait for each other; each ends when its `stop` aborts. */
+export interface Terminal {
+  /** Yes or no; asked again for anything else. */
+  confirm(question: string, stop: AbortSignal): Promise<boolean>;
+  /** A line, without echo; '' for nothing or the end of input. */
+  secret(prompt: string, stop: AbortSignal): Promise<string>;
+  /** The same, shown. */
+  answer(prompt: string, stop: AbortSignal): Promise<string>;
+  tell(line: string): void;
+}
+
+/** The terminal of this process, whatever its stdin is; undefined where it has none. What is shown is made printable. */
+export function openTerminal(): Terminal | undefined {
+  if (!hasTerminal()) return undefined;
+  let queue: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(ask: () => Promise<T>): Promise<T> => {
+    const asked = queue.then(ask);
+    queue = asked.catch(() => {});
+    return asked;
+  };
+  return {
+    confirm: (question, stop) => inTurn(() => confirm(question, stop)),
+    secret: (prompt, stop) => inTurn(() => readLine(prompt, { isShown: false, stop })),
+    answer: (prompt, stop) => inTurn(() => readLine(prompt, { isShown: true, stop })),
+    tell: (line) => show(`${printable(line)}\r\n`),
+  };
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r+'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function confirm(question: string, stop: AbortSignal): Promise<boolean> {
+  let prompt = `${question} (yes/no) `;
+  for (;;) {
+    const text = (await readLine(prompt, { isShown: true, stop })).trim().toLowerCase();
+    if (text === 'yes') return true;
+    if (text === 'no' || text === '') return false;
+    prompt = 'Type yes or no: ';
+  }
+}
+
+/** The terminal is raw while it is read, and as it was before afterwards. */
+function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: AbortSignal }): Promise<string> {
+  if (stop.aborted) return Promise.resolve('');
+  return new Promise((resolve) => {
+    const input = new ReadStream(openSync('/dev/tty', 'r'));
+    const typed: string[] = [];
+    const end = (text: string): void => {
+      stop.removeEventListener('abort', abort);
+      input.setRawMode(false).destroy();
+      show('\r\n');
+      resolve(text);
+    };
+    const abort = (): void => end('');
+    const interrupt = (): void => {
+      abort();
+      process.kill(process.pid, 'SIGINT');
+    };
+    stop.addEventListener('abort', abort);
+    input.on('error', abort);
+    input.setRawMode(true);
+    show(printable(prompt));
+    input.setEncoding('utf8').on('data', (text: string) => {
+      for (const char of text) {
+        const key = keyOf(char);
+        if (key === 'enter' || (key === 'end' && typed.length === 0)) return end(typed.join(''));
+        if (key === 'interrupt') return interrupt();
+        if (key === undefined) typed.push(char);
+        const erased = key === 'erase' ? typed.splice(-1) : key === 'all' ? typed.splice(0) : [];
+        if (isShown) show(key === undefined ? printable(char) : '\b \b'.repeat(erased.length));
+      }
+    });
+  });
+}
+
+type Key = 'enter' | 'end' | 'interrupt' | 'erase' | 'all';
+
+/** What a key does besides adding itself; as terminals have it by default. */
+function keyOf(char: string): Key | undefined {
+  const keys: Record<string, Key> = {
+    '\r': 'enter',
+    '\n': 'enter',
+    '\u0003': 'interrupt',
+    '\u0004': 'end',
+    '\b': 'erase',
+    '\u007f': 'erase',
+    '\u0015': 'all',
+  };
+  return keys[char];
+}
+
+function show(text: string): void {
+  const fd = openSync('/dev/tty', 'w');
+  try {
+    writeSync(fd, text);
+  } finally {
+    closeSync(fd);
+  }
+}

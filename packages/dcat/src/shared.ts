@@ -1,0 +1,60 @@
+// Sockets that an importer has for services of an ssh host: to use one is to share its connection.
+import { basename, dirname } from 'node:path';
+import { matches, type Ask, type PlacedService } from '@dipus/proto/ask';
+import { controlName, parseServicePath } from '@dipus/proto/name';
+import { parseUri, UriError, type HostUri } from '@dipus/proto/uri';
+import { askInfo } from '@dipus/session/control-client';
+import { userName } from '@dipus/tree/accounts';
+import { listTree, type Entry } from '@dipus/tree/list';
+import type { Tree } from '@dipus/tree/root';
+import { connectFile } from '@dipus/tree/socket-file';
+
+interface Origin extends PlacedService {
+  readonly entry: Entry;
+}
+
+/** This user's imports of what a URI asks for, in the order of the other host; none where the tree may not be used. */
+export async function findShared(uri: HostUri, openTree: () => Tree): Promise<Entry[]> {
+  let tree: Tree;
+  try {
+    tree = openTree();
+  } catch {
+    return [];
+  }
+  const area = userName(tree.trust.uid);
+  const imports = listTree(tree).filter((entry) => entry.area === area && entry.untrusted === undefined && entry.hasControl);
+  const origins = await Promise.all(imports.filter((entry) => mayAnswer(uri.ask, entry)).map((entry) => originOf(uri, entry)));
+  const found = origins.filter((origin) => origin !== undefined);
+  return matches(uri.ask, found).map(({ service }) => service.entry);
+}
+
+// Its host and number may be others there: only its origin tells.
+function mayAnswer({ segments, hasGlob }: Ask, entry: Entry): boolean {
+  const last = segments.at(-1);
+  if (hasGlob || last === undefined || last === entry.name || last.startsWith(`${entry.name}.`)) return true;
+  const paths = [segments, segments.slice(1)].map((each) => each.join('/'));
+  return paths.some((path) => path === '' || `${entry.protocol}/`.startsWith(`${path}/`));
+}
+
+/** What a socket leads to, where that is on the host of the URI. */
+async function originOf(uri: HostUri, entry: Entry): Promise<Origin | undefined> {
+  const control = `${dirname(entry.file)}/${controlName(basename(entry.file))}`;
+  const info = await askInfo(() => connectFile(control)).catch(() => undefined);
+  const origin = readOrigin(info?.origin);
+  if (!origin || origin.host !== uri.host || origin.user !== uri.user || origin.port !== uri.port || origin.root !== uri.root)
+    return undefined;
+  const [area = '', ...rest] = origin.ask.segments;
+  const service = parseServicePath(rest.join('/'));
+  return service && { ...service, area, entry };
+}
+
+function readOrigin(text: string | undefined): HostUri | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const uri = parseUri(text);
+    return uri.scheme === 'ssh' ? uri : undefined;
+  } catch (error) {
+    if (error instanceof UriError) return undefined;
+    throw error;
+  }
+}

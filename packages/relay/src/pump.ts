@@ -1,0 +1,54 @@
+// One direction of bytes through this process.
+import type { Readable, Writable } from 'node:stream';
+import { codeOf, reasonOf } from '@dipus/proto/failure';
+import type { CopyEnd } from './cat.ts';
+
+// More than this waiting for the target stops the source.
+const maxWaitingBytes = 256 << 10;
+
+/**
+ * Copies from a stream to another with back-pressure until the source ends, all is written, or either fails. Ends and closes nothing. `refused`: the
+ * target takes no more.
+ */
+export function pump(source: Readable, target: Writable): Promise<CopyEnd> {
+  return new Promise((resolve) => {
+    const finish = (end: CopyEnd): void => {
+      source.off('data', take).off('end', ended).off('close', closed).pause();
+      target.off('drain', drained);
+      resolve(end);
+    };
+    const written = (error?: Error | null): void => {
+      if (error) finish(codeOf(error) === 'ECONNRESET' ? { kind: 'read-error', reason: reasonOf(error) } : { kind: 'refused' });
+    };
+    let isGathering = false;
+    // What comes in one turn goes out by one call.
+    const take = (chunk: Buffer): void => {
+      if (!isGathering) {
+        isGathering = true;
+        target.cork();
+        process.nextTick(flush);
+      }
+      target.write(chunk, written);
+      if (target.writableLength > maxWaitingBytes) source.pause();
+    };
+    const flush = (): void => {
+      isGathering = false;
+      target.uncork();
+    };
+    const drained = (): void => void source.resume();
+    // What was written before is out when nothing more is.
+    const ended = (): void => void target.write(Buffer.alloc(0), (error) => (error ? written(error) : finish({ kind: 'end' })));
+    const closed = (): void => {
+      if (!source.readableEnded) finish({ kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') });
+    };
+    source
+      .on('data', take)
+      .on('end', ended)
+      .on('close', closed)
+      .on('error', () => {});
+    target.on('drain', drained).on('error', () => {});
+    if (source.readableEnded) ended();
+    else if (source.destroyed) closed();
+    else source.resume();
+  });
+}

@@ -1,0 +1,139 @@
+// Who is alive on a host whose tree is files: sockets stay behind when a service is killed, so only a connection tells.
+import type { Duplex } from 'node:stream';
+import { codeOf, reasonOf } from '@dipus/proto/failure';
+import { timing } from '@dipus/proto/timing';
+import { Deaths, type Mortal } from '@dipus/session/deaths';
+import type { Query, RemoteEnd, RemoteEvents, RemoteHost, RemoteService } from './host.ts';
+
+/** What answers at a service's socket; busy and forbidden are alive. */
+export type RemoteState = 'alive' | 'busy' | 'forbidden' | 'dead';
+
+/** The state of a service, by connecting and closing: to its control socket if it has one. Rejects with Failure where it cannot be known. */
+export async function probeRemote(host: RemoteHost, service: RemoteService): Promise<RemoteState> {
+  if (host.hasExporter) return 'alive';
+  try {
+    (await host.dial(service, 'control')).on('error', () => {}).destroy();
+    return 'alive';
+  } catch (error) {
+    switch (codeOf(error)) {
+      case 'EAGAIN':
+        return 'busy';
+      case 'EACCES':
+        return 'forbidden';
+      case 'ECONNREFUSED':
+      case 'ENOENT':
+      case 'ENOTSOCK':
+        return 'dead';
+      default:
+        throw error;
+    }
+  }
+}
+
+/** As the host's own watch, but what is dead, or not for us, is not there. With `isAll` it is. */
+export async function watchLiving(host: RemoteHost, query: Query, events: RemoteEvents, stop: AbortSignal): Promise<RemoteEnd | undefined> {
+  if (host.hasExporter || query.isAll) return host.watch(query, events, stop);
+  const living = new Living(host, events);
+  try {
+    return await host.watch(query, living, stop);
+  } finally {
+    living.close();
+  }
+}
+
+interface Watched extends Mortal {
+  readonly service: RemoteService;
+}
+
+class Living implements RemoteEvents {
+  readonly #host: RemoteHost;
+  readonly #events: RemoteEvents;
+  readonly #watched = new Map<string, Watched>();
+  readonly #alive = new Set<string>();
+  readonly #deaths: Deaths<Watched>;
+  #looks: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(host: RemoteHost, events: RemoteEvents) {
+    this.#host = host;
+    this.#events = events;
+    this.#deaths = new Deaths<Watched>({
+      dial: (watched) => this.#dial(watched),
+      // Nothing there tells of foreign deaths: they are looked at every timing.rescanMs.
+      listening: () => new Set(),
+      suspect: (watched) => this.#look(watched),
+    });
+  }
+
+  added(service: RemoteService): void {
+    const file = this.#host.pathOf(service);
+    this.removed(file);
+    const watched = { file, hasControl: service.control, service };
+    this.#watched.set(file, watched);
+    this.#deaths.add(watched);
+    // What was only just bound may not listen yet.
+    if (!watched.hasControl) setTimeout(() => this.#look(watched), timing.newbornMs).unref();
+  }
+
+  removed(path: string): void {
+    const watched = this.#watched.get(path);
+    if (!watched) return;
+    this.#watched.delete(path);
+    this.#deaths.remove(watched);
+    if (this.#alive.delete(path)) this.#events.removed(path);
+  }
+
+  ready(): void {
+    void this.#looks.then(() => this.#isClosed || this.#events.ready());
+  }
+
+  trouble(reason: string): void {
+    this.#events.trouble(reason);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#deaths.close();
+  }
+
+  /** Who lets himself be held is alive. */
+  #dial(watched: Watched): Promise<Duplex> {
+    const dialled = this.#host.dial(watched.service, 'control');
+    const seen = dialled.then(
+      () => this.#isCurrent(watched) && this.#set(watched, true),
+      () => {},
+    );
+    this.#looks = Promise.all([this.#looks, seen]);
+    return dialled;
+  }
+
+  #isCurrent(watched: Watched): boolean {
+    return !this.#isClosed && this.#watched.get(watched.file) === watched;
+  }
+
+  #look(watched: Watched): void {
+    this.#looks = Promise.all([this.#looks, this.#probe(watched)]);
+  }
+
+  async #probe(watched: Watched): Promise<void> {
+    if (!this.#isCurrent(watched)) return;
+    try {
+      const state = await probeRemote(this.#host, watched.service);
+      if (this.#isCurrent(watched)) this.#set(watched, state === 'alive' || state === 'busy');
+    } catch (error) {
+      // A host that is lost ends the watch; what else it is, is told.
+      if (this.#isCurrent(watched) && codeOf(error) === 'ENOTSUP') this.#events.trouble(reasonOf((error as Error).cause));
+    }
+  }
+
+  #set({ file, service }: Watched, isAlive: boolean): void {
+    if (this.#alive.has(file) === isAlive) return;
+    if (isAlive) {
+      this.#alive.add(file);
+      this.#events.added(service);
+    } else {
+      this.#alive.delete(file);
+      this.#events.removed(file);
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import { Failure } from '@dipus/proto/failure';
+import type { Connection } from './connection.ts';
+import { tryKeys } from './keys.ts';
+import type { LoginSetting } from './login.ts';
+import { tryKeyboard, tryPassword } from './passwords.ts';
+import type { AuthMethod, SshConfig } from './ssh-config.ts';
+import { printTarget, wayOut } from './target.ts';
+import { attempt, type Outcome, type Trial } from './trial.ts';
+
+/** Authenticates the user: by keys, then by what a person types. Rejects with Failure, which says what was tried. */
+export async function authenticate(connection: Connection, config: SshConfig, setting: LoginSetting): Promise<void> {
+  const terminal = config.auth.isBatch ? undefined : setting.terminal;
+  const explain = (line: string): void => setting.explain(line);
+  const trial: Trial = { connection, config, terminal, explain, methods: [], tried: [], skipped: new Map() };
+  const tell = (line: string): void => (terminal ? terminal.tell(line) : explain(line));
+  connection.stream.on('USERAUTH_BANNER', (text: string) => text.trimEnd().split(/\r?\n/).forEach(tell));
+  connection.verb = 'log in to';
+  const accepted = connection.hear(['SERVICE_ACCEPT']);
+  connection.stream.service('ssh-userauth');
+  await accepted;
+  let outcome = await attempt(trial, () => connection.stream.authNone(config.user));
+  const used = new Set<string>();
+  // After a part that was right the server wants another method, or another key.
+  for (let isOpen = true; outcome !== 'done' && isOpen;) {
+    outcome = await tryMethods(trial, used);
+    isOpen = outcome === 'partial';
+  }
+  if (outcome !== 'done') throw refusal(trial);
+}
+
+async function tryMethods(trial: Trial, used: Set<string>): Promise<Outcome> {
+  const ways: [AuthMethod, () => Promise<Outcome>][] = [
+    ['publickey', () => tryKeys(trial, used)],
+    ['keyboard-interactive', () => tryKeyboard(trial)],
+    ['password', () => tryPassword(trial)],
+  ];
+  for (const [method, way] of ways) {
+    if (!trial.methods.includes(method) || !trial.config.auth.methods.includes(method)) continue;
+    const outcome = await way();
+    if (outcome !== 'refused') return outcome;
+  }
+  return 'refused';
+}
+
+function refusal({ config, terminal, methods, tried, skipped }: Trial): Failure {
+  const failures = [...skipped].map(([label, reason]) => `${label}: ${reason}`);
+  const parts = [
+    `permission denied for ${config.user}`,
+    `the server takes ${methods.join(', ') || 'nothing more'}`,
+    `tried ${tried.join(', ') || 'nothing'}`,
+    ...(failures.length > 0 ? [`not usable ${failures.join(', ')}`] : []),
+  ];
+  const typed = methods.some((method) => method === 'password' || method === 'keyboard-interactive');
+  const isBeyond = failures.some((each) => each.includes('not supported')) || methods.every((method) => beyond.includes(method));
+  const hint = isBeyond
+    ? wayOut(config.target)
+    : typed && !terminal
+      ? 'a password can be typed only on a terminal; without one use a key'
+      : undefined;
+  return new Failure('log in to', printTarget(config.target), parts.join('; '), hint);
+}
+
+const beyond = ['gssapi-with-mic', 'gssapi-keyex', 'hostbased'];

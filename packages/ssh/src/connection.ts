@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import SSH2Stream, { type KexInit } from 'ssh2-streams/lib/ssh.js';
+import { codeOf, Failure } from '@dipus/proto/failure';
+import { timing } from '@dipus/proto/timing';
+import { disagreement, libraryAlgorithms, type Offer } from './algorithms.ts';
+import type { Link } from './link.ts';
+import { sendAll } from './send.ts';
+
+/** What the server said: the event and its values. */
+export interface Heard {
+  readonly event: string;
+  readonly values: readonly unknown[];
+}
+
+// More than this before the first line of the protocol is no greeting.
+const mostGreeting = 16 * 1024;
+const mostReason = 300;
+
+/** The SSH protocol over a link, both owned: it ends by close(), by the server, or by the first error. */
+export class Connection {
+  readonly stream: SSH2Stream;
+  /** Resolves with the first reason for the end. */
+  readonly lost: Promise<Failure>;
+  /** Aborts at the same time. */
+  readonly over: AbortSignal;
+  /** What is being done, for messages. */
+  verb = 'connect';
+  readonly #name: string;
+  readonly #link: Link;
+  readonly #over = new AbortController();
+  #lose: (failure: Failure) => void = () => {};
+  #greeting = '';
+  #hasHeader = false;
+
+  /** `name` is what messages call the server. */
+  constructor(link: Link, name: string, offer: Offer) {
+    this.#link = link;
+    this.#name = name;
+    this.over = this.#over.signal;
+    this.lost = new Promise((resolve) => (this.#lose = resolve));
+    this.stream = new SSH2Stream({ ident: 'dipus', algorithms: libraryAlgorithms(offer) });
+    this.#watchStream(offer);
+    this.#watchGreeting();
+    void link.ended.then((cause) => this.fail(this.#endReason(cause)));
+    link.input.pipe(this.stream);
+    sendAll(this.stream, link.output);
+  }
+
+  /** Waits for the first of these events. Rejects with Failure when the connection ends, or when the server is silent for `silentMs`. */
+  async hear(events: readonly string[], silentMs: number = timing.answerMs): Promise<Heard> {
+    const done = new AbortController();
+    const heard = new Promise<Heard>((resolve) => {
+      for (const event of events) {
+        const listener = (...values: unknown[]): void => resolve({ event, values });
+        this.stream.once(event, listener);
+        done.signal.addEventListener('abort', () => this.stream.off(event, listener));
+      }
+    });
+    const late = sleep(silentMs, undefined, { signal: done.signal }).then(
+      () => this.fail(this.#silence(silentMs)),
+      () => {},
+    );
+    try {
+      return await this.orLost(Promise.race([heard, late.then(() => heard)]));
+    } finally {
+      done.abort();
+    }
+  }
+
+  /** The same promise, but rejects with Failure when the connection ends first. */
+  async orLost<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([promise, this.lost.then((failure) => Promise.reject(failure))]);
+  }
+
+  /** Ends the connection for this reason, unless it has ended: a Failure, or the cause of one. */
+  fail(cause: unknown, hint?: string): void {
+    if (this.over.aborted) return;
+    this.#lose(cause instanceof Failure ? cause : new Failure(this.verb, this.#name, cause, hint));
+    this.#over.abort();
+    this.#link.destroy();
+  }
+
+  /** Says goodbye and ends. */
+  close(): void {
+    if (this.over.aborted) return;
+    this.stream.disconnect();
+    this.#lose(new Failure(this.verb, this.#name, 'closed here'));
+    this.#over.abort();
+    // What was said before must still reach the server.
+    const late = setTimeout(() => this.#link.destroy(), timing.partingMs);
+    void this.#link.ended.then(() => clearTimeout(late));
+  }
+
+  #watchStream(offer: Offer): void {
+    this.stream.on('header', () => (this.#hasHeader = true));
+    this.stream.on('error', (error: Error) => this.fail(`the server breaks the protocol: ${error.message}`));
+    // Before the library's own listeners, which know less about it.
+    this.stream.prependListener('KEXINIT', (init: KexInit) => {
+      const reason = disagreement(offer, init);
+      if (reason !== undefined) this.fail(reason, 'only safe algorithms are used; an up-to-date sshd offers some');
+    });
+    this.stream.prependListener('DISCONNECT', (reason: string, _code: number, text: string) => {
+      this.fail(`the server closed the connection: ${(text || reason || 'without a reason').slice(0, mostReason)}`);
+    });
+  }
+
+  #watchGreeting(): void {
+    const collect = (bytes: Buffer): void => {
+      if (this.#hasHeader) return void this.#link.input.off('data', collect);
+      this.#greeting = (this.#greeting + bytes.toString('latin1')).slice(0, mostGreeting);
+      if (this.#greeting.length >= mostGreeting && !/^SSH-/m.test(this.#greeting)) this.fail(this.#strangerReason());
+    };
+    this.#link.input.on('data', collect);
+  }
+
+  #endReason(cause: unknown): unknown {
+    if (codeOf(cause) === 'ENOTFOUND') return 'no such host name';
+    if (cause !== undefined) return cause;
+    if (this.#hasHeader) return 'the connection was lost';
+    return this.#greeting === '' ? 'the server closed the connection before it said anything' : this.#strangerReason();
+  }
+
+  #strangerReason(): string {
+    return `what answers there is no SSH server: it says "${this.#greeting.trim().split('\n')[0]!.trim().slice(0, 60)}"`;
+  }
+
+  #silence(ms: number): string {
+    if (!this.#hasHeader && this.#greeting !== '') return this.#strangerReason();
+    return `no answer within ${Math.round(ms / 100) / 10} s`;
+  }
+}

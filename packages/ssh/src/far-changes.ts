@@ -1,0 +1,65 @@
+// When to look at a tree on another host again: when dls there tells of a change, where it can be run; else every so often.
+import type { Duplex } from 'node:stream';
+import { timing } from '@dipus/proto/timing';
+import type { Channels } from './channels.ts';
+
+// It ends with the connection: without a terminal nobody else ends what runs there. Under sh, whatever the user's shell is.
+const script = `command -v dls >/dev/null || exit 127
+exec 3<&0
+DIPUS_ROOT=$0 dls -a -w --json 2>/dev/null 3<&- &
+watcher=$!
+{ cat <&3; kill $watcher; } >/dev/null 2>&1 &
+wait $watcher
+kill $! 2>/dev/null`;
+
+/** Calls `changed` now and then until it is closed: soon after each change where that can be known, else every `pollMs`. */
+export class FarChanges {
+  readonly #changed: () => void;
+  readonly #pollMs: number;
+  #timer: NodeJS.Timeout;
+  #program: Duplex | undefined;
+  #isClosed = false;
+
+  constructor(pollMs: number, changed: () => void) {
+    this.#pollMs = pollMs;
+    this.#changed = changed;
+    this.#timer = setInterval(changed, pollMs);
+  }
+
+  /** Tries to run dls for the tree at `root`; `explain` is told which way it is. Never rejects. */
+  async listen(channels: Channels, root: string, explain: (line: string) => void): Promise<void> {
+    const command = `exec sh -c ${quoted(script)} ${quoted(root)}`;
+    const program = await channels.openSession((stream, remote) => stream.exec(remote, command, true)).catch(() => undefined);
+    const poll = (): void => this.#every(this.#pollMs);
+    if (!program) return;
+    this.#program = program;
+    if (this.#isClosed) return void program.destroy();
+    let isTold = false;
+    program.on('data', () => {
+      if (!isTold) explain(`dls tells of changes in ${root} there`);
+      if (!isTold) this.#every(timing.rescanMs);
+      isTold = true;
+      this.#changed();
+    });
+    program
+      .on('error', () => {})
+      .on('end', () => program.destroy())
+      .on('close', poll);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    this.#program?.destroy();
+  }
+
+  #every(ms: number): void {
+    if (this.#isClosed) return;
+    clearInterval(this.#timer);
+    this.#timer = setInterval(this.#changed, ms);
+  }
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,179 @@
+// The tree of another host, as SFTP shows it: what is there, and at each look what has come and gone.
+import { Failure } from '@dipus/proto/failure';
+import { childOf, isSameService, readContents, ReadState, type FarContents, type FarPlace, type FarService } from './far-directory.ts';
+import { isDirectory, isSymbolicLink, whyNotAsFarRoot, whyNotFarDirectory } from './far-trust.ts';
+import { SftpError, type Sftp } from './sftp.ts';
+import type { FarFile } from './sftp-packet.ts';
+
+export interface FarTreeEvents {
+  added(service: FarService): void;
+  removed(service: FarService): void;
+  /** Something there is wrong; the rest goes on. */
+  trouble(reason: string): void;
+}
+
+/** Where a tree is, and how its host is called in messages. */
+export interface FarRoot {
+  readonly path: string;
+  /** `ssh://HOST`. */
+  readonly host: string;
+}
+
+interface Known {
+  readonly place: FarPlace;
+  readonly state: ReadState;
+  untrusted: string | undefined;
+  contents: FarContents;
+}
+
+// More, or deeper, than any tree is; the other host must not make us read for ever.
+const maxDirectories = 20_000;
+const maxDepth = 64;
+const maxAtOnce = 64;
+const nothing: FarContents = { services: new Map(), directories: new Set() };
+
+/** Follows a tree. Each look() tells of the changes since the one before. */
+export class FarTree {
+  readonly #sftp: Sftp;
+  readonly #root: FarRoot;
+  readonly #events: FarTreeEvents;
+  readonly #known = new Map<string, Known>();
+  #you: number | undefined;
+
+  constructor(sftp: Sftp, root: FarRoot, events: FarTreeEvents) {
+    this.#sftp = sftp;
+    this.#root = root;
+    this.#events = events;
+  }
+
+  /** Rejects with Failure where there is no tree, or none that may be relied on: what was known is told as gone then. */
+  async look(): Promise<void> {
+    try {
+      await this.#checkRoot();
+    } catch (error) {
+      this.#drop(this.#root.path);
+      throw error;
+    }
+    const known = [...this.#known.values()].map(({ place }) => place);
+    await this.#visitAll(known.length === 0 ? [this.#rootPlace] : known);
+  }
+
+  get #rootPlace(): FarPlace {
+    return { path: this.#root.path, area: undefined, protocol: '', inherited: undefined };
+  }
+
+  async #checkRoot(): Promise<void> {
+    const { path, host } = this.#root;
+    const hint = 'services are made there by dserve or socat; another root is named by ?root=/DIR';
+    try {
+      const you = (this.#you ??= (await this.#sftp.stat('.')).uid);
+      const parents = parentsOf(await this.#sftp.realpath(parentOf(path)));
+      const files = await Promise.all([this.#sftp.lstat(path), ...parents.map((parent) => this.#sftp.lstat(parent))]);
+      const wrong = files.map((file) => whyNotAsFarRoot(file, you)).findIndex((why) => why !== undefined);
+      if (wrong < 0) return;
+      const where = wrong === 0 ? path : `${parents[wrong - 1]} above ${path}`;
+      throw new Failure('trust', host, `${where} there: ${whyNotAsFarRoot(files[wrong]!, you)}`);
+    } catch (error) {
+      if (!(error instanceof SftpError)) throw error;
+      throw new Failure('list', host, error.code === 'ENOENT' ? `there is no ${path} there` : `${path} there: ${error.message}`, hint);
+    }
+  }
+
+  /** Visits places, and what new ones are found in them. A few at a time: answers come in order anyway. */
+  async #visitAll(places: FarPlace[]): Promise<void> {
+    for (let round = places; round.length > 0;) {
+      const found: FarPlace[] = [];
+      for (let at = 0; at < round.length; at += maxAtOnce) {
+        const some = round.slice(at, at + maxAtOnce);
+        for (const more of await Promise.all(some.map((place) => this.#visit(place)))) found.push(...more);
+      }
+      round = found;
+    }
+  }
+
+  /** Brings what is known of a directory up to date. Returns the directories in it that were not known. */
+  async #visit(place: FarPlace): Promise<FarPlace[]> {
+    const file = await this.#lookAt(place.path);
+    if (!file) {
+      this.#drop(place.path);
+      return [];
+    }
+    const why = place.area === undefined ? undefined : whyNotFarDirectory(file, this.#you!);
+    const untrusted = place.inherited ?? (why && `directory ${place.path.slice(place.path.lastIndexOf('/') + 1)} ${why}`);
+    const before = this.#known.get(place.path);
+    if (before && before.untrusted !== untrusted) this.#drop(place.path);
+    const known = this.#known.get(place.path) ?? { place, state: new ReadState(), untrusted, contents: nothing };
+    this.#known.set(place.path, known);
+    const nowMs = performance.now();
+    if (!known.state.mustRead(file, nowMs)) return [];
+    const contents = await this.#read(known);
+    if (!contents || this.#known.get(place.path) !== known) return [];
+    known.state.wasRead(nowMs);
+    return this.#compare(known, contents);
+  }
+
+  /** Undefined where there is no directory. */
+  async #lookAt(path: string): Promise<FarFile | undefined> {
+    try {
+      const file = await this.#sftp.lstat(path);
+      return isDirectory(file) && !isSymbolicLink(file) ? file : undefined;
+    } catch (error) {
+      if (error instanceof SftpError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Undefined where it has gone meanwhile; nothing where it may not be read. */
+  async #read(known: Known): Promise<FarContents | undefined> {
+    const { place, untrusted } = known;
+    try {
+      return readContents(place, await this.#sftp.list(place.path), untrusted, this.#you!);
+    } catch (error) {
+      if (!(error instanceof SftpError)) throw error;
+      if (error.code === 'EACCES') return nothing;
+      known.state.forget();
+      return undefined;
+    }
+  }
+
+  #compare(known: Known, contents: FarContents): FarPlace[] {
+    const { services, directories } = known.contents;
+    known.contents = contents;
+    for (const [file, service] of services) {
+      const now = contents.services.get(file);
+      if (!now || !isSameService(service, now)) this.#events.removed(service);
+    }
+    for (const [file, service] of contents.services) {
+      const before = services.get(file);
+      if (!before || !isSameService(before, service)) this.#events.added(service);
+    }
+    for (const name of directories) if (!contents.directories.has(name)) this.#drop(`${known.place.path}/${name}`);
+    return this.#newPlaces(known);
+  }
+
+  #newPlaces({ place, untrusted, contents }: Known): FarPlace[] {
+    const places = [...contents.directories].map((name) => childOf(place, name, untrusted)).filter(({ path }) => !this.#known.has(path));
+    const isDeep = place.path.slice(this.#root.path.length).split('/').length > maxDepth;
+    if (places.length === 0 || (!isDeep && this.#known.size + places.length <= maxDirectories)) return places;
+    this.#events.trouble(isDeep ? `directories deeper than ${maxDepth} are left out` : `more than ${maxDirectories} directories`);
+    return [];
+  }
+
+  /** Forgets a directory and all below it. */
+  #drop(path: string): void {
+    const known = this.#known.get(path);
+    if (!known) return;
+    this.#known.delete(path);
+    for (const name of known.contents.directories) this.#drop(`${path}/${name}`);
+    for (const service of known.contents.services.values()) this.#events.removed(service);
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/')) || '/';
+}
+
+/** A directory and all above it. */
+function parentsOf(path: string): string[] {
+  return path === '/' ? ['/'] : [path, ...parentsOf(parentOf(path))];
+}

@@ -1,0 +1,80 @@
+import { AgentError } from './agent.ts';
+import { findCandidates, type Candidate, type Unlock, type Unusable } from './candidates.ts';
+import { IdentityError } from './identity.ts';
+import { typeOfKey } from './public-key.ts';
+import { attempt, outcomeOf, type Outcome, type Trial } from './trial.ts';
+
+/** Tries every key that was not tried before. Rejects with Failure when the connection ends. */
+export async function tryKeys(trial: Trial, used: Set<string>): Promise<Outcome> {
+  const skipped = ({ label, reason }: Unusable): void => {
+    trial.skipped.set(label, reason);
+    trial.explain(`not usable: ${label}: ${reason}`);
+  };
+  const candidates = findCandidates(trial.config.auth, { unlock: unlockBy(trial), skipped, over: trial.connection.over });
+  for await (const candidate of candidates) {
+    const id = candidate.publicKey.toString('base64');
+    if (used.has(id)) continue;
+    used.add(id);
+    const outcome = await tryKey(trial, candidate);
+    if (outcome !== 'refused') return outcome;
+  }
+  return 'refused';
+}
+
+/** Asks whether the server would take the key, then proves that it is ours: nobody need type a passphrase in vain. */
+async function tryKey(trial: Trial, candidate: Candidate): Promise<Outcome> {
+  const { stream } = trial.connection;
+  const { user } = trial.config;
+  trial.tried.push(candidate.label);
+  for (const algorithm of algorithmsOf(candidate)) {
+    const key = { type: algorithm, getPublicSSH: () => candidate.publicKey };
+    const known = trial.connection.hear(['USERAUTH_PK_OK', 'USERAUTH_SUCCESS', 'USERAUTH_FAILURE']);
+    stream.authPK(user, key);
+    const heard = await known;
+    if (heard.event !== 'USERAUTH_PK_OK') {
+      const outcome = outcomeOf(trial, heard);
+      trial.explain(`${candidate.label} (${algorithm}): ${outcome}`);
+      if (outcome !== 'refused') return outcome;
+      continue;
+    }
+    const outcome = await proveKey(trial, candidate, algorithm);
+    trial.explain(`${candidate.label} (${algorithm}): ${outcome}`);
+    return outcome;
+  }
+  return 'refused';
+}
+
+async function proveKey(trial: Trial, candidate: Candidate, algorithm: string): Promise<Outcome> {
+  const key = { type: algorithm, getPublicSSH: () => candidate.publicKey };
+  const asked = new Promise<[Buffer, (signature: Buffer) => void]>((resolve) => {
+    trial.connection.stream.authPK(trial.config.user, key, (bytes, send) => resolve([bytes, send]));
+  });
+  const [bytes, send] = await asked;
+  try {
+    const signature = await trial.connection.orLost(candidate.sign(bytes, algorithm));
+    return await attempt(trial, () => send(signature));
+  } catch (error) {
+    if (!(error instanceof AgentError || error instanceof IdentityError)) throw error;
+    trial.skipped.set(candidate.label, error.message);
+    return 'refused';
+  }
+}
+
+function algorithmsOf({ publicKey }: Candidate): string[] {
+  const type = typeOfKey(publicKey);
+  return type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [type];
+}
+
+function unlockBy({ terminal, connection, config }: Trial): Unlock {
+  return async (identity) => {
+    if (!terminal) return undefined;
+    for (let count = 0; count < config.auth.promptCount; count++) {
+      const passphrase = await terminal.secret(`Passphrase of ${identity.file}: `, connection.over);
+      if (passphrase === '') return undefined;
+      const key = identity.open(passphrase);
+      if (key) return key;
+      terminal.tell('That is not its passphrase.');
+    }
+    return undefined;
+  };
+}

@@ -1,0 +1,68 @@
+import type { KeyboardPrompt } from 'ssh2-streams/lib/ssh.js';
+import { Failure } from '@dipus/proto/failure';
+import { printTarget } from './target.ts';
+import type { Heard } from './connection.ts';
+import { outcomeOf, type Outcome, type Trial } from './trial.ts';
+
+/** Asks for the password on the terminal, as often as the settings allow. Rejects with Failure when the connection ends. */
+export async function tryPassword(trial: Trial): Promise<Outcome> {
+  const { connection, config, terminal } = trial;
+  if (!terminal) return 'refused';
+  trial.tried.push('password');
+  return repeatedly(trial, async () => {
+    const password = await terminal.secret(`Password of ${config.user} on ${config.host}: `, connection.over);
+    const heard = connection.hear(['USERAUTH_SUCCESS', 'USERAUTH_FAILURE', 'USERAUTH_PASSWD_CHANGEREQ']);
+    connection.stream.authPassword(config.user, password);
+    const answer = await heard;
+    if (answer.event !== 'USERAUTH_PASSWD_CHANGEREQ') return outcomeOf(trial, answer);
+    throw new Failure('log in to', printTarget(config.target), 'the password has expired', 'change it by logging in with ssh');
+  });
+}
+
+/** Has the server's questions answered on the terminal, as often as the settings allow. Rejects with Failure when the connection ends. */
+export async function tryKeyboard(trial: Trial): Promise<Outcome> {
+  if (!trial.terminal) return 'refused';
+  trial.tried.push('keyboard-interactive');
+  return repeatedly(trial, () => answerQuestions(trial));
+}
+
+async function repeatedly(trial: Trial, once: () => Promise<Outcome | undefined>): Promise<Outcome> {
+  for (let count = 0; count < trial.config.auth.promptCount; count++) {
+    const outcome = await once();
+    if (outcome !== 'refused') return outcome ?? 'refused';
+    trial.terminal?.tell('Permission denied.');
+  }
+  return 'refused';
+}
+
+/** One round of RFC 4256: questions until the server has made up its mind; undefined where it refuses without a question. */
+async function answerQuestions(trial: Trial): Promise<Outcome | undefined> {
+  const { stream } = trial.connection;
+  const hear = (): Promise<Heard> => trial.connection.hear(['USERAUTH_INFO_REQUEST', 'USERAUTH_SUCCESS', 'USERAUTH_FAILURE']);
+  let next = hear();
+  stream.authKeyboard(trial.config.user);
+  for (let asked = 0; ;) {
+    const heard = await next;
+    if (heard.event !== 'USERAUTH_INFO_REQUEST') {
+      const outcome = outcomeOf(trial, heard);
+      return outcome === 'refused' && asked === 0 ? undefined : outcome;
+    }
+    const [name, instruction, , questions] = heard.values as [string, string, string, KeyboardPrompt[]];
+    asked += questions.length;
+    const answers = await askQuestions(trial, [name, instruction], questions);
+    next = hear();
+    stream.authInfoRes(answers);
+  }
+}
+
+async function askQuestions(trial: Trial, heading: readonly string[], questions: readonly KeyboardPrompt[]): Promise<string[]> {
+  const terminal = trial.terminal!;
+  const { over } = trial.connection;
+  for (const line of heading.filter((each) => each !== '')) terminal.tell(line);
+  const answers: string[] = [];
+  for (const { prompt, echo } of questions) {
+    const asked = `(${trial.config.user}@${trial.config.host}) ${prompt}`;
+    answers.push(await (echo ? terminal.answer(asked, over) : terminal.secret(asked, over)));
+  }
+  return answers;
+}

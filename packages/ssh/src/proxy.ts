@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import { reasonOf } from '@dipus/proto/failure';
+import type { Link } from './link.ts';
+import { expandTokens, type TokenValues } from './tokens.ts';
+
+/** A program whose stdin and stdout lead to the server. */
+export interface Proxy {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** As a person reads it. */
+  readonly name: string;
+}
+
+/** The program that ProxyCommand or ProxyJump asks for; undefined: none. */
+export function proxyOf(command: string | undefined, values: TokenValues): Proxy | undefined {
+  if (command !== undefined) {
+    const line = expandTokens(command, values);
+    return { program: '/bin/sh', args: ['-c', `exec ${line}`], name: line };
+  }
+  return values.jump === '' ? undefined : jumpOf(values);
+}
+
+/** `ssh -W` over the last hop; ssh itself jumps over those before it. */
+function jumpOf({ host, port, jump }: TokenValues): Proxy {
+  const hops = jump.split(',');
+  const last = hops.pop()!;
+  const before = hops.length > 0 ? ['-J', hops.join(',')] : [];
+  const there = `[${host}]:${port}`;
+  const args = [...before, '-W', there, '--', last.startsWith('ssh://') ? last : `ssh://${last}`];
+  return { program: 'ssh', args, name: ['ssh', ...args].join(' ') };
+}
+
+/** Runs a proxy. What it says on stderr is explained, and its last line is the reason where it fails. The caller destroys the link. */
+export function runProxy({ program, args, name }: Proxy, explain: (line: string) => void): Link {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-2000);
+    for (const line of text.split('\n').filter((each) => each.trim() !== '')) explain(`proxy: ${line.trim()}`);
+  });
+  for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.on('error', () => {});
+  const ended = new Promise<unknown>((resolve) => {
+    child.on('error', (error) => resolve(`cannot run the proxy ${name}: ${reasonOf(error)}`));
+    child.on('close', (status, signal) => resolve(`the proxy ended (${name}): ${lastLine(said) ?? `status ${status ?? signal}`}`));
+  });
+  return { input: child.stdout, output: child.stdin, ended, destroy: () => child.kill() };
+}
+
+function lastLine(text: string): string | undefined {
+  return text.trim().split('\n').at(-1)?.trim() || undefined;
+}

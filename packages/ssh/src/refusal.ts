@@ -1,0 +1,60 @@
+// Why a socket there could not be opened: sshd gives one answer for every cause, so the files are looked at.
+import { isBindingName } from '@dipus/proto/name';
+import { isSocket } from './far-trust.ts';
+import { SftpError, type Sftp } from './sftp.ts';
+import type { FarFile } from './sftp-packet.ts';
+
+const maxListBytes = 16 << 20;
+const ownerWrite = 0o200;
+const groupWrite = 0o020;
+const othersWrite = 0o002;
+
+/** The cause, with the code of the system's error that it stands for; ENOTSUP: no socket there can be opened. `hasForwarded`: one was. */
+export async function findCause(sftp: Sftp, path: string, hasForwarded: boolean): Promise<Error> {
+  let file: FarFile;
+  let you: number;
+  try {
+    [file, { uid: you }] = await Promise.all([sftp.lstat(path), sftp.stat('.')]);
+  } catch (error) {
+    if (error instanceof SftpError) return error;
+    throw error;
+  }
+  if (!isSocket(file)) return cause('ENOTSOCK', 'is not a socket');
+  const may = mayOpen(file, you);
+  if (may === false) return cause('EACCES', 'permission denied');
+  const listening = await listeningFiles(sftp);
+  if (listening === undefined) {
+    return cause('ECONNREFUSED', hasForwarded ? 'connection refused' : 'connection refused, or sshd there forwards no sockets');
+  }
+  if (!listening.has(path)) return cause('ECONNREFUSED', 'connection refused');
+  if (hasForwarded) return may ? cause('EAGAIN', 'its queue is full') : cause('EACCES', 'permission denied');
+  return cause('ENOTSUP', 'sshd there forwards no sockets (AllowStreamLocalForwarding, DisableForwarding)');
+}
+
+/** Undefined where a group of ours, which SFTP does not tell, decides. */
+function mayOpen({ mode, uid }: FarFile, you: number): boolean | undefined {
+  if (you === 0) return true;
+  if (uid === you) return (mode & ownerWrite) !== 0;
+  if (mode & othersWrite) return true;
+  return mode & groupWrite ? undefined : false;
+}
+
+/** Where something listens there, as /proc/net/unix tells (proc(5)); undefined where there is none. */
+async function listeningFiles(sftp: Sftp): Promise<ReadonlySet<string> | undefined> {
+  const text = await sftp.read('/proc/net/unix', maxListBytes).catch(() => undefined);
+  if (text === undefined) return undefined;
+  const files = new Set<string>();
+  for (const line of text.toString().split('\n')) {
+    // 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
+    const path = /^[^/]* 00010000 0001 [^/]*(\/.*)$/.exec(line)?.[1];
+    if (path === undefined) continue;
+    const slash = path.lastIndexOf('/') + 1;
+    const name = path.slice(slash);
+    files.add(isBindingName(name) ? path.slice(0, slash) + name.slice(1, -9) : path);
+  }
+  return files;
+}
+
+function cause(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}

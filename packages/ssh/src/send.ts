@@ -1,0 +1,27 @@
+import type { Readable, Writable } from 'node:stream';
+
+// So much may wait for the network; then the source is stopped.
+const maxWaitingBytes = 256 << 10;
+
+/**
+ * Passes on all that a protocol layer has to send, with back-pressure: what comes in one turn goes out by one call of the system, since a packet is
+ * made of several chunks. Ends the target with the source.
+ */
+export function sendAll(source: Readable, target: Writable): void {
+  let isGathering = false;
+  const flush = (): void => {
+    isGathering = false;
+    target.uncork();
+  };
+  source.on('data', (chunk: Buffer) => {
+    if (!isGathering) {
+      isGathering = true;
+      target.cork();
+      process.nextTick(flush);
+    }
+    target.write(chunk);
+    if (target.writableLength > maxWaitingBytes) source.pause();
+  });
+  target.on('drain', () => source.resume());
+  source.on('end', () => target.end());
+}

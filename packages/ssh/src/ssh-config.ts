@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { userInfo } from 'node:os';
+import { codeOf, Failure } from '@dipus/proto/failure';
+import { timing } from '@dipus/proto/timing';
+import { emptyKind, narrowOffer, type Offer } from './algorithms.ts';
+import type { LoginTarget } from './login.ts';
+import { proxyOf, type Proxy } from './proxy.ts';
+import { parseSettings, type Settings } from './settings.ts';
+import { printTarget, wayOut } from './target.ts';
+import { expandPath, type TokenValues } from './tokens.ts';
+
+export type AuthMethod = 'publickey' | 'keyboard-interactive' | 'password';
+
+/** The user's own settings for a host. */
+export interface SshConfig {
+  readonly target: LoginTarget;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** 0: either. */
+  readonly family: 0 | 4 | 6;
+  readonly bindAddress?: string;
+  readonly proxy?: Proxy;
+  /** From the start of connecting to the server's first line. */
+  readonly connectMs: number;
+  readonly offer: Offer;
+  readonly hostKeys: HostKeyConfig;
+  readonly auth: AuthConfig;
+}
+
+export interface HostKeyConfig {
+  /** The name in known_hosts. */
+  readonly name: string;
+  /** The first is the one that is written. */
+  readonly userFiles: readonly string[];
+  readonly globalFiles: readonly string[];
+  readonly strictness: 'yes' | 'no' | 'ask' | 'accept-new';
+  readonly isHashed: boolean;
+}
+
+export interface AuthConfig {
+  readonly methods: readonly AuthMethod[];
+  /** The agent's socket; undefined: none. */
+  readonly agent: string | undefined;
+  readonly identityFiles: readonly string[];
+  /** Keys of the agent count only where they are those of the files. */
+  readonly isIdentitiesOnly: boolean;
+  readonly certificateFiles: readonly string[];
+  /** How often a passphrase or password may be asked for. */
+  readonly promptCount: number;
+  /** Nobody is to be asked. */
+  readonly isBatch: boolean;
+}
+
+/** Asks `ssh -G` for the settings of a host; the defaults of OpenSSH where there is no ssh. Rejects with Failure. */
+export async function readSshConfig(target: LoginTarget, explain: (line: string) => void): Promise<SshConfig> {
+  const port = target.port === undefined ? [] : ['-p', String(target.port)];
+  const user = target.user === undefined ? [] : ['-l', target.user];
+  const text = await askSsh(['-G', ...port, ...user, '--', target.host], target);
+  if (text === undefined) explain('there is no ssh on PATH: no ssh_config is read, the defaults count');
+  return configOf(target, parseSettings(text ?? ''));
+}
+
+function askSsh(args: readonly string[], target: LoginTarget): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    execFile('ssh', args, { encoding: 'utf8' }, (error, stdout, stderr) => {
+      if (!error) resolve(stdout);
+      else if (codeOf(error) === 'ENOENT') resolve(undefined);
+      else reject(new Failure('read', `ssh settings for ${printTarget(target)}`, stderr.trim().split('\n').at(-1) || 'ssh -G failed'));
+    });
+  });
+}
+
+function configOf(target: LoginTarget, settings: Settings): SshConfig {
+  const host = settings.one('hostname') ?? target.host;
+  const port = Number(settings.one('port') ?? target.port ?? 22);
+  const user = settings.one('user') ?? target.user ?? userInfo().username;
+  const jump = settings.word('proxyjump') ?? '';
+  const alias = settings.one('hostkeyalias');
+  const values: TokenValues = { host, original: target.host, port, user, alias: alias ?? host, jump };
+  if (settings.isOn('proxyusefdpass', false)) {
+    throw new Failure('read', `ssh settings for ${printTarget(target)}`, 'ProxyUseFdpass is not supported', wayOut(target));
+  }
+  const proxy = proxyOf(settings.word('proxycommand'), values);
+  const bindAddress = settings.word('bindaddress');
+  const offer = narrowOffer({
+    kex: settings.list('kexalgorithms'),
+    serverHostKey: settings.list('hostkeyalgorithms'),
+    cipher: settings.list('ciphers'),
+    hmac: settings.list('macs'),
+  });
+  const missing = emptyKind(offer);
+  if (missing) throw new Failure('read', `ssh settings for ${printTarget(target)}`, `they allow no ${missing} that is safe and known here`);
+  return {
+    target,
+    host,
+    port,
+    user,
+    family: ({ inet: 4, inet6: 6 } as const)[settings.one('addressfamily') ?? ''] ?? 0,
+    ...(bindAddress !== undefined && { bindAddress }),
+    ...(proxy && { proxy }),
+    connectMs: settings.seconds('connecttimeout') ?? (proxy ? timing.proxyMs : timing.headMs),
+    offer,
+    hostKeys: {
+      name: alias?.toLowerCase() ?? knownName(host, port),
+      userFiles: settings
+        .files('userknownhostsfile', ['~/.ssh/known_hosts', '~/.ssh/known_hosts2'])
+        .map((file) => expandPath(file, values)),
+      globalFiles: settings.files('globalknownhostsfile', ['/etc/ssh/ssh_known_hosts', '/etc/ssh/ssh_known_hosts2']),
+      strictness: strictnessOf(settings.one('stricthostkeychecking')),
+      isHashed: settings.isOn('hashknownhosts', false),
+    },
+    auth: authOf(settings, values),
+  };
+}
+
+const defaultIdentities = ['id_rsa', 'id_ecdsa', 'id_ed25519'].map((name) => `~/.ssh/${name}`);
+
+function authOf(settings: Settings, values: TokenValues): AuthConfig {
+  const methods: [AuthMethod, string][] = [
+    ['publickey', 'pubkeyauthentication'],
+    ['keyboard-interactive', 'kbdinteractiveauthentication'],
+    ['password', 'passwordauthentication'],
+  ];
+  const named = settings.list('preferredauthentications');
+  const allowed = methods.filter(([method, setting]) => settings.isOn(setting, true) && (named?.includes(method) ?? true));
+  const files = settings.all('identityfile') ?? defaultIdentities;
+  return {
+    methods: allowed.map(([method]) => method),
+    agent: agentOf(settings.one('identityagent'), values),
+    identityFiles: files.filter((file) => file !== 'none').map((file) => expandPath(file, values)),
+    isIdentitiesOnly: settings.isOn('identitiesonly', false),
+    certificateFiles: settings.all('certificatefile') ?? [],
+    promptCount: Number(settings.one('numberofpasswordprompts') ?? 3),
+    isBatch: settings.isOn('batchmode', false),
+  };
+}
+
+/** `[host]:port` where the port is not ssh's own (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
+function knownName(host: string, port: number): string {
+  const name = host.toLowerCase();
+  return port === 22 ? name : `[${name}]:${port}`;
+}
+
+function agentOf(setting: string | undefined, values: TokenValues): string | undefined {
+  if (setting === 'none') return undefined;
+  if (setting === undefined || setting === 'SSH_AUTH_SOCK') return process.env['SSH_AUTH_SOCK'] || undefined;
+  if (/^\$\w+$/.test(setting)) return process.env[setting.slice(1)] || undefined;
+  return expandPath(setting, values);
+}
+
+function strictnessOf(setting: string | undefined): HostKeyConfig['strictness'] {
+  if (setting === 'yes' || setting === 'true') return 'yes';
+  if (setting === 'no' || setting === 'off' || setting === 'false') return 'no';
+  return setting === 'accept-new' ? 'accept-new' : 'ask';
+}

@@ -1,0 +1,69 @@
+// A private sshd for what goes over ssh.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { delimiter } from 'node:path';
+
+// Seldom on a user's PATH; and it wants to be called by its full path.
+const program = '/usr/sbin/sshd';
+
+/**
+ * A private sshd on loopback, and a client's settings for it: `command` logs in to it, and so does ssh://bench in `env`. Undefined where there is
+ * no sshd.
+ */
+export async function startSshd(stage) {
+  if (!existsSync(program)) return undefined;
+  const home = `${stage.dir}/sshd`;
+  const port = await freePort();
+  mkdirSync(home);
+  mkdirSync('/run/sshd', { recursive: true });
+  for (const key of ['host', 'user']) execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', `${home}/${key}`]);
+  const lines = [
+    'StrictModes no',
+    `HostKey ${home}/host`,
+    `AuthorizedKeysFile ${home}/user.pub`,
+    `SetEnv PATH="${stage.env.PATH}"`,
+    'UsePAM no',
+    'Subsystem sftp internal-sftp',
+  ];
+  writeFileSync(`${home}/config`, `${lines.join('\n')}\nPermitRootLogin yes\nListenAddress 127.0.0.1\n`);
+  const sshd = stage.start(program, ['-f', `${home}/config`, '-D', '-e', '-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  await once(sshd.stderr, 'data');
+  sshd.stderr.resume();
+  return { command: `ssh -F ${settings(stage, home, port)} bench`, env: withSsh(stage, home) };
+}
+
+function settings(stage, home, port) {
+  const known = readFileSync(`${home}/host.pub`, 'utf8').split(' ').slice(0, 2).join(' ');
+  writeFileSync(`${home}/known`, `[127.0.0.1]:${port} ${known}\n`);
+  const lines = [
+    'Host bench',
+    'HostName 127.0.0.1',
+    `Port ${port}`,
+    'User root',
+    `IdentityFile ${home}/user`,
+    'IdentitiesOnly yes',
+    'IdentityAgent none',
+    `UserKnownHostsFile ${home}/known`,
+    'LogLevel ERROR',
+    'BatchMode yes',
+  ];
+  writeFileSync(`${home}/ssh_config`, `${lines.join('\n')}\n`);
+  return `${home}/ssh_config`;
+}
+
+/** ssh looks for its settings in the home of the account, whatever HOME says. */
+function withSsh(stage, home) {
+  mkdirSync(`${home}/bin`);
+  writeFileSync(`${home}/bin/ssh`, `#!/bin/sh\nexec /usr/bin/ssh -F ${home}/ssh_config "$@"\n`, { mode: 0o755 });
+  return { ...stage.env, PATH: `${home}/bin${delimiter}${stage.env.PATH}` };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  return port;
+}

@@ -1,0 +1,562 @@
+// Services of a host with an sshd: listed, watched, used and imported, and what can go wrong on the way.
+import {
+  chmodSync,
+  chownSync,
+  createReadStream,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
+import { once } from 'node:events';
+import * as assert from 'uvu/assert';
+import { startSession, type Outcome } from '@dipus/session/control-client';
+import { connectFile } from '@dipus/tree/socket-file';
+import { eventually, rounds, sleep, suite, within, type Ended } from './harness.ts';
+import { foreign, withoutDls, withPair, type Pair } from './ssh-pair.ts';
+import { hostTests } from './hosts.ts';
+import { sockets } from './sep-pair.ts';
+import { knownLine, makeKey, noSshd, startSshd, withSshConfig } from './sshd.ts';
+
+const test = suite('ssh');
+const onHosts = hostTests(test);
+const minute = 60_000;
+
+if (noSshd !== undefined) test.skip('everything', noSshd);
+else {
+  addLists();
+  addStreams();
+  addImports();
+  addLosses();
+  addRefusals();
+}
+
+function textOf({ stdout }: Ended): string {
+  return stdout.toString();
+}
+
+/** It has failed with this line. */
+function failed({ status, stderr }: Ended, wanted: number, line: RegExp): void {
+  assert.ok(line.test(stderr), `${status} ${stderr}`);
+  assert.is(status, wanted, stderr);
+}
+
+function addLists(): void {
+  test(
+    'lists are of the tree there, in its order',
+    () =>
+      withPair(async ({ serve, runNear, uri, root }) => {
+        await serve('cat', 'echo');
+        const wav = await serve('-x', '-n', '7', 'cat', 'lame/audio/x-wav/to/audio/mpeg');
+        await wav.stop('SIGKILL');
+        await serve('-x', 'cat', 'lame/audio/x-wav/to/audio/ogg');
+        const list = async (...args: string[]): Promise<string> => textOf(await runNear('dls', args));
+        assert.is(await list(uri()), 'local/echo.box...0\nexported/audio/x-wav/to/audio/ogg/lame.box...0\n');
+        assert.is(
+          await list('-a', uri('lame')),
+          'exported/audio/x-wav/to/audio/mpeg/lame.box...0  (dead)\nexported/audio/x-wav/to/audio/ogg/lame.box...0\n',
+        );
+        assert.is(await list('-1f', uri()), `ssh://box/local/echo.box...0?root=${root}\n`);
+        assert.is(await list('-l', uri('echo')), 'alive    0/64 local/echo.box...0\n');
+        assert.is(await list(uri('exported')), 'exported/audio/x-wav/to/audio/ogg/lame.box...0\n');
+        const { path, area, control, state, origin } = JSON.parse(await list('--json', uri('echo')));
+        assert.equal([path, area, control, state], ['echo.box...0', 'local', true, 'alive']);
+        assert.is(origin, `ssh://box/local/echo.box...0?root=${root}`);
+        const none = await runNear('dls', [uri('none')]);
+        assert.equal([none.status, textOf(none), none.stderr], [1, '', '']);
+      }),
+    minute,
+  );
+
+  for (const [way, setting] of [
+    ['told by dls there', {}],
+    ['seen by polling', withoutDls],
+  ] as const) {
+    test(
+      `changes are ${way}`,
+      () =>
+        withPair(
+          async ({ serve, startNear, uri }) => {
+            const first = await serve('cat', 'first/a/b');
+            const watch = startNear('dls', '-w', uri());
+            assert.is(await watch.line(30_000), '+ local/a/b/first.box...0');
+            // Again and again in one directory, faster than mtime can tell.
+            for (let round = 0; round < rounds(3, 30); round++) {
+              const second = await serve('cat', 'second/a');
+              assert.is(await watch.line(30_000), '+ local/a/second.box...0');
+              await second.stop(round % 2 === 0 ? 'SIGTERM' : 'SIGKILL');
+              assert.is(await watch.line(30_000), '- local/a/second.box...0');
+            }
+            await first.stop();
+            assert.is(await watch.line(30_000), '- local/a/b/first.box...0');
+          },
+          setting,
+          { DIPUS_TIME_SCALE: '0.3' },
+        ),
+      2 * minute,
+    );
+  }
+
+  test(
+    'nobody else is trusted, and only names are names',
+    () =>
+      withPair(async ({ serve, runNear, uri, root, dir }) => {
+        const { path } = await serve('cat', 'mine');
+        const local = `${root}/local`;
+        const theirs = await foreign(`${local}/theirs.box...0`, (connection) => connection.end('theirs'));
+        chownSync(`${local}/theirs.box...0`, 4321, 4321);
+        mkdirSync(`${local}/open`);
+        const inOpen = await foreign(`${local}/open/mine.box...0`, (connection) => connection.end('open'));
+        chmodSync(`${local}/open`, 0o777);
+        linkSync(path, `${local}/linked.box...0`);
+        symlinkSync(path, `${local}/symbolic.box...0`);
+        symlinkSync(`${local}/open`, `${local}/aside`);
+        const evil = await foreign(`${dir}/evil`, (connection) => connection.end());
+        renameSync(`${dir}/evil`, `${local}/evil\n+ x.box...0`);
+        writeFileSync(`${local}/file.box...0`, '');
+        const list = async (...args: string[]): Promise<string[]> =>
+          textOf(await runNear('dls', args))
+            .split('\n')
+            .toSorted();
+        assert.equal(await list(uri()), ['']);
+        assert.equal(await list('-a', uri()), [
+          '',
+          'local/linked.box...0  (untrusted: has more than one hard link)',
+          'local/mine.box...0  (untrusted: has more than one hard link)',
+          'local/open/mine.box...0  (untrusted: directory open is writable by everybody and not sticky)',
+          'local/theirs.box...0  (untrusted: belongs to uid 4321)',
+        ]);
+        assert.is((await runNear('dcat', [uri('theirs')])).status, 127);
+        assert.is(textOf(await runNear('dcat', [uri('theirs.box...0')])), 'theirs');
+        for (const server of [theirs, inOpen, evil]) server.close();
+      }),
+    minute,
+  );
+}
+
+function addStreams(): void {
+  test(
+    'status, stderr, signals and both half-closes come through',
+    () =>
+      withPair(async ({ serve, startNear, runNear, uri }) => {
+        await serve('cat >/dev/null; echo trouble >&2; echo late; exit 3', 'three');
+        await serve('exec kill -9 $$', 'killed');
+        await serve('head -c 5; exit 4', 'early');
+        await serve('exec >&-; cat >&2; exit 6', 'deaf');
+        await serve('trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.05; done', 'trap');
+        const three = await runNear('dcat', [uri('three')], 'x');
+        assert.equal([three.status, textOf(three), three.stderr], [3, 'late\n', 'trouble\n']);
+        assert.is((await runNear('dcat', [uri('killed')])).status, 137);
+        const early = await runNear('dcat', [uri('early')], Buffer.alloc(rounds(8, 512) << 20, 'early'));
+        assert.equal([early.status, textOf(early)], [4, 'early']);
+        const deaf = await runNear('dcat', [uri('deaf')], 'input after the end of the answer');
+        assert.equal([deaf.status, deaf.stderr], [6, 'input after the end of the answer']);
+        const trap = startNear('dcat', uri('trap'));
+        assert.is(await trap.line(30_000), 'up');
+        trap.signal('SIGINT');
+        assert.is((await trap.ended).status, 5);
+        assert.is((await runNear('dcat', [uri('none')])).status, 127);
+      }),
+    2 * minute,
+  );
+
+  test(
+    'a foreign service is used as it is',
+    () =>
+      withPair(async ({ runNear, startNear, has, uri, root }) => {
+        const upper = await foreign(`${root}/local/upper.box...0`, (connection) => {
+          const chunks: Buffer[] = [];
+          connection.on('data', (chunk) => chunks.push(chunk));
+          connection.on('end', () => connection.end(Buffer.concat(chunks).toString().toUpperCase()));
+        });
+        const speaker = await foreign(`${root}/local/speaker.box...0`, (connection) => connection.end('said'));
+        for (const isImported of [false, true]) {
+          if (isImported) startNear('dimport', uri());
+          if (isImported) await has(2);
+          const ask = (name: string): string => (isImported ? `${name}.box` : uri(name));
+          const answer = await runNear('dcat', [ask('upper')], 'both ways');
+          assert.equal([answer.status, textOf(answer), answer.stderr], [0, 'BOTH WAYS', '']);
+          // Its end is the end, though our input has none.
+          const idle = startNear('dcat', ask('speaker'));
+          assert.equal([(await idle.ended).status, idle.stdout.toString()], [0, 'said']);
+        }
+        upper.close();
+        speaker.close();
+      }),
+    2 * minute,
+  );
+
+  test(
+    'what goes in comes out',
+    () =>
+      withPair(
+        async ({ serve, runNear, startNear, has, uri, dir }) => {
+          await serve('cat', 'echo');
+          const bytes = randomBytes(1 << 20);
+          const file = `${dir}/input`;
+          for (let at = 0; at < rounds(16, 1024); at++) writeFileSync(file, bytes, { flag: 'a' });
+          const wanted = await digestOf(runShell(`cat ${file}`));
+          const dcat = (ask: string): string => `dcat '${ask}' ${file}`;
+          assert.is(await digestOf(runShell(dcat(uri('echo')))), wanted);
+          startNear('dimport', uri());
+          await has(1);
+          assert.is(await digestOf(runShell(dcat('echo.box'))), wanted);
+          const plain = (await runNear('dls', ['-1f', 'echo.box'])).stdout.toString().trim();
+          const socket = connect({ path: plain, allowHalfOpen: true });
+          const hash = createHash('sha256');
+          socket.on('data', (chunk) => hash.update(chunk));
+          createReadStream(file).pipe(socket);
+          await once(socket, 'end');
+          assert.is(hash.digest('hex'), wanted);
+
+          function runShell(script: string): Promise<Ended> {
+            return runNear('sh', ['-c', `${script} | sha256sum`]);
+          }
+          async function digestOf(ended: Promise<Ended>): Promise<string> {
+            const { stdout, stderr } = await ended;
+            assert.is(stderr, '');
+            return stdout.toString().slice(0, 64);
+          }
+        },
+        { config: ['RekeyLimit 4M'] },
+      ),
+    2 * minute,
+  );
+}
+
+function addImports(): void {
+  test(
+    'a service there is a socket here, with all that belongs to it',
+    () =>
+      withPair(async ({ serve, startNear, runNear, has, uri, near, root }) => {
+        await serve('-n', '7', 'trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.05; done', 'trap/some/where');
+        await serve('-x', 'cat >/dev/null; echo trouble >&2; exit 3', 'three');
+        const imports = startNear('dimport', uri());
+        const found = await has(2);
+        const user = found[0]!.split('/')[0]!;
+        assert.equal(found.toSorted(), [`${user}/some/where/trap.box...0`, `${user}/three.box...0`]);
+        for (const file of found) assert.is(statSync(`${near}/${file}`).mode & 0o777, 0o600);
+        assert.is(statSync(`${near}/${user}`).mode & 0o777, 0o700);
+        const three = await runNear('dcat', ['three'], 'x');
+        assert.equal([three.status, three.stderr], [3, 'trouble\n']);
+        const trap = startNear('dcat', 'trap');
+        assert.is(await trap.line(30_000), 'up');
+        const long = textOf(await runNear('dls', ['-l', 'trap']));
+        assert.match(long, /^alive 1\/7 srw-------.*trap\.box\.\.\.0 +ssh:/);
+        assert.ok(long.includes(` ssh://box/local/some/where/trap.box...0?root=${root}\n`), long);
+        trap.signal('SIGINT');
+        assert.is((await trap.ended).status, 5);
+        assert.is((await imports.stop()).status, 0);
+        assert.equal(sockets(near), []);
+      }),
+    minute,
+  );
+
+  test(
+    'a terminal there has the size of ours',
+    () =>
+      withPair(async ({ serve, startNear, has, uri, near }) => {
+        await serve('--pty', 'stty size; read line; stty size', 'sizes');
+        startNear('dimport', uri());
+        const control = `${near}/${(await has(1))[0]!.replace('sizes', '.sizes')}`;
+        let started!: (tty: boolean) => void;
+        let ended!: (outcome: Outcome) => void;
+        const hasStarted = new Promise<boolean>((resolve) => (started = resolve));
+        const outcome = new Promise<Outcome>((resolve) => (ended = resolve));
+        const terminal = { cols: 91, rows: 33, term: 'xterm' };
+        const session = await startSession(() => connectFile(control), terminal, { started, waiting: () => {}, stderr: () => {}, ended });
+        assert.is(await within(30_000, 'STARTED', hasStarted), true);
+        let text = '';
+        session.data.on('data', (chunk: Buffer) => (text += chunk)).resume();
+        await eventually('the first size', () => /33 91/.test(text));
+        session.resize({ cols: 70, rows: 20 });
+        session.data.write('\n');
+        await eventually('the second size', () => /20 70/.test(text));
+        assert.equal(await within(30_000, 'EXIT', outcome), { exit: { code: 0 } });
+        session.data.destroy();
+      }),
+    minute,
+  );
+
+  test(
+    '100 services and 200 streams over one connection, a slow reader among them',
+    () =>
+      withPair(async ({ start, startNear, has, uri, near, sshd, dir }) => {
+        const lines = Array.from({ length: 100 }, (_, at) => `echo${at}/group${at % 7} cat\n`);
+        writeFileSync(`${dir}/services`, lines.join(''));
+        const serving = start('dserve', ['--from', `${dir}/services`]);
+        await eventually('all services', () => serving.stdout.toString().endsWith('ready\n'), 30_000);
+        startNear('dimport', uri());
+        const files = (await has(100, 60_000)).map((file) => `${near}/${file}`);
+        // One that never reads: what it does not take stays where it came from.
+        const slow = connect({ path: files[0]!, allowHalfOpen: true }).on('error', () => {});
+        slow.pause();
+        let sentBytes = 0;
+        const feed = (): void => {
+          while (slow.write(Buffer.alloc(65_536), () => (sentBytes += 65_536)));
+        };
+        slow.on('drain', feed);
+        feed();
+        const message = randomBytes(rounds(64, 4096) << 10);
+        const streams = Array.from({ length: 200 }, async (_, at) => {
+          const socket = connect({ path: files[at % 100]!, allowHalfOpen: true });
+          const answer: Buffer[] = [];
+          socket.on('data', (chunk: Buffer) => answer.push(chunk));
+          socket.end(message);
+          await once(socket, 'end');
+          assert.ok(Buffer.concat(answer).equals(message));
+        });
+        await Promise.all(streams);
+        assert.ok(sentBytes < 64 << 20, `${sentBytes} bytes were taken for a reader that does not read`);
+        assert.is(sshd.program.stderr.match(/Accepted publickey/g)!.length, 1);
+        slow.destroy();
+      }),
+    2 * minute,
+  );
+
+  test(
+    'dcat uses what is imported, and its connection',
+    () =>
+      withPair(async ({ serve, startNear, runNear, has, uri, sshd }) => {
+        await serve('-x', 'cat', 'echo/some/where');
+        startNear('dimport', uri());
+        await has(1);
+        for (const ask of ['echo', 'some/where', 'exported/some', 'some/where/echo.box...0', '**/echo', '']) {
+          const { stdout, stderr } = await runNear('dcat', ['-v', uri(ask)], 'shared');
+          assert.equal([stdout.toString(), /imported already/.test(stderr)], ['shared', true], stderr);
+        }
+        assert.is(sshd.program.stderr.match(/Accepted publickey/g)!.length, 1);
+        for (const ask of ['local/some', 'other']) assert.is((await runNear('dcat', [uri(ask)], '')).status, 127);
+        assert.match((await runNear('dcat', ['-v', uri('echo').replace('ssh://', 'ssh://root@')], 'x')).stderr, /logging in/);
+      }),
+    minute,
+  );
+
+  test(
+    'paths of any length are reached, and nothing is left of the way',
+    () =>
+      withPair(async ({ serve, runNear, uri }) => {
+        const protocol = Array.from({ length: 6 }, (_, at) => `${at}`.repeat(40)).join('/');
+        await serve('cat; exit 7', `echo/${protocol}`);
+        const { status, stdout } = await runNear('dcat', [uri('echo')], 'far away');
+        assert.equal([status, stdout.toString()], [7, 'far away']);
+        assert.equal(
+          readdirSync('/tmp').filter((name) => name.startsWith('.dipus-')),
+          [],
+        );
+      }),
+    minute,
+  );
+
+  test(
+    'an import that is killed in the middle is no end for who commits at one',
+    () =>
+      withPair(async ({ serve, startNear, runNear, has, uri, dir }) => {
+        await serve('cat >part && mv part whole', 'commit');
+        startNear('dimport', uri());
+        await has(1);
+        for (let round = 0; round < rounds(3, 60); round++) {
+          const client = startNear('dcat', 'commit');
+          client.child.stdin!.write('the first half');
+          await eventually('the first half', () => existsSync(`${dir}/part`) && readFileSync(`${dir}/part`).length > 0);
+          await client.stop('SIGKILL');
+          await eventually(
+            'the end of the program',
+            async () => textOf(await runNear('dls', ['-l', 'commit'])).startsWith('alive 0/'),
+            30_000,
+          );
+          assert.not(existsSync(`${dir}/whole`));
+          writeFileSync(`${dir}/part`, '');
+        }
+      }),
+    2 * minute,
+  );
+}
+
+function addLosses(): void {
+  test(
+    'an sshd that is killed is missed at once, and found again',
+    () =>
+      withPair(
+        async (pair) => {
+          const { serve, startNear, has, uri, sshd } = pair;
+          await serve('cat', 'echo');
+          const imports = startNear('dimport', uri());
+          const single = startNear('dimport', '--once', uri());
+          await has(2);
+          const open = startNear('dcat', 'echo');
+          open.child.stdin!.write('begun\n');
+          assert.is(await open.line(30_000), 'begun');
+          await killServer(pair);
+          await has(0);
+          const { status, stderr } = await open.ended;
+          assert.is(status, 125, stderr);
+          assert.is((await single.ended).status, 1);
+          await startSshd(pair, readFileSync(`${sshd.dir}/authorized_keys`, 'utf8'), { port: sshd.port });
+          await has(1);
+          assert.is((await imports.stop()).status, 0);
+        },
+        {},
+        { DIPUS_TIME_SCALE: '0.5' },
+      ),
+    2 * minute,
+  );
+
+  test(
+    'dls -w and dcat say that the host is lost',
+    () =>
+      withPair(async (pair) => {
+        const { serve, startNear, uri } = pair;
+        await serve('cat', 'echo');
+        const watch = startNear('dls', '-w', uri());
+        await watch.line(30_000);
+        const stream = startNear('dcat', uri('echo'));
+        stream.child.stdin!.write('begun\n');
+        await stream.line(30_000);
+        await killServer(pair);
+        failed(await watch.ended, 1, /^dls: .*ssh:\/\/box: the connection was lost/);
+        failed(await stream.ended, 125, /^dcat: .*ssh:\/\/box.*connection/);
+      }),
+    minute,
+  );
+
+  onHosts(
+    'silence is no loss while the host is there; a link that is cut is one, and is found again',
+    ['near', 'far'],
+    async ({ near, far }) => {
+      mkdirSync(`${near.dir}/keys`, { recursive: true });
+      const key = `${near.dir}/keys/own`;
+      const port = 2222;
+      await startSshd(far, makeKey(key), { port, config: [`ListenAddress ${far.address}:${port}`] });
+      writeFileSync(`${near.dir}/known`, knownLine(`[${far.address}]:${port}`, `${far.dir}/sshd-${port}/host-ed25519.pub`));
+      const lines = [`HostName ${far.address}`, `Port ${port}`, 'User root', `IdentityFile ${key}`, `UserKnownHostsFile ${near.dir}/known`];
+      // 60 s of silence are 9 s, and two missed pings 4.5 s.
+      const env = { ...withSshConfig(near, ['Host far', ...lines]), DIPUS_TIME_SCALE: '0.15' };
+      const service = far.start('dserve', ['cat', 'echo']);
+      await service.line(30_000);
+      const imports = near.start('dimport', ['-v', `ssh://far?root=${far.root}`], { env });
+      assert.match(await imports.line(30_000), /^\+ .*\/echo\.far\.\.\.0$/);
+      const stream = near.start('dcat', ['echo'], { env: { ...env, DIPUS_TIME_SCALE: '1' } });
+      stream.child.stdin!.write('before\n');
+      assert.is(await stream.line(30_000), 'before');
+      await sleep(9000);
+      stream.child.stdin!.write('after\n');
+      assert.is(await stream.line(30_000), 'after');
+      far.cut();
+      assert.match(await imports.line(30_000), /^- .*\/echo\.far\.\.\.0$/);
+      assert.is((await stream.ended).status, 125);
+      far.restore();
+      assert.match(await imports.line(60_000), /^\+ .*\/echo\.far\.\.\.0$/);
+      assert.is((await imports.stop()).status, 0);
+    },
+    2 * minute,
+  );
+}
+
+/** Kills sshd with the processes that it has forked for its connections. */
+async function killServer({ sshd }: Pair): Promise<void> {
+  const { pid } = sshd.program;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  // They hold its stderr.
+  for (const child of [pid, ...children]) process.kill(child, 'SIGKILL');
+  await sshd.program.ended;
+}
+
+function addRefusals(): void {
+  const onePair = (title: string, lines: string[], body: (pair: Pair) => Promise<void>): void =>
+    test(title, () => withPair(body, { config: lines }), minute);
+
+  onePair('sshd that forwards no sockets', ['AllowStreamLocalForwarding no'], async ({ serve, startNear, runNear, uri }) => {
+    await serve('cat', 'echo');
+    const line = /ssh:\/\/box\S*: sshd there forwards no sockets \(AllowStreamLocalForwarding, DisableForwarding\)\n$/;
+    failed(await runNear('dls', [uri()]), 1, line);
+    failed(await runNear('dcat', [uri('echo')], 'x'), 125, line);
+    await startNear('dimport', uri()).says(line, 30_000);
+  });
+
+  for (const [line, reason] of [
+    ['Subsystem other /bin/false', 'it has no sftp subsystem'],
+    ['Subsystem sftp /nonexistent', 'it has no SFTP: the SFTP server has ended'],
+    ['MaxSessions 0\nSubsystem sftp internal-sftp', 'it has no SFTP: open failed'],
+  ] as const)
+    onePair(`sshd without sftp: ${reason}`, line.split('\n'), async ({ runNear, startNear, uri }) => {
+      for (const [tool, status] of [
+        ['dls', 1],
+        ['dcat', 125],
+      ] as const) {
+        const { status: own, stderr } = await runNear(tool, [uri()]);
+        const hint = `${tool}: hint: sshd_config there needs the line: Subsystem sftp internal-sftp\n`;
+        assert.equal([own, stderr], [status, `${tool}: list ssh://box: ${reason}\n${hint}`]);
+      }
+      failed(await startNear('dimport', '--once', uri()).ended, 1, /^dimport: list ssh:\/\/box: it has no /);
+    });
+
+  test(
+    'an sftp server that says nothing, or anything',
+    async () => {
+      await withPair(
+        async ({ runNear, uri }) => {
+          const { stderr, status } = await runNear('dls', [uri()]);
+          assert.match(stderr, /^dls: list ssh:\/\/box: it has no SFTP: no answer within 3 s\n/);
+          assert.is(status, 1);
+        },
+        { config: ['Subsystem sftp /bin/sleep 60'] },
+        { DIPUS_TIME_SCALE: '0.3' },
+      );
+      await withPair(
+        async ({ startNear, uri }) => {
+          const imports = startNear('dimport', uri());
+          await imports.says(/it has no SFTP: it sent a packet of \d+ bytes/, 30_000);
+          assert.is((await imports.stop()).status, 0);
+        },
+        { config: ['Subsystem sftp /usr/bin/yes'] },
+      );
+    },
+    2 * minute,
+  );
+
+  test(
+    'a host without a tree',
+    () =>
+      withPair(async ({ root, runNear, startNear, serve, has, uri }) => {
+        const line = `list ssh://box: there is no ${root} there\n`;
+        for (const [tool, status] of [
+          ['dls', 1],
+          ['dcat', 125],
+        ] as const) {
+          const ended = await runNear(tool, [uri()]);
+          assert.ok(ended.stderr.startsWith(`${tool}: ${line}`), ended.stderr);
+          assert.is(ended.status, status);
+        }
+        const imports = startNear('dimport', '--poll', '0.2', uri());
+        await imports.says(/there is no/, 30_000);
+        await serve('cat', 'echo');
+        await has(1);
+      }, withoutDls),
+    minute,
+  );
+
+  test(
+    'a service that does not answer',
+    () =>
+      withPair(async ({ serve, runNear, uri }) => {
+        const gone = await serve('cat', 'gone');
+        await gone.stop('SIGKILL');
+        failed(
+          await runNear('dcat', [uri('gone')], 'x'),
+          127,
+          new RegExp(`^dcat: connect ssh://box/local/gone.box...0.*: connection refused\n$`),
+        );
+      }),
+    minute,
+  );
+}
+
+test.run();

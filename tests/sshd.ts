@@ -1,0 +1,102 @@
+// A private OpenSSH server on loopback, and a client's settings for it.
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { delimiter } from 'node:path';
+import { has, type Program, type Sandbox } from './harness.ts';
+
+/** Why this machine cannot run a private sshd; undefined where it can. */
+export const noSshd: string | undefined =
+  !has('ssh') || !has('ssh-keygen') || !existsSync('/usr/sbin/sshd')
+    ? 'no OpenSSH server and client'
+    : process.getuid?.() === 0
+      ? undefined
+      : 'sshd needs root';
+
+export interface SshdSetting {
+  /** Lines of sshd_config, before ours: the first value of a name counts. */
+  readonly config?: readonly string[];
+  /** What it says before authentication. */
+  readonly banner?: string;
+  /** The types of its host keys, as ssh-keygen names them. */
+  readonly hostKeys?: readonly string[];
+  /** Their length, where a type has a choice. */
+  readonly hostKeyBits?: number;
+  /** Where it was listening before, to start it again. */
+  readonly port?: number;
+}
+
+export interface Sshd {
+  readonly port: number;
+  /** Its keys, its settings and `authorized_keys`. */
+  readonly dir: string;
+  readonly program: Program;
+  /** Lines of known_hosts for `[127.0.0.1]:port`, one a host key. */
+  readonly knownHosts: string;
+}
+
+/** Starts an sshd; it has ended when the sandbox ends. `authorized` is what its authorized_keys has. */
+export async function startSshd(sandbox: Sandbox, authorized: string, setting: SshdSetting = {}): Promise<Sshd> {
+  const port = setting.port ?? (await freePort());
+  const dir = `${sandbox.dir}/sshd-${port}`;
+  mkdirSync('/run/sshd', { recursive: true });
+  mkdirSync(dir, { recursive: true, mode: 0o755 });
+  chmodSync(sandbox.dir, 0o755);
+  writeFileSync(`${dir}/authorized_keys`, authorized);
+  const types = setting.hostKeys ?? ['ed25519'];
+  const bits = setting.hostKeyBits === undefined ? [] : ['-b', String(setting.hostKeyBits)];
+  for (const type of types) if (!existsSync(`${dir}/host-${type}`)) makeKey(`${dir}/host-${type}`, type, '', bits);
+  if (setting.banner !== undefined) writeFileSync(`${dir}/banner`, setting.banner);
+  const lines = [
+    ...(setting.config ?? []),
+    ...types.map((type) => `HostKey ${dir}/host-${type}`),
+    ...(setting.banner === undefined ? [] : [`Banner ${dir}/banner`]),
+    'StrictModes no',
+    `AuthorizedKeysFile ${dir}/authorized_keys`,
+    `SetEnv PATH="${sandbox.env['PATH']}"`,
+    'UsePAM no',
+    'PermitRootLogin yes',
+    ...(setting.config?.some((line) => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
+    'MaxStartups 100',
+    `ListenAddress 127.0.0.1:${port}`,
+  ];
+  writeFileSync(`${dir}/config`, `${lines.join('\n')}\n`);
+  const program = sandbox.start('/usr/sbin/sshd', ['-f', `${dir}/config`, '-D', '-e']);
+  await program.says(/Server listening on 127\.0\.0\.1/, 30_000);
+  const knownHosts = types.map((type) => knownLine(`[127.0.0.1]:${port}`, `${dir}/host-${type}.pub`)).join('');
+  return { port, dir, program, knownHosts };
+}
+
+/** A line of known_hosts. */
+export function knownLine(names: string, publicKeyFile: string): string {
+  return `${names} ${readFileSync(publicKeyFile, 'utf8').split(' ').slice(0, 2).join(' ').trim()}\n`;
+}
+
+/** Makes a key pair at `file` and `file.pub`, and returns the public line. */
+export function makeKey(file: string, type = 'ed25519', passphrase = '', extra: readonly string[] = []): string {
+  execFileSync('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', 'test', '-f', file, ...extra]);
+  return readFileSync(`${file}.pub`, 'utf8');
+}
+
+/** A free port of loopback. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+/**
+ * An environment in which `ssh` reads `config` instead of the settings of the account: ssh looks for them in the home of the account,
+ * whatever HOME says.
+ */
+export function withSshConfig({ dir, env }: Sandbox, config: readonly string[]): NodeJS.ProcessEnv {
+  const bin = `${dir}/bin`;
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(`${dir}/ssh_config`, `${config.join('\n')}\n`, { mode: 0o600 });
+  writeFileSync(`${bin}/ssh`, `#!/bin/sh\nexec /usr/bin/ssh -F ${dir}/ssh_config "$@"\n`, { mode: 0o755 });
+  mkdirSync(`${dir}/home/.ssh`, { recursive: true, mode: 0o700 });
+  return { ...env, HOME: `${dir}/home`, PATH: `${bin}${delimiter}${env['PATH']}`, SSH_AUTH_SOCK: undefined };
+}
