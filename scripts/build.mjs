@@ -70,7 +70,8 @@ await Promise.all(
       outfile,
       ...small,
       legalComments: 'eof',
-      define: { DIPUS_VERSION: JSON.stringify(packageOf(name).version) },
+      // yargs looks at the width of stdout as soon as it is loaded, which makes a pipe non-blocking for everybody who shares it.
+      define: { DIPUS_VERSION: JSON.stringify(packageOf(name).version), 'process.stdout.columns': 'undefined' },
       // CommonJS parts of the bundle ask for Node's own modules by require.
       banner: {
         js: `#!/usr/bin/env node\nimport { createRequire as dipusRequire } from 'node:module';\nconst require = dipusRequire(import.meta.url);`,

@@ -163,6 +163,14 @@ function addStreams(): void {
         trap.signal('SIGINT');
         assert.is((await trap.ended).status, 5);
         assert.is((await runNear('dcat', [uri('none')])).status, 127);
+        await serve('cat', 'echo');
+        const shell = (script: string): Promise<Ended> =>
+          runNear('sh', ['-c', script.replaceAll('ECHO', `'${uri('echo')}'`)], Buffer.alloc(4 << 20));
+        const full = await shell('dcat ECHO >/dev/full');
+        assert.equal([full.status, full.stderr], [125, 'dcat: write stdout: no space left on device\n']);
+        // A pipe that others write to as well, and a reader that is slow, or goes.
+        assert.is(textOf(await shell('{ dcat ECHO; printf end; } | { sleep 0.3; wc -c; }')), `${(4 << 20) + 3}\n`);
+        assert.is(textOf(await shell('yes | dcat ECHO | head -n 1')), 'y\n');
       }),
     2 * minute,
   );

@@ -18,7 +18,7 @@ export function pump(source: Readable, target: Writable): Promise<CopyEnd> {
       resolve(end);
     };
     const written = (error?: Error | null): void => {
-      if (error) finish(codeOf(error) === 'ECONNRESET' ? { kind: 'read-error', reason: reasonOf(error) } : { kind: 'refused' });
+      if (error) finish(endOf(error));
     };
     let isGathering = false;
     // What comes in one turn goes out by one call.
@@ -51,4 +51,10 @@ export function pump(source: Readable, target: Writable): Promise<CopyEnd> {
     else if (source.destroyed) closed();
     else source.resume();
   });
+}
+
+/** How a write that fails ends a copy: the other side takes no more, or is lost, which whoever reads from it is told; or the system says what it is. */
+function endOf(error: Error): CopyEnd {
+  const isGone = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'].includes(codeOf(error) ?? '');
+  return isGone ? { kind: 'refused' } : { kind: 'write-error', reason: reasonOf(error) };
 }

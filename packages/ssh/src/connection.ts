@@ -4,7 +4,7 @@ import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { disagreement, libraryAlgorithms, type Offer } from './algorithms.ts';
 import type { Link } from './link.ts';
-import { sendAll } from './send.ts';
+import { receiveAll, sendAll } from './pass.ts';
 
 /** What the server said: the event and its values. */
 export interface Heard {
@@ -42,7 +42,7 @@ export class Connection {
     this.#watchStream(offer);
     this.#watchGreeting();
     void link.ended.then((cause) => this.fail(this.#endReason(cause)));
-    link.input.pipe(this.stream);
+    receiveAll(link.input, this.stream);
     sendAll(this.stream, link.output);
   }
 

@@ -1,3 +1,4 @@
+// Between a protocol layer and its connection. Not by pipe(): that asks for process.stdout, and so makes it non-blocking for all who share it.
 import type { Readable, Writable } from 'node:stream';
 
 // So much may wait for the network; then the source is stopped.
@@ -23,5 +24,11 @@ export function sendAll(source: Readable, target: Writable): void {
     if (target.writableLength > maxWaitingBytes) source.pause();
   });
   target.on('drain', () => source.resume());
+  source.on('end', () => target.end());
+}
+
+/** Passes on all that comes to a protocol layer, which takes it at once. Ends the target with the source. */
+export function receiveAll(source: Readable, target: Writable): void {
+  source.on('data', (chunk: Buffer) => void target.write(chunk));
   source.on('end', () => target.end());
 }
