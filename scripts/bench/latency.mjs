@@ -1,6 +1,5 @@
 // From connecting to the first byte that comes back: each time a program is started behind the service.
-import { once } from 'node:events';
-import { createConnection } from 'node:net';
+import { medianEcho } from './echo.mjs';
 import { lackOf } from './stage.mjs';
 
 export async function prepare(stage) {
@@ -16,25 +15,8 @@ export async function prepare(stage) {
     title: `connect, start cat, 1 byte echoed: p50 of ${times}`,
     unit: 'ms',
     contenders: [
-      { name: 'plain client to dserve', measure: () => median(times, () => echoOnce(ours)) },
-      { name: 'plain client to socat', measure: () => median(times, () => echoOnce(theirs)), ...(lacks && { lacks }) },
+      { name: 'plain client to dserve', measure: () => medianEcho(ours, times) },
+      { name: 'plain client to socat', measure: () => medianEcho(theirs, times), ...(lacks && { lacks }) },
     ],
   };
-}
-
-async function median(times, measure) {
-  const values = [];
-  for (let at = 0; at < times; at++) values.push(await measure());
-  return values.sort((a, b) => a - b)[times >> 1];
-}
-
-async function echoOnce(path) {
-  const began = performance.now();
-  const socket = createConnection({ path, allowHalfOpen: true });
-  socket.write('x');
-  await once(socket, 'data');
-  const ms = performance.now() - began;
-  socket.end();
-  await once(socket, 'close');
-  return ms;
 }

@@ -1,7 +1,8 @@
 // From connecting to an imported socket to the first byte that comes back by ssh, beside a command of ssh's and a socket that ssh forwards.
 import { mkdirSync, readdirSync } from 'node:fs';
-import { createConnection, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { medianEcho } from './echo.mjs';
 import { startSshd } from './sshd.mjs';
 import { lackOf } from './stage.mjs';
 import { atMost } from './targets.mjs';
@@ -27,10 +28,10 @@ export async function prepare(stage) {
     title: `connect by ssh, 1 byte echoed: p50 of ${times}`,
     unit: 'ms',
     contenders: [
-      { name: 'dimport ssh://', measure: () => median(ours, times), ...lacks },
-      { name: 'ssh -L', measure: () => median(theirs, times), ...lacks },
+      { name: 'dimport ssh://', measure: () => medianEcho(ours, times), ...lacks },
+      { name: 'ssh -L', measure: () => medianEcho(theirs, times), ...lacks },
       { name: 'ssh cat', measure: () => stage.timeShell(`echo x | ${sshd.command} cat`), ...lacks },
-      { name: 'direct', measure: () => median(service, times) },
+      { name: 'direct', measure: () => medianEcho(service, times) },
     ],
     targets: [atMost('dimport ssh://', 0.1, 'ssh cat')],
   };
@@ -41,21 +42,4 @@ async function startImport(stage, sshd) {
   await stage.startReady('dimport', [`ssh://bench?root=${stage.root}`], { env: { ...sshd.env, DIPUS_ROOT: root } });
   const file = readdirSync(root, { recursive: true, encoding: 'utf8' }).find((name) => /(^|\/)echo\.[^/]*$/.test(name));
   return `${root}/${file}`;
-}
-
-async function median(path, times) {
-  const values = [];
-  for (let at = 0; at < times; at++) values.push(await echoOnce(path));
-  return values.toSorted((a, b) => a - b)[times >> 1];
-}
-
-async function echoOnce(path) {
-  const began = performance.now();
-  const socket = createConnection({ path, allowHalfOpen: true });
-  socket.write('x');
-  await once(socket, 'data');
-  const ms = performance.now() - began;
-  socket.end();
-  await once(socket.resume(), 'close');
-  return ms;
 }
