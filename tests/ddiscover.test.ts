@@ -196,7 +196,10 @@ if (['avahi-daemon', 'avahi-browse', 'avahi-publish', 'dbus-daemon'].every(has))
     });
     // Avahi tells of the address of IPv4 by IPv4 only; what it has said by IPv6 may come first.
     const addresses = found['addresses'] as string[];
-    assert.ok([desktop.address, desktop.address6].some((address) => addresses.includes(address)), addresses.join(' '));
+    assert.ok(
+      [desktop.address, desktop.address6].some((address) => addresses.includes(address)),
+      addresses.join(' '),
+    );
     await publisher.stop();
     assert.is((JSON.parse(await watch.line(promised(2000))) as Record<string, unknown>)['event'], 'remove');
   });

@@ -3,7 +3,7 @@
 // that holds it, and that reads from the test.
 import { execFileSync, spawn, spawnSync, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { bundle, has, Program, withSandbox, type Sandbox, type Suite } from './harness.ts';
 
@@ -80,9 +80,31 @@ export async function withHosts<N extends string>(layout: Layout<N>, body: (host
       await body(Object.fromEntries(hosts) as Record<N, Host>);
     });
   } finally {
+    endLeftovers(held);
     for (const holder of held) holder.stdin!.end();
     const living = held.filter((holder) => holder.exitCode === null && holder.signalCode === null);
     await Promise.all(living.map((holder) => once(holder, 'exit')));
+  }
+}
+
+/** Ends what is left in the hosts: a session of sshd, say, which will not hear over a link that is cut that its client has gone. */
+function endLeftovers(holders: readonly ChildProcess[]): void {
+  const held = holders.map(({ pid }) => `${pid}`);
+  const spaces = new Set(held.map(namespaceOf));
+  // Never ours: a holder that could not make one of its own is still in it.
+  spaces.delete(namespaceOf('self'));
+  spaces.delete(undefined);
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && !held.includes(name))) {
+    if (spaces.has(namespaceOf(pid))) spawnSync('kill', ['-KILL', pid]);
+  }
+}
+
+function namespaceOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    // It has just ended.
+    return undefined;
   }
 }
 
