@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
+import { environmentThere } from './sshd.ts';
 
 const test = suite('socketpipe by ssh');
 const group = (option: string, ...words: string[]): string[] => [option, '{', ...words, '}'];
@@ -24,7 +25,12 @@ async function startSshd({ dir, env, start }: Sandbox, address: string, namespac
   mkdirSync(home);
   mkdirSync('/run/sshd', { recursive: true });
   for (const key of ['host', 'user']) execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', `${home}/${key}`]);
-  const lines = ['StrictModes no', `HostKey ${home}/host`, `AuthorizedKeysFile ${home}/user.pub`, `SetEnv PATH="${env['PATH']}"`];
+  const lines = [
+    'StrictModes no',
+    `HostKey ${home}/host`,
+    `AuthorizedKeysFile ${home}/user.pub`,
+    `SetEnv ${environmentThere(env['PATH'])}`,
+  ];
   writeFileSync(
     `${home}/config`,
     `${[...lines, 'UsePAM no', 'PermitRootLogin yes', 'ListenAddress ::', 'ListenAddress 0.0.0.0'].join('\n')}\n`,

@@ -54,7 +54,7 @@ export async function startSshd(sandbox: Sandbox, authorized: string, setting: S
     ...(setting.banner === undefined ? [] : [`Banner ${dir}/banner`]),
     'StrictModes no',
     `AuthorizedKeysFile ${dir}/authorized_keys`,
-    `SetEnv PATH="${sandbox.env['PATH']}"`,
+    `SetEnv ${environmentThere(sandbox.env['PATH'])}`,
     'UsePAM no',
     'PermitRootLogin yes',
     ...(setting.config?.some((line) => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
@@ -66,6 +66,14 @@ export async function startSshd(sandbox: Sandbox, authorized: string, setting: S
   await program.says(/Server listening on 127\.0\.0\.1/, 30_000);
   const knownHosts = types.map((type) => knownLine(`[127.0.0.1]:${port}`, `${dir}/host-${type}.pub`)).join('');
   return { port, dir, program, knownHosts };
+}
+
+/**
+ * The environment of what sshd runs, for its SetEnv. bash reads the account's .bashrc when sshd starts it, and who knows what that does; no home, no
+ * such file.
+ */
+export function environmentThere(path: string | undefined): string {
+  return `PATH="${path}" HOME=/nonexistent`;
 }
 
 /** A line of known_hosts. */

@@ -23,7 +23,8 @@ export async function startSshd(stage) {
     'StrictModes no',
     `HostKey ${home}/host`,
     `AuthorizedKeysFile ${home}/user.pub`,
-    `SetEnv PATH="${stage.env.PATH}"`,
+    // No home: bash would read the account's .bashrc, and its time is not ours to measure.
+    `SetEnv PATH="${stage.env.PATH}" HOME=/nonexistent`,
     'UsePAM no',
     'Subsystem sftp internal-sftp',
   ];
