@@ -68,6 +68,7 @@ function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportS
     offers,
     descriptors,
     isOwnName: (name) => names.has(name) || announcing?.hostName?.toLowerCase() === name,
+    isVerbose: args.isVerbose,
     explain: context.verbose,
     warn: context.warn,
     log: printDiagnostics,

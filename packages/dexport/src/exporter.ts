@@ -17,6 +17,8 @@ export interface ExporterOptions {
   readonly descriptors: Descriptors;
   /** Whether a name, in lower case, is one of this exporter. */
   isOwnName(name: string): boolean;
+  readonly isVerbose: boolean;
+  /** A line for `-v`. */
   explain(message: string): void;
   warn(error: unknown): void;
   /** Bytes that a program wrote to its stderr while no client took them. */
@@ -33,6 +35,11 @@ export class Exporter {
 
   constructor(options: ExporterOptions) {
     this.options = options;
+  }
+
+  /** A line for `-v` about a client. */
+  explain(client: Socket, what: string): void {
+    if (this.options.isVerbose) this.options.explain(`${client.remoteAddress}: ${what}`);
   }
 
   /** Counts a stream as open until it has ended. */

@@ -16,7 +16,7 @@ const maxUnfinishedHeads = 128;
 /** The limits that all listening addresses share. */
 export class Limits {
   readonly #maxConnections: number;
-  readonly #heads = new Map<string, number>();
+  readonly #unfinished = new Set<Socket>();
   #connections = 0;
 
   constructor(maxConnections: number) {
@@ -25,31 +25,25 @@ export class Limits {
 
   /** Counts a new connection. Returns why it must not be served. */
   enter(socket: Socket): Refusal | undefined {
-    const address = socket.remoteAddress ?? '';
-    const heads = (this.#heads.get(address) ?? 0) + 1;
     this.#connections++;
-    this.#heads.set(address, heads);
-    let isUnfinished = true;
-    this.#finish.set(socket, () => {
-      if (!isUnfinished) return;
-      isUnfinished = false;
-      const left = this.#heads.get(address)! - 1;
-      if (left > 0) this.#heads.set(address, left);
-      else this.#heads.delete(address);
-    });
+    this.#unfinished.add(socket);
     socket.once('close', () => {
       this.#connections--;
       this.headComplete(socket);
     });
     if (this.#connections > this.#maxConnections) return busy('too many connections');
-    return heads > maxUnfinishedHeads ? busy('too many unfinished requests from your address') : undefined;
+    return this.#areTooManyFrom(socket) ? busy('too many unfinished requests from your address') : undefined;
   }
 
   headComplete(socket: Socket): void {
-    this.#finish.get(socket)?.();
+    this.#unfinished.delete(socket);
   }
 
-  readonly #finish = new WeakMap<Socket, () => void>();
+  // Whom a connection comes from is asked only when it matters: it is a system call.
+  #areTooManyFrom(socket: Socket): boolean {
+    if (this.#unfinished.size <= maxUnfinishedHeads) return false;
+    return [...this.#unfinished].filter(({ remoteAddress }) => remoteAddress === socket.remoteAddress).length > maxUnfinishedHeads;
+  }
 }
 
 /** A server that answers as soon as `exporter` has resolved; not listening yet. `watches` collects how to end each watch. */
@@ -63,7 +57,7 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
     requireHostHeader: false,
     noDelay: true,
   });
-  const tell = async (socket: Socket, what: string): Promise<void> => (await ready).options.explain(`${socket.remoteAddress}: ${what}`);
+  const tell = async (socket: Socket, what: string): Promise<void> => (await ready).explain(socket, what);
   const refuseSocket = (socket: Socket, refusal: Refusal, { what = '', lingerMs }: { what?: string; lingerMs?: number } = {}): void => {
     refused.add(socket);
     void tell(socket, `refused${what}: ${refusal.status} ${refusal.message}`);
@@ -89,9 +83,7 @@ export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Se
       await route(exporter, request, response, watches);
     } catch (error) {
       const refusal = refusalOf(error, exporter);
-      exporter.options.explain(
-        `${request.socket.remoteAddress}: refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`,
-      );
+      exporter.explain(request.socket, `refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
       if (response.headersSent) response.destroy();
       else refuse(request, response, refusal);
     }
@@ -119,7 +111,7 @@ async function route(exporter: Exporter, request: IncomingMessage, response: Ser
   checkOrigin(request);
   checkHost(request, options.isOwnName);
   const target = readTarget(request.url ?? '');
-  options.explain(`${request.socket.remoteAddress}: ${request.method} ${request.url}`);
+  exporter.explain(request.socket, `${request.method} ${request.url}`);
   switch (request.method) {
     case 'GET':
     case 'HEAD': {

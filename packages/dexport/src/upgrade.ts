@@ -36,7 +36,7 @@ export class Upgrades {
     if (request.headers.upgrade?.toLowerCase() !== sepProtocol) throw new Refusal(400, 'no upgrade is known but sep');
     const kind = kindOf(request.headers['sep-socket']);
     const offer = this.#offer(request.url ?? '');
-    this.#exporter.options.explain(`${request.socket.remoteAddress}: opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
+    this.#exporter.explain(socket, `opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
     // Bytes that came behind the request belong to the service.
     if (head.length > 0) socket.unshift(head);
     if (kind !== undefined && !offer.control) {
@@ -45,8 +45,9 @@ export class Upgrades {
     }
     const service = await this.#exporter.connect(offer, kind);
     if (socket.destroyed) return void service.destroy();
-    socket.write(switching);
     this.#relay(socket, service, kind);
+    // In this turn: before any answer can come, and behind what has come for the service, which can begin with it.
+    process.nextTick(() => socket.write(switching));
   }
 
   #relay(socket: Socket, service: Socket, kind: SocketKind | undefined): void {

@@ -1,7 +1,6 @@
 // Opening a socket by its file so that what was checked is what is connected to (tree.md, Trust).
 import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { once } from 'node:events';
 
 export const isLinux: boolean = process.platform === 'linux';
 
@@ -45,17 +44,16 @@ export async function connectFile(path: string, check: (stat: Stats) => void = (
   }
 }
 
-async function connected(path: string): Promise<Socket> {
+function connected(path: string): Promise<Socket> {
   const socket = connect({ path, allowHalfOpen: true });
   // Paused before it connects, it reads nothing until somebody resumes it or hands it to a program.
   socket.pause();
-  try {
-    await once(socket, 'connect');
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject).once('connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
 }
 
 function holdByPath(path: string): HeldFile {
