@@ -106,6 +106,8 @@ test('128 unfinished heads from one address, and no more', async () => {
     const held = Array.from({ length: 128 }, () => open(port, 'GET /'));
     await Promise.all(held.map((socket) => within(30_000, 'a connection', new Promise((resolve) => socket.once('connect', resolve)))));
     await eventually('503', async () => statusOf(await talk(port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')) === 503);
+    const elsewhere = await talk(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', true, '127.0.0.2');
+    assert.is(statusOf(elsewhere), 200, 'another address');
     for (const socket of held) socket.destroy();
     await eventually('200', async () => statusOf(await talk(port, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')) === 200);
   });

@@ -59,10 +59,10 @@ export function sockets(dir: string): string[] {
 }
 
 /** Sends text to a port of loopback, shuts down unless told otherwise, and gives all that comes back. */
-export function talk(port: number, text: string | Buffer, isEnded = true): Promise<string> {
+export function talk(port: number, text: string | Buffer, isEnded = true, localAddress = '127.0.0.1'): Promise<string> {
   const answered = new Promise<string>((resolve) => {
     let answer = '';
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const socket = connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true });
     socket.on('data', (chunk) => (answer += chunk.toString('latin1'))).on('error', () => {});
     socket.on('end', () => socket.end()).on('close', () => resolve(answer));
     if (isEnded) socket.end(text);

@@ -26,6 +26,8 @@ export async function prepare(stage) {
   return {
     title: `${bytes / 2 ** 20} MiB of zeros through an imported service: echoed, or there and then back`,
     unit: 'MB/s',
+    // Both ways there and back are the kernel's copies and little else; the noise of a round is more than what is between them.
+    repeat: 2,
     contenders: [
       rate('echo', () => there(path)),
       rate('echo, socat', () => there(plainEcho), lacks),
