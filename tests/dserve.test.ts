@@ -53,6 +53,8 @@ test('no copy of the connection is left in dserve', async () => {
     assert.not.ok(held.includes(socket));
     assert.not.ok(held.includes(other));
     plain.destroy();
+    // Killed together, client and service would leave two programs that wait for one another.
+    await control.stop();
   });
 });
 

@@ -32,16 +32,20 @@ export interface Copy {
 /** A duplex that is no socket has no descriptor: its bytes go through this process, between it and a pipe of cat's. */
 export type End = Duplex | number | 'pipe';
 
+// ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt who writes to it
+// (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
+const copying = 'trap "" INT; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec cat';
+
 /**
  * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed. ECONNRESET read
  * from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)). `runner` is a
- * command that starts cat.
+ * command that runs another, given as its arguments.
  */
-export function startCopy(source: End, target: End, runner = ''): Copy {
+export function startCopy(source: End, target: End, runner: readonly string[] = []): Copy {
   if (typeof source === 'object' && !(source instanceof Socket)) return copyFrom(source, target, runner);
   if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, runner);
-  // ^C at a terminal goes to the whole group, and is for the program at the other end.
-  const child = spawn('/bin/sh', ['-c', `trap "" INT; exec ${runner} cat`], {
+  const [file = '', ...args] = [...runner, '/bin/sh', '-c', copying];
+  const child = spawn(file, args, {
     stdio: [source, target, 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
   });
@@ -67,7 +71,7 @@ export function startCopy(source: End, target: End, runner = ''): Copy {
   return { pid: child.pid, ended, stop, input: child.stdin, output: child.stdout };
 }
 
-function copyFrom(source: Duplex, target: End, runner: string): Copy {
+function copyFrom(source: Duplex, target: End, runner: readonly string[]): Copy {
   const writable = typeof target === 'number' ? writableOf(target) : undefined;
   if (writable) return pumpAlone(source, writable);
   const copy = startCopy('pipe', target, runner);
@@ -80,7 +84,7 @@ function copyFrom(source: Duplex, target: End, runner: string): Copy {
   return { ...copy, ended: bothEnded(copy, pumped), input: null };
 }
 
-function copyInto(source: End, target: Duplex, runner: string): Copy {
+function copyInto(source: End, target: Duplex, runner: readonly string[]): Copy {
   const readable = typeof source === 'number' ? readableOf(source) : undefined;
   if (readable) return pumpAlone(readable, target);
   const copy = startCopy(source, 'pipe', runner);

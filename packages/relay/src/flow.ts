@@ -27,7 +27,7 @@ export interface FlowEvents {
 // More than this waiting for the target stops the source.
 const maxWaitingBytes = 65_536;
 // The kernel ends a copier whose parent is killed, so that no connection outlives its relay.
-const runner = '/usr/bin/setpriv --pdeathsig KILL';
+const runner = ['/usr/bin/setpriv', '--pdeathsig', 'KILL'];
 
 /** Copies from one end to the other, with back-pressure, until the source ends. Shuts down and closes nothing. */
 export class Flow {
