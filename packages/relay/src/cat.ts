@@ -44,7 +44,7 @@ const copying = 'trap "" INT; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec c
 export function startCopy(source: End, target: End, runner: readonly string[] = []): Copy {
   if (typeof source === 'object' && !(source instanceof Socket)) return copyFrom(source, target, runner);
   if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, runner);
-  const [file = '', ...args] = [...runner, '/bin/sh', '-c', copying];
+  const [file, ...args] = [...runner, '/bin/sh', '-c', copying] as const;
   const child = spawn(file, args, {
     stdio: [source, target, 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
