@@ -507,11 +507,15 @@ function addTests(): void {
   test('a signal while logging in', async () => {
     await withHost(async ({ startLogin }) => {
       const server = await listen(() => {});
-      const program = startLogin([`Port ${portOf(server)}`]);
-      const [socket] = (await once(server, 'connection')) as [Socket];
-      program.signal('SIGTERM');
-      assert.match((await program.ended).stderr, /^login: connect ssh:\/\/box: interrupted\n$/);
-      socket.destroy();
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+        const program = startLogin([`Port ${portOf(server)}`]);
+        const [socket] = (await once(server, 'connection')) as [Socket];
+        program.signal(signal);
+        const ended = await program.ended;
+        assert.match(ended.stderr, /^login: connect ssh:\/\/box: interrupted\n$/);
+        assert.is(ended.signal, signal);
+        socket.destroy();
+      }
       server.close();
     });
   });

@@ -119,10 +119,14 @@ function addTests(): void {
         () => [],
         async ({ screen, known }) => {
           rmSync(known);
-          await screen.type(`clear; ${process.execPath} ${driver} ssh://box; echo status $?`, 'Enter');
+          // A shell that runs a list of commands, or a loop, ends it there.
+          await screen.type(`clear; for n in 1 2 3; do ${process.execPath} ${driver} ssh://box; done; echo o''ver`, 'Enter');
           await screen.shows(/\(yes\/no\) ?$/m);
           await screen.type('', 'C-c');
-          await screen.shows(/^status 1(?:30)?$/m);
+          await screen.shows(/interrupted\s+here> \s*$/m);
+          assert.is((await screen.read()).match(/\(yes\/no\)/g)?.length, 1);
+          await screen.type('echo status $?', 'Enter');
+          await screen.shows(/^status 130$/m);
         },
       ),
     60_000,

@@ -72,17 +72,26 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
     explain: () => void (isVerbose = true),
   };
 
+  /** What the program was stopped by and must die of, however its work has ended. */
+  const endingSignal = (): StopSignal | undefined => {
+    const signal = stop.signal.aborted ? (stop.signal.reason as StopSignal) : undefined;
+    return tool.isDaemon && signal === 'SIGTERM' ? undefined : signal;
+  };
+  /** A wait that gave up because the program was stopped says nothing that its signal does not. */
+  const isAbort = (error: unknown): boolean => stop.signal.aborted && error instanceof Error && error.name === 'AbortError';
   const finish = (result: number | void | EndedBySignal): void => {
     removeHandlers();
     if (typeof result === 'object') return dieOf(result.signal);
-    const signal = stop.signal.aborted ? (stop.signal.reason as StopSignal) : undefined;
-    if (signal && !(tool.isDaemon && signal === 'SIGTERM')) return dieOf(signal);
+    const signal = endingSignal();
+    if (signal) return dieOf(signal);
     process.exitCode = result ?? 0;
   };
   const fail = (error: unknown): void => {
     removeHandlers();
     if (error instanceof OutputGone) return dieOf('SIGPIPE');
-    warn(error);
+    if (!isAbort(error)) warn(error);
+    const signal = endingSignal();
+    if (signal) return dieOf(signal);
     process.exitCode = error instanceof UsageError ? (tool.usageStatus ?? 2) : (tool.failureStatus ?? 1);
   };
 

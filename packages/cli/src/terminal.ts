@@ -62,8 +62,9 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
       resolve(text);
     };
     const abort = (): void => end('');
+    // The question ends after the program knows that it is stopped: the answer must not look like a no.
     const interrupt = (): void => {
-      abort();
+      process.once('SIGINT', abort);
       process.kill(process.pid, 'SIGINT');
     };
     stop.addEventListener('abort', abort);
