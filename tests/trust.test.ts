@@ -8,6 +8,8 @@ const test = suite('trust');
 // Users of the tests' own; they need no passwd entry.
 const mallory = 12_345;
 const ann = 23_456;
+// A group that is nobody's first one.
+const shared = 34_567;
 
 /** A sandbox in a directory that every user can reach. */
 function withUsers(body: (sandbox: Users) => Promise<void>): Promise<void> {
@@ -87,7 +89,9 @@ test('a root that others may write', () =>
   withSandbox(async (sandbox) => {
     const { root, run } = sandbox;
     mkdirSync(root);
-    for (const mode of [0o777, 0o775, 0o757]) {
+    // A group of oneself alone is another matter, see below.
+    if (isRoot) chownSync(root, 0, shared);
+    for (const mode of isRoot ? [0o777, 0o775, 0o757] : [0o777, 0o757]) {
       chmodSync(root, mode);
       await refuses(sandbox, root, `${root}: writable by others and not sticky`);
     }
@@ -232,6 +236,49 @@ test('directories that everybody may write, links and files in the place of dire
     says(await make(), 1, `dserve: open ${audio}: is not a directory`);
     assert.equal(readdirSync(`${dir}/elsewhere`), []);
   }));
+
+testAsRoot('directories that a group may write: nothing is made there, and nothing picked', () =>
+  withUsers(async ({ root, start, run, runAs, startAs }) => {
+    const audio = `${root}/local/audio`;
+    const dserve = start('dserve', ['-m', '666', 'cat', 'echo/audio']);
+    await dserve.line();
+    chownSync(audio, 0, shared);
+    chmodSync(audio, 0o775);
+    const why = `directory audio is writable by the group ${shared} and not sticky`;
+    says(await run('dserve', ['cat', 'more/audio']), 1, `dserve: create ${audio}: ${why}`, sharingHint(audio));
+    says(await runAs(ann, 'dserve', 'cat', 'more/audio'), 1, `dserve: create ${audio}: ${why}`, sharingHint(audio));
+    assert.is((await run('dls', ['-a'])).stdout.toString(), `local/audio/echo.box...0  (untrusted: ${why})\n`);
+    assert.is((await run('dcat', ['echo'], 'x')).status, 126);
+    // The group of root alone is root's own, but not ann's.
+    chownSync(audio, 0, 0);
+    assert.is((await run('dcat', ['echo'], 'own')).stdout.toString(), 'own');
+    assert.is((await runAs(ann, 'dcat', 'echo')).status, 126);
+    // With the sticky bit nobody can take away what others have made.
+    chmodSync(audio, 0o1775);
+    chownSync(audio, 0, ann);
+    const anns = startAs(ann, 'dserve', 'cat', 'anns/audio');
+    assert.is(await anns.line(), `${audio}/anns.box...0`);
+  }),
+);
+
+// The example of dipus(7), where each user has a group of his own.
+const umaskExample = `umask 002; mkdir -p $DIPUS_ROOT/local/text
+  socat UNIX-LISTEN:$DIPUS_ROOT/local/text/rev.box...0 EXEC:rev & node=$1; dcat=$2
+  until [ -S $DIPUS_ROOT/local/text/rev.box...0 ]; do sleep 0.01; done
+  echo hello | $node $dcat rev`;
+for (const who of isRoot ? ['oneself', 'another user'] : ['oneself']) {
+  test(`umask 002 and a group that only one user is in: ${who}`, () =>
+    withUsers(async ({ dir, root, run, env }) => {
+      mkdirSync(`${dir}/theirs`);
+      const as = who === 'oneself' ? [] : ['setpriv', `--reuid=${ann}`, `--regid=${ann}`, '--clear-groups'];
+      if (who !== 'oneself') chownSync(`${dir}/theirs`, ann, ann);
+      const example = [...as, 'sh', '-c', umaskExample, 'sh', process.execPath, bundle('dcat')];
+      const ended = await run(example[0]!, example.slice(1), '', { env: { ...env, DIPUS_ROOT: `${dir}/theirs/root` } });
+      assert.equal([ended.stdout.toString(), ended.stderr, ended.status], ['olleh\n', '', 0]);
+      assert.is(lstatSync(`${dir}/theirs/root/local/text`).mode & 0o777, 0o775);
+      assert.not.ok(existsSync(root));
+    }));
+}
 
 testAsRoot('services in a directory of another user', () =>
   withUsers(async ({ root, start, run, env }) => {

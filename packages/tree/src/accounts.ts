@@ -21,6 +21,14 @@ export function groupId(text: string): number | undefined {
   return numberOf('group', text);
 }
 
+/** Whether a group is a user's own and nobody else is a member of it, as where each user has a group of the same name. */
+export function isPrivateGroup(gid: number, uid: number): boolean {
+  const key = `${gid} ${uid}`;
+  let isPrivate = privateGroups.get(key);
+  if (isPrivate === undefined) privateGroups.set(key, (isPrivate = isOwnGroup(gid, uid) && !hasOtherMember(gid, uid)));
+  return isPrivate;
+}
+
 /** The name of a user, or the number as text. */
 export function userName(uid: number): string {
   return nameOf('passwd', uid);
@@ -32,6 +40,21 @@ export function groupName(gid: number): string {
 }
 
 const cached = new Map<string, string>();
+const privateGroups = new Map<string, boolean>();
+
+function isOwnGroup(gid: number, uid: number): boolean {
+  // A user without a passwd entry has the group that this process was started with.
+  return gid === (primaryGroup(String(uid)) ?? (uid === process.geteuid!() ? process.getegid!() : undefined));
+}
+
+function hasOtherMember(gid: number, uid: number): boolean {
+  const entry = etcLines('group').find((fields) => Number(fields[2]) === gid) ?? getent('group', String(gid));
+  const members = (entry?.[3] ?? '').split(',').filter((member) => member !== '');
+  if (members.some((member) => userId(member) !== uid)) return true;
+  // Whose first group it is stands in passwd alone.
+  const users = [...etcLines('passwd'), ...getentAll('passwd')];
+  return users.some((fields) => Number(fields[3]) === gid && Number(fields[2]) !== uid);
+}
 
 function numberOf(database: Database, text: string): number | undefined {
   if (/^\d{1,10}$/.test(text)) return Number(text);
@@ -62,11 +85,22 @@ function etcLines(database: Database): string[][] {
 }
 
 function getent(database: Database, key: string): string[] | undefined {
+  return getentLines([database, key])[0];
+}
+
+function getentAll(database: Database): string[][] {
+  return getentLines([database]);
+}
+
+function getentLines(args: readonly string[]): string[][] {
   try {
-    const found = execFileSync('getent', [database, key], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    return found.split('\n')[0]?.split(':');
+    const found = execFileSync('getent', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 64 * 1024 * 1024 });
+    return found
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => line.split(':'));
   } catch {
-    // No getent here, or nothing by that name.
-    return undefined;
+    // No getent on this host, or nothing by that name.
+    return [];
   }
 }

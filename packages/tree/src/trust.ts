@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs';
 import { Failure } from '@dipus/proto/failure';
-import { userId, userName } from './accounts.ts';
+import { groupName, isPrivateGroup, userId, userName } from './accounts.ts';
 
 /** Whose directories and sockets may be relied on: root's, ours, and those of $DIPUS_TRUST. */
 export interface Trust {
@@ -33,7 +33,7 @@ export function whyNotAsRoot(stat: Stats, trust: Trust): string | undefined {
   if (stat.isSymbolicLink()) return 'is a symbolic link';
   if (!stat.isDirectory()) return 'is not a directory';
   if (stat.uid !== 0 && stat.uid !== trust.uid) return `owned by ${userName(stat.uid)}, not by you or root`;
-  if (stat.mode & (groupWrite | othersWrite) && !(stat.mode & sticky)) return 'writable by others and not sticky';
+  if (isWritableByGroup(stat, trust) || isWritableByOthers(stat)) return 'writable by others and not sticky';
   return undefined;
 }
 
@@ -41,8 +41,18 @@ export function whyNotAsRoot(stat: Stats, trust: Trust): string | undefined {
 export function whyNotDirectory(stat: Stats, trust: Trust): string | undefined {
   if (!stat.isDirectory()) return stat.isSymbolicLink() ? 'is a symbolic link' : 'is not a directory';
   if (!trust.uids.has(stat.uid)) return `belongs to ${userName(stat.uid)}`;
-  if (stat.mode & othersWrite && !(stat.mode & sticky)) return 'is writable by everybody and not sticky';
+  if (isWritableByOthers(stat)) return 'is writable by everybody and not sticky';
+  if (isWritableByGroup(stat, trust)) return `is writable by the group ${groupName(stat.gid)} and not sticky`;
   return undefined;
+}
+
+function isWritableByOthers({ mode }: Stats): boolean {
+  return (mode & othersWrite) !== 0 && !(mode & sticky);
+}
+
+/** One's own group, which nobody else is a member of, counts as oneself: a umask of 002 goes with such groups. */
+function isWritableByGroup({ mode, gid }: Stats, trust: Trust): boolean {
+  return (mode & groupWrite) !== 0 && !(mode & sticky) && !isPrivateGroup(gid, trust.uid);
 }
 
 /** Why a socket may not be picked without being named; undefined where it may. */
