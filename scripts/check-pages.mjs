@@ -38,7 +38,10 @@ function checkCommand(one) {
   if (output(one, '--version').trim() !== `${one.name} ${one.manifest.version}`) {
     findings.add(one.name, `--version is not "${one.name} ${one.manifest.version}"`);
   }
-  checkCompletions(one, optionsOfHelp(help));
+  const options = optionsOfHelp(help);
+  for (const names of options) if (!names.at(-1).startsWith('--')) findings.add(one.name, `${names[0]} has no long form`);
+  if (!options.some((names) => names.includes('-h'))) findings.add(one.name, 'has no -h');
+  checkCompletions(one, options);
   const page = `man/man1/${one.name}.1`;
   if (existsSync(page)) checkPage(one, page, help);
   else findings.add(page, 'is missing');
@@ -48,7 +51,8 @@ function checkPage(one, page, help) {
   const source = readFileSync(page, 'utf8');
   checkSections(page, source);
   checkSynopsis(one, page, help);
-  const { onlyLeft, onlyRight } = differences(optionsOfHelp(help), optionsOfPage(source));
+  const together = (options) => options.map((names) => names.join(', '));
+  const { onlyLeft, onlyRight } = differences(together(optionsOfHelp(help)), together(optionsOfPage(source)));
   for (const option of onlyLeft) findings.add(page, `does not document ${option}, which --help has`);
   for (const option of onlyRight) findings.add(page, `documents ${option}, which --help does not have`);
 }
@@ -66,19 +70,32 @@ function checkSynopsis(one, page, help) {
   for (const line of onlyRight) findings.add(page, `SYNOPSIS has "${line}", which is not in --help`);
 }
 
+/** Each shell completes all options there are, and no other. */
 function checkCompletions(one, options) {
-  for (const file of [`bash/${one.name}`, `zsh/_${one.name}`, `fish/${one.name}.fish`].map((name) => `etc/completions/${name}`)) {
-    if (!existsSync(file)) findings.add(file, 'is missing');
-    else
-      for (const option of options) if (!completes(readFileSync(file, 'utf8'), option)) findings.add(file, `does not complete ${option}`);
+  for (const shell of ['bash', 'zsh', 'fish']) {
+    const file = `etc/completions/${shell}/${{ bash: one.name, zsh: `_${one.name}`, fish: `${one.name}.fish` }[shell]}`;
+    if (!existsSync(file)) {
+      findings.add(file, 'is missing');
+      continue;
+    }
+    const { onlyLeft, onlyRight } = differences(options.flat(), completedBy(shell, readFileSync(file, 'utf8')));
+    for (const option of onlyLeft) findings.add(file, `does not complete ${option}`);
+    for (const option of onlyRight) findings.add(file, `completes ${option}, which --help does not have`);
   }
 }
 
-/** Whether a completion file has an option, in the form of its shell: fish writes `-s x` and `-l long`. */
-function completes(text, option) {
-  const name = option.replace(/^-+/, '');
-  const forms = [option, option.startsWith('--') ? `-l ${name}` : `-s ${name}`];
-  return forms.some((form) => new RegExp(`(?<![\\w-])${form}(?![\\w-])`).test(text));
+/** The options in a completion file, in the form of its shell. */
+function completedBy(shell, text) {
+  const parts = {
+    // Words to complete, and those whose value is completed in another way.
+    bash: /compgen -W '(-[^']*)'|^ +(-[\w |-]+)\)/gm,
+    // Up to the description of each.
+    zsh: /^ +(?:'\([^)]*\)|'\*)?['{]*(-[^[:)\n]*)[[:]|^ +(-[\w |-]+)\)/gm,
+    fish: /^complete -c \S+((?: -[sl] \S+)+)/gm,
+  };
+  const found = [...text.matchAll(parts[shell])].map((match) => match[1] ?? match[2]).join(' ');
+  if (shell === 'fish') return [...found.matchAll(/-([sl]) (\S+)/g)].map(([, kind, name]) => `${kind === 's' ? '-' : '--'}${name}`);
+  return found.match(/(?<![\w-])--?\w[\w-]*/g) ?? [];
 }
 
 function output(one, option) {
@@ -108,13 +125,15 @@ function formsOf(one, text) {
     .filter((line) => line.split(' ')[0] === one.name);
 }
 
+/** The names of each option, as `--help` has them on one line. */
 function optionsOfHelp(help) {
   const lines = help.slice(help.indexOf('Options:')).split('\n');
-  return lines.flatMap((line) => /^\s+(-\S.*?)(?:\s{2,}|$)/.exec(line)?.[1]?.match(/(?<![\w-])--?[\w-]+/g) ?? []);
+  return lines.map((line) => /^\s+(-\S.*?)(?:\s{2,}|$)/.exec(line)?.[1]?.match(/(?<![\w-])--?[\w-]+/g)).filter(Boolean);
 }
 
+/** The same of a page, as its items have them; an option may have two items, for two kinds of value. */
 function optionsOfPage(source) {
-  return [...source.matchAll(/^\.It (Fl .*)$/gm)].flatMap((item) =>
+  return [...source.matchAll(/^\.It (Fl \S.*)$/gm)].map((item) =>
     [...item[1].matchAll(/\bFl (\S+)/g)].map((match) => `-${match[1].replaceAll('\\', '')}`),
   );
 }

@@ -361,7 +361,7 @@ test('bad input: one clear line, status 125', async () => {
       [['--bogus', 'x'], 'dcat: unknown option --bogus'],
       [['a//b'], 'dcat: SERVICE "a//b" has an empty part'],
       [['x/..'], 'dcat: SERVICE "x/.." has a part ..'],
-      [['-t', 'soon', 'x'], 'dcat: -t soon: not a number of seconds'],
+      [['-t', 'soon', 'x'], 'dcat: --timeout soon: not a number of seconds'],
       [['gopher://x/y'], 'dcat: SERVICE "gopher://x/y" unknown scheme gopher, not sep, ssh or unix'],
     ] as const) {
       const { status, stderr } = await sandbox.run('dcat', [...args]);

@@ -230,10 +230,10 @@ test('bad input: one clear line, status 2 or 1, nothing made', async () => {
       [['cat', 'x.y'], 'dserve: "x.y" is not NAME[...N][/PROTOCOL]', 2],
       [['cat', 'x...70000'], 'dserve: "x...70000" is not NAME[...N][/PROTOCOL]', 2],
       [['-m', '999', 'cat', 'x'], 'dserve: mode "999" is not octal, 0 to 777', 2],
-      [['-n', '0', 'cat', 'x'], 'dserve: -n 0: not a whole number from 1 to 1000000', 2],
+      [['-n', '0', 'cat', 'x'], 'dserve: --max 0: not a whole number from 1 to 1000000', 2],
       [['-g', 'no-such-group', 'cat', 'x'], 'dserve: use group no-such-group: there is no such group', 1],
       [['--from', 'missing'], 'dserve: read missing: no such file or directory', 1],
-      [['--from', 'file', '-x'], 'dserve: -x does not go with --from: it stands in the lines of FILE', 2],
+      [['--from', 'file', '-x'], 'dserve: --export does not go with --from: it stands in the lines of FILE', 2],
       [['lame - -', 'lame', 'audio/x-wav'], 'dserve: unexpected operand audio/x-wav', 2],
     ] as const) {
       const ended = await sandbox.run('dserve', [...args]);

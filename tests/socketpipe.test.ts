@@ -121,7 +121,7 @@ test('wrong usage', async () => {
     ['-l { env } -r { cat } -o { cat } -o { cat }', /-o is given more than once/],
     ['-l { env } -r { cat } -o { cat } more', /unexpected argument more/],
     ['-l { env } -r { cat } -o { cat } -t', /-t needs a value/],
-    ['-l { env } -r { cat } -o { cat } -t soon', /-t soon: not a number of seconds/],
+    ['-l { env } -r { cat } -o { cat } -t soon', /--timeout soon: not a number of seconds/],
     ['-l { env } -r { cat } -o { cat } -h', /-h needs a value/],
     ['-l { env } -r { cat } -o { cat } -p 9-8', /not a PORT or a range/],
     ['-l { env } -r { cat } -o { cat } -p 70000', /not a whole number from 1 to 65535/],

@@ -2,7 +2,7 @@
 complete -c dimport -f
 complete -c dimport -l once -d 'Do not connect again'
 complete -c dimport -l poll -x -d 'Look at an ssh host so often'
-complete -c dimport -s v -d 'Explain what is being done'
-complete -c dimport -l help -d 'Show the usage'
+complete -c dimport -s v -l verbose -d 'Explain what is being done'
+complete -c dimport -s h -l help -d 'Show the usage'
 complete -c dimport -l version -d 'Show the version'
 complete -c dimport -a 'sep:// ssh://'

@@ -1,6 +1,7 @@
 import yargs, { type Options } from 'yargs';
 import { printable } from '@dipus/proto/printable';
 import { UsageError } from './errors.ts';
+import { splitWords, type Option, type OptionTable } from './words.ts';
 
 declare const DIPUS_VERSION: string;
 
@@ -11,59 +12,68 @@ export interface CommandLine {
   readonly forms: readonly string[];
   /** One line: what the tool does. */
   readonly summary: string;
-  readonly options: Readonly<Record<string, Options>>;
+  /** By long name. `--help` and `--version` are added, and `-h` where it is free. */
+  readonly options: OptionTable;
 }
 
 /** The text that `--help` or `--version` asks for; undefined: go on with the work. */
 export interface ParsedLine {
   readonly text?: string;
   readonly operands: readonly string[];
+  /** By long name. */
   readonly values: Readonly<Record<string, unknown>>;
 }
 
 /**
  * Reads a command line: options before or after operands, `--` ends them, operands and values stay the text they are. Throws UsageError
- * for unknown options, missing values and options given twice that may be given once. `argv` is without node and script.
+ * for unknown options, values that are missing, empty or too many. `argv` is without node and script.
  */
 export function parseCommandLine(line: CommandLine, argv: readonly string[]): ParsedLine {
-  let text: string | undefined;
-  let values: Record<string, unknown> = {};
-  const parser = yargs([])
+  const table = { ...line.options, ...commonOptions(line.options) };
+  const words = splitWords(table, argv);
+  const parser = yargs([], '/')
     .scriptName(line.tool)
     .locale('en')
     .exitProcess(false)
     .help(false)
     .version(false)
     .usage(usageOf(line))
-    .options(withOneValue(line.options))
-    .option('help', { type: 'boolean', describe: 'show this help and end' })
-    .option('version', { type: 'boolean', describe: 'show the version and end' })
+    .options(Object.fromEntries(Object.entries(table).map(([name, option]) => [name, yargsOption(option)])))
     .parserConfiguration({
       'parse-numbers': false,
-      'parse-positional-numbers': false,
       'dot-notation': false,
       'camel-case-expansion': false,
       'boolean-negation': false,
-      'duplicate-arguments-array': true,
       'greedy-arrays': false,
-      'populate--': false,
     })
     .strictOptions()
-    .wrap(null)
-    .fail((message, error) => {
-      throw error ?? new UsageError(tidy(message));
-    });
-  try {
-    values = parser.parseSync([...argv]);
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(tidy(error instanceof Error ? error.message : String(error)));
-  }
+    .wrap(null);
+  // yargs takes quotes off a value that begins and ends with one, so none begins with its own first character.
+  const given = words.options.map(({ name, value }) => (value === undefined ? `--${name}` : `--${name}==${value}`));
+  const parsed = parser.parseSync(given) as Record<string, unknown>;
+  const values = Object.fromEntries(Object.keys(table).map((name) => [name, withoutMark(parsed[name])]));
+  let text: string | undefined;
   if (values['help'] === true) parser.showHelp((help) => void (text = `${help}\n`));
   else if (values['version'] === true) text = `${line.tool} ${DIPUS_VERSION}\n`;
-  else checkOnce(line.options, values);
-  const operands = (values['_'] as unknown[]).map(String);
-  return { ...(text !== undefined && { text }), operands, values };
+  return { ...(text !== undefined && { text }), operands: words.operands, values };
+}
+
+function commonOptions(own: OptionTable): OptionTable {
+  const isTaken = Object.values(own).some(({ short }) => short === 'h');
+  return {
+    help: { ...(!isTaken && { short: 'h' }), describe: 'show this help and end' },
+    version: { describe: 'show the version and end' },
+  };
+}
+
+function yargsOption({ short, value, isRepeatable, describe }: Option): Options {
+  const kind: Options = isRepeatable ? { type: 'array', string: true } : { type: value === undefined ? 'boolean' : 'string' };
+  return { ...kind, ...(short !== undefined && { alias: short }), describe };
+}
+
+function withoutMark(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutMark);
+  return typeof value === 'string' ? value.slice(1) : value;
 }
 
 /** A whole number from `least` to `most`; undefined where the option was not given. */
@@ -72,7 +82,7 @@ export function numberOption(values: ParsedLine['values'], name: string, least: 
   if (text === undefined) return undefined;
   const number = Number(text);
   if (!/^\d+$/.test(text) || number < least || number > most) {
-    throw new UsageError(`${dashed(name)} ${printable(text)}: not a whole number from ${least} to ${most}`);
+    throw new UsageError(`--${name} ${printable(text)}: not a whole number from ${least} to ${most}`);
   }
   return number;
 }
@@ -82,7 +92,7 @@ export function secondsOption(values: ParsedLine['values'], name: string): numbe
   const text = textOption(values, name);
   if (text === undefined) return undefined;
   if (!/^(?:\d+(?:\.\d*)?|\.\d+)$/.test(text) || Number(text) > 1_000_000) {
-    throw new UsageError(`${dashed(name)} ${printable(text)}: not a number of seconds`);
+    throw new UsageError(`--${name} ${printable(text)}: not a number of seconds`);
   }
   return Number(text) * 1000;
 }
@@ -93,7 +103,13 @@ export function textOption(values: ParsedLine['values'], name: string): string |
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Whether a switch was given. */
+/** The values of an option that may be repeated; none where it was not given. */
+export function listOption(values: ParsedLine['values'], name: string): readonly string[] {
+  const value = values[name];
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** Whether an option was given. */
 export function isGiven(values: ParsedLine['values'], name: string): boolean {
   return values[name] !== undefined && values[name] !== false;
 }
@@ -102,33 +118,4 @@ export function isGiven(values: ParsedLine['values'], name: string): boolean {
 function usageOf(line: CommandLine): string {
   const forms = line.forms.map((form, at) => `${at === 0 ? 'usage:' : '      '} ${line.tool} ${form}`);
   return `${forms.join('\n')}\n\n${line.summary}`;
-}
-
-// Without nargs yargs takes a lone `-` for no value.
-function withOneValue(options: CommandLine['options']): Record<string, Options> {
-  return Object.fromEntries(
-    Object.entries(options).map(([name, option]) => [name, option.type === 'string' ? { ...option, nargs: 1 } : option]),
-  );
-}
-
-function checkOnce(options: CommandLine['options'], values: ParsedLine['values']): void {
-  for (const [name, option] of Object.entries(options)) {
-    const value = values[name];
-    if (option.type === 'array') continue;
-    // A switch may be repeated; of two values one would be lost.
-    if (Array.isArray(value) && option.type === 'string') throw new UsageError(`${dashed(name)} is given more than once`);
-    if (value === '' && option.type === 'string') throw new UsageError(`${dashed(name)} needs a value`);
-  }
-}
-
-function dashed(name: string): string {
-  return name.length === 1 ? `-${name}` : `--${name}`;
-}
-
-function tidy(message: string): string {
-  const unknown = /^Unknown arguments?: (.*)$/s.exec(message)?.[1];
-  if (unknown !== undefined) return `unknown option ${unknown.split(', ').map(dashed).join(', ')}`;
-  const missing = /^Not enough arguments following: (.*)$/s.exec(message)?.[1];
-  if (missing !== undefined) return `${dashed(missing)} needs a value`;
-  return message.split('\n')[0]!;
 }

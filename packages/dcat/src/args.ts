@@ -6,9 +6,9 @@ const commandLine: CommandLine = {
   forms: ['[-p] [-t SECS] [-v] SERVICE [FILE...]'],
   summary: 'Sends FILEs, or stdin, through a service to stdout, and ends with its status.',
   options: {
-    p: { type: 'boolean', describe: 'show bytes, rate and time on stderr' },
-    t: { type: 'string', describe: 'wait up to SECS for each service to answer (default 10)' },
-    v: { type: 'boolean', describe: 'explain on stderr what is being done' },
+    progress: { short: 'p', describe: 'show bytes, rate and time on stderr' },
+    timeout: { short: 't', value: 'SECS', describe: 'wait up to SECS for each service to answer (default 10)' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
 };
 
@@ -25,7 +25,7 @@ export interface Arguments {
 /** Throws UsageError. */
 export function parseArguments(argv: readonly string[]): Arguments {
   const { text, operands, values } = parseCommandLine(commandLine, argv);
-  const startMs = secondsOption(values, 't');
+  const startMs = secondsOption(values, 'timeout');
   const [service = '', ...files] = operands;
   if (text === undefined && operands.length === 0) throw new UsageError('no SERVICE given');
   if (text === undefined && service === '') throw new UsageError('SERVICE is empty');
@@ -33,8 +33,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
     ...(text !== undefined && { text }),
     service,
     files: files.length === 0 ? ['-'] : files,
-    hasProgress: isGiven(values, 'p'),
-    isVerbose: isGiven(values, 'v'),
+    hasProgress: isGiven(values, 'progress'),
+    isVerbose: isGiven(values, 'verbose'),
     ...(startMs !== undefined && { startMs }),
   };
 }

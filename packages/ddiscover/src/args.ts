@@ -7,10 +7,10 @@ const commandLine: CommandLine = {
   forms: ['[-a] [-t SECS] [-w] [--json]'],
   summary: 'Finds exporters on the LAN by mDNS, and prints their URIs, one a line.',
   options: {
-    a: { type: 'boolean', describe: 'exporters of this host too' },
-    t: { type: 'string', requiresArg: true, describe: 'how long to look, in seconds (default 2)' },
-    w: { type: 'boolean', describe: 'go on with + and - lines as exporters come and go' },
-    json: { type: 'boolean', describe: 'one JSON object a line' },
+    all: { short: 'a', describe: 'exporters of this host too' },
+    time: { short: 't', value: 'SECS', describe: 'how long to look, in seconds (default 2)' },
+    watch: { short: 'w', describe: 'go on with + and - lines as exporters come and go' },
+    json: { describe: 'one JSON object a line' },
   },
 };
 
@@ -26,13 +26,13 @@ export interface Arguments {
 export function parseArguments(argv: readonly string[]): Arguments {
   const { text, operands, values } = parseCommandLine(commandLine, argv);
   if (operands[0] !== undefined) throw new UsageError(`unexpected operand ${operands[0]}`);
-  const lookMs = secondsOption(values, 't');
-  if (isGiven(values, 'w') && lookMs !== undefined) throw new UsageError('-t does not go with -w');
+  const lookMs = secondsOption(values, 'time');
+  if (isGiven(values, 'watch') && lookMs !== undefined) throw new UsageError('--time does not go with --watch');
   return {
     ...(text !== undefined && { text }),
-    isAll: isGiven(values, 'a'),
+    isAll: isGiven(values, 'all'),
     lookMs: lookMs ?? timing.discoverMs,
-    isWatch: isGiven(values, 'w'),
+    isWatch: isGiven(values, 'watch'),
     isJson: isGiven(values, 'json'),
   };
 }

@@ -1,22 +1,27 @@
 import { isIP } from 'node:net';
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine, type ParsedLine } from '@dipus/cli/options';
+import { isGiven, listOption, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri, sepPort } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
   tool: 'dexport',
-  forms: ['[-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] [--max N] [--grace SECS] [-v] [SERVICE...]'],
+  forms: ['[-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] [-n MAX] [--grace SECS] [-v] [SERVICE...]'],
   summary: 'Offers the services in exported/ that answer a SERVICE, or all, to other hosts.',
   options: {
-    l: { type: 'array', string: true, describe: 'listen on ADDR[:PORT] (default: loopback, with --plain all addresses; port 7370)' },
-    plain: { type: 'boolean', describe: 'also beyond loopback, neither encrypted nor authenticated' },
-    name: { type: 'array', string: true, describe: 'HOST is a name of this exporter too, for requests that are no upgrades' },
-    'no-announce': { type: 'boolean', describe: 'do not announce it by mDNS' },
-    user: { type: 'string', describe: 'run as NAME once it listens (needed when started by root)' },
-    max: { type: 'string', describe: 'at most N connections in all (default 4096)' },
-    grace: { type: 'string', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
-    v: { type: 'boolean', describe: 'explain on stderr what is being done' },
+    listen: {
+      short: 'l',
+      value: 'ADDR[:PORT]',
+      isRepeatable: true,
+      describe: 'listen on ADDR[:PORT] (default: loopback, with --plain all addresses; port 7370)',
+    },
+    plain: { describe: 'also beyond loopback, neither encrypted nor authenticated' },
+    name: { value: 'HOST', isRepeatable: true, describe: 'HOST is a name of this exporter too, for requests that are no upgrades' },
+    'no-announce': { describe: 'do not announce it by mDNS' },
+    user: { value: 'NAME', describe: 'run as NAME once it listens (needed when started by root)' },
+    max: { short: 'n', value: 'MAX', describe: 'at most MAX connections in all (default 4096)' },
+    grace: { value: 'SECS', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
 };
 
@@ -47,14 +52,14 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const graceMs = secondsOption(values, 'grace');
   return {
     ...(text !== undefined && { text }),
-    addresses: listOption(values, 'l').map(parseAddress),
+    addresses: listOption(values, 'listen').map(parseAddress),
     isPlain: isGiven(values, 'plain'),
     names: listOption(values, 'name'),
     mayAnnounce: !isGiven(values, 'no-announce'),
     ...(user !== undefined && { user }),
     maxConnections: numberOption(values, 'max', 1, 1_000_000) ?? 4096,
     ...(graceMs !== undefined && { graceMs }),
-    isVerbose: isGiven(values, 'v'),
+    isVerbose: isGiven(values, 'verbose'),
     asks: operands.map(readAsk),
   };
 }
@@ -69,20 +74,13 @@ function refuseOldForm(operands: readonly string[]): void {
   );
 }
 
-function listOption(values: ParsedLine['values'], name: string): string[] {
-  const value = values[name];
-  const list = Array.isArray(value) ? value.map(String) : [];
-  if (list.includes('')) throw new UsageError(`${name.length === 1 ? '-' : '--'}${name} needs a value`);
-  return list;
-}
-
 /** ADDR, ADDR:PORT, [ADDR6]:PORT or ADDR6. Throws UsageError. */
 function parseAddress(text: string): Address {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const address = bracketed ?? plain ?? text;
   const isWrong = plain === undefined && isIP(address.split('%')[0]!) !== 6;
   if (isWrong || Number(port ?? 0) > 65_535) {
-    throw new UsageError(`-l ${JSON.stringify(text)} is not ADDR[:PORT]`, 'an IPv6 address with a port stands in brackets');
+    throw new UsageError(`--listen ${JSON.stringify(text)} is not ADDR[:PORT]`, 'an IPv6 address with a port stands in brackets');
   }
   return { address, port: port === undefined ? sepPort : Number(port) };
 }

@@ -7,9 +7,9 @@ const commandLine: CommandLine = {
   forms: ['[--once] [--poll SECS] [-v] URI...', '[--poll SECS] [-v] -'],
   summary: 'Makes a socket here for each service of the hosts that the URIs name; - reads URIs, + URI and - URI from stdin.',
   options: {
-    once: { type: 'boolean', describe: 'do not connect again: end with 1 when the hosts have gone' },
-    poll: { type: 'string', describe: 'look every SECS at an ssh host that does not tell of changes (default 5)' },
-    v: { type: 'boolean', describe: 'explain on stderr what is being done' },
+    once: { describe: 'do not connect again: end with 1 when the hosts have gone' },
+    poll: { value: 'SECS', describe: 'look every SECS at an ssh host that does not tell of changes (default 5)' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
 };
 
@@ -36,7 +36,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     uris: isFromStdin ? [] : operands.map(readUri),
     isFromStdin,
     isOnce,
-    isVerbose: isGiven(values, 'v'),
+    isVerbose: isGiven(values, 'verbose'),
     ...(pollMs !== undefined && { pollMs }),
   };
 }

@@ -6,12 +6,12 @@ const commandLine: CommandLine = {
   forms: ['[-1] [-a] [-f] [-l] [-w] [--json] [SERVICE]'],
   summary: 'Lists the services that answer SERVICE, or all, one a line, in the order in which they would be tried.',
   options: {
-    1: { type: 'boolean', describe: 'only the first match' },
-    a: { type: 'boolean', describe: 'untrusted and dead ones too, with the reason' },
-    f: { type: 'boolean', describe: 'full paths' },
-    l: { type: 'boolean', describe: 'state, running/max, mode, owner, group, age, path and origin' },
-    w: { type: 'boolean', describe: 'go on with + and - lines as services come and go' },
-    json: { type: 'boolean', describe: 'one JSON object a line' },
+    first: { short: '1', describe: 'only the first match' },
+    all: { short: 'a', describe: 'untrusted and dead ones too, with the reason' },
+    full: { short: 'f', describe: 'full paths' },
+    long: { short: 'l', describe: 'state, running/max, mode, owner, group, age, path and origin' },
+    watch: { short: 'w', describe: 'go on with + and - lines as services come and go' },
+    json: { describe: 'one JSON object a line' },
   },
 };
 
@@ -32,16 +32,16 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const [service, extra] = operands;
   if (extra !== undefined) throw new UsageError(`unexpected operand ${extra}`, 'dls takes one SERVICE; quote globs');
   if (service === '') throw new UsageError('SERVICE is empty');
-  const other = ['1', 'l'].find((name) => isGiven(values, name));
-  if (isGiven(values, 'w') && other !== undefined) throw new UsageError(`-${other} does not go with -w`);
+  const other = ['first', 'long'].find((name) => isGiven(values, name));
+  if (isGiven(values, 'watch') && other !== undefined) throw new UsageError(`--${other} does not go with --watch`);
   return {
     ...(text !== undefined && { text }),
     ...(service !== undefined && { service }),
-    isFirstOnly: isGiven(values, '1'),
-    isAll: isGiven(values, 'a'),
-    isFull: isGiven(values, 'f'),
-    isLong: isGiven(values, 'l'),
-    isWatch: isGiven(values, 'w'),
+    isFirstOnly: isGiven(values, 'first'),
+    isAll: isGiven(values, 'all'),
+    isFull: isGiven(values, 'full'),
+    isLong: isGiven(values, 'long'),
+    isWatch: isGiven(values, 'watch'),
     isJson: isGiven(values, 'json'),
   };
 }

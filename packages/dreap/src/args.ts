@@ -6,9 +6,9 @@ const commandLine: CommandLine = {
   forms: ['[-n] [-w] [-v] [SERVICE]'],
   summary: 'Removes the sockets of services that are dead, of those that answer SERVICE, or all, and prints their paths.',
   options: {
-    n: { type: 'boolean', describe: 'only print what would be removed' },
-    w: { type: 'boolean', describe: 'keep watching, and remove what dies' },
-    v: { type: 'boolean', describe: 'explain on stderr what is being done' },
+    'dry-run': { short: 'n', describe: 'only print what would be removed' },
+    watch: { short: 'w', describe: 'keep watching, and remove what dies' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
 };
 
@@ -26,12 +26,12 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const [service, extra] = operands;
   if (extra !== undefined) throw new UsageError(`unexpected operand ${extra}`, 'dreap takes one SERVICE; quote globs');
   if (service === '') throw new UsageError('SERVICE is empty');
-  if (isGiven(values, 'n') && isGiven(values, 'w')) throw new UsageError('-n does not go with -w');
+  if (isGiven(values, 'dry-run') && isGiven(values, 'watch')) throw new UsageError('--dry-run does not go with --watch');
   return {
     ...(text !== undefined && { text }),
     ...(service !== undefined && { service }),
-    isDryRun: isGiven(values, 'n'),
-    isWatch: isGiven(values, 'w'),
-    isVerbose: isGiven(values, 'v'),
+    isDryRun: isGiven(values, 'dry-run'),
+    isWatch: isGiven(values, 'watch'),
+    isVerbose: isGiven(values, 'verbose'),
   };
 }

@@ -8,14 +8,14 @@ const commandLine: CommandLine = {
   forms: ['[-x] [-m MODE] [-g GROUP] [-n MAX] [--pty] [--grace SECS] [-v] COMMAND NAME[/PROTOCOL]', '[--grace SECS] [-v] --from FILE'],
   summary: 'Makes a command a service: it runs for each connection, with the connection as its stdin and stdout.',
   options: {
-    x: { type: 'boolean', describe: 'offer it to other hosts: in exported/, not local/' },
-    m: { type: 'string', describe: 'MODE of the sockets, octal (default 600)' },
-    g: { type: 'string', describe: 'GROUP of the sockets' },
-    n: { type: 'string', describe: 'at most MAX at a time, the next ones wait (default 64)' },
-    pty: { type: 'boolean', describe: 'give each connection a terminal of its own' },
-    from: { type: 'string', describe: 'many services, a line of FILE each: [-x] [-m MODE] [-g GROUP] NAME[/PROTOCOL] COMMAND' },
-    grace: { type: 'string', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
-    v: { type: 'boolean', describe: 'explain on stderr what is being done' },
+    export: { short: 'x', describe: 'offer it to other hosts: in exported/, not local/' },
+    mode: { short: 'm', value: 'MODE', describe: 'MODE of the sockets, octal (default 600)' },
+    group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
+    max: { short: 'n', value: 'MAX', describe: 'at most MAX at a time, the next ones wait (default 64)' },
+    pty: { describe: 'give each connection a terminal of its own' },
+    from: { value: 'FILE', describe: 'many services, a line of FILE each: [-x] [-m MODE] [-g GROUP] NAME[/PROTOCOL] COMMAND' },
+    grace: { value: 'SECS', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
 };
 
@@ -32,13 +32,12 @@ export interface Arguments {
 export function parseArguments(argv: readonly string[], host: () => string): Arguments {
   const { text, operands, values } = parseCommandLine(commandLine, argv);
   const graceMs = secondsOption(values, 'grace');
-  const common = { isVerbose: isGiven(values, 'v'), ...(graceMs !== undefined && { graceMs }) };
+  const common = { isVerbose: isGiven(values, 'verbose'), ...(graceMs !== undefined && { graceMs }) };
   if (text !== undefined) return { ...common, text };
   const from = textOption(values, 'from');
   if (from !== undefined) {
-    const other = ['x', 'm', 'g', 'n', 'pty'].find((name) => isGiven(values, name));
-    if (other !== undefined)
-      throw new UsageError(`-${other.length > 1 ? '-' : ''}${other} does not go with --from: it stands in the lines of FILE`);
+    const other = ['export', 'mode', 'group', 'max', 'pty'].find((name) => isGiven(values, name));
+    if (other !== undefined) throw new UsageError(`--${other} does not go with --from: it stands in the lines of FILE`);
     if (operands.length > 0) throw new UsageError(`operand ${operands[0]} does not go with --from`);
     return { ...common, from };
   }
@@ -59,13 +58,13 @@ export function parseTarget(text: string, host: string): Pick<ServiceRequest, 'n
 }
 
 function options(values: Readonly<Record<string, unknown>>): Pick<ServiceRequest, 'area' | 'mode' | 'group' | 'max' | 'hasTerminal'> {
-  const mode = textOption(values, 'm');
-  const group = textOption(values, 'g');
+  const mode = textOption(values, 'mode');
+  const group = textOption(values, 'group');
   return {
-    area: isGiven(values, 'x') ? 'exported' : 'local',
+    area: isGiven(values, 'export') ? 'exported' : 'local',
     ...(mode !== undefined && { mode: parseMode(mode) }),
     ...(group !== undefined && { group }),
-    max: numberOption(values, 'n', 1, 1_000_000) ?? 64,
+    max: numberOption(values, 'max', 1, 1_000_000) ?? 64,
     hasTerminal: isGiven(values, 'pty'),
   };
 }

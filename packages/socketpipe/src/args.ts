@@ -36,50 +36,50 @@ const line = {
   ],
   summary: 'Connects local commands to a remote one by a direct socket.',
   options: {
-    b: { type: 'boolean', describe: 'batch: the login command gets no terminal' },
-    4: { type: 'boolean', describe: 'IPv4 only' },
-    6: { type: 'boolean', describe: 'IPv6 only' },
-    h: { type: 'string', describe: 'the name or address that the remote end calls' },
-    p: { type: 'string', describe: 'the port, or range of ports, to listen on' },
-    t: { type: 'string', describe: 'seconds that the set-up may take (default 30, 0 for ever)' },
-    v: { type: 'boolean', describe: 'explain what is being done' },
-    compat: { type: 'boolean', describe: 'the other end is a socketpipe 1.x: no token' },
-    direct: { type: 'boolean', describe: 'never send the data through the login command' },
-    i: { type: 'string', describe: '{ COMMAND } whose output the remote command reads' },
-    l: { type: 'string', describe: '{ COMMAND } that runs its arguments on the remote host' },
-    r: { type: 'string', describe: '{ COMMAND } to run there' },
-    o: { type: 'string', describe: '{ COMMAND } that reads what the remote command writes' },
-    s: { type: 'boolean', describe: 'be the remote end; run by the login command' },
+    batch: { short: 'b', describe: 'batch: the login command gets no terminal' },
+    ipv4: { short: '4', describe: 'IPv4 only' },
+    ipv6: { short: '6', describe: 'IPv6 only' },
+    host: { short: 'h', value: 'HOST', describe: 'the name or address that the remote end calls' },
+    port: { short: 'p', value: 'PORT[-PORT]', describe: 'the port, or range of ports, to listen on' },
+    timeout: { short: 't', value: 'SECS', describe: 'seconds that the set-up may take (default 30, 0 for ever)' },
+    verbose: { short: 'v', describe: 'explain what is being done' },
+    compat: { describe: 'the other end is a socketpipe 1.x: no token' },
+    direct: { describe: 'never send the data through the login command' },
+    input: { short: 'i', value: '{ COMMAND }', describe: '{ COMMAND } whose output the remote command reads' },
+    login: { short: 'l', value: '{ LOGIN }', describe: '{ COMMAND } that runs its arguments on the remote host' },
+    remote: { short: 'r', value: '{ COMMAND }', describe: '{ COMMAND } to run there' },
+    output: { short: 'o', value: '{ COMMAND }', describe: '{ COMMAND } that reads what the remote command writes' },
+    server: { short: 's', describe: 'be the remote end; run by the login command' },
   },
 } as const;
 
 /** Reads the command line. Throws UsageError. */
 export function parseArgs(argv: readonly string[]): Request {
-  if (argv[0] === '-s') return parseFar(argv.slice(1));
-  const { groups, rest } = cutGroups(argv, ['-i', '-l', '-r', '-o']);
+  if (argv[0] === '-s' || argv[0] === '--server') return parseFar(argv.slice(1));
+  const { groups, rest } = cutGroups(argv, line.options);
   const parsed = parseCommandLine(line, rest);
   if (parsed.text !== undefined) return { role: 'text', text: parsed.text };
-  if (isGiven(parsed.values, 's')) throw new UsageError('-s must be the first argument');
+  if (isGiven(parsed.values, 'server')) throw new UsageError('-s must be the first argument');
   if (parsed.operands.length > 0) throw new UsageError(`unexpected argument ${parsed.operands[0]}`);
-  const [login, remote] = [groups.get('-l'), groups.get('-r')];
+  const [login, remote] = [groups.get('login'), groups.get('remote')];
   if (!login) throw new UsageError('-l { LOGIN } is missing');
   if (!remote) throw new UsageError('-r { COMMAND } is missing');
-  const [input, output] = [groups.get('-i'), groups.get('-o')];
+  const [input, output] = [groups.get('input'), groups.get('output')];
   if (!input && !output) throw new UsageError('one of -i { COMMAND } and -o { COMMAND } is needed');
   const job = { ...jobOptions(parsed.values), input, output, login, remote };
   return { role: isGiven(parsed.values, 'compat') ? 'near-compat' : 'near', job };
 }
 
 function jobOptions(values: ParsedLine['values']): Omit<Job, 'input' | 'output' | 'login' | 'remote'> {
-  if (isGiven(values, '4') && isGiven(values, '6')) throw new UsageError('-4 and -6 exclude each other');
+  if (isGiven(values, 'ipv4') && isGiven(values, 'ipv6')) throw new UsageError('-4 and -6 exclude each other');
   return {
-    isBatch: isGiven(values, 'b'),
+    isBatch: isGiven(values, 'batch'),
     isDirectOnly: isGiven(values, 'direct'),
-    isVerbose: isGiven(values, 'v'),
-    host: textOption(values, 'h'),
-    family: isGiven(values, '4') ? 4 : isGiven(values, '6') ? 6 : 0,
-    ports: parsePorts(textOption(values, 'p')),
-    limitMs: secondsOption(values, 't') ?? 30_000,
+    isVerbose: isGiven(values, 'verbose'),
+    host: textOption(values, 'host'),
+    family: isGiven(values, 'ipv4') ? 4 : isGiven(values, 'ipv6') ? 6 : 0,
+    ports: parsePorts(textOption(values, 'port')),
+    limitMs: secondsOption(values, 'timeout') ?? 30_000,
   };
 }
 
@@ -93,7 +93,7 @@ function parseFar(words: readonly string[]): Request {
 function parsePorts(text: string | undefined): PortRange {
   if (text === undefined) return [0, 0];
   const [low, high, ...more] = text.split('-').map(parsePort);
-  if (more.length > 0 || (high ?? low)! < low!) throw new UsageError(`-p ${text}: not a PORT or a range PORT-PORT`);
+  if (more.length > 0 || (high ?? low)! < low!) throw new UsageError(`--port ${text}: not a PORT or a range PORT-PORT`);
   return [low!, high ?? low!];
 }
 
