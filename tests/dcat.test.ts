@@ -1,7 +1,8 @@
 // dcat with dserve and with foreign services: bytes, ends, statuses, signals, failover.
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 
@@ -207,6 +208,50 @@ test('a program that commits at EOF does not when dcat is stopped', async () => 
     }
   });
 });
+
+/** Two ends of a connection, for a program's stdin and for whoever sends to it. */
+async function connectionAt(listenAt: string | { host: string; port: number }): Promise<{ input: Socket; sender: Socket; close(): void }> {
+  const server = createServer({ pauseOnConnect: true });
+  await new Promise<void>((resolve) =>
+    typeof listenAt === 'string' ? server.listen(listenAt, resolve) : server.listen(listenAt, resolve),
+  );
+  const accepted = once(server, 'connection');
+  const address = server.address()!;
+  const sender = typeof address === 'string' ? connect(address) : connect(address.port, '127.0.0.1');
+  const [input] = (await accepted) as [Socket];
+  return { input, sender: sender.on('error', () => {}), close: () => server.close() };
+}
+
+test('an input that is a connection, and is reset: 125, and no end for a program that commits at EOF', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat > part && mv part done', 'commit');
+    for (const kind of ['tcp', 'unix']) {
+      for (const options of [[], ['-p']]) {
+        for (let round = 0; round < rounds(2, 50); round++) {
+          const what = `${kind} ${options.join(' ')} round ${round}`;
+          const { input, sender, close } = await connectionAt(
+            kind === 'unix' ? `${sandbox.dir}/input.sock` : { host: '127.0.0.1', port: 0 },
+          );
+          const program = sandbox.start('dcat', [...options, 'commit'], { stdio: [input, 'pipe', 'pipe'] });
+          await once(program.child, 'spawn');
+          sender.write('half');
+          await eventually('the first bytes', () => existsSync(`${sandbox.dir}/part`) && readFileSync(`${sandbox.dir}/part`).length === 4);
+          // A UNIX socket is reset when it is closed with something unread in it.
+          if (kind === 'unix') await new Promise((resolve) => input.write('unread', resolve));
+          else sender.resetAndDestroy();
+          sender.destroy();
+          const { status, stderr } = await program.ended;
+          input.destroy();
+          close();
+          assert.is(status, 125, what);
+          assert.match(stderr, /dcat: read stdin: connection reset by peer\n/, what);
+          await sandbox.run('rm', ['-f', 'part']);
+          assert.not.ok(existsSync(`${sandbox.dir}/done`), what);
+        }
+      }
+    }
+  });
+}, 120_000);
 
 test('SIGINT goes to the program first, a second one ends dcat', async () => {
   await withSandbox(async (sandbox) => {

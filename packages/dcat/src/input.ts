@@ -34,6 +34,8 @@ export class Input {
       if (this.#isStopped) return 'stopped';
       const end = await this.#sendOne(file, socket);
       if (end.kind === 'read-error') throw new Failure('read', nameOf(file), end.reason);
+      // Of an input that is a connection a reset is never the end: what its sender had for us may be missing.
+      if (end.kind === 'end' && end.wasReset) throw new Failure('read', nameOf(file), 'connection reset by peer');
       if (end.kind === 'stopped') return 'stopped';
       if (end.kind !== 'end') return 'refused';
     }
