@@ -2,7 +2,8 @@ import { closeSync, createReadStream, fstatSync, openSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Failure } from '@dipus/cli/errors';
-import { startCopy, type Copy, type CopyEnd } from '@dipus/relay/cat';
+import { startCopy, type Copy } from '@dipus/relay/cat';
+import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Progress } from './progress.ts';
 
 const stdin = 0;
@@ -47,7 +48,7 @@ export class Input {
     this.#copy?.stop();
   }
 
-  async #sendOne(file: string, socket: Duplex): Promise<CopyEnd> {
+  async #sendOne(file: string, socket: Duplex): Promise<CopyResult> {
     if (this.#progress) return this.#sendCounted(file, socket, this.#progress);
     const copy = withFile(file, (fd) => startCopy(fd, socket));
     this.#copy = copy;
@@ -56,7 +57,7 @@ export class Input {
   }
 
   // Counting needs the bytes in this process: they go through a pipe of cat's.
-  async #sendCounted(file: string, socket: Duplex, progress: Progress): Promise<CopyEnd> {
+  async #sendCounted(file: string, socket: Duplex, progress: Progress): Promise<CopyResult> {
     const source = file === '-' ? process.stdin : createReadStream(file);
     const copy = startCopy('pipe', socket);
     this.#copy = copy;

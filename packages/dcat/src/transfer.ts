@@ -5,7 +5,8 @@ import { Failure } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
-import { startCopy, type Copy, type CopyEnd } from '@dipus/relay/cat';
+import { startCopy, type Copy } from '@dipus/relay/cat';
+import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Input } from './input.ts';
 import type { OpenService } from './open.ts';
 import type { Progress } from './progress.ts';
@@ -88,8 +89,8 @@ function startOutput(service: OpenService, progress: Progress | undefined): Copy
   const copy = startCopy(service.data, 'pipe');
   const target = createWriteStream('', { fd: stdout, autoClose: false });
   const written = pipeline(copy.output!, progress.countOutput(), target).then(
-    (): CopyEnd => ({ kind: 'end' }),
-    (error: unknown): CopyEnd =>
+    (): CopyResult => ({ kind: 'end' }),
+    (error: unknown): CopyResult =>
       codeOf(error) === 'EPIPE' ? { kind: 'refused' } : { kind: 'write-error', reason: new Failure('', '', error).message.slice(3) },
   );
   const ended = written.then(async (end) => (end.kind === 'end' ? copy.ended : end));

@@ -4,7 +4,7 @@ import type { Descriptors } from '@dipus/cli/descriptors';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
-import { SessionPairs } from '@dipus/relay/session-pairs';
+import { SessionRelays } from '@dipus/session/session-relays';
 import type { Tree } from '@dipus/tree/root';
 import { connectFile } from '@dipus/tree/socket-file';
 import { whyNotSocket } from '@dipus/tree/trust';
@@ -28,7 +28,7 @@ export interface ExporterOptions {
 /** The state that requests share: what is offered, what is open. */
 export class Exporter {
   readonly options: ExporterOptions;
-  readonly pairs: SessionPairs = new SessionPairs();
+  readonly sessions: SessionRelays = new SessionRelays();
   /** How to end each stream that is open as an error. */
   readonly #open = new Set<() => void>();
   #idle: () => void = () => {};

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
 import { relay } from '@dipus/relay/relay';
-import { ForeignSessions } from '@dipus/remote/foreign';
+import { ForeignSessions } from '@dipus/session/foreign';
 import type { Exporter } from './exporter.ts';
 import type { Offer } from './offers.ts';
 import { Refusal } from './refusal.ts';
@@ -24,7 +24,7 @@ export class Upgrades {
       clientKind: 'tcp',
       refuse: () => (exporter.options.descriptors.isExceeded ? 'busy' : undefined),
       mayHandOver: () => exporter.options.descriptors.hasRoom,
-      track: (ended, breakOff) => exporter.track(ended, breakOff),
+      track: (relayed) => exporter.track(relayed.ended, () => relayed.break()),
     });
   }
 
@@ -56,7 +56,7 @@ export class Upgrades {
       { socket: service, kind: 'unix' as const },
     ];
     const options = { mayHandOver: () => this.#exporter.options.descriptors.hasRoom };
-    const started = kind === undefined ? relay(a, b, options) : this.#exporter.pairs.relay(a, b, options);
+    const started = kind === undefined ? relay(a, b, options) : this.#exporter.sessions.relay(a, b, options);
     this.#exporter.track(started.ended, () => started.break());
   }
 

@@ -5,15 +5,15 @@ import type { Info } from '@dipus/proto/control';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { codeOf } from '@dipus/proto/failure';
 import type { SocketKind } from '@dipus/proto/sep';
-import { relay, type End } from '@dipus/relay/relay';
-import { endOf } from '@dipus/remote/end';
-import { ForeignSessions } from '@dipus/remote/foreign';
+import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
+import { relay } from '@dipus/relay/relay';
 import type { RemoteHost, RemoteService } from '@dipus/remote/host';
 import { askInfo } from '@dipus/session/control-client';
-import { part } from '@dipus/session/control-connection';
 import { refuseConnection } from '@dipus/session/control-server';
+import { ForeignSessions } from '@dipus/session/foreign';
+import { awaitSession, type SessionHalf } from '@dipus/session/opening';
+import { part } from '@dipus/session/preface';
 import type { Servers } from '@dipus/tree/claim';
-import { awaitSession } from './opening.ts';
 import type { Setting } from './setting.ts';
 import type { Streams } from './streams.ts';
 
@@ -40,7 +40,8 @@ export class Import {
       clientKind: 'unix',
       refuse: () => (setting.descriptors.isExceeded ? 'busy' : undefined),
       mayHandOver: () => false,
-      track: (ended, breakOff) => streams.add({ ended, break: breakOff }),
+      originOf: () => this.#origin,
+      track: (relayed) => streams.add(relayed),
     });
   }
 
@@ -78,24 +79,19 @@ export class Import {
     descriptors.hold(connection, descriptorsOfStream);
     if (descriptors.isExceeded) return refuseConnection(connection, 'busy');
     if (this.#matchModes()) return refuseConnection(connection, 'permissions changed, try again');
-    awaitSession(connection, {
-      info: () => this.#info(),
-      begin: (kind, token) => {
-        if (this.#hasSessions) void this.#relaySession(connection, kind, token);
-        else this.#foreign.serve(this.#service, connection);
-      },
-    });
+    if (!this.#hasSessions) return this.#foreign.serve(this.#service, connection);
+    awaitSession(connection, { info: () => this.#info(), begin: (half) => void this.#relaySession(connection, half) });
   }
 
-  async #relaySession(connection: Socket, kind: SocketKind, token: string): Promise<void> {
+  async #relaySession(connection: Socket, half: SessionHalf): Promise<void> {
     try {
-      const remote = await this.#dial(kind);
-      this.#streams.add(this.#streams.pairs.relay({ socket: connection, kind: 'unix' }, remote, this.#relayOptions));
+      const remote = await this.#dial(half.kind);
+      this.#streams.add(this.#streams.sessions.relay({ socket: connection, kind: 'unix' }, remote, { ...this.#relayOptions, half }));
     } catch (error) {
       this.#setting.explain(reasonOf(error));
-      if (kind === 'data') {
+      if (half.kind === 'data') {
         connection.destroy();
-        return this.#streams.pairs.break(token);
+        return this.#streams.sessions.break(half.token);
       }
       const isBusy = codeOf(error) === 'EAGAIN';
       connection.write(encodeFrame(frameType.error, isBusy ? 'busy' : reasonOf(error)));
@@ -107,8 +103,8 @@ export class Import {
     return { mayHandOver: () => this.#setting.descriptors.hasRoom };
   }
 
-  async #dial(kind: SocketKind | undefined): Promise<End> {
-    return endOf(await this.#host.dial(this.#service, kind));
+  async #dial(kind: SocketKind | undefined): Promise<Endpoint> {
+    return endpointOf(await this.#host.dial(this.#service, kind));
   }
 
   /** Whether somebody there answers on control connections. */
@@ -118,7 +114,7 @@ export class Import {
 
   /** What the other host says of the service, and where it is. */
   async #info(): Promise<Info> {
-    const info = this.#hasSessions ? await askInfo((half) => this.#host.dial(this.#service, half)).catch(() => undefined) : undefined;
+    const info = await askInfo((half) => this.#host.dial(this.#service, half)).catch(() => undefined);
     const own = { since: this.#since, running: this.#streams.count, waiting: 0, max: 0, tty: false };
     return { ...(info ?? own), origin: this.#origin };
   }

@@ -1,9 +1,9 @@
-import { SessionPairs } from '@dipus/relay/session-pairs';
+import { SessionRelays } from '@dipus/session/session-relays';
 import type { Relay } from '@dipus/relay/relay';
 
 /** The open streams of one host. */
 export class Streams {
-  readonly pairs: SessionPairs = new SessionPairs();
+  readonly sessions: SessionRelays = new SessionRelays();
   readonly #open = new Set<Relay>();
   #whenIdle: (() => void)[] = [];
 

@@ -2,7 +2,8 @@ import { createServer, type Socket } from 'node:net';
 import { Failure, reasonOf } from '@dipus/cli/errors';
 import type { Exit, Info, Terminal } from '@dipus/proto/control';
 import { printServiceName } from '@dipus/proto/name';
-import { serveControl, type Session } from '@dipus/session/control-server';
+import { serveControl } from '@dipus/session/control-server';
+import type { Session } from '@dipus/session/session';
 import type { Servers, Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
@@ -108,7 +109,8 @@ class Service implements RunningService {
   #openServers(): Servers {
     const plain = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => this.#servePlain(connection));
     const control = createServer({ allowHalfOpen: true }, (connection) => this.#descriptors.hold(connection, descriptorsOfControl));
-    serveControl(control, { refuse: () => this.#refuse(), begin: (session) => this.#serveSession(session), info: () => this.#info() });
+    const serve = serveControl({ refuse: () => this.#refuse(), begin: (session) => this.#serveSession(session), info: () => this.#info() });
+    control.on('connection', serve);
     for (const server of [plain, control]) {
       // Accepting can fail for want of descriptors or memory; the service lives on.
       server.on('error', (error) => this.#report.explain(`accept on ${this.#request.name}: ${reasonOf(error)}`));

@@ -40,13 +40,13 @@ export function dataPreface(token: string): string {
   return `SEP/1 DATA ${token}\n`;
 }
 
-/**
- * Reads the line that begins a connection to a control socket. `rest` is what came behind it; undefined: not complete yet;
- * 'broken': no preface will come of this.
- */
-export function parsePreface(
-  bytes: Buffer,
-): { kind: 'control'; rest: Buffer } | { kind: 'data'; token: string; rest: Buffer } | 'broken' | undefined {
+/** The line that begins a connection to a control socket. `rest` is what came behind it. */
+export type Preface =
+  | { readonly kind: 'control'; readonly rest: Buffer }
+  | { readonly kind: 'data'; readonly token: string; readonly rest: Buffer };
+
+/** Reads a preface; undefined: not complete yet; 'broken': no preface will come of this. */
+export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
   const end = bytes.indexOf(0x0a);
   if (end < 0) return bytes.length > maxPrefaceBytes || !mayBegin(bytes) ? 'broken' : undefined;
   const line = bytes.toString('latin1', 0, end + 1);

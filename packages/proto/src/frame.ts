@@ -49,6 +49,11 @@ export function encodeFrame(type: number, payload: Uint8Array | string = ''): Bu
 export class FrameDecoder {
   #rest: Buffer = Buffer.alloc(0);
 
+  /** What came of a frame that is not complete yet. */
+  get rest(): Buffer {
+    return this.#rest;
+  }
+
   /** The frames that are complete with this chunk. Throws FrameError as soon as a head is over the limit. */
   push(chunk: Buffer): Frame[] {
     let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);

@@ -4,23 +4,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { Duplex, type Readable, type Writable } from 'node:stream';
+import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
 import { readableOf, writableOf } from './stdio.ts';
-
-/** How one direction ended. */
-export type CopyEnd =
-  /** The source has ended, and all of it was written. `wasReset`: by ECONNRESET, which is an end only where the source is a UNIX socket. */
-  | { readonly kind: 'end'; readonly wasReset?: true }
-  /** Whoever reads what is written has gone. */
-  | { readonly kind: 'refused' }
-  | { readonly kind: 'read-error' | 'write-error'; readonly reason: string }
-  /** It was stopped by stop(). */
-  | { readonly kind: 'stopped' };
 
 export interface Copy {
   /** The process that copies; undefined where there is none. */
   readonly pid: number | undefined;
-  readonly ended: Promise<CopyEnd>;
+  readonly ended: Promise<CopyResult>;
   /** Ends it where it is. */
   stop(): void;
   /** Where the source is 'pipe': what is written here is copied. */
@@ -30,7 +21,7 @@ export interface Copy {
 }
 
 /** A duplex that is no socket has no descriptor: its bytes go through this process, between it and a pipe of cat's. */
-export type End = Duplex | number | 'pipe';
+export type CopyEndpoint = Duplex | number | 'pipe';
 
 // ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt who writes to it
 // (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
@@ -41,7 +32,7 @@ const copying = 'trap "" INT; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec c
  * from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)). `runner` is a
  * command that runs another, given as its arguments.
  */
-export function startCopy(source: End, target: End, runner: readonly string[] = []): Copy {
+export function startCopy(source: CopyEndpoint, target: CopyEndpoint, runner: readonly string[] = []): Copy {
   if (typeof source === 'object' && !(source instanceof Socket)) return copyFrom(source, target, runner);
   if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, runner);
   const [file, ...args] = [...runner, '/bin/sh', '-c', copying] as const;
@@ -55,14 +46,14 @@ export function startCopy(source: End, target: End, runner: readonly string[] = 
   child.stdin?.on('error', () => {});
   const closed = child.stderr ? once(child.stderr, 'close') : Promise.resolve();
   const ended = once(child, 'exit').then(
-    async ([code, signal]): Promise<CopyEnd> => {
+    async ([code, signal]): Promise<CopyResult> => {
       if (isStopped) return { kind: 'stopped' };
       if (code === 0) return { kind: 'end' };
       if (signal === 'SIGPIPE') return { kind: 'refused' };
       await closed;
       return explain(complaint, signal === null ? `cat ended with ${code}` : `cat was killed by ${signal}`);
     },
-    (error: Error): CopyEnd => ({ kind: 'read-error', reason: `cannot run cat: ${error.message}` }),
+    (error: Error): CopyResult => ({ kind: 'read-error', reason: `cannot run cat: ${error.message}` }),
   );
   const stop = (): void => {
     isStopped = true;
@@ -71,7 +62,7 @@ export function startCopy(source: End, target: End, runner: readonly string[] = 
   return { pid: child.pid, ended, stop, input: child.stdin, output: child.stdout };
 }
 
-function copyFrom(source: Duplex, target: End, runner: readonly string[]): Copy {
+function copyFrom(source: Duplex, target: CopyEndpoint, runner: readonly string[]): Copy {
   const writable = typeof target === 'number' ? writableOf(target) : undefined;
   if (writable) return pumpAlone(source, writable);
   const copy = startCopy('pipe', target, runner);
@@ -84,7 +75,7 @@ function copyFrom(source: Duplex, target: End, runner: readonly string[]): Copy 
   return { ...copy, ended: bothEnded(copy, pumped), input: null };
 }
 
-function copyInto(source: End, target: Duplex, runner: readonly string[]): Copy {
+function copyInto(source: CopyEndpoint, target: Duplex, runner: readonly string[]): Copy {
   const readable = typeof source === 'number' ? readableOf(source) : undefined;
   if (readable) return pumpAlone(readable, target);
   const copy = startCopy(source, 'pipe', runner);
@@ -98,7 +89,7 @@ function copyInto(source: End, target: Duplex, runner: readonly string[]): Copy 
 /** Without another process. */
 function pumpAlone(source: Readable, target: Writable): Copy {
   let stop = (): void => {};
-  const stopped = new Promise<CopyEnd>((resolve) => (stop = () => resolve({ kind: 'stopped' })));
+  const stopped = new Promise<CopyResult>((resolve) => (stop = () => resolve({ kind: 'stopped' })));
   const ended = Promise.race([pump(source, target), stopped]).then((end) => {
     // What is ours of the two would keep this process alive; a channel is the caller's.
     for (const stream of [source, target]) if (!(stream instanceof Duplex) || stream instanceof Socket) stream.destroy();
@@ -108,8 +99,8 @@ function pumpAlone(source: Readable, target: Writable): Copy {
 }
 
 /** Of the two halves of a way the end of the one that went wrong. */
-async function bothEnded(copy: Copy, pumped: Promise<CopyEnd>): Promise<CopyEnd> {
-  let failed: CopyEnd | undefined;
+async function bothEnded(copy: Copy, pumped: Promise<CopyResult>): Promise<CopyResult> {
+  let failed: CopyResult | undefined;
   void pumped.then((end) => {
     if (end.kind !== 'end') failed = end;
   });
@@ -121,7 +112,7 @@ async function bothEnded(copy: Copy, pumped: Promise<CopyEnd>): Promise<CopyEnd>
 }
 
 // cat: -: Is a directory | cat: write error: No space left on device (GNU, busybox) | cat: stdout: Broken pipe (BSD)
-function explain(complaint: string, otherwise: string): CopyEnd {
+function explain(complaint: string, otherwise: string): CopyResult {
   const text = complaint.trim().split('\n').at(-1) ?? '';
   const isWrite = /write error|standard output|stdout/.test(text);
   if (/Connection reset|Broken pipe/.test(text)) return isWrite ? { kind: 'refused' } : { kind: 'end', wasReset: true };

@@ -1,15 +1,10 @@
 // One direction of a relay.
 import { openSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { codeOf } from '@dipus/proto/failure';
-import { startCopy, type Copy, type CopyEnd } from './cat.ts';
-
-/**
- * One of the two connections of a relay. An error of TCP is an error; a UNIX socket has only ends; a channel of another connection can tell of errors,
- * and be told only of ends.
- */
-export type End = { readonly socket: Socket; readonly kind: 'tcp' | 'unix' } | { readonly socket: Duplex; readonly kind: 'channel' };
+import { startCopy, type Copy } from './cat.ts';
+import type { CopyResult } from './copy-result.ts';
+import type { Endpoint } from './endpoint.ts';
 
 export interface FlowEvents {
   /** Sees each chunk before it is passed on. */
@@ -31,8 +26,8 @@ const runner = ['/usr/bin/setpriv', '--pdeathsig', 'KILL'];
 
 /** Copies from one end to the other, with back-pressure, until the source ends. Shuts down and closes nothing. */
 export class Flow {
-  readonly source: End;
-  readonly target: End;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
   readonly #events: FlowEvents;
   bytes = 0;
   hasEnded = false;
@@ -42,7 +37,7 @@ export class Flow {
   #copy: Copy | undefined;
   #isStopped = false;
 
-  constructor(source: End, target: End, events: FlowEvents) {
+  constructor(source: Endpoint, target: Endpoint, events: FlowEvents) {
     this.source = source;
     this.target = target;
     this.#events = events;
@@ -131,7 +126,7 @@ export class Flow {
     this.#events.written();
   };
 
-  #copied(end: CopyEnd): void {
+  #copied(end: CopyResult): void {
     if (end.kind === 'stopped' || this.#isStopped) return;
     if (end.kind === 'end' && !(end.wasReset && this.source.kind === 'tcp')) return this.#end();
     if (end.kind === 'refused' && this.target.kind === 'unix') return this.#refuse();

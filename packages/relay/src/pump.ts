@@ -1,7 +1,7 @@
 // One direction of bytes through this process.
 import type { Readable, Writable } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
-import type { CopyEnd } from './cat.ts';
+import type { CopyResult } from './copy-result.ts';
 
 // More than this waiting for the target stops the source.
 const maxWaitingBytes = 256 << 10;
@@ -10,9 +10,9 @@ const maxWaitingBytes = 256 << 10;
  * Copies from a stream to another with back-pressure until the source ends, all is written, or either fails. Ends and closes nothing. `refused`: the
  * target takes no more.
  */
-export function pump(source: Readable, target: Writable): Promise<CopyEnd> {
+export function pump(source: Readable, target: Writable): Promise<CopyResult> {
   return new Promise((resolve) => {
-    const finish = (end: CopyEnd): void => {
+    const finish = (end: CopyResult): void => {
       source.off('data', take).off('end', ended).off('close', closed).pause();
       target.off('drain', drained);
       resolve(end);
@@ -54,7 +54,7 @@ export function pump(source: Readable, target: Writable): Promise<CopyEnd> {
 }
 
 /** How a write that fails ends a copy: the other side takes no more, or is lost, which whoever reads from it is told; or the system says what it is. */
-function endOf(error: Error): CopyEnd {
+function endOf(error: Error): CopyResult {
   const isGone = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'].includes(codeOf(error) ?? '');
   return isGone ? { kind: 'refused' } : { kind: 'write-error', reason: reasonOf(error) };
 }

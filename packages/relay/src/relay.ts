@@ -1,10 +1,12 @@
-// Bytes between two connections, both ways, to both ends (sep.md, Rules for relays).
+// Bytes between two connections, both ways, to both ends (sep(5), ERRORS).
 import { existsSync } from 'node:fs';
 import { timing } from '@dipus/proto/timing';
-import { Flow, readAway, type End } from './flow.ts';
+import type { Endpoint } from './endpoint.ts';
+import { Flow, readAway } from './flow.ts';
 import { guardSocket } from './guarded-socket.ts';
 
-export type { End } from './flow.ts';
+/** 'done': both directions to their ends. 'broken': bytes may be missing. */
+export type RelayResult = 'done' | 'broken';
 
 export interface RelayOptions {
   /** Sees what `a` sends, chunk by chunk, before it is passed on. */
@@ -20,8 +22,8 @@ export interface RelayOptions {
 }
 
 export interface Relay {
-  /** 'done': both directions to their ends. 'broken': bytes may be missing. Both connections are closed then, or held as asked. */
-  readonly ended: Promise<'done' | 'broken'>;
+  /** Both connections are closed then, or held as asked. */
+  readonly ended: Promise<RelayResult>;
   /** Ends it as an error. */
   break(): void;
 }
@@ -36,25 +38,25 @@ let handedOver = 0;
  * Relays between two connections that are connected and half-open allowed, and owns them from now on. Each direction ends by itself; an error of
  * TCP, or of anything that cannot be told from a loss, becomes a reset on TCP. A UNIX socket that takes no more input keeps its answer.
  */
-export function relay(a: End, b: End, options: RelayOptions = {}): Relay {
+export function relay(a: Endpoint, b: Endpoint, options: RelayOptions = {}): Relay {
   const started = new Pair(a, b, options);
   started.begin();
   return started;
 }
 
 class Pair implements Relay {
-  readonly ended: Promise<'done' | 'broken'>;
+  readonly ended: Promise<RelayResult>;
   readonly #options: RelayOptions;
   readonly #there: Flow;
   readonly #back: Flow;
-  readonly #destroy = new Map<End, () => void>();
-  #settle!: (how: 'done' | 'broken') => void;
+  readonly #destroy = new Map<Endpoint, () => void>();
+  #settle!: (how: RelayResult) => void;
   #isOver = false;
   #isHandedOver = false;
   #isConsidering = false;
   #linger: NodeJS.Timeout | undefined;
 
-  constructor(a: End, b: End, options: RelayOptions) {
+  constructor(a: Endpoint, b: Endpoint, options: RelayOptions) {
     this.#options = options;
     this.ended = new Promise((resolve) => (this.#settle = resolve));
     this.#there = this.#flow(a, b, () => options.mayEnd?.() ?? true);
@@ -75,7 +77,7 @@ class Pair implements Relay {
     this.#settle('broken');
   }
 
-  #flow(source: End, target: End, mayEnd: () => Promise<boolean> | boolean): Flow {
+  #flow(source: Endpoint, target: Endpoint, mayEnd: () => Promise<boolean> | boolean): Flow {
     const flow: Flow = new Flow(source, target, {
       took: (chunk) => {
         if (flow === this.#there) this.#options.took?.(chunk);
@@ -90,7 +92,7 @@ class Pair implements Relay {
     return flow;
   }
 
-  #guard(end: End, reading: Flow, writing: Flow): void {
+  #guard(end: Endpoint, reading: Flow, writing: Flow): void {
     const { socket, kind } = end;
     this.#destroy.set(
       end,

@@ -41,7 +41,7 @@ export interface ClientSession {
   close(): void;
 }
 
-/** Asks a service for a session over two new connections (sep.md, The control socket). Rejects where they cannot be opened. */
+/** Asks a service for a session over two new connections (sep(5), Control sockets). Rejects where they cannot be opened. */
 export async function startSession(dial: Dial, terminal: Terminal | undefined, events: ClientEvents): Promise<ClientSession> {
   const token = randomBytes(16).toString('hex');
   const control = await dial('control');

@@ -11,7 +11,7 @@ import {
   type TerminalSize,
 } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, FrameError, frameType, maxPayloadBytes, type Frame } from '@dipus/proto/frame';
-import { timing } from '@dipus/proto/timing';
+import { part } from './preface.ts';
 
 /** What a client does on its control connection. */
 export interface ClientActs {
@@ -29,28 +29,35 @@ const maxUnreadBytes = 1 << 20;
 export class ControlConnection {
   readonly #socket: Socket;
   readonly #acts: ClientActs;
-  readonly #info: () => Info;
+  readonly #info: () => Info | Promise<Info>;
   readonly #decoder = new FrameDecoder();
+  #frames: Frame[] = [];
   #isOver = false;
 
-  constructor(socket: Socket, info: () => Info, acts: ClientActs) {
+  constructor(socket: Socket, info: () => Info | Promise<Info>, acts: ClientActs) {
     this.#socket = socket;
     this.#acts = acts;
     this.#info = info;
-    socket.on('data', (chunk: Buffer) => this.read(chunk));
     // A half-closed control connection is a closed one: behind a relay the two look alike.
-    socket.on('end', () => this.#leave());
-    socket.on('close', () => this.#leave());
+    socket.on('data', this.read).on('end', this.#leave).on('close', this.#leave);
   }
 
   /** Takes bytes as if they had just arrived. */
-  read(chunk: Buffer): void {
+  readonly read = (chunk: Buffer): void => {
     try {
-      for (const frame of this.#decoder.push(chunk)) this.#handle(frame);
+      this.#frames.push(...this.#decoder.push(chunk));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#socket.destroy();
     }
+    for (; this.#frames[0] && !this.#isOver; this.#frames.shift()) this.#handle(this.#frames[0]);
+  };
+
+  /** Leaves the connection to somebody else, who is given what came from the frame on that is being handled. */
+  detach(): Buffer {
+    this.#isOver = true;
+    this.#socket.off('data', this.read).off('end', this.#leave).off('close', this.#leave);
+    return Buffer.concat([...this.#frames.map(({ type, payload }) => encodeFrame(type, payload)), this.#decoder.rest]);
   }
 
   get isOver(): boolean {
@@ -94,15 +101,14 @@ export class ControlConnection {
     part(this.#socket);
   }
 
-  #leave(): void {
+  readonly #leave = (): void => {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#socket.destroy();
     this.#acts.gone();
-  }
+  };
 
   #handle(frame: Frame): void {
-    if (this.#isOver) return;
     switch (frame.type) {
       case frameType.start: {
         const start = parseStart(frame.payload);
@@ -123,27 +129,21 @@ export class ControlConnection {
       case frameType.ping:
         return this.#answer(frameType.pong, frame.payload.subarray(0, 64));
       case frameType.askInfo:
-        return this.#answer(frameType.info, printJson(this.#info()));
+        return void this.#answerInfo();
       default:
         // Frames that a later version may add.
         return;
     }
   }
 
+  async #answerInfo(): Promise<void> {
+    this.#answer(frameType.info, printJson(await this.#info()));
+  }
+
   #answer(type: number, payload: Uint8Array | string): void {
     this.#send(type, payload);
-    if (this.#socket.writableLength <= maxUnreadBytes) return;
+    if (this.#socket.writableLength <= maxUnreadBytes || this.#socket.isPaused()) return;
     this.#socket.pause();
     this.#socket.once('drain', () => this.#socket.resume());
   }
-}
-
-/** Ends a connection whose last frame is written: what the client still sends is read away until it has seen the end. */
-export function part(socket: Socket): void {
-  socket.end();
-  socket.removeAllListeners('data');
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), timing.prefaceMs).unref();
-  socket.once('end', () => socket.destroy());
-  socket.once('close', () => clearTimeout(timer));
 }

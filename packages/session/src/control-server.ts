@@ -1,56 +1,29 @@
-import type { Server, Socket } from 'node:net';
-import { parsePreface } from '@dipus/proto/control';
+import type { Socket } from 'node:net';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
-import { timing } from '@dipus/proto/timing';
-import { part } from './control-connection.ts';
 import { Pairs } from './pairs.ts';
-import type { SessionHost } from './session.ts';
+import { awaitPreface } from './preface.ts';
+import type { SessionHandler } from './session.ts';
 
-export type { Session, SessionHost } from './session.ts';
-
-/** Answers the control protocol (sep.md) on a server's connections, which must be half-open. Closing the server is the caller's. */
-export function serveControl(server: Server, host: SessionHost): void {
-  const pairs = new Pairs(host);
-  server.on('connection', (socket) => {
+/** Answers the control protocol (sep(5), Control sockets): returns what takes each connection, half-open and connected, and owns it from then on. */
+export function serveControl(handler: SessionHandler): (connection: Socket) => void {
+  const pairs = new Pairs(handler);
+  return (connection) => {
     // Whatever happens to a connection is told by its close.
-    socket.on('error', () => {});
-    const reason = host.refuse();
-    if (reason === undefined) return readPreface(socket, host, pairs);
-    refuseConnection(socket, reason);
-    pairs.expectLoss();
-  });
+    connection.on('error', () => {});
+    const reason = handler.refuse();
+    if (reason !== undefined) {
+      refuseConnection(connection, reason);
+      return pairs.expectLoss();
+    }
+    awaitPreface(connection, (preface) => {
+      if (preface.kind === 'control') pairs.addControl(connection, preface.rest);
+      else pairs.addData(connection, preface.token, preface.rest);
+    });
+  };
 }
 
 /** Writes ERROR and closes. Nothing is waited for: descriptors may be what is short. */
 export function refuseConnection(socket: Socket, reason: string): void {
   socket.write(encodeFrame(frameType.error, reason));
   socket.destroy();
-}
-
-function readPreface(socket: Socket, host: SessionHost, pairs: Pairs): void {
-  let bytes: Buffer = Buffer.alloc(0);
-  const timer = setTimeout(() => fail('no preface came'), timing.prefaceMs).unref();
-  const stop = (): void => {
-    clearTimeout(timer);
-    socket.off('data', read).off('end', leave);
-  };
-  const leave = (): void => {
-    stop();
-    socket.destroy();
-  };
-  const fail = (reason: string): void => {
-    stop();
-    socket.write(encodeFrame(frameType.error, reason));
-    part(socket);
-  };
-  const read = (chunk: Buffer): void => {
-    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
-    const preface = parsePreface(bytes);
-    if (preface === undefined) return;
-    if (preface === 'broken') return fail('not a preface of SEP/1');
-    stop();
-    if (preface.kind === 'control') pairs.addControl(socket, preface.rest, host);
-    else pairs.addData(socket, preface.token, preface.rest);
-  };
-  socket.on('data', read).on('end', leave).on('close', stop);
 }

@@ -1,4 +1,4 @@
-// Learning of deaths that make no file event: SIGKILL leaves the socket file as it was (tree.md, Watching).
+// Learning of deaths that make no file event: SIGKILL leaves the socket file as it was.
 import { timing } from '@dipus/proto/timing';
 import { holdControl, type Dial } from './control-client.ts';
 

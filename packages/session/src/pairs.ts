@@ -2,25 +2,25 @@ import type { Socket } from 'node:net';
 import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { ControlConnection } from './control-connection.ts';
-import type { Session, SessionHost } from './session.ts';
+import type { Session, SessionHandler } from './session.ts';
 
 const maxWaitingHalves = 1024;
 
 /** Control and data connections that wait for their other halves. */
 export class Pairs {
-  readonly #host: SessionHost;
+  readonly #handler: SessionHandler;
   readonly #starts = new Map<string, (data: Socket | string) => void>();
   readonly #data = new Map<string, Socket>();
   readonly #unwatch = new WeakMap<Socket, () => void>();
   #isLossExpected = false;
 
-  constructor(host: SessionHost) {
-    this.#host = host;
+  constructor(handler: SessionHandler) {
+    this.#handler = handler;
   }
 
-  addControl(socket: Socket, rest: Buffer, host: SessionHost): void {
+  addControl(socket: Socket, rest: Buffer): void {
     const half = new Half((start) => this.#await(half, start));
-    half.connection = new ControlConnection(socket, () => host.info(), half);
+    half.connection = new ControlConnection(socket, () => this.#handler.info(), half);
     if (rest.length > 0) half.connection.read(rest);
   }
 
@@ -77,7 +77,7 @@ export class Pairs {
       clearTimeout(timer);
       if (typeof data === 'string') half.connection.fail(data);
       else if (half.connection.isOver) data.destroy();
-      else this.#host.begin(half.pair(start, data));
+      else this.#handler.begin(half.pair(start, data));
     };
     const data = this.#data.get(start.token);
     if (data) {

@@ -17,7 +17,8 @@ export interface Session {
   listen(events: { signal(name: SignalName): void; resize(size: TerminalSize): void; gone(): void }): void;
 }
 
-export interface SessionHost {
+/** What serves the sessions of one service. */
+export interface SessionHandler {
   /** Why a connection that has just come must not be served; undefined: it may. It is closed with this as its ERROR. */
   refuse(): string | undefined;
   begin(session: Session): void;

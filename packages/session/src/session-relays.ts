@@ -2,8 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parsePreface, parseStart } from '@dipus/proto/control';
 import { FrameDecoder, frameType } from '@dipus/proto/frame';
+import type { SocketKind } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
-import { relay, type End, type Relay, type RelayOptions } from './relay.ts';
+import type { Endpoint } from '@dipus/relay/endpoint';
+import { relay, type Relay, type RelayOptions, type RelayResult } from '@dipus/relay/relay';
+import type { SessionHalf } from './opening.ts';
 
 /** A session as its relays see it. `isLost`: its client has gone, or may have, before the service had ended it. */
 interface Session {
@@ -13,23 +16,27 @@ interface Session {
   isLost: boolean;
 }
 
-/** Relays of connections to control sockets, of which `a` is the client's side. Understands no more than who belongs together. */
-export class SessionPairs {
+/** Relays of connections to control sockets, of which `a` is the client's side. Understands no more than which belong together. */
+export class SessionRelays {
   readonly #sessions = new Map<string, Session>();
 
-  /** As relay(): an error of one connection of a session ends both, the control connection at once, and data is never given a false end. */
-  relay(a: End, b: End, options: Pick<RelayOptions, 'mayHandOver'> = {}): Relay {
+  /**
+   * As relay(): an error of one connection of a session ends both, the control connection at once, and data is never given a false end. `half` says
+   * which this is where its opening has been read; else it is looked for in what passes.
+   */
+  relay(a: Endpoint, b: Endpoint, { half, ...options }: Pick<RelayOptions, 'mayHandOver'> & { readonly half?: SessionHalf } = {}): Relay {
     let session: Session | undefined;
     let isControl = false;
-    const begin = new Beginning((kind, token) => {
+    const found = ({ kind, token }: SessionHalf): void => {
       isControl = kind === 'control';
       session = this.#session(token);
       session[kind] = started;
-    });
+    };
+    const beginning = half ? undefined : new Beginning(found);
     const started = relay(a, b, {
       ...options,
       isHeld: true,
-      took: (chunk) => begin.take(chunk),
+      took: (chunk) => beginning?.take(chunk),
       mayEnd: async () => {
         if (isControl && session && !session.isOver) session.isLost = true;
         if (isControl || !session) return true;
@@ -40,6 +47,7 @@ export class SessionPairs {
         if (isControl && session) session.isOver = true;
       },
     });
+    if (half) found(half);
     void started.ended.then((how) => {
       if (session) this.#ended(session, isControl, how);
     });
@@ -61,7 +69,7 @@ export class SessionPairs {
     return session;
   }
 
-  #ended(session: Session, isControl: boolean, how: 'done' | 'broken'): void {
+  #ended(session: Session, isControl: boolean, how: RelayResult): void {
     if (how === 'broken') {
       if (isControl && !session.isOver) session.isLost = true;
       if (isControl && session.isLost) session.data?.break();
@@ -79,11 +87,11 @@ const maxBeginningBytes = 70_000;
 
 /** Reads the preface of a connection, and the token in it or in the START behind it. */
 class Beginning {
-  readonly #found: (kind: 'control' | 'data', token: string) => void;
+  readonly #found: (half: SessionHalf) => void;
   #bytes: Buffer | undefined = Buffer.alloc(0);
   #decoder: FrameDecoder | undefined;
 
-  constructor(found: (kind: 'control' | 'data', token: string) => void) {
+  constructor(found: (half: SessionHalf) => void) {
     this.#found = found;
   }
 
@@ -111,8 +119,8 @@ class Beginning {
     }
   }
 
-  #tell(kind: 'control' | 'data', token: string): void {
+  #tell(kind: SocketKind, token: string): void {
     this.#bytes = undefined;
-    this.#found(kind, token);
+    this.#found({ kind, token });
   }
 }

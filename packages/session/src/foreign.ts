@@ -1,28 +1,33 @@
-// Sessions of services that have no control socket: who stands nearest to them answers in their place (sep.md, The control socket).
-import { createServer, type Server, type Socket } from 'node:net';
+// Sessions of services that have no control socket: whoever stands nearest to them answers in their place (sep(5), Control sockets).
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Info } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import { relay, type End } from '@dipus/relay/relay';
-import { serveControl, type Session } from '@dipus/session/control-server';
+import type { Endpoint } from '@dipus/relay/endpoint';
+import { relay, type Relay } from '@dipus/relay/relay';
+import { serveControl } from './control-server.ts';
+import type { Session } from './session.ts';
 
 export interface ForeignSetting<T> {
   /** Connects to the service's own socket. */
-  connect(service: T): Promise<End>;
+  connect(service: T): Promise<Endpoint>;
   /** What its clients' connections are. */
   readonly clientKind: 'tcp' | 'unix';
   /** Why no session can be begun now; undefined: it can. */
   refuse(): string | undefined;
   /** Whether two processes and their descriptors may be had for a long stream. */
   mayHandOver(): boolean;
-  /** Is told of each stream, and how to end it as an error. */
-  track(ended: Promise<'done' | 'broken'>, breakOff: () => void): void;
+  /** Where the service is, as INFO tells it; undefined: on this host. */
+  originOf?(service: T): string;
+  /** Is told of each stream. */
+  track(relay: Relay): void;
 }
 
 /** Answers control and data connections to foreign services. */
 export class ForeignSessions<T extends object> {
   readonly #setting: ForeignSetting<T>;
-  readonly #servers = new WeakMap<T, Server>();
+  readonly #serve = new WeakMap<T, (connection: Socket) => void>();
   readonly #since = Date.now();
   #running = 0;
 
@@ -32,19 +37,29 @@ export class ForeignSessions<T extends object> {
 
   /** Takes a connection over, whose first bytes are a preface. */
   serve(service: T, connection: Socket): void {
-    let server = this.#servers.get(service);
-    if (!server) {
-      server = createServer();
-      serveControl(server, {
+    let serve = this.#serve.get(service);
+    if (!serve) {
+      serve = serveControl({
         refuse: () => this.#setting.refuse(),
         begin: (session) => void this.#run(service, session),
-        info: () => ({ since: this.#since, running: this.#running, waiting: 0, max: this.#running, tty: false }),
+        info: () => this.#info(service),
       });
-      this.#servers.set(service, server);
+      this.#serve.set(service, serve);
     }
-    // It listens nowhere: its connections are accepted by others.
-    server.emit('connection', connection);
+    serve(connection);
     connection.resume();
+  }
+
+  #info(service: T): Info {
+    const origin = this.#setting.originOf?.(service);
+    return {
+      ...(origin !== undefined && { origin }),
+      since: this.#since,
+      running: this.#running,
+      waiting: 0,
+      max: this.#running,
+      tty: false,
+    };
   }
 
   async #run(foreign: T, session: Session): Promise<void> {
@@ -58,7 +73,7 @@ export class ForeignSessions<T extends object> {
         leave();
       },
     });
-    let service: End;
+    let service: Endpoint;
     try {
       service = await this.#setting.connect(foreign);
     } catch (error) {
@@ -75,7 +90,7 @@ export class ForeignSessions<T extends object> {
     const started = relay({ socket: data, kind: clientKind }, service, { mayEnd, answered: () => session.exit({ code: 0 }), mayHandOver });
     leave = () => started.break();
     this.#running++;
-    track(started.ended, () => started.break());
+    track(started);
     if ((await started.ended) === 'broken') session.fail('the connection broke off');
     this.#running--;
   }

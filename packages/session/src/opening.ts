@@ -1,0 +1,35 @@
+import type { Socket } from 'node:net';
+import { controlPreface, dataPreface, type Info } from '@dipus/proto/control';
+import type { SocketKind } from '@dipus/proto/sep';
+import { ControlConnection } from './control-connection.ts';
+import { awaitPreface } from './preface.ts';
+
+/** Which half of which session a connection is. */
+export interface SessionHalf {
+  readonly kind: SocketKind;
+  readonly token: string;
+}
+
+export interface OpeningHandler {
+  info(): Promise<Info>;
+  /** It is half of a session. The connection is not read any more; what it has sent comes again when it is. */
+  begin(half: SessionHalf): void;
+}
+
+/** Reads a connection to a control socket until it asks for a session; what needs no session is answered here. */
+export function awaitSession(connection: Socket, handler: OpeningHandler): void {
+  const begin = (half: SessionHalf, bytes: readonly Buffer[]): void => {
+    connection.pause().unshift(Buffer.concat(bytes));
+    handler.begin(half);
+  };
+  awaitPreface(connection, (preface) => {
+    if (preface.kind === 'data') return begin(preface, [Buffer.from(dataPreface(preface.token)), preface.rest]);
+    const control = new ControlConnection(connection, () => handler.info(), {
+      start: ({ token }) => begin({ kind: 'control', token }, [Buffer.from(controlPreface), control.detach()]),
+      signal: () => {},
+      resize: () => {},
+      gone: () => {},
+    });
+    if (preface.rest.length > 0) control.read(preface.rest);
+  });
+}
