@@ -13,6 +13,7 @@ import {
   signalNames,
   type Info,
 } from '@dipus/proto/control';
+import { busy, parseSessionError, permissionsChanged, printSessionError } from '@dipus/proto/session-error';
 import { rounds, suite } from './harness.ts';
 
 const test = suite('control frames');
@@ -59,6 +60,27 @@ test('EXIT', () => {
   for (const code of [-1, 256, 1.5, '0', null, true, [0], {}, 1e300]) assert.is(parseExit(json({ code })), undefined, JSON.stringify(code));
   for (const signal of ['', 'kill', 'KILL ', 'KILL\n', '9', '\u001b[2J', 'K'.repeat(17), 9, null])
     assert.is(parseExit(json({ signal })), undefined, JSON.stringify(signal));
+});
+
+test('ERROR', () => {
+  for (const error of [busy, permissionsChanged, { reason: 'no: "such" thing\n', retry: false }])
+    assert.equal(parseSessionError(Buffer.from(printSessionError(error))), error);
+  assert.equal(parseSessionError(json({ reason: 'x', retry: 1, more: [] })), { reason: 'x', retry: false });
+  // Text, as the first release sent it, and JSON that is something else.
+  for (const text of [
+    'busy',
+    '',
+    'permissions changed, try again',
+    '{',
+    '{"retry":true}',
+    '{"reason":5,"retry":true}',
+    'null',
+    '[]',
+    '"x"',
+    '5',
+  ])
+    assert.equal(parseSessionError(Buffer.from(text)), { reason: text, retry: false });
+  assert.ok(printSessionError({ reason: '\0'.repeat(100_000), retry: false }).length < 65_536);
 });
 
 test('WAITING', () => {
@@ -159,7 +181,8 @@ test('random payloads throw nothing', () => {
     const text = json(object);
     const broken = Buffer.from(text);
     broken[bytes[40]! % Math.max(1, broken.length)] = bytes[41]!;
-    for (const payload of [bytes, text, broken, text.subarray(0, bytes[42])]) for (const parse of Object.values(parsers)) parse(payload);
+    for (const payload of [bytes, text, broken, text.subarray(0, bytes[42])])
+      for (const parse of [...Object.values(parsers), parseSessionError]) parse(payload);
   }
 });
 

@@ -1,6 +1,7 @@
-// The control socket by hand: what sep.md fixes on the wire, and what a client that breaks it gets.
-import { existsSync, statSync, chmodSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+// The control socket by hand: what sep(5) fixes on the wire, and what a client that breaks it gets.
+import { once } from 'node:events';
+import { existsSync, mkdirSync, statSync, chmodSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { controlPreface, dataPreface } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, frameType, type Frame } from '@dipus/proto/frame';
@@ -35,6 +36,9 @@ class Wire {
 
   async frame(type: number): Promise<string> {
     return (await eventually(`frame ${type}`, () => this.frames.find((frame) => frame.type === type))).payload.toString();
+  }
+  async error(): Promise<unknown> {
+    return JSON.parse(await this.frame(frameType.error));
   }
   async closed(): Promise<void> {
     await eventually('the end of the connection', () => this.isClosed);
@@ -111,11 +115,11 @@ test('a broken preface, a broken START and a frame over the limit end that conne
       '\u0000'.repeat(65),
     ]) {
       const wire = new Wire(control, bytes);
-      assert.is(await wire.frame(frameType.error), 'not a preface of SEP/1', bytes);
+      assert.equal(await wire.error(), { reason: 'not a preface of SEP/1', retry: false }, bytes);
       await wire.closed();
     }
     const noStart = new Wire(control, controlPreface, encodeFrame(frameType.start, '{"token":"short"}'));
-    assert.is(await noStart.frame(frameType.error), 'START is not valid');
+    assert.equal(await noStart.error(), { reason: 'START is not valid', retry: false });
     const tooLong = new Wire(control, controlPreface, Buffer.from([1, 0, 1, 0, 1]));
     await tooLong.closed();
     for (let round = 0; round < rounds(50, 2000); round++) {
@@ -131,7 +135,7 @@ test('a byte before STARTED: ERROR, both closed', async () => {
     const { control } = await serve(sandbox, '-n', '1', 'cat', 'echo');
     const wire = new Wire(control, controlPreface, startOf(tokenA));
     const data = new Wire(control, `${dataPreface(tokenA)}early`);
-    assert.is(await wire.frame(frameType.error), 'data came before STARTED');
+    assert.equal(await wire.error(), { reason: 'data came before STARTED', retry: false });
     await data.closed();
     // The same while the session waits for its turn.
     const held = sandbox.start('dcat', ['echo']);
@@ -140,7 +144,7 @@ test('a byte before STARTED: ERROR, both closed', async () => {
     const early = new Wire(control, dataPreface(tokenA));
     assert.is(await waiting.frame(frameType.waiting), '{"ahead":0}');
     early.socket.write('early');
-    assert.is(await waiting.frame(frameType.error), 'data came before STARTED');
+    assert.equal(await waiting.error(), { reason: 'data came before STARTED', retry: false });
     await early.closed();
     held.child.stdin!.end();
     await held.ended;
@@ -154,8 +158,8 @@ test('halves that stay alone are ended in time', async () => {
       const silent = new Wire(control);
       const noData = new Wire(control, controlPreface, startOf(tokenA));
       const noControl = new Wire(control, dataPreface('b'.repeat(32)));
-      assert.is(await silent.frame(frameType.error), 'no preface came');
-      assert.is(await noData.frame(frameType.error), 'no data connection came');
+      assert.equal(await silent.error(), { reason: 'no preface came', retry: false });
+      assert.equal(await noData.error(), { reason: 'no data connection came', retry: true });
       await noControl.closed();
     },
     { DIPUS_TIME_SCALE: '0.1' },
@@ -167,7 +171,7 @@ test('at most 1,024 halves wait', async () => {
     const { control } = await serve(sandbox, 'cat', 'echo');
     const halves = Array.from({ length: 1024 }, (_, at) => new Wire(control, dataPreface(at.toString(16).padStart(32, '0'))));
     const late = new Wire(control, controlPreface, startOf(tokenA));
-    assert.is(await late.frame(frameType.error), 'busy');
+    assert.equal(await late.error(), { reason: 'busy', retry: true });
     halves.forEach(({ socket }) => socket.destroy());
     await eventually('room again', async () => (await sandbox.run('dcat', ['echo'], 'x')).stdout.toString() === 'x');
   });
@@ -197,6 +201,51 @@ test('the end of the control connection ends the program, half-closed or closed'
       leave(wire.socket);
       await eventually('its end', () => !existsSync(`/proc/${data.text.trim()}`));
       await data.closed();
+    }
+  });
+});
+
+test('an ERROR that may be retried is retried by dcat, and 503 for POST; another one, and text, is not', async () => {
+  await withSandbox(async (sandbox) => {
+    const { root, run, start } = sandbox;
+    const directory = `${root}/exported`;
+    mkdirSync(directory, { recursive: true });
+    let payload = '';
+    let asked = 0;
+    const control = createServer({ allowHalfOpen: true }, (connection) => {
+      connection
+        .on('error', () => {})
+        .once('data', () => {
+          asked++;
+          connection.end(encodeFrame(frameType.error, payload));
+        });
+    });
+    const plain = createServer((connection) => connection.destroy());
+    await Promise.all([
+      once(control.listen(`${directory}/.odd.box...0`), 'listening'),
+      once(plain.listen(`${directory}/odd.box...0`), 'listening'),
+    ]);
+    try {
+      const exporter = start('dexport', ['-l', '127.0.0.1:0', '--user', 'root']);
+      const url = (await exporter.line()).replace('sep:', 'http:');
+      const post = async (): Promise<string> => (await run('curl', ['-s', '-i', '-X', 'POST', '-d', 'x', `${url}/odd`])).stdout.toString();
+      payload = '{"reason":"come again","retry":true}';
+      assert.match(await post(), /^HTTP\/1\.1 503 [^]*Retry-After: 1\r\n[^]*odd\.box\.\.\.0: come again\n$/);
+      asked = 0;
+      const tried = await run('dcat', ['-t', '0.5', 'odd'], 'x');
+      assert.is(tried.status, 125);
+      assert.match(tried.stderr, /come again/);
+      assert.ok(asked > 2, `asked ${asked} times`);
+      for (const lasting of ['{"reason":"come again","retry":false}', 'busy']) {
+        payload = lasting;
+        assert.match(await post(), /^HTTP\/1\.1 502 [^]*odd\.box\.\.\.0: (come again|busy)\n$/);
+        asked = 0;
+        assert.is((await run('dcat', ['odd'], 'x')).status, 125);
+        assert.ok(asked <= 2, `asked ${asked} times`);
+      }
+    } finally {
+      control.close();
+      plain.close();
     }
   });
 });

@@ -143,7 +143,7 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
       stderr: options.stderr,
       ended: (result: Outcome) => {
         if (hasStarted) return ended(result);
-        if ('error' in result) return giveUp({ kind: isPassing(result.error) ? 'busy' : 'failed', reason: result.error });
+        if ('error' in result) return giveUp({ kind: result.error.retry ? 'busy' : 'failed', reason: result.error.reason });
         // Nothing has begun: it may have been refused so fast that our write failed before the reason could be read.
         return giveUp({ kind: 'busy', reason: 'lost' in result ? result.lost : 'it ended before it began' });
       },
@@ -161,11 +161,6 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
 // A channel of ssh tells of errors by itself.
 function isRemote(data: Duplex): boolean {
   return data instanceof Socket && data.remoteAddress !== undefined;
-}
-
-// ERROR reasons of sep.md that ask to come again.
-function isPassing(reason: string): boolean {
-  return reason === 'busy' || reason === 'no data connection came' || reason === 'permissions changed, try again';
 }
 
 function refusalOf(path: string, error: unknown): Refusal {

@@ -52,7 +52,7 @@ async function send(service: OpenService, input: Input): Promise<void> {
 async function finished(service: OpenService, output: Copy, sending: Promise<void>): Promise<TransferEnd> {
   const lost = service.outcome.then((outcome) => {
     if ('exit' in outcome) return new Promise<never>(() => {});
-    const [reason, hint] = 'error' in outcome ? [outcome.error, undefined] : [outcome.lost, 'the output may be incomplete'];
+    const [reason, hint] = 'error' in outcome ? [outcome.error.reason, undefined] : [outcome.lost, 'the output may be incomplete'];
     throw new Failure('use', service.path, reason, hint);
   });
   const end = await Promise.race([output.ended, lost]);

@@ -5,6 +5,7 @@ import { reasonOf } from '@dipus/cli/errors';
 import type { Exit } from '@dipus/proto/control';
 import { servicePath } from '@dipus/proto/name';
 import { exitTrailer, sepVersion, versionHeader } from '@dipus/proto/sep';
+import type { SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 import { guardSocket } from '@dipus/relay/guarded-socket';
 import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
@@ -71,8 +72,15 @@ async function open(exporter: Exporter, offer: Offer, response: ServerResponse):
   session.close();
   session.data.destroy();
   if (first === 'left') throw new Refusal(400, 'the client has gone');
-  const reason = 'error' in first ? first.error : 'lost' in first ? first.lost : 'it ended before it began';
-  throw reason === 'busy' ? busy(`${servicePath(offer)}: busy`) : new Refusal(502, `${servicePath(offer)}: ${reasonOf(reason)}`);
+  const { reason, retry } = errorOf(first);
+  const told = `${servicePath(offer)}: ${reasonOf(reason)}`;
+  throw retry ? busy(told) : new Refusal(502, told);
+}
+
+/** Why nothing has begun. What was refused fast enough is lost before the reason can be read. */
+function errorOf(outcome: Outcome): SessionError {
+  if ('error' in outcome) return outcome.error;
+  return { reason: 'lost' in outcome ? outcome.lost : 'it ended before it began', retry: true };
 }
 
 const maxWaitingBytes = 65_536;

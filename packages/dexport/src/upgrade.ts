@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
+import { busy } from '@dipus/proto/session-error';
 import { relay } from '@dipus/relay/relay';
 import { ForeignSessions } from '@dipus/session/foreign';
 import type { Exporter } from './exporter.ts';
@@ -22,7 +23,7 @@ export class Upgrades {
     this.#foreign = new ForeignSessions({
       connect: async (offer) => ({ socket: await exporter.connect(offer, undefined), kind: 'unix' }),
       clientKind: 'tcp',
-      refuse: () => (exporter.options.descriptors.isExceeded ? 'busy' : undefined),
+      refuse: () => (exporter.options.descriptors.isExceeded ? busy : undefined),
       mayHandOver: () => exporter.options.descriptors.hasRoom,
       track: (relayed) => exporter.track(relayed.ended, () => relayed.break()),
     });

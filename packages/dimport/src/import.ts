@@ -2,9 +2,9 @@
 import { createServer, type Socket } from 'node:net';
 import { reasonOf } from '@dipus/cli/errors';
 import type { Info } from '@dipus/proto/control';
-import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { codeOf } from '@dipus/proto/failure';
 import type { SocketKind } from '@dipus/proto/sep';
+import { busy, permissionsChanged } from '@dipus/proto/session-error';
 import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
 import { relay } from '@dipus/relay/relay';
 import type { RemoteHost, RemoteService } from '@dipus/remote/host';
@@ -12,7 +12,7 @@ import { askInfo } from '@dipus/session/control-client';
 import { refuseConnection } from '@dipus/session/control-server';
 import { ForeignSessions } from '@dipus/session/foreign';
 import { awaitSession, type SessionHalf } from '@dipus/session/opening';
-import { part } from '@dipus/session/preface';
+import { refuseSession } from '@dipus/session/preface';
 import type { Servers } from '@dipus/tree/claim';
 import type { Setting } from './setting.ts';
 import type { Streams } from './streams.ts';
@@ -38,7 +38,7 @@ export class Import {
     this.#foreign = new ForeignSessions<RemoteService>({
       connect: () => this.#dial(undefined),
       clientKind: 'unix',
-      refuse: () => (setting.descriptors.isExceeded ? 'busy' : undefined),
+      refuse: () => (setting.descriptors.isExceeded ? busy : undefined),
       mayHandOver: () => false,
       originOf: () => this.#origin,
       track: (relayed) => streams.add(relayed),
@@ -77,8 +77,8 @@ export class Import {
     connection.on('error', () => {});
     const { descriptors } = this.#setting;
     descriptors.hold(connection, descriptorsOfStream);
-    if (descriptors.isExceeded) return refuseConnection(connection, 'busy');
-    if (this.#matchModes()) return refuseConnection(connection, 'permissions changed, try again');
+    if (descriptors.isExceeded) return refuseConnection(connection, busy);
+    if (this.#matchModes()) return refuseConnection(connection, permissionsChanged);
     if (!this.#hasSessions) return this.#foreign.serve(this.#service, connection);
     awaitSession(connection, { info: () => this.#info(), begin: (half) => void this.#relaySession(connection, half) });
   }
@@ -93,9 +93,7 @@ export class Import {
         connection.destroy();
         return this.#streams.sessions.break(half.token);
       }
-      const isBusy = codeOf(error) === 'EAGAIN';
-      connection.write(encodeFrame(frameType.error, isBusy ? 'busy' : reasonOf(error)));
-      part(connection);
+      refuseSession(connection, codeOf(error) === 'EAGAIN' ? busy : { reason: reasonOf(error), retry: false });
     }
   }
 

@@ -2,6 +2,7 @@ import { createServer, type Socket } from 'node:net';
 import { Failure, reasonOf } from '@dipus/cli/errors';
 import type { Exit, Info, Terminal } from '@dipus/proto/control';
 import { printServiceName } from '@dipus/proto/name';
+import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { serveControl } from '@dipus/session/control-server';
 import type { Session } from '@dipus/session/session';
 import type { Servers, Wanted } from '@dipus/tree/claim';
@@ -118,9 +119,9 @@ class Service implements RunningService {
     return { plain, control };
   }
 
-  #refuse(): string | undefined {
-    if (this.#descriptors.isExceeded) return 'busy';
-    return this.#kept?.matchModes() ? 'permissions changed, try again' : undefined;
+  #refuse(): SessionError | undefined {
+    if (this.#descriptors.isExceeded) return busy;
+    return this.#kept?.matchModes() ? permissionsChanged : undefined;
   }
 
   #info(): Info {

@@ -15,13 +15,14 @@ import {
   type TerminalSize,
 } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, FrameError, frameType, type Frame } from '@dipus/proto/frame';
+import { parseSessionError, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 
 /** Opens one more connection to the control socket, as this half of a session: connected, half-open allowed, not read yet. */
 export type Dial = (half: 'control' | 'data') => Promise<Duplex>;
 
 /** How a session ended: with the program's status, refused or lost by the service with a reason, or cut. */
-export type Outcome = { readonly exit: Exit } | { readonly error: string } | { readonly lost: string };
+export type Outcome = { readonly exit: Exit } | { readonly error: SessionError } | { readonly lost: string };
 
 export interface ClientEvents {
   started(tty: boolean): void;
@@ -160,7 +161,7 @@ class Client {
         return this.#end(exit ? { exit } : { lost: 'the service sent an EXIT that cannot be read' });
       }
       case frameType.error:
-        return this.#end({ error: frame.payload.toString() });
+        return this.#end({ error: parseSessionError(frame.payload) });
       case frameType.pong:
         this.#unanswered = 0;
         return;

@@ -11,7 +11,8 @@ import {
   type TerminalSize,
 } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, FrameError, frameType, maxPayloadBytes, type Frame } from '@dipus/proto/frame';
-import { part } from './preface.ts';
+import type { SessionError } from '@dipus/proto/session-error';
+import { errorFrame, part } from './preface.ts';
 
 /** What a client does on its control connection. */
 export interface ClientActs {
@@ -83,20 +84,20 @@ export class ControlConnection {
   }
 
   exit(exit: Exit): void {
-    this.#finish(frameType.exit, printJson(exit));
+    this.#finish(encodeFrame(frameType.exit, printJson(exit)));
   }
 
-  fail(reason: string): void {
-    this.#finish(frameType.error, reason);
+  fail(error: SessionError): void {
+    this.#finish(errorFrame(error));
   }
 
   #send(type: number, payload: Uint8Array | string): boolean {
     return this.#isOver || this.#socket.write(encodeFrame(type, payload));
   }
 
-  #finish(type: number, payload: string): void {
+  #finish(frame: Buffer): void {
     if (this.#isOver) return;
-    this.#send(type, payload);
+    this.#socket.write(frame);
     this.#isOver = true;
     part(this.#socket);
   }
@@ -113,7 +114,7 @@ export class ControlConnection {
       case frameType.start: {
         const start = parseStart(frame.payload);
         if (start) this.#acts.start(start);
-        else this.fail('START is not valid');
+        else this.fail({ reason: 'START is not valid', retry: false });
         return;
       }
       case frameType.signal: {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { encodeFrame, frameType } from '@dipus/proto/frame';
+import type { SessionError } from '@dipus/proto/session-error';
 import { Pairs } from './pairs.ts';
-import { awaitPreface } from './preface.ts';
+import { awaitPreface, errorFrame } from './preface.ts';
 import type { SessionHandler } from './session.ts';
 
 /** Answers the control protocol (sep(5), Control sockets): returns what takes each connection, half-open and connected, and owns it from then on. */
@@ -10,9 +10,9 @@ export function serveControl(handler: SessionHandler): (connection: Socket) => v
   return (connection) => {
     // Whatever happens to a connection is told by its close.
     connection.on('error', () => {});
-    const reason = handler.refuse();
-    if (reason !== undefined) {
-      refuseConnection(connection, reason);
+    const error = handler.refuse();
+    if (error) {
+      refuseConnection(connection, error);
       return pairs.expectLoss();
     }
     awaitPreface(connection, (preface) => {
@@ -23,7 +23,7 @@ export function serveControl(handler: SessionHandler): (connection: Socket) => v
 }
 
 /** Writes ERROR and closes. Nothing is waited for: descriptors may be what is short. */
-export function refuseConnection(socket: Socket, reason: string): void {
-  socket.write(encodeFrame(frameType.error, reason));
+export function refuseConnection(socket: Socket, error: SessionError): void {
+  socket.write(errorFrame(error));
   socket.destroy();
 }

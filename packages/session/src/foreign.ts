@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Info } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
+import type { SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 import type { Endpoint } from '@dipus/relay/endpoint';
 import { relay, type Relay } from '@dipus/relay/relay';
@@ -15,7 +16,7 @@ export interface ForeignSetting<T> {
   /** What its clients' connections are. */
   readonly clientKind: 'tcp' | 'unix';
   /** Why no session can be begun now; undefined: it can. */
-  refuse(): string | undefined;
+  refuse(): SessionError | undefined;
   /** Whether two processes and their descriptors may be had for a long stream. */
   mayHandOver(): boolean;
   /** Where the service is, as INFO tells it; undefined: on this host. */

@@ -1,15 +1,17 @@
 import type { Socket } from 'node:net';
 import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
+import { busy, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 import { ControlConnection } from './control-connection.ts';
 import type { Session, SessionHandler } from './session.ts';
 
 const maxWaitingHalves = 1024;
+const dataTooEarly: SessionError = { reason: 'data came before STARTED', retry: false };
 
 /** Control and data connections that wait for their other halves. */
 export class Pairs {
   readonly #handler: SessionHandler;
-  readonly #starts = new Map<string, (data: Socket | string) => void>();
+  readonly #starts = new Map<string, (data: Socket | SessionError) => void>();
   readonly #data = new Map<string, Socket>();
   readonly #unwatch = new WeakMap<Socket, () => void>();
   #isLossExpected = false;
@@ -27,7 +29,7 @@ export class Pairs {
   addData(socket: Socket, token: string, rest: Buffer): void {
     const found = this.#starts.get(token);
     if (rest.length > 0 || this.#data.has(token) || (!found && this.#isFull())) {
-      found?.('data came before STARTED');
+      found?.(dataTooEarly);
       return void socket.destroy();
     }
     if (found) return found(socket);
@@ -57,7 +59,7 @@ export class Pairs {
     const starts = [...this.#starts.values()];
     const data = [...this.#data];
     const expire = (): void => {
-      starts.forEach((begin) => begin('busy'));
+      starts.forEach((begin) => begin(busy));
       for (const [token, socket] of data) if (this.#data.get(token) === socket) socket.destroy();
     };
     setTimeout(expire, timing.lostHalfMs).unref();
@@ -71,11 +73,12 @@ export class Pairs {
 
   #await(half: Half, start: Start): void {
     let timer: NodeJS.Timeout | undefined;
-    const begin = (data: Socket | string): void => {
-      if (this.#starts.get(start.token) !== begin && typeof data === 'string') return;
+    const begin = (data: Socket | SessionError): void => {
+      const isError = 'reason' in data;
+      if (this.#starts.get(start.token) !== begin && isError) return;
       this.#starts.delete(start.token);
       clearTimeout(timer);
-      if (typeof data === 'string') half.connection.fail(data);
+      if (isError) half.connection.fail(data);
       else if (half.connection.isOver) data.destroy();
       else this.#handler.begin(half.pair(start, data));
     };
@@ -85,9 +88,9 @@ export class Pairs {
       this.#unwatch.get(data)?.();
       return begin(data);
     }
-    if (this.#isFull() || this.#starts.has(start.token)) return half.connection.fail('busy');
+    if (this.#isFull() || this.#starts.has(start.token)) return half.connection.fail(busy);
     this.#starts.set(start.token, begin);
-    timer = setTimeout(() => begin('no data connection came'), timing.prefaceMs).unref();
+    timer = setTimeout(() => begin({ reason: 'no data connection came', retry: true }), timing.prefaceMs).unref();
     half.cancel = () => {
       this.#starts.delete(start.token);
       clearTimeout(timer);
@@ -129,7 +132,7 @@ class Half {
     const { connection } = this;
     const early = (): void => {
       data.destroy();
-      connection.fail('data came before STARTED');
+      connection.fail(dataTooEarly);
       this.#events?.gone();
     };
     data.on('data', early);
@@ -145,9 +148,9 @@ class Half {
       waiting: (ahead) => connection.waiting(ahead),
       stderr: (bytes, drained) => connection.stderr(bytes, drained),
       exit: (exit) => connection.exit(exit),
-      fail: (reason) => {
+      fail: (reason, retry = false) => {
         this.#dropData();
-        connection.fail(reason);
+        connection.fail({ reason, retry });
       },
       listen: (events) => {
         this.#events = events;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { parsePreface, type Preface } from '@dipus/proto/control';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
+import { printSessionError, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 
 /** Calls `found` with the first line of a connection to a control socket, and what came behind it. Where none comes in time the client is told and left. */
@@ -17,8 +18,7 @@ export function awaitPreface(socket: Socket, found: (preface: Preface) => void):
   };
   const fail = (reason: string): void => {
     stop();
-    socket.write(encodeFrame(frameType.error, reason));
-    part(socket);
+    refuseSession(socket, { reason, retry: false });
   };
   const read = (chunk: Buffer): void => {
     bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
@@ -29,6 +29,17 @@ export function awaitPreface(socket: Socket, found: (preface: Preface) => void):
     found(preface);
   };
   socket.on('data', read).on('end', leave).on('close', stop);
+}
+
+/** A frame of ERROR. */
+export function errorFrame(error: SessionError): Buffer {
+  return encodeFrame(frameType.error, printSessionError(error));
+}
+
+/** Writes ERROR, and ends the connection when the client has seen it. */
+export function refuseSession(socket: Socket, error: SessionError): void {
+  socket.write(errorFrame(error));
+  part(socket);
 }
 
 /** Ends a connection whose last frame is written: what the client still sends is read away until it has seen the end. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { SessionError } from '@dipus/proto/session-error';
 import type { Exit, Info, SignalName, Start, TerminalSize } from '@dipus/proto/control';
 
 /** One START with its data connection. Whoever begins it calls exactly one of `exit` and `fail`. */
@@ -12,7 +13,8 @@ export interface Session {
   /** Bytes of the program's stderr; `drained` is called when more may come. */
   stderr(bytes: Buffer, drained: () => void): void;
   exit(exit: Exit): void;
-  fail(reason: string): void;
+  /** `retry`: the same may be asked again in a moment; no unless given. */
+  fail(reason: string, retry?: boolean): void;
   /** What the client does from now on. `gone` is called at once if it is gone already. */
   listen(events: { signal(name: SignalName): void; resize(size: TerminalSize): void; gone(): void }): void;
 }
@@ -20,7 +22,7 @@ export interface Session {
 /** What serves the sessions of one service. */
 export interface SessionHandler {
   /** Why a connection that has just come must not be served; undefined: it may. It is closed with this as its ERROR. */
-  refuse(): string | undefined;
+  refuse(): SessionError | undefined;
   begin(session: Session): void;
   info(): Info;
 }
