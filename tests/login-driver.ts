@@ -11,11 +11,11 @@ const burst = 500;
 run({ name: 'login' }, async (context) => {
   const words = process.argv.slice(2);
   const [uri = '', what] = words.filter((word) => word !== '-v');
-  if (words.includes('-v')) context.explain();
+  if (words.includes('-v')) context.startExplaining();
   const target = parseUri(uri);
   if (target.scheme !== 'ssh') throw new UsageError('login-driver [-v] ssh://…');
   const terminal = openTerminal();
-  const login = await logIn(target, { ...(terminal && { terminal }), explain: (line) => context.verbose(line), stop: context.stop });
+  const login = await logIn(target, { ...(terminal && { terminal }), explain: (line) => context.explain(line), stop: context.stop });
   context.print('in\n');
   if (what === 'stay') throw await login.lost;
   if (what !== undefined) await sendPings(login, Number(what));

@@ -29,10 +29,9 @@ export interface Context {
   print(lines: string): void;
   /** Trouble that does not end the work: shown as errors are. */
   warn(error: unknown): void;
-  /** A line for `-v`; nothing unless explain() was called. */
-  verbose(message: string): void;
-  /** Turns verbose() on. */
-  explain(): void;
+  /** A line for `-v`; nothing unless startExplaining() was called. */
+  explain(message: string): void;
+  startExplaining(): void;
 }
 
 /** Ends the program of this signal once what is running has returned; `run` does it with main's return value. */
@@ -68,8 +67,8 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
     interceptSignals: (handle) => void (intercept = handle),
     print: printLines,
     warn,
-    verbose: (message) => isVerbose && printDiagnostics(`${tool.name}: ${printable(message)}\n`),
-    explain: () => void (isVerbose = true),
+    explain: (message) => isVerbose && printDiagnostics(`${tool.name}: ${printable(message)}\n`),
+    startExplaining: () => void (isVerbose = true),
   };
 
   /** What the program was stopped by and must die of, however its work has ended. */

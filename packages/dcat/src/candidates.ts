@@ -40,7 +40,7 @@ export async function findCandidates(service: string, openTree: () => Tree, cont
   if (uri && uri.scheme !== 'unix') return findRemote(uri, openTree, context);
   const path = uri ? resolve(uri.path) : service.startsWith('/') ? resolve(service) : undefined;
   if (path !== undefined) return { candidates: [candidateAt(path)], untrusted: [], close: () => {} };
-  return findLocal(readAsk(service), openTree, context.verbose);
+  return findLocal(readAsk(service), openTree, context.explain);
 }
 
 function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) => void): Candidates {
@@ -58,13 +58,13 @@ function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) =>
 }
 
 /** What another host has; of an ssh host what is imported already, if anything is: that shares the importer's connection. */
-async function findRemote(uri: HostUri, openTree: () => Tree, { verbose, stop }: Context): Promise<Candidates> {
+async function findRemote(uri: HostUri, openTree: () => Tree, { explain, stop }: Context): Promise<Candidates> {
   const shared = uri.scheme === 'ssh' ? await findShared(uri, openTree) : [];
   if (shared.length > 0) {
-    verbose('imported already: using its connection');
+    explain('imported already: using its connection');
     return { candidates: shared.map(candidateOf), untrusted: [], close: () => {} };
   }
-  const host = openHost(uri, { explain: verbose, stop, terminal: openTerminal });
+  const host = openHost(uri, { explain, stop, terminal: openTerminal });
   try {
     const services = await host.list({ ask: uri.ask, isAll: false });
     const candidates = services.map((service): Candidate => {

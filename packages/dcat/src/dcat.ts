@@ -37,13 +37,13 @@ async function useFirst(
   const result = await openFirst(candidates, {
     startMs: args.startMs ?? timing.startMs,
     stop: context.stop,
-    explain: context.verbose,
+    explain: context.explain,
     stderr: printDiagnostics,
     ...(terminal && { terminal }),
   });
   if (context.stop.aborted) return 0;
   if (Array.isArray(result)) return tellRefusals(args.service, result, untrusted, context);
-  context.verbose(`using ${result.path}`);
+  context.explain(`using ${result.path}`);
   const progress = args.hasProgress ? newProgress(totalBytes) : undefined;
   const terminalInUse = await prepareTerminal(result, context);
   try {

@@ -10,7 +10,7 @@ import { dropTo } from './privileges.ts';
 run({ name: 'dexport', isDaemon: true }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
-  if (args.isVerbose) context.explain();
+  if (args.isVerbose) context.startExplaining();
   keepHeapSmall();
   if (process.getuid!() === 0 && args.user === undefined) {
     throw new Failure('start', 'dexport', 'it should not run as root', 'give --user NAME; --user root if that is really wanted');

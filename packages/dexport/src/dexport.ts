@@ -27,7 +27,7 @@ export async function dexport(args: Arguments, setting: DexportSetting): Promise
   const ready = new Promise<Exporter>((resolve) => (begin = resolve));
   const limits = new Limits(args.maxConnections);
   const watches = new Set<() => void>();
-  const listening = await listenAll(args, () => makeServer(limits, ready, watches), context.verbose);
+  const listening = await listenAll(args, () => makeServer(limits, ready, watches), context.explain);
   let offers: Offers | undefined;
   let announcing: Announcing | undefined;
   try {
@@ -60,7 +60,7 @@ interface Parts {
 
 function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportSetting, { tree, offers, announcing }: Parts): Exporter {
   const descriptors = new Descriptors();
-  context.verbose(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
+  context.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   const fixed = [ownHost, systemHost].flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]);
   const names = new Set([...fixed, ...args.names].map((name) => name.toLowerCase()));
   return new Exporter({
@@ -69,7 +69,7 @@ function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportS
     descriptors,
     isOwnName: (name) => names.has(name) || announcing?.hostName?.toLowerCase() === name,
     isVerbose: args.isVerbose,
-    explain: context.verbose,
+    explain: context.explain,
     warn: context.warn,
     log: printDiagnostics,
   });

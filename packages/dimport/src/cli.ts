@@ -8,7 +8,7 @@ import { dimport } from './dimport.ts';
 run({ name: 'dimport', isDaemon: true }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
-  if (args.isVerbose) context.explain();
+  if (args.isVerbose) context.startExplaining();
   keepHeapSmall();
   return dimport(args, openTree(process.env), {
     context,

@@ -36,8 +36,8 @@ export async function dimport(args: Arguments, tree: Tree, { context, lines }: D
 function newSetting(tree: Tree, context: Context): Setting {
   const descriptors = new Descriptors();
   const most = Math.max(1, Math.min(maxImports, Math.floor(descriptors.capacity / 2 / descriptorsOfImport)));
-  context.verbose(`${descriptors.limit} descriptors: up to ${most} imports`);
-  return { tree, area: ownArea(), descriptors, maxImports: most, print: context.print, warn: context.warn, explain: context.verbose };
+  context.explain(`${descriptors.limit} descriptors: up to ${most} imports`);
+  return { tree, area: ownArea(), descriptors, maxImports: most, print: context.print, warn: context.warn, explain: context.explain };
 }
 
 /** The area of this user's imports. Throws Failure for a user whose name is taken. */
@@ -84,7 +84,7 @@ class Sources {
 
   #hostOf(uri: HostUri): RemoteHost {
     const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
-    const { verbose: explain, stop } = this.#context;
+    const { explain, stop } = this.#context;
     const { pollMs } = this.#args;
     return other?.host ?? openHost(uri, { explain, stop, terminal: openTerminal, ...(pollMs !== undefined && { pollMs }) });
   }

@@ -58,8 +58,8 @@ export async function watchRemote(args: Arguments, uri: HostUri, context: Contex
   }
 }
 
-function settingOf({ verbose, stop }: Context): OpenSetting {
-  return { explain: verbose, stop, terminal: openTerminal };
+function settingOf({ explain, stop }: Context): OpenSetting {
+  return { explain, stop, terminal: openTerminal };
 }
 
 async function findAll(host: RemoteHost, args: Arguments, services: readonly RemoteService[]): Promise<Found[]> {

@@ -6,7 +6,7 @@ import { readAsk, reapAndWatch, reapOnce } from './dreap.ts';
 run({ name: 'dreap' }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
-  if (args.isVerbose) context.explain();
+  if (args.isVerbose) context.startExplaining();
   const tree = openTree(process.env);
   const ask = readAsk(args.service, tree);
   if (args.isWatch) return reapAndWatch(tree, ask, context, context.stop);

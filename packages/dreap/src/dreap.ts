@@ -14,7 +14,7 @@ import { watchTree } from '@dipus/tree/watch';
 export interface DreapOutput {
   print(lines: string): void;
   warn(error: unknown): void;
-  verbose(message: string): void;
+  explain(message: string): void;
 }
 
 /** Reads what to reap; an absolute path must lie in the tree. Throws UsageError and Failure. */
@@ -61,7 +61,7 @@ export async function reapAndWatch(tree: Tree, ask: Ask, output: DreapOutput, st
   };
   const inTurn = (work: () => Promise<void>): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
   const reap = (entry: Entry): void => {
-    output.verbose(`looking at ${entry.file}`);
+    output.explain(`looking at ${entry.file}`);
     const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: [] };
     inTurn(() => reapDirectory(tree, place, ask, report));
   };

@@ -9,14 +9,14 @@ import { parseServiceFile } from './service-file.ts';
 run({ name: 'dserve', isDaemon: true }, async (context) => {
   const args = parseArguments(process.argv.slice(2), () => ownHost(process.env));
   if (args.text !== undefined) return context.print(args.text);
-  if (args.isVerbose) context.explain();
+  if (args.isVerbose) context.startExplaining();
 
   const asked = args.from === undefined ? [{ request: args.service! }] : readServices(args.from, context);
   const options = {
     ...(args.graceMs !== undefined && { graceMs: args.graceMs }),
     stop: context.stop,
     stopNow: context.stopNow,
-    report: { explain: context.verbose, warn: context.warn },
+    report: { explain: context.explain, warn: context.warn },
     claimed: (path: string) => context.print(`${path}\n`),
   };
   await dserve(openTree(process.env), asked, options, () => {

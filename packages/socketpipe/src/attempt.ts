@@ -18,7 +18,7 @@ export interface NearEdge {
   readonly session: string | undefined;
   readonly path: string | undefined;
   readonly warn: (error: unknown) => void;
-  readonly verbose: (message: string) => void;
+  readonly explain: (message: string) => void;
   readonly stop: AbortSignal;
   readonly stopNow: AbortSignal;
 }
@@ -58,7 +58,7 @@ export function openLogin(job: Job, edge: NearEdge, order: Order): Attempt {
   let releaseTerminal = (): void => {};
   const onHello = (): void => {
     hasLoggedIn = true;
-    edge.verbose('logged in');
+    edge.explain('logged in');
     // Not before: what a login asks for at the terminal must not come to us.
     if (edge.isStdinTerminal && !job.isBatch) releaseTerminal = lendTerminal(edge.openTerminal(), login);
   };
@@ -111,7 +111,7 @@ const directHint = 'without --direct the data would go through the login command
 
 function startOrdered(job: Job, edge: NearEdge, order: Order): Login {
   const words = ['socketpipe', '-s', '-'];
-  edge.verbose(`logging in: ${[...job.login, ...words].join(' ')}`);
+  edge.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
   const login = startLogin(job.login, words, edge.showStderr);
   login.stdin.write(printOrder(order));
   return login;

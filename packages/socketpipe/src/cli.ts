@@ -13,7 +13,7 @@ run({ name: 'socketpipe', failureStatus: 125, usageStatus: 125 }, async (context
   if (request.role === 'text') return context.print(request.text);
   if (request.role === 'far') return serveRemoteEnd(farEdge(context));
   if (request.role === 'far-compat') return serveOldPeer(request, context);
-  if (request.job.isVerbose) context.explain();
+  if (request.job.isVerbose) context.startExplaining();
   return socketpipe(request.job, nearEdge(context), request.role === 'near' ? setUp : setUpOldPeer);
 });
 

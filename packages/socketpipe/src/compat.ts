@@ -20,7 +20,7 @@ export async function setUpOldPeer(job: Job, edge: NearEdge): Promise<Session | 
   const host = job.host ?? (await askAddress(job.login));
   const listener = await listenForAny(job.ports, job.family);
   const words = ['socketpipe', '-s', host, String(listener.port), ...job.remote];
-  edge.verbose(`logging in: ${[...job.login, ...words].join(' ')}`);
+  edge.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
   const login = startLogin(job.login, words, edge.showStderr);
   const isAtTerminal = edge.isStdinTerminal && !job.isBatch;
   const releaseTerminal = isAtTerminal ? lendTerminal(edge.openTerminal(), login) : () => {};

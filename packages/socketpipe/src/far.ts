@@ -21,8 +21,8 @@ export interface FarEdge {
   readonly session: string | undefined;
   readonly print: (line: string) => void;
   readonly warn: (error: unknown) => void;
-  readonly verbose: (message: string) => void;
-  readonly explain: () => void;
+  readonly explain: (message: string) => void;
+  readonly startExplaining: () => void;
   readonly stop: AbortSignal;
 }
 
@@ -35,7 +35,7 @@ export async function serveRemoteEnd(edge: FarEdge): Promise<number> {
     const stdin = readStdin(edge.stdin);
     const order = await orStop(stdin.order, edge.stop);
     if (!order) return 0;
-    if (order.isVerbose) edge.explain();
+    if (order.isVerbose) edge.startExplaining();
     const connection = await orStop(findWay(order, stdin, edge), edge.stop);
     return connection ? await runRemote(connection, order.command, edge) : 0;
   } finally {
@@ -86,7 +86,7 @@ async function findWay(order: Order, stdin: OrderedStdin, edge: FarEdge): Promis
   const over = new AbortController();
   const carried = stdin.marker.then(() => {
     edge.print(printNotice({ kind: 'carry' }));
-    edge.verbose('the data goes through the login command');
+    edge.explain('the data goes through the login command');
     return carry(edge.stdin, edge.openStdout());
   });
   try {
@@ -105,7 +105,7 @@ async function findDirectWay(order: Order, edge: FarEdge, over: AbortSignal): Pr
     const server = knownAddresses(order, edge)?.server;
     const addresses = listener ? candidates(server, ownAddresses()) : [];
     edge.print(printNotice({ kind: 'listening', port: listener?.port ?? 0, addresses }));
-    if (listener) edge.verbose(`waiting to be called on port ${listener.port}`);
+    if (listener) edge.explain(`waiting to be called on port ${listener.port}`);
   }
   const waiting = showPatience(edge, over);
   return listener ? Promise.race([listener.pair.then((pair) => direct(pair.data, pair)), waiting]) : waiting;
@@ -115,13 +115,13 @@ async function callBack(order: Order, edge: FarEdge): Promise<Connection | undef
   if (order.port === undefined) return undefined;
   const named = order.host === undefined ? candidates(knownAddresses(order, edge)?.client, order.addresses) : [order.host];
   const hosts = await resolveAll(named, order.family);
-  edge.verbose(`calling port ${order.port} of ${hosts.join(', ')}`);
+  edge.explain(`calling port ${order.port} of ${hosts.join(', ')}`);
   try {
     const pair = await callAny(hosts, order.port, { token: order.token, limitMs: order.wayMs });
-    edge.verbose(`connected to ${pair.data.remoteAddress} port ${order.port}`);
+    edge.explain(`connected to ${pair.data.remoteAddress} port ${order.port}`);
     return direct(pair.data, pair);
   } catch {
-    edge.verbose('cannot call back');
+    edge.explain('cannot call back');
     return undefined;
   }
 }

@@ -17,11 +17,11 @@ const longestWayMs = 4_000;
 export async function setUp(job: Job, edge: NearEdge): Promise<Session | EndedLogin | undefined> {
   const token = newToken();
   const listener = await listen(job.ports, job.family, token);
-  edge.verbose(`waiting to be called on port ${listener.port}`);
+  edge.explain(`waiting to be called on port ${listener.port}`);
   const order = makeOrder(job, token, listener.port, edge.session);
   const attempt = openLogin(job, edge, order);
   const called = listener.pair.then((pair) => {
-    edge.verbose(`called from ${pair.data.remoteAddress}`);
+    edge.explain(`called from ${pair.data.remoteAddress}`);
     return direct(pair.data, pair);
   });
   const turned = attempt.listening.then(async (notice) => {
@@ -62,13 +62,13 @@ function makeOrder(job: Job, token: string, port: number, session: string | unde
 /** Calls the remote end, which could not call us. */
 async function turnRound(notice: Notice & { kind: 'listening' }, order: Order, edge: NearEdge): Promise<Connection | undefined> {
   const hosts = await resolveAll(notice.addresses, order.family);
-  edge.verbose(`not called; calling port ${notice.port} of ${hosts.join(', ')}`);
+  edge.explain(`not called; calling port ${notice.port} of ${hosts.join(', ')}`);
   try {
     const pair = await callAny(hosts, notice.port, { token: order.token, limitMs: order.wayMs });
-    edge.verbose(`connected to ${pair.data.remoteAddress} port ${notice.port}`);
+    edge.explain(`connected to ${pair.data.remoteAddress} port ${notice.port}`);
     return direct(pair.data, pair);
   } catch {
-    edge.verbose('cannot call the remote end');
+    edge.explain('cannot call the remote end');
     return undefined;
   }
 }
