@@ -1,7 +1,7 @@
 // dcat with dserve and with foreign services: bytes, ends, statuses, signals, failover.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
@@ -249,6 +249,89 @@ test('an input that is a connection, and is reset: 125, and no end for a program
           assert.not.ok(existsSync(`${sandbox.dir}/done`), what);
         }
       }
+    }
+  });
+}, 120_000);
+
+/** Pids of the processes below one, nearest first. */
+function descendants(pid: number): number[] {
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((each) => parentOf(each) === pid);
+  return [...children, ...children.flatMap(descendants)];
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    return Number(/\) \S (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The process below dcat that copies the answer to its stdout. */
+function answerCopier(dcat: number): number {
+  const stdout = readlinkSync(`/proc/${dcat}/fd/1`);
+  return descendants(dcat).find((pid) => readlinkSync(`/proc/${pid}/fd/1`) === stdout)!;
+}
+
+test('a dcat that fails by itself: the program is told to stop, and sees no end first', async () => {
+  await withSandbox(async (sandbox) => {
+    // It answers only when some of the input is there.
+    await serve(sandbox, 'head -c 4 > part; seq 20000; cat >> part && mv part done', 'talks');
+    await serve(sandbox, 'head -c 4 > part; cat >> part && mv part done', 'silent');
+    const hasBegun = (): boolean => existsSync(`${sandbox.dir}/part`) && readFileSync(`${sandbox.dir}/part`).length === 4;
+    const ways: Record<string, (options: string[]) => Promise<number>> = {
+      'the reader of its stdout has gone': async (options) => {
+        const program = sandbox.start('dcat', [...options, 'talks']);
+        program.child.stdout!.destroy();
+        program.child.stdin!.write('half');
+        return (await program.ended).status;
+      },
+      'no space there': async (options) => {
+        const full = openSync('/dev/full', 'w');
+        const program = sandbox.start('dcat', [...options, 'talks'], { stdio: ['pipe', full, 'pipe'] });
+        closeSync(full);
+        program.child.stdin!.write('half');
+        return (await program.ended).status;
+      },
+      'the copier of the answer is killed': async (options) => {
+        const program = sandbox.start('dcat', [...options, 'silent']);
+        program.child.stdin!.write('half');
+        await eventually('the first bytes', hasBegun);
+        if (options.length === 0) process.kill(answerCopier(program.pid), 'SIGKILL');
+        else program.signal('SIGTERM');
+        return (await program.ended).status;
+      },
+    };
+    for (const [way, use] of Object.entries(ways)) {
+      for (let round = 0; round < rounds(2, 200); round++) {
+        const status = await use(round % 2 === 0 ? [] : ['-p']);
+        assert.ok([125, 141, 143].includes(status), `${way}: ${status}`);
+        assert.not.ok(existsSync(`${sandbox.dir}/done`), `${way}, round ${round}`);
+        await sandbox.run('rm', ['-f', 'part']);
+      }
+    }
+  });
+}, 120_000);
+
+test('kill -9 of dcat: nothing reads on from its stdin, no end reaches the program, nothing is left', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'head -c 4 > part; cat >> part && mv part done', 'commit');
+    for (let round = 0; round < rounds(3, 200); round++) {
+      const shell = sandbox.start('bash', ['-c', 'dcat commit; exec cat']);
+      shell.child.stdin!.write('half');
+      await eventually('the first bytes', () => existsSync(`${sandbox.dir}/part`) && readFileSync(`${sandbox.dir}/part`).length === 4);
+      const below = descendants(shell.pid);
+      process.kill(below[0]!, 'SIGKILL');
+      await eventually('the death of what read', () => below.every((pid) => parentOf(pid) !== below[0]));
+      await eventually('the next command', () => readFileSync(`/proc/${shell.pid}/comm`, 'utf8') === 'cat\n');
+      shell.child.stdin!.end('the next one');
+      assert.is((await shell.ended).stdout.toString(), 'the next one');
+      await eventually('the end of all', () => below.every((pid) => !existsSync(`/proc/${pid}`)));
+      assert.not.ok(existsSync(`${sandbox.dir}/done`), `round ${round}`);
+      await sandbox.run('rm', ['-f', 'part']);
     }
   });
 }, 120_000);

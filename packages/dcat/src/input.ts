@@ -38,7 +38,8 @@ export class Input {
       // Of an input that is a connection a reset is never the end: what its sender had for us may be missing.
       if (end.kind === 'end' && end.wasReset) throw new Failure('read', nameOf(file), 'connection reset by peer');
       if (end.kind === 'stopped') return 'stopped';
-      if (end.kind !== 'end') return 'refused';
+      if (end.kind === 'write-error') throw new Failure('send', nameOf(file), end.reason);
+      if (end.kind === 'refused') return 'refused';
     }
     return 'sent';
   }

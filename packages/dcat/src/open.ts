@@ -1,5 +1,4 @@
 // Finding the first match that can be opened (commands.md, dcat). Nothing has been sent when one is given up for the next.
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
@@ -8,6 +7,7 @@ import { timing } from '@dipus/proto/timing';
 import { startSession, type ClientSession, type Dial, type Outcome } from '@dipus/session/control-client';
 import { connectFile } from '@dipus/tree/socket-file';
 import type { Candidate } from './candidates.ts';
+import { isRemote, leaveUnbegun } from './parting.ts';
 
 /** A service that takes our bytes now. */
 export interface OpenService {
@@ -114,9 +114,9 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
     const giveUp = (refusal: Omit<Refusal, 'path'>): void => {
       clearTimeout(timer);
       options.stop.removeEventListener('abort', stopped);
-      session?.close();
-      session?.data.destroy();
-      resolve({ path, ...refusal });
+      const left = session && leaveUnbegun(session);
+      // Who is stopped ends with this, and would close both connections at once.
+      void Promise.resolve(options.stop.aborted && left).then(() => resolve({ path, ...refusal }));
     };
     const stopped = (): void => giveUp({ kind: 'failed', reason: 'given up' });
     const timer = setTimeout(() => giveUp({ kind: 'failed', reason: `no answer within ${options.startMs / 1000} s` }), options.startMs);
@@ -156,11 +156,6 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
       (error: unknown) => giveUp(refusalOf(path, error)),
     );
   });
-}
-
-// A channel of ssh tells of errors by itself.
-function isRemote(data: Duplex): boolean {
-  return data instanceof Socket && data.remoteAddress !== undefined;
 }
 
 function refusalOf(path: string, error: unknown): Refusal {

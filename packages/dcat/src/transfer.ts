@@ -9,6 +9,7 @@ import { startCopy, type Copy } from '@dipus/relay/cat';
 import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Input } from './input.ts';
 import type { OpenService } from './open.ts';
+import { closedByPeer, leaveSession } from './parting.ts';
 import type { Progress } from './progress.ts';
 
 const stdout = 1;
@@ -31,11 +32,10 @@ export async function transfer(
   try {
     const sendingFailed = sending.then(() => new Promise<never>(() => {}));
     const end = await Promise.race([finished(service, output, sending), sendingFailed, stopped]);
-    if (end === 'stopped') await part(service, input, output);
+    if (typeof end === 'string') await leave(service, input, output);
     return end;
   } catch (error) {
-    // Our input could not be read: the service must not take what it got for all there is.
-    await part(service, input, output);
+    await leave(service, input, output);
     throw error;
   } finally {
     input.stop();
@@ -43,6 +43,13 @@ export async function transfer(
     service.session?.close();
     service.data.destroy();
   }
+}
+
+/** Before its end: whatever the service got of our input is not all there is. A plain one can only be told of an end. */
+async function leave({ session }: OpenService, input: Input, output: Copy): Promise<void> {
+  input.stop();
+  output.stop();
+  if (session) await leaveSession(session);
 }
 
 async function send(service: OpenService, input: Input): Promise<void> {
@@ -62,31 +69,15 @@ async function finished(service: OpenService, output: Copy, sending: Promise<voi
     throw new Failure('read from', service.path, 'the connection broke off', 'the output may be incomplete');
   if (end.kind === 'read-error') throw new Failure('read from', service.path, end.reason);
   if (service.session) return Promise.race([service.outcome.then((outcome) => ('exit' in outcome ? { exit: outcome.exit } : lost)), lost]);
-  if (!service.endsWithAnswer) await Promise.race([sending, closedByPeer(service)]);
+  if (!service.endsWithAnswer) await Promise.race([sending, closedByPeer(service.data)]);
   return { exit: { code: 0 } };
 }
 
-/** A foreign service that has ended its answer may still read: a write of nothing tells whether it has closed (EPIPE). */
-async function closedByPeer(service: OpenService): Promise<void> {
-  for (;;) {
-    if (service.data.writableEnded) return new Promise(() => {});
-    const error = await new Promise((resolve) => service.data.write(Buffer.alloc(0), resolve));
-    if (error) return;
-    await new Promise((resolve) => setTimeout(resolve, 100).unref());
-  }
-}
-
-/** Tells the service to stop, and leaves its data connection without an end until it has: it must not take a cut stream for a whole one. */
-async function part(service: OpenService, input: Input, output: Copy): Promise<void> {
-  input.stop();
-  service.session?.close();
-  if (!service.session) return;
-  await Promise.race([output.ended, new Promise((resolve) => setTimeout(resolve, timing.partingMs).unref())]);
-}
-
 function startOutput(service: OpenService, progress: Progress | undefined): Copy {
-  if (!progress) return startCopy(service.data, stdout);
-  const copy = startCopy(service.data, 'pipe');
+  // A plain service has nobody who would tell it to stop: it sees an end when we are killed.
+  const heldMs = service.session ? timing.killMs + timing.partingMs : 0;
+  if (!progress) return startCopy(service.data, stdout, { heldMs });
+  const copy = startCopy(service.data, 'pipe', { heldMs });
   const target = createWriteStream('', { fd: stdout, autoClose: false });
   const written = pipeline(copy.output!, progress.countOutput(), target).then(
     (): CopyResult => ({ kind: 'end' }),

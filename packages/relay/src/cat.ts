@@ -1,6 +1,6 @@
 // Bytes between a socket and a descriptor, copied by cat(1) processes that hold both: no byte passes through this process, the two directions
 // have handles of their own, and one that fails does not take the other with it.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { Duplex, type Readable, type Writable } from 'node:stream';
@@ -23,23 +23,47 @@ export interface Copy {
 /** A duplex that is no socket has no descriptor: its bytes go through this process, between it and a pipe of cat's. */
 export type CopyEndpoint = Duplex | number | 'pipe';
 
-// ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt who writes to it
-// (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
-const copying = 'trap "" INT; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec cat';
+/** What becomes of a copier whose parent is killed. It must not read on, nor may its death be taken for an end. */
+export interface CopyOptions {
+  /** A command that runs another, given as its arguments, and sees to the copier's end. */
+  readonly runner?: readonly string[];
+  /** The copier ends with its parent; its source is kept open for this long then, unless that ends first. */
+  readonly heldMs?: number;
+}
+
+// Waits for a word on descriptor 3. When that ends without one our parent has been killed: the copier, which is $$, goes with it, and the source,
+// on descriptor 4, is read away. It may be the connection of a session: its service is told by another one to stop, and must see no end before.
+// A copier that is woken must not interrupt who writes to it (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be
+// asked for it copies all the same.
+const guard = `trap "" INT TERM HUP QUIT
+    chrt -b -p 0 $$
+    read -r word <&3 && exit
+    kill -9 $$
+    [ "$1" = 0 ] || { timeout "$1" cat <&4; sleep 1; }`;
+// ^C at a terminal goes to the whole group, and is for the program at the other end.
+const guarded = `trap "" INT
+  [ "$1" = 0 ] || exec 4<&0
+  { ${guard}
+  } </dev/null >/dev/null 2>&1 &
+  exec cat 3<&- 4<&-`;
+const unguarded = 'trap "" INT; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec cat';
 
 /**
  * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed. ECONNRESET read
- * from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)). `runner` is a
- * command that runs another, given as its arguments.
+ * from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)).
  */
-export function startCopy(source: CopyEndpoint, target: CopyEndpoint, runner: readonly string[] = []): Copy {
-  if (typeof source === 'object' && !(source instanceof Socket)) return copyFrom(source, target, runner);
-  if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, runner);
-  const [file, ...args] = [...runner, '/bin/sh', '-c', copying] as const;
+export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: CopyOptions = {}): Copy {
+  if (typeof source === 'object' && !(source instanceof Socket)) return copyFrom(source, target, options);
+  if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, options);
+  const { runner, heldMs = 0 } = options;
+  const [file, ...args] = runner
+    ? ([...runner, '/bin/sh', '-c', unguarded] as const)
+    : (['/bin/sh', '-c', guarded, 'sh', String(Math.ceil(heldMs / 1000))] as const);
   const child = spawn(file, args, {
-    stdio: [source, target, 'pipe'],
+    stdio: runner ? [source, target, 'pipe'] : [source, target, 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
   });
+  const dismissGuard = (): void => dismiss(child);
   let isStopped = false;
   let complaint = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(0, 4096)));
@@ -47,6 +71,7 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, runner: re
   const closed = child.stderr ? once(child.stderr, 'close') : Promise.resolve();
   const ended = once(child, 'exit').then(
     async ([code, signal]): Promise<CopyResult> => {
+      dismissGuard();
       if (isStopped) return { kind: 'stopped' };
       if (code === 0) return { kind: 'end' };
       if (signal === 'SIGPIPE') return { kind: 'refused' };
@@ -57,15 +82,22 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, runner: re
   );
   const stop = (): void => {
     isStopped = true;
+    dismissGuard();
     child.kill('SIGKILL');
   };
   return { pid: child.pid, ended, stop, input: child.stdin, output: child.stdout };
 }
 
-function copyFrom(source: Duplex, target: CopyEndpoint, runner: readonly string[]): Copy {
+/** Tells the guard of a copier that this is no death of ours. */
+function dismiss(child: ChildProcess): void {
+  const lifeline = child.stdio[3] as Socket | null | undefined;
+  if (lifeline?.writable) lifeline.end('done\n').unref();
+}
+
+function copyFrom(source: Duplex, target: CopyEndpoint, options: CopyOptions): Copy {
   const writable = typeof target === 'number' ? writableOf(target) : undefined;
   if (writable) return pumpAlone(source, writable);
-  const copy = startCopy('pipe', target, runner);
+  const copy = startCopy('pipe', target, options);
   const pumped = pump(source, copy.input!).then((end) => {
     if (end.kind === 'end') copy.input!.end();
     // An end would tell whoever reads that this was all.
@@ -75,10 +107,10 @@ function copyFrom(source: Duplex, target: CopyEndpoint, runner: readonly string[
   return { ...copy, ended: bothEnded(copy, pumped), input: null };
 }
 
-function copyInto(source: CopyEndpoint, target: Duplex, runner: readonly string[]): Copy {
+function copyInto(source: CopyEndpoint, target: Duplex, options: CopyOptions): Copy {
   const readable = typeof source === 'number' ? readableOf(source) : undefined;
   if (readable) return pumpAlone(readable, target);
-  const copy = startCopy(source, 'pipe', runner);
+  const copy = startCopy(source, 'pipe', options);
   const pumped = pump(copy.output!, target).then((end) => {
     if (end.kind !== 'end') copy.stop();
     return end;

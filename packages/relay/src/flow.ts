@@ -66,7 +66,7 @@ export class Flow {
   /** Leaves the rest to a process that holds both connections; no byte may be between them. From then on this process must not touch them. */
   handOver(): void {
     if (this.source.kind === 'channel' || this.target.kind === 'channel') return;
-    this.#copy = startCopy(this.source.socket, this.target.socket, runner);
+    this.#copy = startCopy(this.source.socket, this.target.socket, { runner });
     void this.#copy.ended.then((end) => this.#copied(end));
   }
 
@@ -156,5 +156,5 @@ let nowhereFd: number | undefined;
 /** Reads a connection that was handed over to its end, and throws away what comes. */
 export function readAway(socket: Socket): Copy {
   nowhereFd ??= openSync('/dev/null', 'w');
-  return startCopy(socket, nowhereFd, runner);
+  return startCopy(socket, nowhereFd, { runner });
 }

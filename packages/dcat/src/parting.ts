@@ -1,0 +1,70 @@
+// Leaving a session before its end: the service is told to stop, and sees no end of its input before. It must not take a cut stream for a whole one.
+import { closeSync, openSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { timing } from '@dipus/proto/timing';
+import { startCopy } from '@dipus/relay/cat';
+import type { ClientSession } from '@dipus/session/control-client';
+
+const lookEveryMs = 50;
+
+/**
+ * Leaves a session whose program runs, and closes its connections: the data connection when the service has, or when its program must have been
+ * killed. No other process may hold that one any more but to read.
+ */
+export async function leaveSession(session: ClientSession): Promise<void> {
+  const { data } = session;
+  session.close();
+  // It has had its end.
+  if (!data.writableEnded) await within(timing.killMs + timing.partingMs, data instanceof Socket ? readAway : closed, data);
+  if (data instanceof Socket && isRemote(data)) data.resetAndDestroy();
+  else data.destroy();
+}
+
+/** Leaves a session whose program may begin this very moment. Its data connection has been read by nobody. */
+export async function leaveUnbegun(session: ClientSession): Promise<void> {
+  const { data } = session;
+  session.close();
+  data.once('end', () => data.destroy());
+  await within(timing.partingMs, closed, data);
+  data.destroy();
+}
+
+/** Whether a connection leads to another host by itself; a channel of ssh tells of errors in its own way. */
+export function isRemote(data: Duplex): boolean {
+  return data instanceof Socket && data.remoteAddress !== undefined;
+}
+
+/** Resolves when the other side of a UNIX socket has closed it: a write of nothing tells (EPIPE). Never where we have ended it. */
+export async function closedByPeer(data: Duplex): Promise<void> {
+  for (;;) {
+    if (data.writableEnded) return new Promise(() => {});
+    const error = await new Promise((resolve) => data.write(Buffer.alloc(0), resolve));
+    if (error) return;
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs).unref());
+  }
+}
+
+/** Whatever `wait` waits for, or the time. What it began is stopped then. */
+async function within(ms: number, wait: (data: Duplex, late: AbortSignal) => Promise<void>, data: Duplex): Promise<void> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ms);
+  await Promise.race([wait(data, late.signal), new Promise((resolve) => late.signal.addEventListener('abort', resolve))]);
+  clearTimeout(timer);
+}
+
+function closed(data: Duplex): Promise<void> {
+  if (data.closed) return Promise.resolve();
+  return new Promise((resolve) => data.once('close', resolve).resume());
+}
+
+/** By another process: one that shares a connection makes it blocking for us. */
+async function readAway(data: Duplex, late: AbortSignal): Promise<void> {
+  const nowhere = openSync('/dev/null', 'w');
+  const copy = startCopy(data, nowhere, { heldMs: timing.killMs });
+  closeSync(nowhere);
+  late.addEventListener('abort', () => copy.stop());
+  await copy.ended;
+  // A program may end its answer and read on.
+  if (!isRemote(data)) await closedByPeer(data);
+}
