@@ -3,7 +3,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
-import { Duplex, type Readable, type Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { codeOf } from '@dipus/proto/failure';
 import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
 import { readableOf, writableOf } from './stdio.ts';
@@ -20,7 +21,7 @@ export interface Copy {
   readonly output: Readable | null;
 }
 
-/** A duplex that is no socket has no descriptor: its bytes go through this process, between it and a pipe of cat's. */
+/** What is no socket, or a socket of which something was read, is copied through this process, between it and a pipe of cat's. */
 export type CopyEndpoint = Duplex | number | 'pipe';
 
 /** What becomes of a copier whose parent is killed. It must not read on, nor may its death be taken for an end. */
@@ -53,7 +54,9 @@ const unguarded = 'trap "" INT; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec
  * from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)).
  */
 export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: CopyOptions = {}): Copy {
-  if (typeof source === 'object' && !(source instanceof Socket)) return copyFrom(source, target, options);
+  // What was read already, or has failed already, no other process would see.
+  const isBegun = source instanceof Socket && (source.readableLength > 0 || source.destroyed);
+  if (typeof source === 'object' && (isBegun || !(source instanceof Socket))) return copyFrom(source, target, options);
   if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, options);
   const { runner, heldMs = 0 } = options;
   const [file, ...args] = runner
@@ -96,9 +99,9 @@ function dismiss(child: ChildProcess): void {
 
 function copyFrom(source: Duplex, target: CopyEndpoint, options: CopyOptions): Copy {
   const writable = typeof target === 'number' ? writableOf(target) : undefined;
-  if (writable) return pumpAlone(source, writable);
+  if (writable) return pumpAlone(pumpFrom(source, writable), writable);
   const copy = startCopy('pipe', target, options);
-  const pumped = pump(source, copy.input!).then((end) => {
+  const pumped = pumpFrom(source, copy.input!).then((end) => {
     if (end.kind === 'end') copy.input!.end();
     // An end would tell whoever reads that this was all.
     if (end.kind === 'read-error') copy.stop();
@@ -109,7 +112,7 @@ function copyFrom(source: Duplex, target: CopyEndpoint, options: CopyOptions): C
 
 function copyInto(source: CopyEndpoint, target: Duplex, options: CopyOptions): Copy {
   const readable = typeof source === 'number' ? readableOf(source) : undefined;
-  if (readable) return pumpAlone(readable, target);
+  if (readable) return pumpAlone(pump(readable, target), readable);
   const copy = startCopy(source, 'pipe', options);
   const pumped = pump(copy.output!, target).then((end) => {
     if (end.kind !== 'end') copy.stop();
@@ -118,16 +121,19 @@ function copyInto(source: CopyEndpoint, target: Duplex, options: CopyOptions): C
   return { ...copy, ended: bothEnded(copy, pumped), output: null };
 }
 
-/** Without another process. */
-function pumpAlone(source: Readable, target: Writable): Copy {
+/** Without another process. `own` is the end that is not the caller's: it would keep this process alive. */
+function pumpAlone(pumped: Promise<CopyResult>, own: Readable | Writable): Copy {
   let stop = (): void => {};
   const stopped = new Promise<CopyResult>((resolve) => (stop = () => resolve({ kind: 'stopped' })));
-  const ended = Promise.race([pump(source, target), stopped]).then((end) => {
-    // What is ours of the two would keep this process alive; a channel is the caller's.
-    for (const stream of [source, target]) if (!(stream instanceof Duplex) || stream instanceof Socket) stream.destroy();
-    return end;
-  });
+  const ended = Promise.race([pumped, stopped]).finally(() => own.destroy());
   return { pid: undefined, ended, stop, input: null, output: null };
+}
+
+/** A reset is for a socket what cat makes of it. */
+async function pumpFrom(source: Duplex, target: Writable): Promise<CopyResult> {
+  const end = await pump(source, target);
+  const wasReset = end.kind === 'read-error' && source instanceof Socket && codeOf(source.errored) === 'ECONNRESET';
+  return wasReset ? { kind: 'end', wasReset } : end;
 }
 
 /** Of the two halves of a way the end of the one that went wrong. */

@@ -1,6 +1,7 @@
 // Requests to an exporter, by the platform's HTTP client, each on a connection of its own.
 import { request, type ClientRequest, type IncomingMessage } from 'node:http';
-import { connect, Socket } from 'node:net';
+import { connect, Socket, type NetConnectOpts } from 'node:net';
+import type { DuplexOptions } from 'node:stream';
 import { Failure } from '@dipus/proto/failure';
 import { sepProtocol, socketHeader, targetOf, type SocketKind } from '@dipus/proto/sep';
 import type { Service } from '@dipus/proto/name';
@@ -40,10 +41,31 @@ export async function dialService(host: SepHost, service: Service, kind: SocketK
 }
 
 function send(host: SepHost, target: string, headers: Record<string, string>): ClientRequest {
-  const { host: name, port, lookup } = host;
-  // Node's own client would close the whole connection at the exporter's FIN.
-  const createConnection = (): Socket => connect({ host: name, port, allowHalfOpen: true, noDelay: true, ...(lookup && { lookup }) });
+  const createConnection = (): Socket => connectUnhurried(host);
   return request({ method: 'GET', path: target, headers: { Host: authority(host), ...headers }, createConnection });
+}
+
+const readBytes = 65_536;
+
+/**
+ * A connection that reads from the kernel only while somebody wants its bytes: pause() stops it at once, so that what comes behind the 101 is
+ * there for whichever process the descriptor is handed to. An ordinary socket reads on until its buffer is full.
+ */
+function connectUnhurried({ host, port, lookup }: SepHost): Socket {
+  const buffer = Buffer.allocUnsafe(readBytes);
+  // readableHighWaterMark: else a paused stream fills its buffer. It goes on to the stream (net.Socket), which the types do not say.
+  const options: NetConnectOpts & DuplexOptions = {
+    host,
+    port,
+    // Node's own client would close the whole connection at the exporter's FIN.
+    allowHalfOpen: true,
+    noDelay: true,
+    ...(lookup && { lookup }),
+    readableHighWaterMark: 0,
+    onread: { buffer, callback: (length) => socket.push(Buffer.from(buffer.subarray(0, length))) },
+  };
+  const socket = connect(options);
+  return socket;
 }
 
 function headOf<T>(sent: ClientRequest, host: SepHost, target: string, listen: (resolve: (value: T) => void) => void): Promise<T> {

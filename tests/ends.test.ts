@@ -1,0 +1,166 @@
+// The end of a session on every way to a service: whatever was sent, the whole answer comes, and the status.
+import { writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import * as assert from 'uvu/assert';
+import { isLong, rounds, suite, type Ended, type Program } from './harness.ts';
+import { exporter, sockets } from './sep-pair.ts';
+import { withPair, type Pair } from './ssh-pair.ts';
+
+const test = suite('ends');
+
+const answers = { nothing: 0, little: 6, much: 300_000, ...(isLong && { lots: 3_000_000 }) };
+const ends = { done: ['exit 0', 0], failed: ['exit 3', 3], killed: ['kill -9 $$', 137] } as const;
+const inputs = { none: 0, little: 6, much: isLong ? 3_000_000 : 300_000, endless: Infinity };
+
+type Answer = 'nothing' | 'little' | 'much' | 'lots';
+type End = keyof typeof ends;
+type Input = keyof typeof inputs;
+
+interface Service {
+  readonly name: string;
+  readonly answer: Answer;
+  readonly end: End;
+  /** Reads its input to the end before it answers. */
+  readonly isReader: boolean;
+}
+
+const services: Service[] = Object.keys(answers).flatMap((answer) =>
+  Object.keys(ends).flatMap((end) =>
+    [false, true].map((isReader) => ({
+      name: `${answer}-${end}${isReader ? '-reader' : ''}`,
+      answer: answer as Answer,
+      end: end as End,
+      isReader,
+    })),
+  ),
+);
+
+/** How a service is reached: a command, its arguments and the root it is run in. */
+interface Way {
+  readonly name: string;
+  command(service: Service): readonly [string, ...string[]];
+  readonly root?: string;
+}
+
+test('every way gives the whole answer and the status, whatever was sent and however it ends', async () => {
+  await withPair(async (pair) => {
+    const expected = await serveAll(pair);
+    const ways = await openWays(pair);
+    const faults: string[] = [];
+    for (let round = 0; round < rounds(1, 200); round++) {
+      const tasks = ways.flatMap((way) => cellsOf().map((cell) => () => tryCell(pair, way, { ...cell, expected })));
+      await inParallel(tasks, 4, (fault) => faults.push(fault));
+      assert.equal(faults, []);
+    }
+  });
+}, 240_000);
+
+/** All services in one process; returns what each answer is. */
+async function serveAll(pair: Pair): Promise<Record<Answer, Buffer>> {
+  const expected = {} as Record<Answer, Buffer>;
+  for (const [answer, bytes] of Object.entries(answers)) {
+    const body = Buffer.alloc(bytes);
+    for (let at = 0; at < bytes; at++) body[at] = (at * 31 + (at >> 8)) & 0xff;
+    writeFileSync(`${pair.dir}/${answer}`, body);
+    expected[answer as Answer] = body;
+  }
+  const lines = services.map(({ name, answer, end, isReader }) => {
+    return `-x ${name} ${isReader ? 'cat >/dev/null; ' : ''}cat ${pair.dir}/${answer}; ${ends[end][0]}`;
+  });
+  writeFileSync(`${pair.dir}/services`, `${lines.join('\n')}\n`);
+  const server = pair.start('dserve', ['--from', `${pair.dir}/services`]);
+  for (let line = ''; line !== 'ready';) line = await server.line();
+  return expected;
+}
+
+async function openWays(pair: Pair): Promise<Way[]> {
+  const { uri } = await exporter(pair);
+  const roots = { sep: `${pair.dir}/b`, ssh: `${pair.dir}/c` };
+  const importInto = (root: string, from: string): Program =>
+    pair.start('dimport', [from], { env: { ...pair.envWith(), DIPUS_ROOT: root } });
+  await allIn(importInto(roots.sep, uri));
+  await allIn(importInto(roots.ssh, pair.uri('exported')));
+  assert.is(sockets(roots.sep).length, services.length);
+  const user = userInfo().username;
+  return [
+    { name: 'local', command: ({ name }) => ['dcat', name], root: pair.root },
+    { name: 'sep', command: ({ name }) => ['dcat', `${uri}/${name}`] },
+    { name: 'ssh', command: ({ name }) => ['dcat', pair.uri(name)] },
+    { name: 'import by sep', command: ({ name }) => ['dcat', name], root: roots.sep },
+    { name: 'import by ssh', command: ({ name }) => ['dcat', name], root: roots.ssh },
+    { name: 'two hosts away', command: ({ name }) => ['dcat', `ssh://box/${user}/${name}?root=${roots.sep}`] },
+  ];
+}
+
+/** Waits until a dimport has told of all services. */
+async function allIn(program: Program): Promise<void> {
+  for (let count = 0; count < services.length; count++) await program.line();
+}
+
+interface Cell {
+  readonly service: Service;
+  readonly input: Input;
+}
+
+function cellsOf(): Cell[] {
+  return services.flatMap((service) =>
+    (Object.keys(inputs) as Input[]).filter((input) => !(service.isReader && input === 'endless')).map((input) => ({ service, input })),
+  );
+}
+
+/** What is wrong with one use of a service; undefined: nothing. */
+async function tryCell(pair: Pair, way: Way, cell: Cell & { expected: Record<Answer, Buffer> }): Promise<string | undefined> {
+  const [command, ...args] = way.command(cell.service);
+  const program = pair.start(command, args, { env: { ...pair.envWith(), DIPUS_ROOT: way.root ?? `${pair.dir}/nothing` } });
+  const stopFeeding = feed(program, inputs[cell.input]);
+  const ended = await program.ended;
+  stopFeeding();
+  const wrong = whatIsWrong(ended, cell.expected[cell.service.answer], ends[cell.service.end][1]);
+  return wrong && `${way.name}, ${cell.service.name}, input ${cell.input}: ${wrong}`;
+}
+
+function whatIsWrong(ended: Ended, answer: Buffer, status: number): string | undefined {
+  if (ended.status !== status) return `status ${ended.status}, not ${status}: ${ended.stderr}`;
+  if (!ended.stdout.equals(answer)) return `${ended.stdout.length} bytes of ${answer.length}: ${ended.stderr}`;
+  return ended.stderr === '' ? undefined : ended.stderr;
+}
+
+const chunk = Buffer.alloc(65_536, 'x');
+
+/** Writes input to a program; without an end it writes on until it is told to stop. */
+function feed(program: Program, bytes: number): () => void {
+  const stdin = program.child.stdin!;
+  if (bytes !== Infinity) {
+    stdin.end(Buffer.alloc(bytes, 'y'));
+    return () => {};
+  }
+  let isStopped = false;
+  const more = (): void => {
+    if (isStopped || stdin.destroyed) return;
+    if (stdin.write(chunk)) setImmediate(more);
+    else stdin.once('drain', more);
+  };
+  more();
+  return () => {
+    isStopped = true;
+    stdin.destroy();
+  };
+}
+
+async function inParallel(
+  tasks: readonly (() => Promise<string | undefined>)[],
+  width: number,
+  tell: (fault: string) => void,
+): Promise<void> {
+  const queue = [...tasks];
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (let task = queue.shift(); task; task = queue.shift()) {
+        const fault = await task();
+        if (fault !== undefined) tell(fault);
+      }
+    }),
+  );
+}
+
+test.run();
