@@ -1,9 +1,9 @@
 // dserve: its programs, limits, files of services, ends, and what it says of bad input. Its names: claim.test.ts.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
-import { eventually, has, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 
 const test = suite('dserve');
 
@@ -250,62 +250,6 @@ test('--help and --version', async () => {
     assert.is(help.status, 0);
     assert.match(help.stdout.toString(), /^usage: dserve /);
     assert.match((await run('dserve', ['--version'])).stdout.toString(), /^dserve \d+\.\d+\.\d+\n$/);
-  });
-});
-
-if (has('tmux')) {
-  test('--pty in a real terminal: prompt, ^C, resize, status; raw mode is undone after exit and after kill', async () => {
-    await withSandbox(async (sandbox) => {
-      const service = await serve(sandbox, '--pty', 'PS1="remote> " sh -i', 'shell');
-      const label = `dipus-${service.pid}`;
-      const tmux = async (...args: string[]): Promise<string> =>
-        (await sandbox.run('tmux', ['-L', label, '-f', '/dev/null', ...args])).stdout.toString();
-      const shows = (pattern: RegExp): Promise<unknown> =>
-        eventually(`${pattern} on the screen`, async () => pattern.test(await tmux('capture-pane', '-p')), 30_000);
-      const type = (...keys: string[]): Promise<string> => tmux('send-keys', ...keys);
-      try {
-        await tmux('new-session', '-d', '-x', '91', '-y', '31', 'PS1="here> " sh -i');
-        await shows(/here>/);
-        await type('stty -g > before; dcat shell; echo status $?', 'Enter');
-        await shows(/remote>/);
-        await type('stty size', 'Enter');
-        await shows(/^31 91$/m);
-        await type('sleep 1000', 'Enter');
-        await type('C-c', '');
-        await type('echo interrupted $?', 'Enter');
-        await shows(/^interrupted 130$/m);
-        await tmux('resize-window', '-x', '72', '-y', '21');
-        await type('sleep 0.2; stty size', 'Enter');
-        await shows(/^21 72$/m);
-        await type('exit 5', 'Enter');
-        await shows(/^status 5$/m);
-        await type('clear; stty -g > after; cmp before after && echo restored', 'Enter');
-        await shows(/^restored$/m);
-        for (const signal of ['TERM', 'KILL']) {
-          await type(`clear; dcat shell; echo ended $?`, 'Enter');
-          await shows(/remote>/);
-          const [pid] = execFileSync('pgrep', ['-n', '-f', 'dcat shell'], { encoding: 'utf8' }).trim().split('\n');
-          assert.match(readFileSync(`/proc/${pid}/environ`, 'utf8'), new RegExp(sandbox.dir));
-          process.kill(Number(pid), `SIG${signal}`);
-          await shows(/^ended 1(43|37)$/m);
-          await type('clear; sleep 0.3; stty -g > after; cmp before after && echo restored', 'Enter');
-          await shows(/^restored$/m);
-        }
-      } finally {
-        await tmux('kill-server');
-      }
-    });
-  }, 120_000);
-} else {
-  test.skip('--pty in a real terminal', 'there is no tmux');
-}
-
-test('--pty: a plain client has a terminal too, its end is the end of file', async () => {
-  await withSandbox(async (sandbox) => {
-    const service = await serve(sandbox, '--pty', 'test -t 0 && cat', 'tty');
-    assert.match(await ask(service.path, 'line\n'), /^line\r\nline\r\n/);
-    const { status, stdout } = await sandbox.run('dcat', ['tty'], 'x\n');
-    assert.equal([status, stdout.toString()], [0, 'x\r\nx\r\n']);
   });
 });
 

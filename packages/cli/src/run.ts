@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { printable } from '@dipus/proto/printable';
+import { realTimeNumber } from '@dipus/proto/signal';
 import { scaleTiming } from '@dipus/proto/timing';
 import { describeError, UsageError } from './errors.ts';
 import { OutputGone, printDiagnostics, printLines } from './output.ts';
@@ -104,7 +105,7 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
 /** 128+n, as a shell shows the death by a signal. */
 export function signalStatus(signal: string): number {
   const name = (signal.startsWith('SIG') ? signal : `SIG${signal}`) as NodeJS.Signals;
-  return 128 + (constants.signals[name] ?? 0);
+  return 128 + (constants.signals[name] ?? realTimeNumber(signal) ?? 0);
 }
 
 // Node ignores SIGPIPE from the start; taking a handler away again gives any signal its default action back.

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import type { Exit } from '@dipus/proto/control';
+import type { Exit, TerminalSize } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 
 /** A program that serves one connection. */
@@ -10,6 +10,13 @@ export interface Program {
   readonly ended: Promise<Exit>;
   /** The process, and the process group of its own that it leads. */
   readonly pid: number;
+  /** Ends it: TERM, then KILL. */
+  end(): void;
+  kill(): void;
+  /** Its client has gone. */
+  abandon(): void;
+  /** Only on a terminal; nothing once it has ended. */
+  resize?(size: TerminalSize): void;
 }
 
 export interface Command {
@@ -46,7 +53,9 @@ export async function startOnSocket(command: Command, connection: Socket, readSt
     child.stderr?.destroy();
     return exit;
   });
-  return { ended, pid: child.pid! };
+  const pid = child.pid!;
+  const end = (): void => void endGroup(pid);
+  return { ended, pid, end, kill: () => signalGroup(pid, 'KILL'), abandon: end };
 }
 
 /** Ends a process group: TERM, and KILL for what is left of it after timing.killMs. Resolves when it is gone. */

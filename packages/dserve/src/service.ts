@@ -10,9 +10,10 @@ import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
 import type { Descriptors } from '@dipus/cli/descriptors';
 import { Gate, type Turn } from './gate.ts';
-import { endGroup, signalGroup, startOnSocket, type Command, type Program } from './program.ts';
+import { signalGroup, startOnSocket, type Command, type Program } from './program.ts';
 import type { ServiceRequest } from './service-request.ts';
-import { loadPty, startOnTerminal, type TerminalProgram } from './terminal.ts';
+import { startOnPty } from './pty-program.ts';
+import { loadPtyMaker, type PtyMaker } from './pty.ts';
 
 /** What a service tells its process. */
 export interface ServiceReport {
@@ -41,7 +42,7 @@ export async function startService(
   wanted: Wanted,
   shared: { descriptors: Descriptors; report: ServiceReport },
 ): Promise<RunningService> {
-  const service = new Service(request, shared.descriptors, shared.report, request.hasTerminal ? await loadPty() : undefined);
+  const service = new Service(request, shared.descriptors, shared.report, request.hasTerminal ? loadPtyMaker() : undefined);
   await service.claim(tree, wanted);
   return service;
 }
@@ -50,7 +51,7 @@ class Service implements RunningService {
   readonly #request: ServiceRequest;
   readonly #descriptors: Descriptors;
   readonly #report: ServiceReport;
-  readonly #pty: Awaited<ReturnType<typeof loadPty>> | undefined;
+  readonly #pty: PtyMaker | undefined;
   readonly #gate: Gate;
   readonly #programs = new Set<Program>();
   readonly #waitingSessions = new Map<Session, Turn>();
@@ -62,12 +63,7 @@ class Service implements RunningService {
   #isClosing = false;
   #lastEnded: () => void = () => {};
 
-  constructor(
-    request: ServiceRequest,
-    descriptors: Descriptors,
-    report: ServiceReport,
-    pty: Awaited<ReturnType<typeof loadPty>> | undefined,
-  ) {
+  constructor(request: ServiceRequest, descriptors: Descriptors, report: ServiceReport, pty: PtyMaker | undefined) {
     this.#request = request;
     this.#descriptors = descriptors;
     this.#report = report;
@@ -102,8 +98,8 @@ class Service implements RunningService {
 
   endPrograms(now: boolean): void {
     for (const program of this.#programs) {
-      if (now) signalGroup(program.pid, 'KILL');
-      else void endGroup(program.pid);
+      if (now) program.kill();
+      else program.end();
     }
   }
 
@@ -144,14 +140,14 @@ class Service implements RunningService {
   }
 
   #serveSession(session: Session): void {
-    let program: Program | TerminalProgram | undefined;
+    let program: Program | undefined;
     let isGone = false;
     const turn: Turn = {
       begin: () => {
         this.#waitingSessions.delete(session);
         void this.#runSession(session, (started) => {
           program = started;
-          if (isGone) void endGroup(started.pid);
+          if (isGone) started.abandon();
         });
       },
       wait: (ahead) => {
@@ -161,11 +157,11 @@ class Service implements RunningService {
     };
     session.listen({
       signal: (name) => program && signalGroup(program.pid, name),
-      resize: (size) => program && 'resize' in program && program.resize(size),
+      resize: (size) => program?.resize?.(size),
       gone: () => {
         isGone = true;
         if (this.#waitingSessions.delete(session)) this.#gate.cancel(turn);
-        if (program && this.#programs.has(program)) void endGroup(program.pid);
+        if (program && this.#programs.has(program)) program.abandon();
       },
     });
     if (isGone) return;
@@ -214,7 +210,7 @@ class Service implements RunningService {
     readStderr?: Parameters<typeof startOnSocket>[2],
   ): Promise<Program> {
     if (!this.#pty) return startOnSocket(command, connection, readStderr);
-    return startOnTerminal(this.#pty, command, connection, terminal);
+    return startOnPty(this.#pty, command, { connection, terminal });
   }
 
   #commandOf(kept: KeptService): Command {

@@ -55,6 +55,8 @@ export const timing = {
   refusedBodyMs: 2_000,
   /** Between the end of a session's input and its passing on: a peer that was killed has lost its control connection by then. */
   endMs: 50,
+  /** From the end of a client's input to its being told to a program on a terminal again; half as long again each time. */
+  eofMs: 100,
   /** Idle time after which TCP asks whether the peer is still there. */
   keepAliveMs: 20_000,
   /** How often the tree of an ssh host is looked at where nothing there tells of changes. */

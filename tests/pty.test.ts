@@ -1,0 +1,364 @@
+// dserve --pty: programs on terminals of their own. Nothing of one session reaches another, all output comes before the end, and nobody waits in vain.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import * as assert from 'uvu/assert';
+import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import { eventually, has, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { exporter, importer } from './sep-pair.ts';
+
+const test = suite('pty');
+
+type Service = Program & { path: string };
+
+async function serve({ start }: Sandbox, command: string, name: string, ...options: string[]): Promise<Service> {
+  const program = start('dserve', ['--pty', ...options, command, name]);
+  return Object.assign(program, { path: await program.line() });
+}
+
+/** What a plain client that sends `input` and half-closes is answered. A reset of a UNIX socket comes behind all data. */
+function ask(path: string, input: string | Buffer = ''): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    const socket = connect({ path, allowHalfOpen: true }, () => socket.end(input));
+    socket.on('data', (chunk) => (text += chunk.toString('latin1'))).on('error', () => {});
+    socket.on('end', () => socket.destroy()).on('close', () => resolve(text));
+  });
+}
+
+interface Controlled {
+  readonly session: ClientSession;
+  /** All that came on the data connection, and how the session ended. */
+  readonly ended: Promise<{ text: string; outcome: Outcome }>;
+}
+
+/** A session by control; `started` gets it when its program runs. */
+async function control(path: string, started: (session: ClientSession) => void): Promise<Controlled> {
+  const file = path.replace(/[^/]*$/, '.$&');
+  const dial = (): Promise<Socket> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ path: file, allowHalfOpen: true });
+      socket.once('error', reject).once('connect', () => resolve(socket.off('error', reject)));
+    });
+  let end!: (outcome: Outcome) => void;
+  const outcome = new Promise<Outcome>((resolve) => (end = resolve));
+  const size = { cols: 80, rows: 24, term: 'xterm' };
+  const events = { started: () => started(session), waiting: () => {}, stderr: () => {}, ended: (how: Outcome) => end(how) };
+  const session: ClientSession = await startSession(dial, size, events);
+  let text = '';
+  const { data } = session;
+  const closed = new Promise<void>((resolve) => {
+    data.on('error', () => {}).on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+    data.on('end', () => data.destroy()).on('close', () => resolve());
+  });
+  return { session, ended: Promise.all([outcome, closed]).then(([how]) => ({ text, outcome: how })) };
+}
+
+function childrenOf(pid: number): string[] {
+  return execFileSync('ps', ['-e', '-o', 'ppid=,args='], { encoding: 'utf8' })
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith(`${pid} `))
+    .map((line) => line.slice(`${pid} `.length));
+}
+
+function residentMiB(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+}
+
+test('all output comes before the end, also to a reader that is slow', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'stty raw -echo; head -c 400000 /dev/zero | tr "\\0" x; printf END', 'big');
+    for (let round = 0; round < rounds(3, 200); round++) {
+      const { status, stdout } = await sandbox.run('dcat', ['big']);
+      assert.equal([status, stdout.length, stdout.subarray(-3).toString()], [0, 400_003, 'END']);
+      assert.is((await ask(service.path)).length, 400_003);
+    }
+    const slow = await sandbox.run('sh', ['-c', '(dcat big </dev/null; echo status $? >&2) | (sleep 1.5; wc -c)']);
+    assert.equal([slow.stdout.toString().trim(), slow.stderr], ['400003', 'status 0\n']);
+  });
+});
+
+test('a size that comes while the program ends is nothing', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'exit 3', 'quick');
+    const one = async (): Promise<void> => {
+      const { session, ended } = await control(service.path, () => {
+        const timer = setInterval(() => session.resize({ cols: 81, rows: 25 }), 1);
+        void ended.then(() => clearInterval(timer));
+      });
+      assert.equal((await ended).outcome, { exit: { code: 3 } });
+    };
+    for (let round = 0; round < rounds(5, 100); round++) await Promise.all(Array.from({ length: 8 }, one));
+    assert.is(service.stderr, '');
+  });
+});
+
+test('no program has another one’s terminal', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'ls -l /proc/$$/fd; echo listed; cat', 'look');
+    const clients: Socket[] = [];
+    for (let round = 0; round < 4; round++) {
+      let text = '';
+      const client = connect(service.path).on('data', (chunk) => (text += chunk.toString()));
+      clients.push(client);
+      await eventually('its descriptors', () => text.includes('listed'));
+      assert.not.match(text, /ptmx/);
+    }
+    const own = readdirSync(`/proc/${service.pid}/fd`).map((fd) => linkOf(`/proc/${service.pid}/fd/${fd}`));
+    assert.not.ok(own.includes('/dev/ptmx') || own.includes('/dev/pts/ptmx'), own.join(' '));
+    clients.forEach((client) => client.destroy());
+  });
+});
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
+test('a plain client that goes hangs up: in raw mode, deaf to HUP, or sending more than is read', async () => {
+  for (const [command, input] of [
+    ['stty raw -echo; echo up; exec sleep 4343', ''],
+    ['stty raw -echo; trap "" HUP; echo up; exec sleep 4343', ''],
+    ['stty raw -echo; echo up; exec sleep 4343', 'x'.repeat(1 << 20)],
+  ] as const) {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, command, 'raw', '-n', '1');
+      const client = connect(service.path).on('error', () => {});
+      await new Promise((resolve) => client.once('data', resolve));
+      client.write(input);
+      await eventually('its program', () => childrenOf(service.pid).some((args) => args.includes('sleep 4343')));
+      client.destroy();
+      await eventually('the end of its program', () => !childrenOf(service.pid).some((args) => args.includes('sleep 4343')));
+      const next = connect(service.path);
+      await new Promise((resolve) => next.once('data', resolve));
+      next.destroy();
+    });
+  }
+});
+
+test('an end of input that comes before the program is ready for it ends it all the same', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'stty raw; sleep 0.3; stty -raw; cat; cat; echo over', 'late');
+    assert.match(await ask(service.path), /over\r\n$/);
+    const { status, stdout } = await sandbox.run('dcat', ['late'], 'within a line');
+    assert.is(status, 0);
+    assert.match(stdout.toString(), /over\r\n$/);
+  });
+});
+
+if (has('bash')) {
+  test('an end of input ends an interactive bash that is still starting', async () => {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, 'exec bash --norc -i', 'shell');
+      for (let round = 0; round < rounds(2, 50); round++) assert.match(await ask(service.path), /exit\r\n/);
+    });
+  });
+} else {
+  test.skip('an end of input ends an interactive bash', 'there is no bash');
+}
+
+test('a program that does not read makes its sender wait', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'stty raw -echo; echo up; exec sleep 4343', 'deaf');
+    const client = connect(service.path).on('error', () => {});
+    await new Promise((resolve) => client.once('data', resolve));
+    const before = residentMiB(service.pid);
+    let sent = 0;
+    const block = Buffer.alloc(1 << 16);
+    const send = (): void => {
+      client.write(block, () => {
+        sent += block.length;
+        if (sent < 200 << 20) send();
+      });
+    };
+    send();
+    // Waits until nothing has been taken for a while.
+    for (let last = -1; last !== sent; await sleep(500)) last = sent;
+    assert.ok(sent < 4 << 20, `${sent} bytes were taken`);
+    assert.ok(residentMiB(service.pid) - before < 20, `${residentMiB(service.pid)} MiB, ${before} before`);
+    client.destroy();
+  });
+});
+
+test('a program that dies of a real-time signal has not ended well', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'kill -$(cat number) $$', 'real');
+    for (const [number, status] of [
+      [34, 162],
+      [50, 178],
+      [64, 192],
+      [9, 137],
+    ] as const) {
+      writeFileSync(`${sandbox.dir}/number`, String(number));
+      assert.is((await sandbox.run('dcat', ['real'])).status, status);
+    }
+  });
+});
+
+test('a plain client has a terminal too, its end is the end of file', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'test -t 0 && cat', 'tty');
+    assert.match(await ask(service.path, 'line\n'), /^line\r\nline\r\n/);
+    const { status, stdout } = await sandbox.run('dcat', ['tty'], 'x\n');
+    assert.equal([status, stdout.toString()], [0, 'x\r\nx\r\n']);
+  });
+});
+
+test('a service that is killed takes programs and their terminals with it', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'echo $$; exec sleep 4343', 'long');
+    let text = '';
+    const client = connect(service.path)
+      .on('data', (chunk) => (text += chunk.toString()))
+      .on('error', () => {});
+    const pid = await eventually('its program', () => /^(\d+)\r\n/.exec(text)?.[1]);
+    const cats = await eventually('its cats', () => {
+      const found = execFileSync('ps', ['-e', '-o', 'ppid=,pid=,comm='], { encoding: 'utf8' }).matchAll(/^ *(\d+) +(\d+) cat$/gm);
+      const own = [...found].filter(([, parent]) => Number(parent) === service.pid).map(([, , cat]) => cat);
+      return own.length === 2 ? own : undefined;
+    });
+    await service.stop('SIGKILL');
+    for (const each of [pid, ...cats]) await eventually('the end of its processes', () => !existsSync(`/proc/${each}`));
+    client.destroy();
+  });
+});
+
+// What a session's program does depends on its number: says nothing and reads nothing; gives an answer of a known length; ends at once.
+const answerBytes = 70_000;
+const mixed = `case $(($$ % 3)) in 0) sleep 0.02; exit 4;; 1) stty raw -echo; head -c ${answerBytes} /dev/zero | tr "\\0" x; printf END;; *) exit 3;; esac`;
+
+/** What is wrong with what a client was given that has sent only lines of `mark`; undefined: nothing. */
+function faultIn(text: string, mark: string, outcome?: Outcome): string | undefined {
+  const foreign = (text.match(/[A-Z]\d{6}\|/g) ?? []).find((each) => each !== mark);
+  if (foreign !== undefined) return `it has got ${foreign} of another client`;
+  const answer = /x{20,}(END)?/.exec(text)?.[0];
+  if (answer !== undefined && answer.length !== answerBytes + 3) return `only ${answer.length} bytes of the answer`;
+  if (outcome === undefined) return undefined;
+  const code = 'exit' in outcome && 'code' in outcome.exit ? outcome.exit.code : undefined;
+  if (code === undefined) return `its end was lost: ${JSON.stringify(outcome)}`;
+  return (code === 0) === (answer !== undefined) ? undefined : `code ${code} with ${answer?.length ?? 0} bytes of an answer`;
+}
+
+/** One plain client that sends more than is read, and half the time leaves before the end. */
+async function plainSession(path: string, mark: string, isEarly: boolean): Promise<string | undefined> {
+  let text = '';
+  const socket = connect({ path, allowHalfOpen: true });
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+  socket.on('data', (chunk) => (text += chunk.toString('latin1'))).on('error', () => {});
+  socket.on('end', () => socket.destroy());
+  socket.write(`${mark.repeat(9)}\n`.repeat(2000));
+  if (isEarly) setTimeout(() => socket.destroy(), Math.random() * 30);
+  await closed;
+  return isEarly ? faultIn(text.replace(/x+/, ''), mark) : faultIn(text, mark);
+}
+
+async function controlSession(path: string, mark: string, isEarly: boolean): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const { session, ended } = await control(path, ({ data, resize }) => {
+    data.write(`${mark.repeat(9)}\n`.repeat(2000));
+    timer = setInterval(() => resize({ cols: 80 + Math.floor(Math.random() * 50), rows: 24 }), 2);
+  });
+  const leave = new Promise<'left'>((resolve) => {
+    if (isEarly) setTimeout(() => resolve('left'), Math.random() * 30);
+  });
+  const how = await Promise.race([ended, leave]);
+  clearInterval(timer);
+  if (how !== 'left') return faultIn(how.text, mark, how.outcome);
+  session.close();
+  session.data.destroy();
+  return undefined;
+}
+
+test('many sessions with unread input, sizes and early ends: no foreign byte, no lost end, and dserve lives', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, mixed, 'mixed', '-x', '-n', '12');
+    const there = await exporter(sandbox);
+    const here = importer(sandbox, there.uri);
+    const [file] = await here.has(1);
+    const imported = `${here.root}/${file}`;
+    const ways = [
+      (mark: string, isEarly: boolean) => plainSession(service.path, mark, isEarly),
+      (mark: string, isEarly: boolean) => controlSession(service.path, mark, isEarly),
+      (mark: string, isEarly: boolean) => controlSession(imported, mark, isEarly),
+      (mark: string, isEarly: boolean) => plainSession(imported, mark, isEarly),
+    ];
+    const total = rounds(160, 10_000);
+    let begun = 0;
+    let middle = 0;
+    const worker = async (letter: string): Promise<void> => {
+      while (begun < total) {
+        const number = begun++;
+        if (number === Math.floor(total / 2)) middle = residentMiB(service.pid);
+        const way = number % ways.length;
+        const fault = await ways[way]!(`${letter}${String(number).padStart(6, '0')}|`, number % 7 === 0);
+        assert.is(fault, undefined, `session ${number}, way ${way}: ${fault}`);
+      }
+    };
+    await Promise.all([...'ABCDEFGHIJKL'].map(worker));
+    assert.is(service.stderr, '');
+    if (isLong) assert.ok(residentMiB(service.pid) - middle < 30, `${residentMiB(service.pid)} MiB, ${middle} half way`);
+    await eventually('the end of all programs', () => childrenOf(service.pid).length === 0);
+    assert.is((await service.stop()).status, 0);
+  });
+}, 240_000);
+
+if (has('tmux')) {
+  test('in a real terminal: prompt, ^C, resize, status; raw mode is undone after exit and after kill', async () => {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, 'PS1="remote> " sh -i', 'shell');
+      const label = `dipus-${service.pid}`;
+      const tmux = async (...args: string[]): Promise<string> =>
+        (await sandbox.run('tmux', ['-L', label, '-f', '/dev/null', ...args])).stdout.toString();
+      const shows = (pattern: RegExp): Promise<unknown> =>
+        eventually(`${pattern} on the screen`, async () => pattern.test(await tmux('capture-pane', '-p')), 30_000);
+      const type = (...keys: string[]): Promise<string> => tmux('send-keys', ...keys);
+      /** Types a line until its answer is what is waited for. */
+      const until = (line: string, pattern: RegExp): Promise<unknown> =>
+        eventually(`${pattern} of ${line}`, async () => {
+          await type(`${line}; echo a'nswered'`, 'Enter');
+          await shows(/^answered$/m);
+          const isSeen = pattern.test(await tmux('capture-pane', '-p'));
+          await type('clear', 'Enter');
+          await eventually('a clear screen', async () => !/answered/.test(await tmux('capture-pane', '-p')));
+          return isSeen;
+        });
+      try {
+        await tmux('new-session', '-d', '-x', '91', '-y', '31', 'PS1="here> " sh -i');
+        await shows(/here>/);
+        await type('stty -g > before; dcat shell; echo status $?', 'Enter');
+        await shows(/remote>/);
+        await type('stty size', 'Enter');
+        await shows(/^31 91$/m);
+        await type('sh -c "echo beg\\un; exec sleep 1000"', 'Enter');
+        await shows(/^begun$/m);
+        await type('C-c', '');
+        await type('echo interrupted $?', 'Enter');
+        await shows(/^interrupted 130$/m);
+        await tmux('resize-window', '-x', '72', '-y', '21');
+        await until('stty size', /^21 72$/m);
+        await type('exit 5', 'Enter');
+        await shows(/^status 5$/m);
+        await until('stty -g > after; cmp before after && echo re"stored"', /^restored$/m);
+        for (const signal of ['TERM', 'KILL']) {
+          await type(`clear; dcat shell; echo ended $?`, 'Enter');
+          await shows(/remote>/);
+          const [pid] = execFileSync('pgrep', ['-n', '-f', 'dcat shell'], { encoding: 'utf8' }).trim().split('\n');
+          assert.match(readFileSync(`/proc/${pid}/environ`, 'utf8'), new RegExp(sandbox.dir));
+          process.kill(Number(pid), `SIG${signal}`);
+          await shows(/^ended 1(43|37)$/m);
+          await until('stty -g > after; cmp before after && echo re"stored"', /^restored$/m);
+        }
+      } finally {
+        await tmux('kill-server');
+      }
+    });
+  }, 120_000);
+} else {
+  test.skip('in a real terminal', 'there is no tmux');
+}
+
+test.run();
