@@ -58,13 +58,13 @@ export function sockets(dir: string): string[] {
   }
 }
 
-/** Sends text to a port of loopback, shuts down unless told otherwise, and gives all that comes back. */
+/** Sends text to a port of loopback, shuts down unless told otherwise, and gives all that comes back but the news that it goes on. */
 export function talk(port: number, text: string | Buffer, isEnded = true, localAddress = '127.0.0.1'): Promise<string> {
   const answered = new Promise<string>((resolve) => {
     let answer = '';
     const socket = connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true });
     socket.on('data', (chunk) => (answer += chunk.toString('latin1'))).on('error', () => {});
-    socket.on('end', () => socket.end()).on('close', () => resolve(answer));
+    socket.on('end', () => socket.end()).on('close', () => resolve(answer.replaceAll('HTTP/1.1 102 Processing\r\n\r\n', '')));
     if (isEnded) socket.end(text);
     else socket.write(text);
   });

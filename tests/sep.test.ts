@@ -42,11 +42,9 @@ test('what is refused, and how', async () => {
       [400, up('//echo.box...0')],
       [400, `POST /../local/secret HTTP/1.1\r\n${host}Content-Length: 0\r\n\r\n`],
       [400, `GET /a%zz HTTP/1.1\r\n${host}\r\n`],
-      [400, `GET http://localhost/ HTTP/1.1\r\n${host}\r\n`],
       [400, `GET /?other HTTP/1.1\r\n${host}\r\n`],
       [400, 'GET / HTTP/1.1\r\n\r\n'],
       [400, 'nonsense\r\n\r\n'],
-      [400, up('/echo.box...0').replace('Upgrade: sep', 'Upgrade: websocket')],
       [400, up('/../local/secret.box...0')],
       [400, up('/echo.box...0', 'Sep-Socket: other\r\n')],
       [403, `GET / HTTP/1.1\r\n${host}Origin: http://evil.example\r\n\r\n`],
@@ -110,7 +108,7 @@ test('PUT and POST pipe through a service, with its status in a trailer', async 
     assert.is(status, 0);
     assert.ok(stdout.toString() === text.toUpperCase());
     const raw = async (name: string): Promise<string> =>
-      (await sandbox.run('curl', ['-sS', '--raw', '-i', '--data-binary', 'x', url(name)])).stdout.toString();
+      (await sandbox.run('curl', ['-sS', '--raw', '-i', '-H', 'TE: trailers', '--data-binary', 'x', url(name)])).stdout.toString();
     const three = await raw('three');
     assert.match(three, /^Trailer: Sep-Exit\r$/m);
     assert.match(three, /\r\n0\r\nSep-Exit: code 3\r\n\r\n$/);
@@ -168,7 +166,7 @@ if (has('nc')) {
 
 test('a service that ends early gives its whole answer to everybody', async () => {
   await withSandbox(async (sandbox) => {
-    await offer(sandbox, 'head -c 10; exit 7', 'first');
+    await offer(sandbox, 'head -c 10', 'first');
     const { port } = await exporter(sandbox);
     writeFileSync(`${sandbox.dir}/head`, upgradeTo('first.box...0'));
     writeFileSync(`${sandbox.dir}/much`, '0123456789'.repeat(100_000));

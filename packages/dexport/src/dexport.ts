@@ -4,13 +4,15 @@ import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import type { Tree } from '@dipus/tree/root';
 import { Announcing } from './announcing.ts';
+import { Answers } from './answers.ts';
 import type { Arguments } from './args.ts';
-import { Exporter } from './exporter.ts';
-import { Limits, makeServer } from './http-server.ts';
+import { Exporter, type ExporterOptions } from './exporter.ts';
+import { makeServer } from './http-server.ts';
+import { Limits } from './limits.ts';
 import { listenAll, type Listening } from './listen.ts';
 import { Offers } from './offers.ts';
 
-export interface DexportSetting {
+export interface DexportOptions {
   readonly context: Context;
   /** This host's name in service names; it is announced under it. */
   readonly ownHost: string;
@@ -21,27 +23,29 @@ export interface DexportSetting {
 }
 
 /** Serves until it is stopped. Throws UsageError and Failure where it cannot begin. */
-export async function dexport(args: Arguments, setting: DexportSetting): Promise<void> {
-  const { context } = setting;
-  let begin!: (exporter: Exporter) => void;
-  const ready = new Promise<Exporter>((resolve) => (begin = resolve));
-  const limits = new Limits(args.maxConnections);
-  const watches = new Set<() => void>();
-  const listening = await listenAll(args, () => makeServer(limits, ready, watches), context.explain);
+export async function dexport(args: Arguments, options: DexportOptions): Promise<void> {
+  const { context } = options;
+  let begin!: (answers: Answers) => void;
+  const ready = new Promise<Answers>((resolve) => (begin = resolve));
+  const descriptors = new Descriptors();
+  // A connection and its service's hold one each.
+  const limits = new Limits(Math.min(args.maxConnections, Math.ceil(descriptors.capacity / 2)));
+  const listening = await listenAll(args, () => makeServer(limits, ready), context.explain);
   let offers: Offers | undefined;
   let announcing: Announcing | undefined;
   try {
-    const tree = setting.openTree();
+    const tree = options.openTree();
     offers = new Offers(tree, args.asks, context.warn);
     await offers.ready();
-    announcing = announceBeyond(args, listening, setting);
-    begin(newExporter(args, setting, { tree, offers, announcing }));
+    announcing = announceBeyond(args, listening, options);
+    const answers = new Answers(newExporter(args, options, { tree, offers, announcing, descriptors }));
+    begin(answers);
     printDiagnostics(`dexport: ${whoMay(listening)} may use what is in ${tree.root}/exported\n`);
     context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
     await aborted(context.stop);
     await announcing?.close();
-    for (const end of watches) end();
-    await finish(await ready, listening, args, context);
+    answers.endWatches();
+    await finish(answers.exporter, listening, args, context);
   } finally {
     await announcing?.close();
     offers?.close();
@@ -52,14 +56,11 @@ export async function dexport(args: Arguments, setting: DexportSetting): Promise
   }
 }
 
-interface Parts {
-  readonly tree: Tree;
-  readonly offers: Offers;
-  readonly announcing: Announcing | undefined;
-}
+type Standing = Pick<ExporterOptions, 'tree' | 'offers' | 'descriptors'> & { readonly announcing: Announcing | undefined };
 
-function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportSetting, { tree, offers, announcing }: Parts): Exporter {
-  const descriptors = new Descriptors();
+function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
+  const { tree, offers, announcing, descriptors } = standing;
+  descriptors.measure();
   context.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   const fixed = [ownHost, systemHost].flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]);
   const names = new Set([...fixed, ...args.names].map((name) => name.toLowerCase()));
@@ -76,7 +77,7 @@ function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportS
 }
 
 /** Announces the first address beyond loopback. */
-function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost }: DexportSetting): Announcing | undefined {
+function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost }: DexportOptions): Announcing | undefined {
   const beyond = listening.find(({ isLoopback }) => !isLoopback);
   return beyond && args.mayAnnounce ? new Announcing({ name: ownHost, host: ownHost, port: beyond.port }, context.warn) : undefined;
 }

@@ -2,141 +2,145 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { codeOf } from '@dipus/proto/failure';
+import { sepProtocol } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
-import type { Exporter } from './exporter.ts';
-import { answerList, answerWatch } from './lists.ts';
-import { pipeThrough } from './pipe.ts';
-import { busy, refuse, refuseRaw, Refusal } from './refusal.ts';
-import { checkHost, checkOrigin, checkVersion, readTarget } from './target.ts';
-import { Upgrades } from './upgrade.ts';
+import type { Answers } from './answers.ts';
+import type { Limits } from './limits.ts';
+import { busy, refuseRaw, Refusal } from './refusal.ts';
+import { Turnstile } from './turnstile.ts';
 
 const maxHeadBytes = 8192;
-const maxUnfinishedHeads = 128;
 
-/** The limits that all listening addresses share. */
-export class Limits {
-  readonly #maxConnections: number;
-  readonly #unfinished = new Set<Socket>();
-  #connections = 0;
-
-  constructor(maxConnections: number) {
-    this.#maxConnections = maxConnections;
-  }
-
-  /** Counts a new connection. Returns why it must not be served. */
-  enter(socket: Socket): Refusal | undefined {
-    this.#connections++;
-    this.#unfinished.add(socket);
-    socket.once('close', () => {
-      this.#connections--;
-      this.headComplete(socket);
-    });
-    if (this.#connections > this.#maxConnections) return busy('too many connections');
-    return this.#areTooManyFrom(socket) ? busy('too many unfinished requests from your address') : undefined;
-  }
-
-  headComplete(socket: Socket): void {
-    this.#unfinished.delete(socket);
-  }
-
-  // Whom a connection comes from is asked only when it matters: it is a system call.
-  #areTooManyFrom(socket: Socket): boolean {
-    if (this.#unfinished.size <= maxUnfinishedHeads) return false;
-    return [...this.#unfinished].filter(({ remoteAddress }) => remoteAddress === socket.remoteAddress).length > maxUnfinishedHeads;
-  }
+/** A server that answers as soon as `ready` has resolved; not listening yet. */
+export function makeServer(limits: Limits, ready: Promise<Answers>): Server {
+  return new Front(limits, ready).server;
 }
 
-/** A server that answers as soon as `exporter` has resolved; not listening yet. `watches` collects how to end each watch. */
-export function makeServer(limits: Limits, ready: Promise<Exporter>, watches: Set<() => void>): Server {
-  const refused = new WeakSet<Socket>();
-  const server = createServer({
-    maxHeaderSize: maxHeadBytes,
-    headersTimeout: timing.headMs,
-    requestTimeout: 0,
-    connectionsCheckingInterval: timing.headCheckMs,
-    requireHostHeader: false,
-    noDelay: true,
-  });
-  const tell = async (socket: Socket, what: string): Promise<void> => (await ready).explain(socket, what);
-  const refuseSocket = (socket: Socket, refusal: Refusal, { what = '', lingerMs }: { what?: string; lingerMs?: number } = {}): void => {
-    refused.add(socket);
-    void tell(socket, `refused${what}: ${refusal.status} ${refusal.message}`);
-    refuseRaw(socket, refusal, lingerMs);
-  };
+/** What every connection passes before a request of it is answered. */
+class Front {
+  readonly server: Server;
+  readonly #limits: Limits;
+  readonly #ready: Promise<Answers>;
+  readonly #turnstiles = new WeakMap<Socket, Turnstile>();
+  readonly #refused = new WeakSet<Socket>();
 
-  server.on('connection', (socket: Socket) => {
-    const refusal = limits.enter(socket);
-    if (refusal) return refuseSocket(socket, refusal);
-    void ready.then(({ options: { descriptors } }) => {
-      descriptors.hold(socket, 1);
+  constructor(limits: Limits, ready: Promise<Answers>) {
+    this.#limits = limits;
+    this.#ready = ready;
+    this.server = createServer({
+      maxHeaderSize: maxHeadBytes,
+      headersTimeout: timing.headMs,
+      requestTimeout: 0,
+      connectionsCheckingInterval: timing.headCheckMs,
+      requireHostHeader: false,
+      noDelay: true,
+    });
+    const request = (...heard: [IncomingMessage, ServerResponse]): void => this.#request(...heard);
+    this.server
+      .on('connection', (socket: Socket) => this.#connection(socket))
+      .on('request', request)
+      .on('checkExpectation', request)
+      .on('upgrade', (heard, socket: Socket, head) => void this.#upgrade(heard, socket, head))
+      .on('connect', (_heard, socket: Socket) => this.#refuse(socket, new Refusal(405, 'this is no proxy')))
+      .on('clientError', (error, socket: Socket) => this.#broken(error, socket));
+  }
+
+  #connection(socket: Socket): void {
+    const isKnown = this.#turnstiles.has(socket);
+    this.#stand(socket);
+    if (isKnown) return;
+    const refusal = this.#limits.enter(socket);
+    if (refusal) return this.#refuse(socket, refusal);
+    void this.#ready.then(({ exporter: { options } }) => {
+      options.descriptors.hold(socket, 1);
       // Nothing is waited for where descriptors are what is short.
-      if (descriptors.isExceeded) refuseSocket(socket, busy('no descriptors are left'), { lingerMs: 0 });
+      if (options.descriptors.isExceeded) this.#refuse(socket, busy('no descriptors are left'), 0);
     });
-  });
-  server.on('request', (request, response) => {
-    limits.headComplete(request.socket);
-    if (!refused.has(request.socket)) void answer(request, response);
-  });
-  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const exporter = await ready;
-    try {
-      await route(exporter, request, response, watches);
-    } catch (error) {
-      const refusal = refusalOf(error, exporter);
-      exporter.explain(request.socket, `refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
-      if (response.headersSent) response.destroy();
-      else refuse(request, response, refusal);
-    }
-  };
-  const upgrades = ready.then((exporter) => new Upgrades(exporter));
-  server.on('upgrade', (request, socket: Socket, head) => {
-    limits.headComplete(socket);
-    socket.on('error', () => {});
-    if (refused.has(socket)) return;
-    upgrades
-      .then((each) => each.upgrade(request, socket, head))
-      .catch(async (error: unknown) => refuseSocket(socket, refusalOf(error, await ready), { what: ` to open ${request.url}` }));
-  });
-  server.on('connect', (_request, socket: Socket) => refuseSocket(socket, new Refusal(405, 'this is no proxy')));
-  server.on('clientError', (error, socket: Socket) => {
-    if (refused.has(socket) || socket.destroyed) return;
-    if (codeOf(error) === 'ECONNRESET' || !socket.writable) socket.destroy();
-    else refuseSocket(socket, parserRefusal(codeOf(error)));
-  });
-  return server;
-}
+  }
 
-async function route(exporter: Exporter, request: IncomingMessage, response: ServerResponse, watches: Set<() => void>): Promise<void> {
-  const { options } = exporter;
-  checkOrigin(request);
-  checkHost(request, options.isOwnName);
-  const target = readTarget(request.url ?? '');
-  exporter.explain(request.socket, `${request.method} ${request.url}`);
-  switch (request.method) {
-    case 'GET':
-    case 'HEAD': {
-      if (!target.isWatch || request.method === 'HEAD') return answerList(options.offers, target, request, response);
-      const end = answerWatch(options.offers, target, request, response);
-      watches.add(end);
-      response.once('close', () => watches.delete(end));
-      return;
+  #stand(socket: Socket): void {
+    const turnstile = new Turnstile(socket, {
+      headBegins: () => {
+        const refusal = this.#limits.headBegins(socket);
+        if (refusal) this.#refuse(socket, refusal);
+      },
+      overrun: () => void this.#drop(socket, 'sent too much behind a request'),
+    });
+    this.#turnstiles.set(socket, turnstile);
+  }
+
+  #request(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    this.#limits.headComplete(socket);
+    if (this.#refused.has(socket)) return;
+    const exchange = this.#turnstiles.get(socket)?.begin(request, response);
+    if (!exchange) return void this.#drop(socket, 'sent a request out of turn');
+    void this.#ready.then((answers) => answers.answer(exchange));
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    this.#limits.headComplete(socket);
+    socket.on('error', () => {});
+    const turnstile = this.#turnstiles.get(socket);
+    if (this.#refused.has(socket) || !turnstile) return;
+    const rest = Buffer.concat([head, turnstile.release()]);
+    if (!isForUs(request)) return this.#forget(request, socket, { rest, hasEnded: turnstile.hasEnded });
+    socket.pause();
+    // Bytes that came behind the request belong to the service.
+    if (rest.length > 0) socket.unshift(rest);
+    if (turnstile.hasEnded) socket.push(null);
+    const answers = await this.#ready;
+    try {
+      await answers.upgrade(request, socket);
+    } catch (error) {
+      this.#refuse(socket, answers.refusalOf(error), undefined, ` to open ${request.url}`);
     }
-    case 'POST':
-    case 'PUT': {
-      checkVersion(request);
-      const offer = target.isWatch ? undefined : options.offers.list(target.ask)[0];
-      if (!offer) throw new Refusal(404, 'no such service is exported');
-      return pipeThrough(exporter, offer, request, response);
+  }
+
+  /** An upgrade that nobody knows is ignored (RFC 9110 7.8): the request is read again, as one without. */
+  #forget(request: IncomingMessage, socket: Socket, { rest, hasEnded }: { rest: Buffer; hasEnded: boolean }): void {
+    const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];
+    for (let at = 0; at < request.rawHeaders.length; at += 2) {
+      const [name, value] = request.rawHeaders.slice(at, at + 2) as [string, string];
+      if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${value}`);
     }
-    default:
-      throw new Refusal(405, 'only GET, POST and PUT are known', { Allow: 'GET, HEAD, POST, PUT' });
+    this.server.emit('connection', socket);
+    socket.push(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
+    if (rest.length > 0) socket.push(rest);
+    if (hasEnded) socket.push(null);
+  }
+
+  /** The parser makes nothing of what has come, or the connection is lost. */
+  #broken(error: Error, socket: Socket): void {
+    if (this.#refused.has(socket) || socket.destroyed) return;
+    const exchange = this.#turnstiles.get(socket)?.exchange;
+    // A second head inside an answer would be taken for a part of it.
+    if (codeOf(error) === 'ECONNRESET' || !socket.writable || exchange?.response.headersSent) return void socket.destroy();
+    this.#refuse(socket, parserRefusal(codeOf(error)));
+    exchange?.leave();
+  }
+
+  #refuse(socket: Socket, refusal: Refusal, lingerMs?: number, what = ''): void {
+    this.#refused.add(socket);
+    void this.#tell(socket, `refused${what}: ${refusal.status} ${refusal.message}`);
+    refuseRaw(socket, refusal, lingerMs);
+  }
+
+  async #drop(socket: Socket, why: string): Promise<void> {
+    this.#refused.add(socket);
+    socket.destroy();
+    await this.#tell(socket, why);
+  }
+
+  async #tell(socket: Socket, what: string): Promise<void> {
+    (await this.#ready).exporter.explain(socket, what);
   }
 }
 
-function refusalOf(error: unknown, exporter: Exporter): Refusal {
-  if (error instanceof Refusal) return error;
-  exporter.options.warn(error);
-  return new Refusal(500, 'internal error');
+/** Whether it is an upgrade to sep, which HTTP/1.0 has not. */
+function isForUs({ headers, httpVersion }: IncomingMessage): boolean {
+  const wanted = (headers.upgrade ?? '').split(',').map((protocol) => protocol.trim().toLowerCase());
+  return httpVersion !== '1.0' && wanted.includes(sepProtocol);
 }
 
 function parserRefusal(code: string | undefined): Refusal {

@@ -4,6 +4,7 @@ import { answer } from '@dipus/proto/ask';
 import { servicePath } from '@dipus/proto/name';
 import { describeService, printWatchEvent, sepVersion, versionHeader } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
+import type { Exchange } from './exchange.ts';
 import type { Offer, Offers } from './offers.ts';
 import { checkVersion, type Target } from './target.ts';
 
@@ -23,7 +24,8 @@ export function answerList(offers: Offers, { ask }: Target, request: IncomingMes
 }
 
 /** Tells of every service there is and of each change until the client goes. Returns how to end it. Throws Refusal. */
-export function answerWatch(offers: Offers, { ask }: Target, request: IncomingMessage, response: ServerResponse): () => void {
+export function answerWatch(offers: Offers, { ask }: Target, exchange: Exchange): () => void {
+  const { request, response } = exchange;
   checkVersion(request);
   request.socket.setKeepAlive(true, timing.keepAliveMs);
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store', [versionHeader]: sepVersion });
@@ -38,7 +40,9 @@ export function answerWatch(offers: Offers, { ask }: Target, request: IncomingMe
     added: (offer) => isWanted(offer) && send(printWatchEvent({ event: 'add', service: offer })),
     removed: (offer) => isWanted(offer) && send(printWatchEvent({ event: 'remove', path: servicePath(offer) })),
   });
-  const ping = setInterval(() => send(printWatchEvent({ event: 'ping' })), timing.pingMs);
+  const sendPing = (): void => send(printWatchEvent({ event: 'ping' }));
+  exchange.knock = sendPing;
+  const ping = setInterval(sendPing, timing.pingMs);
   response.once('close', () => {
     clearInterval(ping);
     unsubscribe();

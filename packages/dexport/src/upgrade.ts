@@ -9,7 +9,7 @@ import { ForeignSessions } from '@dipus/session/foreign';
 import type { Exporter } from './exporter.ts';
 import type { Offer } from './offers.ts';
 import { Refusal } from './refusal.ts';
-import { checkOrigin, readTarget } from './target.ts';
+import { checkOneHost, checkOrigin, readTarget } from './target.ts';
 
 const switching = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${sepProtocol}\r\n${versionHeader}: ${sepVersion}\r\n\r\n`;
 
@@ -29,17 +29,14 @@ export class Upgrades {
     });
   }
 
-  /** Takes the connection over. Rejects with Refusal, before anything is written. */
-  async upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    socket.pause();
+  /** Takes the connection over, paused, at the first byte behind its request. Rejects with Refusal, before anything is written. */
+  async upgrade(request: IncomingMessage, socket: Socket): Promise<void> {
     checkOrigin(request);
+    checkOneHost(request);
     if (request.method !== 'GET') throw new Refusal(400, 'only GET can be upgraded');
-    if (request.headers.upgrade?.toLowerCase() !== sepProtocol) throw new Refusal(400, 'no upgrade is known but sep');
     const kind = kindOf(request.headers['sep-socket']);
     const offer = this.#offer(request.url ?? '');
     this.#exporter.explain(socket, `opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
-    // Bytes that came behind the request belong to the service.
-    if (head.length > 0) socket.unshift(head);
     if (kind !== undefined && !offer.control) {
       socket.write(switching);
       return this.#foreign.serve(offer, socket);

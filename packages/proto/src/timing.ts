@@ -57,6 +57,8 @@ export const timing = {
   endMs: 50,
   /** From the end of a client's input to its being told to a program on a terminal again; half as long again each time. */
   eofMs: 100,
+  /** From the end of a client's half of a connection to the first look whether it still waits for its answer; doubled up to pingMs. */
+  knockMs: 250,
   /** Idle time after which TCP asks whether the peer is still there. */
   keepAliveMs: 20_000,
   /** How often the tree of an ssh host is looked at where nothing there tells of changes. */

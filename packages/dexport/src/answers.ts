@@ -1,0 +1,80 @@
+// Each request to what answers it.
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Exchange } from './exchange.ts';
+import type { Exporter } from './exporter.ts';
+import { answerList, answerWatch } from './lists.ts';
+import { pipeThrough } from './pipe.ts';
+import { refuse, Refusal } from './refusal.ts';
+import { checkBody, checkHost, checkOrigin, checkVersion, readTarget } from './target.ts';
+import { Upgrades } from './upgrade.ts';
+
+/** Answers for an exporter. Whatever goes wrong with a request becomes its refusal. */
+export class Answers {
+  readonly exporter: Exporter;
+  readonly #upgrades: Upgrades;
+  readonly #watches = new Set<() => void>();
+
+  constructor(exporter: Exporter) {
+    this.exporter = exporter;
+    this.#upgrades = new Upgrades(exporter);
+  }
+
+  async answer(exchange: Exchange): Promise<void> {
+    const { request, response } = exchange;
+    try {
+      await this.#route(exchange);
+    } catch (error) {
+      const refusal = this.refusalOf(error);
+      this.exporter.explain(request.socket, `refused ${request.method} ${request.url}: ${refusal.status} ${refusal.message}`);
+      if (exchange.left.aborted) return;
+      if (response.headersSent) response.destroy();
+      else refuse(request, response, refusal);
+    }
+  }
+
+  /** Takes the connection over. Rejects before anything is written. */
+  async upgrade(request: IncomingMessage, socket: Socket): Promise<void> {
+    await this.#upgrades.upgrade(request, socket);
+  }
+
+  /** Ends what would never end by itself. */
+  endWatches(): void {
+    for (const end of this.#watches) end();
+  }
+
+  refusalOf(error: unknown): Refusal {
+    if (error instanceof Refusal) return error;
+    this.exporter.options.warn(error);
+    return new Refusal(500, 'internal error');
+  }
+
+  async #route(exchange: Exchange): Promise<void> {
+    const { request, response } = exchange;
+    const { options } = this.exporter;
+    checkOrigin(request);
+    checkHost(request, options.isOwnName);
+    const target = readTarget(request.url ?? '');
+    this.exporter.explain(request.socket, `${request.method} ${request.url}`);
+    switch (request.method) {
+      case 'GET':
+      case 'HEAD': {
+        if (!target.isWatch || request.method === 'HEAD') return answerList(options.offers, target, request, response);
+        const end = answerWatch(options.offers, target, exchange);
+        this.#watches.add(end);
+        response.once('close', () => this.#watches.delete(end));
+        return;
+      }
+      case 'POST':
+      case 'PUT': {
+        checkVersion(request);
+        checkBody(request);
+        const offer = target.isWatch ? undefined : options.offers.list(target.ask)[0];
+        if (!offer) throw new Refusal(404, 'no such service is exported');
+        return pipeThrough(this.exporter, offer, exchange);
+      }
+      default:
+        throw new Refusal(405, 'only GET, POST and PUT are known', { Allow: 'GET, HEAD, POST, PUT' });
+    }
+  }
+}

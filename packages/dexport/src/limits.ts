@@ -1,0 +1,53 @@
+import type { Socket } from 'node:net';
+import { peerOf } from './peer.ts';
+import { busy, type Refusal } from './refusal.ts';
+
+const maxUnfinishedHeads = 128;
+// One peer alone leaves a quarter of the places to others.
+const shareOfOne = 0.75;
+
+/** The limits that all listening addresses share. */
+export class Limits {
+  readonly #places: number;
+  readonly #share: number;
+  readonly #connections = new Set<Socket>();
+  readonly #unfinished = new Set<Socket>();
+
+  /** `places`: how many connections there may be in all. */
+  constructor(places: number) {
+    this.#places = places;
+    this.#share = Math.ceil(places * shareOfOne);
+  }
+
+  /** Counts a new connection, whose first head is to come. Returns why it must not be served. */
+  enter(socket: Socket): Refusal | undefined {
+    this.#connections.add(socket);
+    socket.once('close', () => {
+      this.#connections.delete(socket);
+      this.headComplete(socket);
+    });
+    if (this.#connections.size > this.#places) return busy('too many connections');
+    if (countOf(socket, this.#connections, this.#share) > this.#share) return busy('too many connections from your address');
+    return this.headBegins(socket);
+  }
+
+  /** Counts a head that is not complete. Returns why its connection must not be served. */
+  headBegins(socket: Socket): Refusal | undefined {
+    this.#unfinished.add(socket);
+    const isTooMany = countOf(socket, this.#unfinished, maxUnfinishedHeads) > maxUnfinishedHeads;
+    return isTooMany ? busy('too many unfinished requests from your address') : undefined;
+  }
+
+  headComplete(socket: Socket): void {
+    this.#unfinished.delete(socket);
+  }
+}
+
+/** How many of these are of the peer of one of them; not counted where it cannot be more than `most`. Whom a connection comes from is a system call. */
+function countOf(socket: Socket, among: ReadonlySet<Socket>, most: number): number {
+  if (among.size <= most) return 0;
+  const peer = peerOf(socket);
+  let count = 0;
+  for (const each of among) if (peerOf(each) === peer) count++;
+  return count;
+}

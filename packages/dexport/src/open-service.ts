@@ -1,0 +1,79 @@
+// A service to which a body goes.
+import type { Duplex } from 'node:stream';
+import { reasonOf } from '@dipus/proto/failure';
+import { servicePath } from '@dipus/proto/name';
+import type { SessionError } from '@dipus/proto/session-error';
+import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import type { Exporter } from './exporter.ts';
+import type { Offer } from './offers.ts';
+import { busy, Refusal } from './refusal.ts';
+
+/** A service that takes the body now. */
+export interface OpenService {
+  readonly data: Duplex;
+  /** Undefined for a foreign service. */
+  readonly session?: ClientSession;
+  /** Never comes for a foreign service. */
+  readonly outcome: Promise<Outcome>;
+  /** The last line that its program has written to stderr. */
+  lastWords(): string;
+}
+
+const maxLastWords = 500;
+
+/** Rejects with Refusal; nothing is left open then, nor when `left` aborts meanwhile. */
+export async function openService(exporter: Exporter, offer: Offer, left: AbortSignal): Promise<OpenService> {
+  if (!offer.control) {
+    const data = await exporter.connect(offer, undefined);
+    if (left.aborted) data.destroy();
+    checkPresent(left);
+    return { data, outcome: new Promise(() => {}), lastWords: () => '' };
+  }
+  let ended!: (outcome: Outcome) => void;
+  const outcome = new Promise<Outcome>((resolve) => (ended = resolve));
+  let started!: () => void;
+  const hasStarted = new Promise<void>((resolve) => (started = resolve));
+  let said = '';
+  const dial = async (half: 'control' | 'data'): Promise<Duplex> => {
+    checkPresent(left);
+    return exporter.connect(offer, half);
+  };
+  const session = await startSession(dial, undefined, {
+    started: () => started(),
+    waiting: (ahead) => exporter.options.explain(`${servicePath(offer)}: at its limit, ${ahead} ahead`),
+    stderr: (bytes) => {
+      said = `${said}${bytes.toString()}`.slice(-maxLastWords);
+      exporter.options.log(bytes);
+    },
+    ended,
+  });
+  const gone = new Promise<'gone'>((resolve) => {
+    if (left.aborted) resolve('gone');
+    left.addEventListener('abort', () => resolve('gone'));
+  });
+  const first = await Promise.race([hasStarted, outcome, gone]);
+  if (first === undefined) return { data: session.data, session, outcome, lastWords: () => said.trimEnd().split('\n').at(-1)!.trim() };
+  session.close();
+  session.data.destroy();
+  throw first === 'gone' ? hasLeft() : refusalOf(offer, first);
+}
+
+function refusalOf(offer: Offer, outcome: Outcome): Refusal {
+  const { reason, retry } = errorOf(outcome);
+  const told = `${servicePath(offer)}: ${reasonOf(reason)}`;
+  return retry ? busy(told) : new Refusal(502, told);
+}
+
+/** Why nothing has begun. What was refused fast enough is lost before the reason can be read. */
+function errorOf(outcome: Outcome): SessionError {
+  if ('error' in outcome) return outcome.error;
+  return { reason: 'lost' in outcome ? outcome.lost : 'it ended before it began', retry: true };
+}
+
+function checkPresent(left: AbortSignal): void {
+  if (left.aborted) throw hasLeft();
+}
+
+function hasLeft(): Refusal {
+  return new Refusal(400, 'the client has gone');
+}
