@@ -6,7 +6,8 @@ import { collectFindings, differences, listPackages, sourcesOf } from './checkin
 
 const middle = ['relay', 'sep', 'session', 'tree', 'ssh', 'mdns', 'remote'];
 const standsOn = { session: ['relay'], remote: middle };
-const pureModules = ['node:buffer', 'node:util'];
+// node:stream for the type of a connection alone.
+const pureModules = ['node:buffer', 'node:util', 'node:stream'];
 // Who alone may import a package from outside.
 const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns' };
 

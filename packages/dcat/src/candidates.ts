@@ -64,7 +64,7 @@ async function findRemote(uri: HostUri, openTree: () => Tree, { explain, stop }:
     explain('imported already: using its connection');
     return { candidates: shared.map(candidateOf), untrusted: [], close: () => {} };
   }
-  const host = openHost(uri, { explain, stop, terminal: openTerminal });
+  const host = await openHost(uri, { explain, stop, terminal: openTerminal });
   try {
     const services = await host.list({ ask: uri.ask, isAll: false });
     const candidates = services.map((service): Candidate => {

@@ -5,7 +5,7 @@ import type { Context } from '@dipus/cli/run';
 import { openTerminal } from '@dipus/cli/terminal';
 import { timing } from '@dipus/proto/timing';
 import { sepPort, type HostUri } from '@dipus/proto/uri';
-import type { RemoteHost } from '@dipus/remote/host';
+import type { RemoteHost } from '@dipus/proto/remote';
 import { openHost } from '@dipus/remote/open';
 import type { Tree } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
@@ -24,7 +24,7 @@ const descriptorsOfImport = 3;
 /** Imports until it is stopped, or with --once until the last host has gone. Returns the exit status. Throws Failure. */
 export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportSetting): Promise<number> {
   const sources = new Sources(newSetting(tree, context), args, context);
-  for (const uri of args.uris) sources.add(uri);
+  for (const uri of args.uris) await sources.add(uri);
   if (lines) void readLines(lines, sources, context);
   const isStopped = aborted(context.stop).then(() => true);
   const result = args.isOnce ? await Promise.race([isStopped, sources.allEnded().then(() => false)]) : await isStopped;
@@ -68,10 +68,10 @@ class Sources {
     this.#context = context;
   }
 
-  add(uri: HostUri): void {
+  async add(uri: HostUri): Promise<void> {
     const key = keyOf(uri);
     if (this.#sources.has(key)) return;
-    this.#sources.set(key, new Source(uri, this.#hostOf(uri), { isOnce: this.#args.isOnce, setting: this.#setting }));
+    this.#sources.set(key, new Source(uri, await this.#hostOf(uri), { isOnce: this.#args.isOnce, setting: this.#setting }));
   }
 
   remove(uri: HostUri): void {
@@ -82,7 +82,7 @@ class Sources {
     void this.#end(source);
   }
 
-  #hostOf(uri: HostUri): RemoteHost {
+  async #hostOf(uri: HostUri): Promise<RemoteHost> {
     const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
     const { explain, stop } = this.#context;
     const { pollMs } = this.#args;
@@ -122,7 +122,7 @@ async function readLines(lines: AsyncIterable<string>, sources: Sources, context
     if (text === '') continue;
     try {
       const uri = readUri(text);
-      if (sign === '+') sources.add(uri);
+      if (sign === '+') await sources.add(uri);
       else sources.remove(uri);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;

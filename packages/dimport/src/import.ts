@@ -7,7 +7,7 @@ import type { SocketKind } from '@dipus/proto/sep';
 import { busy, permissionsChanged } from '@dipus/proto/session-error';
 import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
 import { relay } from '@dipus/relay/relay';
-import type { RemoteHost, RemoteService } from '@dipus/remote/host';
+import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { askInfo } from '@dipus/session/control-client';
 import { refuseConnection } from '@dipus/session/control-server';
 import { ForeignSessions } from '@dipus/session/foreign';

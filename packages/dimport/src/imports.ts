@@ -3,7 +3,7 @@ import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/pro
 import { Failure } from '@dipus/cli/errors';
 import { isHost } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import type { RemoteHost, RemoteService } from '@dipus/remote/host';
+import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import { Import } from './import.ts';

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
 import type { HostUri } from '@dipus/proto/uri';
-import type { RemoteEnd, RemoteHost, RemoteService } from '@dipus/remote/host';
+import type { WatchResult, RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { watchLiving } from '@dipus/remote/living';
 import { Imports } from './imports.ts';
 import type { Setting } from './setting.ts';
@@ -63,7 +63,7 @@ export class Source {
     }
   }
 
-  async #watch(): Promise<RemoteEnd> {
+  async #watch(): Promise<WatchResult> {
     try {
       const end = await watchLiving(
         this.host,

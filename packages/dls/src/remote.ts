@@ -7,9 +7,9 @@ import { servicePath } from '@dipus/proto/name';
 import { printable } from '@dipus/proto/printable';
 import { describeService } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import type { RemoteHost, RemoteService } from '@dipus/remote/host';
+import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
-import { openHost, type OpenSetting } from '@dipus/remote/open';
+import { openHost, type OpenOptions } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
 import type { Arguments } from './args.ts';
 import { mapSome } from './found.ts';
@@ -23,7 +23,7 @@ interface Found {
 
 /** Lists once, paths as they are there, with -f as URIs. Returns 1, silently, where nothing answers. Rejects with Failure. */
 export async function listRemote(args: Arguments, uri: HostUri, context: Context): Promise<number> {
-  const host = openHost(uri, settingOf(context));
+  const host = await openHost(uri, settingOf(context));
   try {
     const services = await host.list({ ask: uri.ask, isAll: args.isAll });
     const found = await findAll(host, args, services);
@@ -36,7 +36,7 @@ export async function listRemote(args: Arguments, uri: HostUri, context: Context
 
 /** Lists what there is as `+` lines, then each change, until it is stopped. Rejects with Failure where the host is lost. */
 export async function watchRemote(args: Arguments, uri: HostUri, context: Context): Promise<void> {
-  const host = openHost(uri, settingOf(context));
+  const host = await openHost(uri, settingOf(context));
   const known = new Map<string, RemoteService>();
   const events = {
     added: (service: RemoteService) => {
@@ -58,7 +58,7 @@ export async function watchRemote(args: Arguments, uri: HostUri, context: Contex
   }
 }
 
-function settingOf({ explain, stop }: Context): OpenSetting {
+function settingOf({ explain, stop }: Context): OpenOptions {
   return { explain, stop, terminal: openTerminal };
 }
 

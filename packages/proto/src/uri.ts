@@ -2,9 +2,17 @@ import { askOf, AskError, type Ask } from './ask.ts';
 import { isHost } from './name.ts';
 import { printable } from './printable.ts';
 
+// What a URI of each scheme may name besides HOST, PORT and ASK.
+const hostSchemes = {
+  sep: { user: false, root: false },
+  ssh: { user: true, root: true },
+} as const;
+
+export type HostScheme = keyof typeof hostSchemes;
+
 /** Another host's services: `sep://HOST[:PORT]/ASK` or `ssh://[USER@]HOST[:PORT]/ASK[?root=DIR]`. */
 export interface HostUri {
-  readonly scheme: 'sep' | 'ssh';
+  readonly scheme: HostScheme;
   readonly user?: string;
   /** Name or address as it was written, an IPv6 address without its brackets. */
   readonly host: string;
@@ -42,8 +50,9 @@ export function parseUri(text: string): Uri {
   const name = scheme.exec(text)?.[1]?.toLowerCase();
   const rest = text.replace(scheme, '');
   if (name === 'unix') return parseUnix(rest);
-  if (name === 'sep' || name === 'ssh') return parseHost(name, rest);
-  throw new UriError(name === undefined ? 'is not a URI' : `unknown scheme ${printable(name)}, not sep, ssh or unix`);
+  if (name === undefined) throw new UriError('is not a URI');
+  if (isHostScheme(name)) return parseHost(name, rest);
+  throw new UriError(`unknown scheme ${printable(name)}, not ${Object.keys(hostSchemes).join(', ')} or unix`);
 }
 
 /** Decodes one part of a path; throws UriError where it is no valid percent-encoding or would change the path's shape. */
@@ -75,7 +84,11 @@ function parseUnix(rest: string): UnixUri {
   return { scheme: 'unix', path: rest.split('/').map(decodeSegment).join('/') };
 }
 
-function parseHost(name: 'sep' | 'ssh', rest: string): HostUri {
+function isHostScheme(name: string): name is HostScheme {
+  return Object.hasOwn(hostSchemes, name);
+}
+
+function parseHost(name: HostScheme, rest: string): HostUri {
   const [beforeQuery = '', ...queries] = rest.split('?');
   const slash = beforeQuery.indexOf('/');
   const authority = slash < 0 ? beforeQuery : beforeQuery.slice(0, slash);
@@ -93,8 +106,8 @@ function parseHost(name: 'sep' | 'ssh', rest: string): HostUri {
   };
 }
 
-function checkUser(name: string, user: string): string {
-  if (name !== 'ssh') throw new UriError(`${name}:// takes no user`);
+function checkUser(name: HostScheme, user: string): string {
+  if (!hostSchemes[name].user) throw new UriError(`${name}:// takes no user`);
   if (!/^[^\s:@/-][^\s:@/]*$/u.test(user)) throw new UriError(`user ${printable(user)} is not a name`);
   return user;
 }
@@ -117,9 +130,9 @@ function checkPort(port: string): number {
   return number;
 }
 
-function parseQuery(name: string, queries: readonly string[]): string | undefined {
+function parseQuery(name: HostScheme, queries: readonly string[]): string | undefined {
   if (queries.length === 0) return undefined;
   const [, root] = /^root=(\/.*)$/u.exec(queries.join('?')) ?? [];
-  if (name !== 'ssh' || root === undefined) throw new UriError('takes no query but ?root=/DIR of ssh://');
+  if (!hostSchemes[name].root || root === undefined) throw new UriError('takes no query but ?root=/DIR of ssh://');
   return root.split('/').map(decodeSegment).join('/');
 }

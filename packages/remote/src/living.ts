@@ -1,9 +1,9 @@
 // Who is alive on a host whose tree is files: sockets stay behind when a service is killed, so only a connection tells.
 import type { Duplex } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
+import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import { Deaths, type Mortal } from '@dipus/session/deaths';
-import type { Query, RemoteEnd, RemoteEvents, RemoteHost, RemoteService } from './host.ts';
 
 /** What answers at a service's socket; busy and forbidden are alive. */
 export type RemoteState = 'alive' | 'busy' | 'forbidden' | 'dead';
@@ -31,7 +31,12 @@ export async function probeRemote(host: RemoteHost, service: RemoteService): Pro
 }
 
 /** As the host's own watch, but what is dead, or not for us, is not there. With `isAll` it is. */
-export async function watchLiving(host: RemoteHost, query: Query, events: RemoteEvents, stop: AbortSignal): Promise<RemoteEnd | undefined> {
+export async function watchLiving(
+  host: RemoteHost,
+  query: RemoteQuery,
+  events: RemoteEvents,
+  stop: AbortSignal,
+): Promise<WatchResult | undefined> {
   if (host.hasExporter || query.isAll) return host.watch(query, events, stop);
   const living = new Living(host, events);
   try {

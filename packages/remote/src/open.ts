@@ -1,12 +1,9 @@
-import { localLookup } from '@dipus/sep/local-lookup';
+import type { RemoteHost } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import type { HostUri } from '@dipus/proto/uri';
 import type { Terminal } from '@dipus/ssh/login';
-import type { RemoteHost } from './host.ts';
-import { SepRemote } from './sep-remote.ts';
-import { SshRemote } from './ssh-remote.ts';
 
-export interface OpenSetting {
+export interface OpenOptions {
   /** A line for `-v`. */
   explain(line: string): void;
   /** Ends a login that is being made. */
@@ -17,17 +14,24 @@ export interface OpenSetting {
   readonly pollMs?: number;
 }
 
-/** The host of a URI. Nothing is connected yet; the caller closes it. What ssh needs is loaded only for ssh. */
-export function openHost(uri: HostUri, { explain, stop, terminal, pollMs = timing.pollMs }: OpenSetting): RemoteHost {
-  if (uri.scheme === 'ssh') {
-    return new SshRemote(uri, async (printed) => {
-      const { SshHost } = await import('@dipus/ssh/ssh-host');
-      const asked = terminal();
-      return new SshHost(uri, { printed, explain, stop, pollMs, ...(asked && { terminal: asked }) });
-    });
-  }
-  return new SepRemote(
-    uri,
-    localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked)),
-  );
+type Opener = (uri: HostUri, options: OpenOptions) => Promise<RemoteHost>;
+
+// What adds a scheme: its package, and a line here.
+const openers: Readonly<Record<HostUri['scheme'], Opener>> = { sep: openSep, ssh: openSsh };
+
+/** The host of a URI. Nothing is connected yet; the caller closes it. The code of a scheme is loaded when a URI asks for it. */
+export function openHost(uri: HostUri, options: OpenOptions): Promise<RemoteHost> {
+  return openers[uri.scheme](uri, options);
+}
+
+async function openSep(uri: HostUri): Promise<RemoteHost> {
+  const [{ SepHost }, { localLookup }] = await Promise.all([import('@dipus/sep/sep-host'), import('@dipus/sep/local-lookup')]);
+  const lookup = localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked));
+  return new SepHost(uri, lookup);
+}
+
+async function openSsh(uri: HostUri, { explain, stop, terminal, pollMs = timing.pollMs }: OpenOptions): Promise<RemoteHost> {
+  const { SshHost } = await import('@dipus/ssh/ssh-host');
+  const asked = terminal();
+  return new SshHost(uri, { explain, stop, pollMs, ...(asked && { terminal: asked }) });
 }

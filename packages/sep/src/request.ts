@@ -6,7 +6,7 @@ import { Failure } from '@dipus/proto/failure';
 import { sepProtocol, socketHeader, targetOf, type SocketKind } from '@dipus/proto/sep';
 import type { Service } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { authority, printHost, type SepHost } from './host.ts';
+import { authority, formatAddress, type ExporterAddress } from './address.ts';
 
 // What a status stands for, as the system would name it.
 const codes: Readonly<Record<number, string>> = { 403: 'EACCES', 404: 'ENOENT', 502: 'ECONNREFUSED', 503: 'EAGAIN' };
@@ -14,7 +14,7 @@ const codes: Readonly<Record<number, string>> = { 403: 'EACCES', 404: 'ENOENT', 
 const maxReasonBytes = 1000;
 
 /** The answer's head, its body unread. Rejects with Failure, for a status that is not 200 too. */
-export async function get(host: SepHost, target: string, accept: string): Promise<IncomingMessage> {
+export async function get(host: ExporterAddress, target: string, accept: string): Promise<IncomingMessage> {
   const sent = send(host, target, { Accept: accept });
   const answer = await headOf<IncomingMessage>(sent, host, target, (resolve) => sent.on('response', resolve));
   if (answer.statusCode === 200) return answer;
@@ -25,7 +25,7 @@ export async function get(host: SepHost, target: string, accept: string): Promis
  * Connects to a service as sep.md says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet. Rejects with
  * Failure; where the exporter said no, its code is what the exporter met: EACCES, ENOENT, ECONNREFUSED (dead), EAGAIN (busy).
  */
-export async function dialService(host: SepHost, service: Service, kind: SocketKind | undefined): Promise<Socket> {
+export async function dialService(host: ExporterAddress, service: Service, kind: SocketKind | undefined): Promise<Socket> {
   const target = targetOf(service);
   const sent = send(host, target, { Connection: 'Upgrade', Upgrade: sepProtocol, ...(kind && { [socketHeader]: kind }) });
   const result = await headOf<Socket | IncomingMessage>(sent, host, target, (resolve) => {
@@ -40,7 +40,7 @@ export async function dialService(host: SepHost, service: Service, kind: SocketK
   throw await refusal(host, target, result);
 }
 
-function send(host: SepHost, target: string, headers: Record<string, string>): ClientRequest {
+function send(host: ExporterAddress, target: string, headers: Record<string, string>): ClientRequest {
   const createConnection = (): Socket => connectUnhurried(host);
   return request({ method: 'GET', path: target, headers: { Host: authority(host), ...headers }, createConnection });
 }
@@ -51,7 +51,7 @@ const readBytes = 65_536;
  * A connection that reads from the kernel only while somebody wants its bytes: pause() stops it at once, so that what comes behind the 101 is
  * there for whichever process the descriptor is handed to. An ordinary socket reads on until its buffer is full.
  */
-function connectUnhurried({ host, port, lookup }: SepHost): Socket {
+function connectUnhurried({ host, port, lookup }: ExporterAddress): Socket {
   const buffer = Buffer.allocUnsafe(readBytes);
   // readableHighWaterMark: else a paused stream fills its buffer. It goes on to the stream (net.Socket), which the types do not say.
   const options: NetConnectOpts & DuplexOptions = {
@@ -68,13 +68,13 @@ function connectUnhurried({ host, port, lookup }: SepHost): Socket {
   return socket;
 }
 
-function headOf<T>(sent: ClientRequest, host: SepHost, target: string, listen: (resolve: (value: T) => void) => void): Promise<T> {
+function headOf<T>(sent: ClientRequest, host: ExporterAddress, target: string, listen: (resolve: (value: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = (): void => void sent.destroy(new Error(`no answer within ${timing.headMs / 1000} s`));
     const timer = setTimeout(late, timing.headMs);
     const failed = (error: unknown): void => {
       clearTimeout(timer);
-      reject(new Failure('connect', `${printHost(host)}${target === '/' ? '' : target}`, firstOf(error)));
+      reject(new Failure('connect', `${formatAddress(host)}${target === '/' ? '' : target}`, firstOf(error)));
     };
     sent.on('error', failed);
     listen((value) => {
@@ -90,7 +90,7 @@ function firstOf(error: unknown): unknown {
   return error instanceof AggregateError ? (error.errors[0] ?? error) : error;
 }
 
-async function refusal(host: SepHost, target: string, answer: IncomingMessage): Promise<Failure> {
+async function refusal(host: ExporterAddress, target: string, answer: IncomingMessage): Promise<Failure> {
   let reason = '';
   try {
     for await (const chunk of answer) {
@@ -103,5 +103,5 @@ async function refusal(host: SepHost, target: string, answer: IncomingMessage): 
   answer.destroy();
   const line = reason.split('\n')[0]!.slice(0, maxReasonBytes).trim();
   const said = new Error(line === '' ? `answered ${answer.statusCode}` : line);
-  return new Failure('connect', `${printHost(host)}${target}`, Object.assign(said, { code: codes[answer.statusCode ?? 0] }));
+  return new Failure('connect', `${formatAddress(host)}${target}`, Object.assign(said, { code: codes[answer.statusCode ?? 0] }));
 }

@@ -2,32 +2,23 @@
 import type { IncomingMessage } from 'node:http';
 import type { Ask } from '@dipus/proto/ask';
 import { Failure } from '@dipus/proto/failure';
-import { askTarget, maxLineBytes, parseWatchEvent, type OfferedService } from '@dipus/proto/sep';
+import type { RemoteEvents, WatchResult } from '@dipus/proto/remote';
+import { askTarget, maxLineBytes, parseWatchEvent } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
-import { printHost, type SepHost } from './host.ts';
+import { formatAddress, type ExporterAddress } from './address.ts';
+import { exported } from './list.ts';
 import { get } from './request.ts';
-
-export interface WatchEvents {
-  added(service: OfferedService): void;
-  /** The path of a service; a valid one, but perhaps never added. */
-  removed(path: string): void;
-  /** Everything that was there at the beginning has been told of. */
-  ready(): void;
-  /** Something of the other side's making is wrong; it goes on. */
-  trouble(reason: string): void;
-}
-
-/** How a watch ended: the connection was closed, or the other side was silent for two pings. */
-export interface WatchEnd {
-  readonly isSilent: boolean;
-  readonly cause: Failure;
-}
 
 /** Two pings, and some time for the second to come. */
 const silences = 2.1;
 
 /** Watches until the connection is lost, or `stop` aborts (resolves with undefined then). Rejects with Failure where it cannot begin. */
-export async function watchServices(host: SepHost, ask: Ask, events: WatchEvents, stop: AbortSignal): Promise<WatchEnd | undefined> {
+export async function watchServices(
+  host: ExporterAddress,
+  ask: Ask,
+  events: RemoteEvents,
+  stop: AbortSignal,
+): Promise<WatchResult | undefined> {
   const answer = await get(host, `${askTarget(ask)}?watch`, 'application/x-ndjson');
   if (stop.aborted) return void answer.destroy();
   return new Promise((resolve) => {
@@ -35,7 +26,7 @@ export async function watchServices(host: SepHost, ask: Ask, events: WatchEvents
       clearTimeout(timer);
       stop.removeEventListener('abort', stopped);
       answer.removeAllListeners('data').destroy();
-      resolve(stop.aborted ? undefined : { isSilent, cause: new Failure('watch', printHost(host), reason) });
+      resolve(stop.aborted ? undefined : { isSilent, cause: new Failure('watch', formatAddress(host), reason) });
     };
     const stopped = (): void => finish('stopped');
     const silent = (): void => finish(`silent for ${Math.round((timing.pingMs * silences) / 1000)} s`, true);
@@ -56,11 +47,11 @@ function watchEnd(answer: IncomingMessage, finish: (reason: unknown, isSilent?: 
   answer.on('close', () => finish('it closed the connection'));
 }
 
-function tell(line: string, events: WatchEvents): void {
+function tell(line: string, events: RemoteEvents): void {
   const event = parseWatchEvent(line);
   if (event === undefined) return events.trouble('it sent a line that is no event');
   if (event === 'unknown') return events.trouble('it names something that is no service');
-  if (event.event === 'add') return events.added(event.service);
+  if (event.event === 'add') return events.added(exported(event.service));
   if (event.event === 'remove') return events.removed(event.path);
   if (event.event === 'ready') events.ready();
 }

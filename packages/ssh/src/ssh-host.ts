@@ -1,9 +1,10 @@
 // A host with an sshd as a host of services: its tree by SFTP, its sockets by channels, all over one connection.
 import type { Duplex } from 'node:stream';
-import { answer, matches, type Ask, type PlacedService } from '@dipus/proto/ask';
+import { answer, matches } from '@dipus/proto/ask';
 import { Failure, reasonOf } from '@dipus/proto/failure';
-import { controlName, printServiceName } from '@dipus/proto/name';
-import type { OfferedService, SocketKind } from '@dipus/proto/sep';
+import { controlName, printServiceName, servicePath } from '@dipus/proto/name';
+import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
+import type { SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
 import { FarConnection } from './far-connection.ts';
 import { FarChanges } from './far-changes.ts';
@@ -12,29 +13,17 @@ import { FarTree, type FarRoot, type FarTreeEvents } from './far-tree.ts';
 import { logIn, type LoginSetting } from './login.ts';
 
 export interface SshHostSetting extends LoginSetting {
-  /** How the host is called in messages. */
-  readonly printed: string;
   /** How often the tree is looked at where its changes are not told of. */
   readonly pollMs: number;
-}
-
-export interface FarEvents {
-  added(service: FarService): void;
-  removed(service: FarService): void;
-  ready(): void;
-  trouble(reason: string): void;
-}
-
-/** What is asked of a tree; `isAll`: also what may not be picked without being named. */
-export interface FarQuery {
-  readonly ask: Ask;
-  readonly isAll: boolean;
 }
 
 const defaultRoot = '/tmp/dipus';
 
 /** Logs in when it is first needed, and again after a loss. close() ends the connection and all that goes over it. */
-export class SshHost {
+export class SshHost implements RemoteHost {
+  readonly printed: string;
+  readonly host: string;
+  readonly hasExporter = false;
   readonly #uri: HostUri;
   readonly #root: FarRoot;
   readonly #setting: SshHostSetting;
@@ -42,12 +31,23 @@ export class SshHost {
 
   constructor(uri: HostUri, setting: SshHostSetting) {
     this.#uri = uri;
-    this.#root = { path: uri.root ?? defaultRoot, host: setting.printed };
+    this.printed = formatUri(uri);
+    this.host = uri.host;
+    this.#root = { path: uri.root ?? defaultRoot, host: this.printed };
     this.#setting = setting;
   }
 
-  /** What answers, dead sockets too, in the tree's order. Rejects with Failure. */
-  async list({ ask, isAll }: FarQuery): Promise<FarService[]> {
+  pathOf(service: RemoteService): string {
+    return `${service.area}/${servicePath(service)}`;
+  }
+
+  uriOf(service: RemoteService): string {
+    const query = this.#uri.root === undefined ? '' : `?root=${encodePath(this.#uri.root)}`;
+    return `${this.printed}/${encodePath(this.pathOf(service))}${query}`;
+  }
+
+  /** What answers, dead sockets too. */
+  async list({ ask, isAll }: RemoteQuery): Promise<FarService[]> {
     const services: FarService[] = [];
     const tree = await this.#tree(await this.#connected(), {
       added: (service) => services.push(service),
@@ -59,10 +59,15 @@ export class SshHost {
     return found.map(({ service }) => service);
   }
 
-  /** Watches until the connection is lost, or `stop` aborts (resolves with undefined then). Rejects with Failure where it cannot begin. */
-  async watch(query: FarQuery, events: FarEvents, stop: AbortSignal): Promise<Failure | undefined> {
+  async watch(query: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<WatchResult | undefined> {
+    const cause = await this.#watch(query, events, stop);
+    // Streams know of a loss by themselves.
+    return cause && { isSilent: false, cause };
+  }
+
+  async #watch(query: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<Failure | undefined> {
     const connection = await this.#connected();
-    const tree = await this.#tree(connection, answering(query, events));
+    const tree = await this.#tree(connection, this.#answering(query, events));
     const looks = new Looks(tree, events);
     const changes = new FarChanges(this.#setting.pollMs, () => void looks.again());
     const stopped = new Promise<undefined>((resolve) => {
@@ -74,26 +79,22 @@ export class SshHost {
       if (first) return first;
       if (!stop.aborted) events.ready();
       void changes.listen(connection.channels, this.#root.path, (line) => this.#explain(line));
-      return await Promise.race([
-        stopped,
-        connection.lost,
-        looks.failed.then((cause) => new Failure('list', this.#setting.printed, cause)),
-      ]);
+      return await Promise.race([stopped, connection.lost, looks.failed.then((cause) => new Failure('list', this.printed, cause))]);
     } finally {
       looks.close();
       changes.close();
     }
   }
 
-  /**
-   * Connects to a service's socket, or with `kind` to its control socket if it has one: half-open, not read yet; the caller closes it. Rejects with an
-   * Error whose code is the system's, where that can be known (ENOTSUP: sshd forwards no sockets), or with Failure.
-   */
-  async dial(service: PlacedService & OfferedService, kind: SocketKind | undefined): Promise<Duplex> {
+  async dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {
     const name = printServiceName(service);
     const directory = `${this.#root.path}/${service.area}${service.protocol === '' ? '' : `/${service.protocol}`}`;
-    const connection = await this.#connected();
-    return connection.openSocket(`${directory}/${kind !== undefined && service.control ? controlName(name) : name}`);
+    try {
+      const connection = await this.#connected();
+      return await connection.openSocket(`${directory}/${kind !== undefined && service.control ? controlName(name) : name}`);
+    } catch (error) {
+      throw error instanceof Failure ? error : new Failure('connect', this.uriOf(service), error);
+    }
   }
 
   /** Ends the connection when what goes over it has been closed, or has had time to be. */
@@ -109,7 +110,7 @@ export class SshHost {
   async #connect(): Promise<FarConnection> {
     const forget = (): void => void (this.#connection = undefined);
     try {
-      const connection = new FarConnection(await logIn(this.#uri, this.#setting), this.#setting.printed);
+      const connection = new FarConnection(await logIn(this.#uri, this.#setting), this.printed);
       void connection.lost.then(forget);
       return connection;
     } catch (error) {
@@ -122,8 +123,21 @@ export class SshHost {
     return new FarTree(await connection.files(), this.#root, events);
   }
 
+  /** Of what a tree tells, that which answers. */
+  #answering({ ask, isAll }: RemoteQuery, events: RemoteEvents): FarTreeEvents {
+    const isWanted = (service: FarService): boolean => {
+      const found = answer(ask, service);
+      return found !== undefined && (isAll || found.named || service.untrusted === undefined);
+    };
+    return {
+      added: (service) => isWanted(service) && events.added(service),
+      removed: (service) => isWanted(service) && events.removed(this.pathOf(service)),
+      trouble: (reason) => events.trouble(reason),
+    };
+  }
+
   #explain(line: string): void {
-    this.#setting.explain(`${this.#setting.printed}: ${line}`);
+    this.#setting.explain(`${this.printed}: ${line}`);
   }
 }
 
@@ -132,13 +146,13 @@ class Looks {
   /** Resolves where looking on makes no sense. */
   readonly failed: Promise<unknown>;
   readonly #tree: FarTree;
-  readonly #events: FarEvents;
+  readonly #events: RemoteEvents;
   #fail!: (cause: unknown) => void;
   #running: Promise<void> | undefined;
   #isDue = false;
   #isClosed = false;
 
-  constructor(tree: FarTree, events: FarEvents) {
+  constructor(tree: FarTree, events: RemoteEvents) {
     this.#tree = tree;
     this.#events = events;
     this.failed = new Promise((resolve) => (this.#fail = resolve));
@@ -169,15 +183,11 @@ class Looks {
   }
 }
 
-/** Of what a tree tells, that which answers. */
-function answering({ ask, isAll }: FarQuery, events: FarEvents): FarTreeEvents {
-  const isWanted = (service: FarService): boolean => {
-    const found = answer(ask, service);
-    return found !== undefined && (isAll || found.named || service.untrusted === undefined);
-  };
-  return {
-    added: (service) => isWanted(service) && events.added(service),
-    removed: (service) => isWanted(service) && events.removed(service),
-    trouble: (reason) => events.trouble(reason),
-  };
+function formatUri({ user, host, port }: HostUri): string {
+  const bracketed = host.includes(':') ? `[${host}]` : host;
+  return `ssh://${user === undefined ? '' : `${user}@`}${bracketed}${port === undefined ? '' : `:${port}`}`;
+}
+
+function encodePath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
 }

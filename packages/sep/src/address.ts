@@ -2,7 +2,7 @@ import type { LookupFunction } from 'node:net';
 import { sepPort, type HostUri } from '@dipus/proto/uri';
 
 /** Where an exporter is. */
-export interface SepHost {
+export interface ExporterAddress {
   readonly host: string;
   readonly port: number;
   /** How names are resolved; the system's way unless given. */
@@ -10,17 +10,17 @@ export interface SepHost {
 }
 
 /** The exporter of a URI. */
-export function hostOf(uri: HostUri, lookup?: LookupFunction): SepHost {
+export function addressOf(uri: HostUri, lookup?: LookupFunction): ExporterAddress {
   return { host: uri.host, port: uri.port ?? sepPort, ...(lookup && { lookup }) };
 }
 
 /** `sep://HOST[:PORT]`, the default port left out. */
-export function printHost({ host, port }: SepHost): string {
+export function formatAddress({ host, port }: ExporterAddress): string {
   return `sep://${bracketed(host)}${port === sepPort ? '' : `:${port}`}`;
 }
 
 /** As it stands in a Host header. */
-export function authority({ host, port }: SepHost): string {
+export function authority({ host, port }: ExporterAddress): string {
   return `${bracketed(host)}:${port}`;
 }
 

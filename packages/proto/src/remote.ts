@@ -1,8 +1,8 @@
-// Another host, whatever the way to it.
+/** Another host, whatever the way to it. Types only: each scheme has its own package, and @dipus/remote opens them. */
 import type { Duplex } from 'node:stream';
-import type { Ask, PlacedService } from '@dipus/proto/ask';
-import type { Failure } from '@dipus/proto/failure';
-import type { OfferedService, SocketKind } from '@dipus/proto/sep';
+import type { PlacedService, Ask } from './ask.ts';
+import type { Failure } from './failure.ts';
+import type { OfferedService, SocketKind } from './sep.ts';
 
 /** A service of another host. `control`: it has a control socket there. */
 export interface RemoteService extends OfferedService, PlacedService {
@@ -11,7 +11,7 @@ export interface RemoteService extends OfferedService, PlacedService {
 }
 
 /** What is asked of a host; `isAll`: also what may not be picked without being named. */
-export interface Query {
+export interface RemoteQuery {
   readonly ask: Ask;
   readonly isAll: boolean;
 }
@@ -22,12 +22,12 @@ export interface RemoteEvents {
   removed(path: string): void;
   /** Everything that was there at the beginning has been told of. */
   ready(): void;
-  /** Something of the other side's making is wrong; it goes on. */
+  /** Something on the remote host is wrong; the watch goes on. */
   trouble(reason: string): void;
 }
 
 /** How a watch ended; `isSilent`: open streams are lost too. */
-export interface RemoteEnd {
+export interface WatchResult {
   readonly isSilent: boolean;
   readonly cause: Failure;
 }
@@ -38,17 +38,17 @@ export interface RemoteHost {
   /** The host as it was addressed. */
   readonly host: string;
   /**
-   * Somebody of ours stands there: only the living are listed, and sessions are answered for services without a control socket. Else both are the
-   * affair of who asks.
+   * An exporter of ours runs on the remote host: it lists only the living, and answers sessions for services without a control socket. Else both are
+   * the caller's affair.
    */
   readonly hasExporter: boolean;
   /** The path by which a service is told of. */
   pathOf(service: RemoteService): string;
   uriOf(service: RemoteService): string;
   /** What answers, in the tree's order. Rejects with Failure. */
-  list(query: Query): Promise<RemoteService[]>;
+  list(query: RemoteQuery): Promise<RemoteService[]>;
   /** Watches until the host is lost, or `stop` aborts (resolves with undefined then). Rejects with Failure where it cannot begin. */
-  watch(query: Query, events: RemoteEvents, stop: AbortSignal): Promise<RemoteEnd | undefined>;
+  watch(query: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<WatchResult | undefined>;
   /**
    * Connects to a service; `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet; the caller closes it.
    * Rejects with Failure, its code that of the system: EAGAIN for busy, EACCES for forbidden, ECONNREFUSED or ENOENT for dead.

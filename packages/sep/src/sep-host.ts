@@ -1,0 +1,48 @@
+import type { LookupFunction } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { servicePath } from '@dipus/proto/name';
+import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
+import { targetOf, type SocketKind } from '@dipus/proto/sep';
+import type { HostUri } from '@dipus/proto/uri';
+import { addressOf, formatAddress, type ExporterAddress } from './address.ts';
+import { listServices } from './list.ts';
+import { dialService } from './request.ts';
+import { watchServices } from './watch.ts';
+
+/** A host with an exporter. Each connection stands by itself. `lookup` resolves its name. */
+export class SepHost implements RemoteHost {
+  readonly printed: string;
+  readonly host: string;
+  readonly hasExporter = true;
+  readonly #address: ExporterAddress;
+
+  constructor(uri: HostUri, lookup: LookupFunction) {
+    this.#address = addressOf(uri, lookup);
+    this.host = uri.host;
+    this.printed = formatAddress(this.#address);
+  }
+
+  pathOf(service: RemoteService): string {
+    return servicePath(service);
+  }
+
+  uriOf(service: RemoteService): string {
+    return `${this.printed}${targetOf(service)}`;
+  }
+
+  list({ ask }: RemoteQuery): Promise<RemoteService[]> {
+    return listServices(this.#address, ask);
+  }
+
+  watch({ ask }: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<WatchResult | undefined> {
+    return watchServices(this.#address, ask, events, stop);
+  }
+
+  dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {
+    return dialService(this.#address, service, kind);
+  }
+
+  close(): void {
+    // Nothing is held between requests.
+  }
+}
