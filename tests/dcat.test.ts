@@ -367,20 +367,123 @@ test('stdout that is full is an error', async () => {
 test('no service, dead ones, forbidden ones: 127, 127, 126', async () => {
   await withSandbox(async (sandbox) => {
     const none = await sandbox.run('dcat', ['nothing']);
-    assert.equal([none.status, none.stderr], [127, 'dcat: find nothing: no such service\ndcat: hint: dls shows what there is\n']);
+    assert.is(none.status, 127);
+    assert.match(none.stderr, /find nothing: no such service: .*root is not there yet\ndcat: hint: dls shows what there is\n$/);
     const service = await serve(sandbox, 'cat', 'dead');
     await service.stop('SIGKILL');
     const dead = await sandbox.run('dcat', ['dead']);
-    assert.equal([dead.status, dead.stderr], [127, `dcat: connect ${service.path}: connection refused\n`]);
+    assert.is(dead.status, 127);
+    assert.match(dead.stderr, /connect .*dead\.box\.\.\.0: connection refused\ndcat: hint: .*; dreap does\n$/);
+    assert.ok(dead.stderr.includes(service.path));
+    const other = await sandbox.run('dcat', ['other']);
+    assert.is(other.status, 127);
+    assert.match(other.stderr, /find other: no such service\ndcat: hint/);
+    await serve(sandbox, 'no-such-command-here', 'empty');
+    const empty = await sandbox.run('dcat', ['empty']);
+    assert.is(empty.status, 127);
+    assert.match(empty.stderr, /run .*empty\.box\.\.\.0: its program ended with 127: /);
     const gone = await sandbox.run('dcat', [`${sandbox.dir}/none.sock`]);
     assert.equal([gone.status, gone.stderr], [127, `dcat: connect ${sandbox.dir}/none.sock: no such file or directory\n`]);
+  });
+});
+
+test('-w waits for a service to appear: none yet, a dead one, a path, a host', async () => {
+  await withSandbox(async (sandbox) => {
+    const awaited = (name: string): Program => {
+      const program = sandbox.start('dcat', ['-v', '-w', '60', name]);
+      program.child.stdin!.end('x');
+      return program;
+    };
+    const inTime = async (program: Program): Promise<void> => {
+      const { status, stdout, stderr } = await program.ended;
+      assert.equal([status, stdout.toString()], [0, 'x'], stderr);
+    };
+    const first = awaited('echo');
+    const byPath = awaited(`${sandbox.root}/local/echo.box...0`);
+    await Promise.all([first, byPath].map((program) => program.says(/waiting for it/)));
+    const service = await serve(sandbox, 'cat', 'echo');
+    await Promise.all([first, byPath].map(inTime));
+    await service.stop('SIGKILL');
+    const second = awaited('echo');
+    await second.says(/connection refused/);
+    const third = awaited('sep://127.0.0.1:9/echo');
+    await third.says(/waiting for it/);
+    await serve(sandbox, 'cat', 'echo');
+    await inTime(second);
+    assert.is((await third.stop()).signal, 'SIGTERM');
+    const late = await sandbox.run('dcat', ['-w', '0.1', 'nothing']);
+    assert.is(late.status, 127);
+    // What waiting does not change is told at once.
+    assert.is((await sandbox.run('dcat', ['-w', '1000', 'echo', 'missing'])).status, 125);
+  });
+});
+
+test('of several that answer equally well the one with the fewest running is taken, any of the idle', async () => {
+  await withSandbox(async (sandbox) => {
+    const paths = await Promise.all(
+      ['a', 'b', 'c'].map(async (name) => (await serve(sandbox, `echo ${name}; cat`, `${name}/text/work`)).path),
+    );
+    const use = async (ask: string): Promise<string> => (await sandbox.run('dcat', [ask])).stdout.toString().trim();
+    const held = [sandbox.start('dcat', [paths[0]!]), sandbox.start('dcat', [paths[2]!]), sandbox.start('dcat', [paths[2]!])];
+    await Promise.all(held.map((program) => program.line()));
+    for (let round = 0; round < rounds(3, 30); round++) assert.is(await use('text/work'), 'b');
+    // A better rank is taken whatever its load.
+    assert.is(await use('c'), 'c');
+    held.push(sandbox.start('dcat', [paths[1]!]), sandbox.start('dcat', [paths[1]!]));
+    await Promise.all(held.slice(3).map((program) => program.line()));
+    assert.is(await use('text/work'), 'a');
+    for (const program of held) program.child.stdin!.end();
+    await Promise.all(held.map((program) => program.ended));
+    const seen = new Set<string>();
+    await eventually('each of the idle', async () => seen.add(await use('text/work')).size === 3, 60_000);
+  });
+}, 120_000);
+
+test('a stopped one among equals does not hold dcat', async () => {
+  await withSandbox(async (sandbox) => {
+    const stopped = await serve(sandbox, 'echo stopped', 'who');
+    await serve(sandbox, 'echo well', 'who');
+    stopped.signal('SIGSTOP');
+    const { status, stdout } = await sandbox.run('dcat', ['who']);
+    assert.equal([status, stdout.toString()], [0, 'well\n']);
+  });
+});
+
+test('a FIFO as FILE: opened once, waited for, all of what its writer sends', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', 'echo');
+    const { stdout } = await sandbox.run('bash', [
+      '-c',
+      `mkfifo f g
+       echo hello > f & dcat echo f
+       printf '%s' one > f & dcat -p echo f 2>/dev/null; echo
+       seq 100000 > f & seq 100000 > g & dcat echo f - g < /dev/null | cksum
+       (seq 100000; seq 100000) | cksum
+       dcat echo <(echo substituted)`,
+    ]);
+    const lines = stdout.toString().split('\n');
+    assert.equal([lines[0], lines[1], lines[4]], ['hello', 'one', 'substituted']);
+    assert.is(lines[2], lines[3]);
+    // It may wait for its writer for ever, and is ended as ever.
+    const waiting = sandbox.start('dcat', ['-v', 'echo', 'f']);
+    await waiting.says(/using/);
+    assert.is((await waiting.stop()).signal, 'SIGTERM');
+  });
+});
+
+test('-v tells of an answer that goes nowhere', async () => {
+  await withSandbox(async (sandbox) => {
+    await serve(sandbox, 'cat', 'echo');
+    const { stderr } = await sandbox.run('bash', ['-c', 'dcat -v echo >&- </dev/null']);
+    assert.match(stderr, /stdout is closed, or \/dev\/null: the answer goes nowhere/);
   });
 });
 
 test('the next match takes what the first cannot', async () => {
   await withSandbox(async (sandbox) => {
     const dead = await serve(sandbox, 'echo 0', 'who');
-    await serve(sandbox, 'echo 1', 'who');
+    // Its protocol is who: it answers less well.
+    await serve(sandbox, 'echo 1', 'other/who');
     await dead.stop('SIGKILL');
     const { status, stdout, stderr } = await sandbox.run('dcat', ['-v', 'who']);
     assert.equal([status, stdout.toString()], [0, '1\n']);

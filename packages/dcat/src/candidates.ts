@@ -4,32 +4,41 @@ import type { Duplex } from 'node:stream';
 import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openTerminal } from '@dipus/cli/terminal';
-import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
+import { answer, AskError, parseAsk, type Ask, type PlacedService } from '@dipus/proto/ask';
 import { codeOf } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
+import type { SocketKind } from '@dipus/proto/sep';
 import { isUri, parseUri, UriError, type HostUri, type Uri } from '@dipus/proto/uri';
 import { openHost } from '@dipus/remote/open';
-import type { Dial } from '@dipus/session/control-client';
 import { userName } from '@dipus/tree/accounts';
 import { findServices, type Entry } from '@dipus/tree/list';
 import type { Tree } from '@dipus/tree/root';
+import { connectFile } from '@dipus/tree/socket-file';
 import { findShared } from './shared.ts';
 
-/** A socket to try. */
+/** A service to try, on whichever host it is. */
 export interface Candidate {
+  /** Its path or URI, for messages. */
   readonly path: string;
-  /** The control socket beside it, if there is one. */
-  readonly control?: string;
-  /** How to reach the service on another host; there is no file then. */
-  readonly dial?: Dial;
-  /** The same where nobody answers for a service without a control socket. */
-  readonly dialPlain?: () => Promise<Duplex>;
+  /** Whether sessions can be begun with it; else only its plain socket can be opened. */
+  readonly kind: 'session' | 'plain';
+  /** The other end is on another host: a reset is an error, and only the answer tells when a plain service has ended. */
+  readonly isRemote: boolean;
+  /** How well it answers; lower ranks come first (dipus(7), SERVICES). */
+  readonly rank: number;
+  /** Connects to it, as a half of a session or (undefined) to its plain socket; trust is checked then. The caller closes it. */
+  readonly open: (half: SocketKind | undefined) => Promise<Duplex>;
+}
+
+/** A match that may not be picked. */
+export interface Untrusted {
+  readonly path: string;
+  readonly reason: string;
 }
 
 export interface Candidates {
   readonly candidates: readonly Candidate[];
-  /** Matches that may not be picked, with the reason. */
-  readonly untrusted: readonly string[];
+  readonly untrusted: readonly Untrusted[];
   /** Ends the connection to another host, where there is one that all its services share. */
   close(): void;
 }
@@ -51,8 +60,10 @@ function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) =>
     if (named && entry.stat.uid !== tree.trust.uid && entry.stat.uid !== 0) explain(`${entry.file} belongs to ${userName(entry.stat.uid)}`);
   }
   return {
-    candidates: found.filter(({ entry, named }) => isUsable(entry, named)).map(({ entry }) => candidateOf(entry)),
-    untrusted: found.filter(({ entry, named }) => !isUsable(entry, named)).map(({ entry }) => `${entry.file}: ${entry.untrusted}`),
+    candidates: found.filter(({ entry, named }) => isUsable(entry, named)).map(({ entry }) => candidateOf(entry, rankOf(ask, entry))),
+    untrusted: found
+      .filter(({ entry, named }) => !isUsable(entry, named))
+      .map(({ entry }) => ({ path: entry.file, reason: entry.untrusted! })),
     close: () => {},
   };
 }
@@ -62,16 +73,18 @@ async function findRemote(uri: HostUri, openTree: () => Tree, { explain, stop }:
   const shared = uri.scheme === 'ssh' ? await findShared(uri, openTree) : [];
   if (shared.length > 0) {
     explain('imported already: using its connection');
-    return { candidates: shared.map(candidateOf), untrusted: [], close: () => {} };
+    return { candidates: shared.map((entry, at) => candidateOf(entry, at)), untrusted: [], close: () => {} };
   }
   const host = await openHost(uri, { explain, stop, terminal: openTerminal });
   try {
     const services = await host.list({ ask: uri.ask, isAll: false });
-    const candidates = services.map((service): Candidate => {
-      const path = host.uriOf(service);
-      if (!service.control && !host.hasExporter) return { path, dialPlain: () => host.dial(service, undefined) };
-      return { path, dial: (half) => host.dial(service, half) };
-    });
+    const candidates = services.map((service): Candidate => ({
+      path: host.uriOf(service),
+      kind: service.control || host.hasExporter ? 'session' : 'plain',
+      isRemote: true,
+      rank: rankOf(uri.ask, service),
+      open: (half) => host.dial(service, half),
+    }));
     return { candidates, untrusted: [], close: () => host.close() };
   } catch (error) {
     host.close();
@@ -99,13 +112,24 @@ function readAsk(service: string): ReturnType<typeof parseAsk> {
 }
 
 function candidateAt(path: string): Candidate {
-  const control = `${dirname(path)}/${controlName(path.slice(path.lastIndexOf('/') + 1))}`;
-  return isSocket(control) ? { path, control } : { path };
+  return localCandidate(path, isSocket(controlPath(path)), 0);
 }
 
-function candidateOf(entry: Entry): Candidate {
-  if (!entry.hasControl) return { path: entry.file };
-  return { path: entry.file, control: `${dirname(entry.file)}/${controlName(entry.file.slice(entry.file.lastIndexOf('/') + 1))}` };
+function candidateOf(entry: Entry, rank: number): Candidate {
+  return localCandidate(entry.file, entry.hasControl, rank);
+}
+
+function localCandidate(path: string, hasControl: boolean, rank: number): Candidate {
+  const open: Candidate['open'] = (half) => connectFile(half === undefined ? path : controlPath(path));
+  return { path, kind: hasControl ? 'session' : 'plain', isRemote: false, rank, open };
+}
+
+function rankOf(ask: Ask, service: PlacedService): number {
+  return answer(ask, service)?.rank ?? 0;
+}
+
+function controlPath(path: string): string {
+  return `${dirname(path)}/${controlName(path.slice(path.lastIndexOf('/') + 1))}`;
 }
 
 function isSocket(path: string): boolean {

@@ -4,19 +4,17 @@ import { Failure, reasonOf } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
 import type { Terminal } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
-import { startSession, type ClientSession, type Dial, type Outcome } from '@dipus/session/control-client';
-import { connectFile } from '@dipus/tree/socket-file';
+import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
 import type { Candidate } from './candidates.ts';
-import { isRemote, leaveUnbegun } from './parting.ts';
+import { byLoad } from './load.ts';
+import { leaveUnbegun } from './parting.ts';
 
 /** A service that takes our bytes now. */
 export interface OpenService {
   readonly path: string;
   readonly data: Duplex;
-  /** The other end is on another host: a reset is an error, not an end. */
-  readonly isRemote?: boolean;
-  /** Nothing tells whether it still reads when its answer has ended: that is the end then. */
-  readonly endsWithAnswer?: boolean;
+  /** The other end is on another host: a reset is an error, and nothing tells whether a plain service still reads when its answer has ended. */
+  readonly isRemote: boolean;
   /** Not for a foreign service, nor where only the plain socket may be opened. */
   readonly session?: ClientSession;
   readonly hasTerminal: boolean;
@@ -33,10 +31,10 @@ export interface OpenOptions {
   stderr(bytes: Buffer): void;
 }
 
-/** Why a candidate was not opened. full and busy: another time it may be. */
+/** Why a candidate was not opened. full and busy: another time it may be. gone: there is no socket. */
 export interface Refusal {
   readonly path: string;
-  readonly kind: 'full' | 'busy' | 'dead' | 'forbidden' | 'failed';
+  readonly kind: 'full' | 'busy' | 'dead' | 'gone' | 'forbidden' | 'failed';
   readonly reason: string;
 }
 
@@ -45,16 +43,18 @@ export async function openFirst(candidates: readonly Candidate[], options: OpenO
   const refusals = new Map<Candidate, Refusal>();
   const end = Date.now() + options.startMs;
   let rounds = 0;
-  for (let left = [...candidates]; left.length > 0;) {
-    for (const candidate of left) {
+  for (let left = candidates; left.length > 0;) {
+    const tried: Candidate[] = [];
+    for await (const candidate of byLoad(left)) {
+      tried.push(candidate);
       const result = await tryOpen(candidate, options, left.length === 1);
       if (!isRefusal(result)) return result;
       if (options.stop.aborted) return [...refusals.values()];
       refusals.set(candidate, result);
-      options.explain(`${result.path}: ${result.reason}${candidate === left.at(-1) ? '' : ', trying the next one'}`);
+      options.explain(`${result.path}: ${result.reason}${tried.length === left.length ? '' : ', trying the next one'}`);
     }
     const isLeft = (kind: Refusal['kind']): boolean => left.some((candidate) => refusals.get(candidate)!.kind === kind);
-    left = left.filter((candidate) => ['full', 'busy'].includes(refusals.get(candidate)!.kind));
+    left = tried.filter((candidate) => ['full', 'busy'].includes(refusals.get(candidate)!.kind));
     if (left.length === 0) break;
     if (!isLeft('busy')) {
       const result = await tryOpen(left[0]!, options, true);
@@ -72,40 +72,27 @@ function isRefusal(result: OpenService | Refusal): result is Refusal {
 }
 
 async function tryOpen(candidate: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
-  const { path, control, dial, dialPlain } = candidate;
-  if (dial) return openSession(path, dial, options, mayWait);
-  if (dialPlain) return openRemotePlain(path, dialPlain);
-  if (control === undefined) return openPlain(path);
-  const result = await openSession(path, () => connectFile(control), options, mayWait);
-  if (!isRefusal(result) || (result.kind !== 'dead' && result.kind !== 'forbidden')) return result;
+  if (candidate.kind === 'plain') return openPlain(candidate);
+  const result = await openSession(candidate, options, mayWait);
+  if (candidate.isRemote || !isRefusal(result) || !['dead', 'gone', 'forbidden'].includes(result.kind)) return result;
   // The plain one may have other permissions, or belong to somebody who has taken the name over.
-  const plain = await openPlain(path);
+  const plain = await openPlain(candidate);
   if (isRefusal(plain)) return result;
-  options.explain(`${path}: its control socket is ${result.reason}, using the plain one`);
+  options.explain(`${candidate.path}: its control socket is ${result.reason}, using the plain one`);
   return plain;
 }
 
-async function openPlain(path: string): Promise<OpenService | Refusal> {
+async function openPlain({ path, isRemote, open }: Candidate): Promise<OpenService | Refusal> {
   try {
-    const data = await connectFile(path);
+    const data = await open(undefined);
     data.on('error', () => {});
-    return { path, data, hasTerminal: false, outcome: new Promise(() => {}) };
+    return { path, data, isRemote, hasTerminal: false, outcome: new Promise(() => {}) };
   } catch (error) {
     return refusalOf(path, error);
   }
 }
 
-async function openRemotePlain(path: string, dial: () => Promise<Duplex>): Promise<OpenService | Refusal> {
-  try {
-    const data = await dial();
-    data.on('error', () => {});
-    return { path, data, isRemote: true, endsWithAnswer: true, hasTerminal: false, outcome: new Promise(() => {}) };
-  } catch (error) {
-    return refusalOf(path, error);
-  }
-}
-
-function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
+function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
   return new Promise((resolve) => {
     let session: ClientSession | undefined;
     let ended: (outcome: Outcome) => void;
@@ -126,14 +113,7 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
         hasStarted = true;
         clearTimeout(timer);
         options.stop.removeEventListener('abort', stopped);
-        resolve({
-          path,
-          data: session!.data,
-          isRemote: isRemote(session!.data),
-          session: session!,
-          hasTerminal,
-          outcome,
-        });
+        resolve({ path, data: session!.data, isRemote, session: session!, hasTerminal, outcome });
       },
       waiting: (ahead: number) => {
         clearTimeout(timer);
@@ -148,7 +128,7 @@ function openSession(path: string, dial: Dial, options: OpenOptions, mayWait: bo
         return giveUp({ kind: 'busy', reason: 'lost' in result ? result.lost : 'it ended before it began' });
       },
     };
-    startSession(dial, options.terminal, events).then(
+    startSession(open, options.terminal, events).then(
       (opened) => {
         session = opened;
         if (options.stop.aborted) stopped();
@@ -167,10 +147,11 @@ function refusalOf(path: string, error: unknown): Refusal {
     case 'EPERM':
       return { path, kind: 'forbidden', reason };
     case 'ECONNREFUSED':
+      return { path, kind: 'dead', reason };
     case 'ENOENT':
     case 'ENOTDIR':
     case 'ENOTSOCK':
-      return { path, kind: 'dead', reason };
+      return { path, kind: 'gone', reason };
     default:
       return { path, kind: 'failed', reason };
   }

@@ -13,50 +13,44 @@ export function ownTerminal(): Terminal | undefined {
 }
 
 export interface RawTerminal {
-  /** Names the process that reads the terminal: it ends with us, however we end. */
-  guard(pid: number): void;
+  /** What is typed. */
+  readonly typed: ReadStream;
   /** Puts the terminal back as it was. */
   restore(): void;
 }
 
 /** Raw mode until restore(); `resized` is told of each new size. If this process is killed, the terminal is put back all the same. */
 export async function enterRawMode(resized: (size: TerminalSize) => void): Promise<RawTerminal> {
-  const tell = await armGuard();
-  const terminal = new ReadStream(stdin);
-  terminal.setRawMode(true);
+  const dismissGuard = await armGuard();
+  const typed = new ReadStream(stdin);
+  typed.setRawMode(true);
   const onResize = (): void => resized(terminalSize());
   process.on('SIGWINCH', onResize);
   return {
-    guard: (pid) => tell(String(pid)),
+    typed,
     restore: () => {
       process.off('SIGWINCH', onResize);
-      terminal.setRawMode(false);
-      terminal.destroy();
-      tell('done');
+      // Destroyed, it cannot be set any more.
+      if (!typed.destroyed) typed.setRawMode(false);
+      typed.destroy();
+      dismissGuard();
     },
   };
 }
 
-/**
- * A shell that remembers the settings. When we have gone without a word (SIGKILL leaves no time for one) it ends the reader of the
- * terminal, which would take the next line from the user's shell, and sets them again. Returns how to tell it a pid, or `done`.
- */
-async function armGuard(): Promise<(word: string) => void> {
+/** A shell that remembers the settings, and sets them again when we have gone without a word: SIGKILL leaves no time for one. Returns the word. */
+async function armGuard(): Promise<() => void> {
   const script = `trap "" INT QUIT HUP TERM TTOU TSTP
     saved=$(stty -g <&3) || exit
     echo ready
-    while read word; do
-      [ "$word" = done ] && exit
-      reader=$word
-    done
-    [ -z "$reader" ] || kill "$reader"
+    read -r word && exit
     stty "$saved" <&3`;
   const guard = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore', stdin] });
   guard.stdin?.on('error', () => {});
   guard.unref();
   await Promise.race([once(guard.stdout!, 'data'), once(guard, 'close')]);
   guard.stdout!.destroy();
-  return (word) => void guard.stdin!.write(`${word}\n`);
+  return () => void guard.stdin!.write('done\n');
 }
 
 function terminalSize(): TerminalSize {

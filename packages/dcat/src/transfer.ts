@@ -69,7 +69,7 @@ async function finished(service: OpenService, output: Copy, sending: Promise<voi
     throw new Failure('read from', service.path, 'the connection broke off', 'the output may be incomplete');
   if (end.kind === 'read-error') throw new Failure('read from', service.path, end.reason);
   if (service.session) return Promise.race([service.outcome.then((outcome) => ('exit' in outcome ? { exit: outcome.exit } : lost)), lost]);
-  if (!service.endsWithAnswer) await Promise.race([sending, closedByPeer(service.data)]);
+  if (!service.isRemote) await Promise.race([sending, closedByPeer(service.data)]);
   return { exit: { code: 0 } };
 }
 

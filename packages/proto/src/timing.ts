@@ -14,6 +14,11 @@ export const timing = {
   graceMs: 30_000,
   /** From connecting to STARTED or WAITING, unless `-t` says otherwise. */
   startMs: 10_000,
+  /** How long services that share their work may take to say how much they have. */
+  loadMs: 200,
+  /** How often, at most and at least, a service is looked for that is waited for. */
+  appearMs: 50,
+  maxAppearMs: 500,
   /** How often a busy service is tried again. */
   busyRetryMs: 100,
   /** Between two PINGs of a client; two that are not answered end the session. */
