@@ -11,7 +11,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
@@ -144,8 +145,9 @@ test('the first names of killed claimers', () =>
     await killed(sandbox, 'long');
     renameSync(`${root}/local/long.box...0`, `${directory}/.~0123abcd`);
     renameSync(`${root}/local/.long.box...0`, `${dir}/long`);
-    // Young ones may only be about to listen.
-    assert.is(await dreap(sandbox), '');
+    // Young ones may only be about to listen; here everything is young.
+    const young = await sandbox.run('dreap', [], '', { env: { ...sandbox.env, DIPUS_TIME_SCALE: '1000' } });
+    assert.equal([young.stdout.toString(), young.stderr], ['', '']);
     for (const name of readdirSync(directory)) age(`${directory}/${name}`);
     const living = await serve(sandbox, 'y');
     renameSync(`${root}/local/y.box...0`, `${root}/local/.y.box...0~0123abcd`);
@@ -163,6 +165,29 @@ test('the first names of killed claimers', () =>
     renameSync(`${root}/local/b/.z.box...0`, `${dir}/z`);
     assert.is(await dreap(sandbox, 'other'), '');
     assert.is(await dreap(sandbox, 'z'), 'local/b/.z.box...0~0123abcd\n');
+  }));
+
+test('the directories in which killed claimers had bound their sockets', () =>
+  withSandbox(async (sandbox) => {
+    const { root, dir } = sandbox;
+    await killed(sandbox, 'x/a');
+    const directory = `${root}/local/a`;
+    for (const name of ['.~0123abcd', '.~11111111', '.~22222222', '.~33333333', '.~44444444']) mkdirSync(`${directory}/${name}`);
+    renameSync(`${directory}/x.box...0`, `${directory}/.~0123abcd/.x.box...0~89abcdef`);
+    renameSync(`${directory}/.x.box...0`, `${directory}/.~0123abcd/..x.box...0~89abcdef`);
+    age(`${directory}/.~0123abcd/.x.box...0~89abcdef`);
+    age(`${directory}/.~0123abcd/..x.box...0~89abcdef`);
+    // One is empty; one has something alive in it, one something that is no socket, and one has only just been made.
+    const living = createServer().listen(`${directory}/.~22222222/.y.box...0~0123abcd`);
+    await once(living, 'listening');
+    writeFileSync(`${directory}/.~33333333/precious`, '');
+    symlinkSync(dir, `${directory}/.~55555555`);
+    for (const name of ['.~0123abcd', '.~11111111', '.~22222222', '.~33333333']) age(`${directory}/${name}`);
+    const env = { ...sandbox.env, DIPUS_TIME_SCALE: '20' };
+    const reaped = await sandbox.run('dreap', [], '', { env });
+    assert.equal(reaped.stdout.toString().trimEnd().split('\n').sort(), ['local/a/.~0123abcd', 'local/a/.~11111111']);
+    assert.equal(readdirSync(directory).sort(), ['.~22222222', '.~33333333', '.~44444444', '.~55555555']);
+    living.close();
   }));
 
 test('nothing but sockets, and nothing that is no service', () =>
@@ -376,7 +401,6 @@ test('-w: leaves the living alone, and lets go of what ends in order', () =>
       'local',
       'local/.staying.box...0',
       'local/.stopped.box...0',
-      'local/a',
       'local/staying.box...0',
       'local/stopped.box...0',
     ]);

@@ -4,6 +4,7 @@ import {
   compareBytes,
   compareServices,
   isBindingName,
+  publishedPath,
   isProtocol,
   parseServiceName,
   parseServicePath,
@@ -91,6 +92,17 @@ test('order: by bytes of the path, instances as numbers', () => {
   const sorted = ['Z.b...0', 'a.b...2', 'a.b...10', 'a.b.c...0', 'audio/a.b...0', 'b.b...0', '\uffee.b...0', '😀.b...0'];
   assert.equal([...sorted].reverse().map(at).sort(compareServices).map(servicePath), sorted);
   for (const a of sorted) for (const b of sorted) assert.is(Math.sign(compareBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)));
+});
+
+test('where a socket stands that was bound under another name', () => {
+  for (const [bound, published] of [
+    ['/r/local/a/.~0123abcd/.x.h...0~89abcdef', '/r/local/a/x.h...0'],
+    ['/r/local/a/.~0123abcd/..x.h...0~89abcdef', '/r/local/a/.x.h...0'],
+    ['/r/local/a/.x.h...0~89abcdef', '/r/local/a/x.h...0'],
+    ['/r/local/a/x.h...0', '/r/local/a/x.h...0'],
+    ['/run/foo.sock', '/run/foo.sock'],
+  ] as const)
+    assert.is(publishedPath(bound), published);
 });
 
 test('names under which sockets are bound', () => {

@@ -37,7 +37,8 @@ function newSetting(tree: Tree, context: Context): Setting {
   const descriptors = new Descriptors();
   const most = Math.max(1, Math.min(maxImports, Math.floor(descriptors.capacity / 2 / descriptorsOfImport)));
   context.explain(`${descriptors.limit} descriptors: up to ${most} imports`);
-  return { tree, area: ownArea(), descriptors, maxImports: most, print: context.print, warn: context.warn, explain: context.explain };
+  const { stop, print, warn, explain } = context;
+  return { tree, area: ownArea(), descriptors, maxImports: most, stop, print, warn, explain };
 }
 
 /** The area of this user's imports. Throws Failure for a user whose name is taken. */

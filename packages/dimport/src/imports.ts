@@ -125,9 +125,11 @@ export class Imports {
   }
 
   async #keep(service: RemoteService, wanted: Wanted): Promise<Made> {
-    const { tree, print } = this.#setting;
+    const { tree, print, stop } = this.#setting;
     const imported = new Import(this.#host, service, this.#setting, this.#streams, () => kept.matchModes());
-    const kept = await keepService(tree, wanted, () => imported.open(), {
+    const kept = await keepService(tree, wanted, {
+      open: () => imported.open(),
+      stop,
       reclaimed: (path) => {
         const isSame = made.path === belowRoot(path);
         this.#setting.warn(new Failure('keep', path, 'its socket was taken away; claimed it again'));

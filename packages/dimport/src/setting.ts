@@ -9,6 +9,8 @@ export interface Setting {
   readonly descriptors: Descriptors;
   /** The most services that are imported from one host. */
   readonly maxImports: number;
+  /** Ends what still waits. */
+  readonly stop: AbortSignal;
   print(lines: string): void;
   warn(error: unknown): void;
   explain(message: string): void;

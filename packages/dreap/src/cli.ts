@@ -9,6 +9,6 @@ run({ name: 'dreap' }, async (context) => {
   if (args.isVerbose) context.startExplaining();
   const tree = openTree(process.env);
   const ask = readAsk(args.service, tree);
-  if (args.isWatch) return reapAndWatch(tree, ask, context, context.stop);
-  return reapOnce(tree, ask, args.isDryRun, context);
+  if (args.isWatch) return reapAndWatch(tree, ask, context);
+  return reapOnce(tree, { ask, isDryRun: args.isDryRun }, context);
 });

@@ -11,7 +11,10 @@ import type { Tree } from '@dipus/tree/root';
 import { connectFile } from '@dipus/tree/socket-file';
 import { watchTree } from '@dipus/tree/watch';
 
-export interface DreapOutput {
+/** What the work of dreap gets from its command. */
+export interface DreapContext {
+  /** Ends the watching. */
+  readonly stop: AbortSignal;
   print(lines: string): void;
   warn(error: unknown): void;
   explain(message: string): void;
@@ -32,38 +35,43 @@ export function readAsk(service: string | undefined, tree: Tree): Ask {
 }
 
 /** One pass. Returns 1 where something dead could not be removed. */
-export async function reapOnce(tree: Tree, ask: Ask, isDryRun: boolean, output: DreapOutput): Promise<number> {
+export async function reapOnce(tree: Tree, { ask, isDryRun }: { ask: Ask; isDryRun: boolean }, context: DreapContext): Promise<number> {
   let status = 0;
+  const foreign = new Foreign(context);
   const report: ReapReport = {
-    removed: (path) => output.print(`${belowRoot(tree, path)}\n`),
+    removed: (path) => context.print(`${belowRoot(tree, path)}\n`),
     trouble: (error) => {
-      output.warn(error);
+      context.warn(error);
       status = 1;
     },
+    passedOver: (count) => foreign.add(count),
   };
-  await reapTree(tree, ask, report, isDryRun);
+  await reapTree(tree, { ask, report, isDryRun });
+  foreign.tell();
   return status;
 }
 
 /** Reaps until it is stopped: what is dead now, what dies, and every timing.rescanMs what no event told of. */
-export async function reapAndWatch(tree: Tree, ask: Ask, output: DreapOutput, stop: AbortSignal): Promise<void> {
+export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext): Promise<void> {
   let failed: (error: unknown) => void;
   const failure = new Promise<never>((_, reject) => (failed = reject));
   // One pass at a time; each dead socket that cannot be removed is told of once.
   let queue = Promise.resolve();
   const told = new Set<string>();
+  const foreign = new Foreign(context);
   const report: ReapReport = {
-    removed: (path) => output.print(`- ${belowRoot(tree, path)}\n`),
+    removed: (path) => context.print(`- ${belowRoot(tree, path)}\n`),
     trouble: (error) => {
-      if (!told.has(error.message)) output.warn(error);
+      if (!told.has(error.message)) context.warn(error);
       told.add(error.message);
     },
+    passedOver: (count) => foreign.add(count),
   };
   const inTurn = (work: () => Promise<void>): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
   const reap = (entry: Entry): void => {
-    output.explain(`looking at ${entry.file}`);
+    context.explain(`looking at ${entry.file}`);
     const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: [] };
-    inTurn(() => reapDirectory(tree, place, ask, report));
+    inTurn(() => reapDirectory(tree, place, { ask, report: { ...report, passedOver: () => {} } }));
   };
   const deaths = new Deaths<Entry>({
     dial: (entry) => connectFile(`${dirname(entry.file)}/${controlName(basename(entry.file))}`),
@@ -79,14 +87,39 @@ export async function reapAndWatch(tree: Tree, ask: Ask, output: DreapOutput, st
     removed: (entry) => deaths.remove(entry),
     trouble: report.trouble,
   });
-  inTurn(() => reapTree(tree, ask, report));
-  const rescan = setInterval(() => inTurn(() => reapTree(tree, ask, report)), timing.rescanMs);
+  const pass = async (): Promise<void> => {
+    await reapTree(tree, { ask, report });
+    foreign.tell();
+  };
+  inTurn(pass);
+  const rescan = setInterval(() => inTurn(pass), timing.rescanMs);
   try {
-    await Promise.race([failure, new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))]);
+    await Promise.race([failure, new Promise<void>((resolve) => context.stop.addEventListener('abort', () => resolve(), { once: true }))]);
   } finally {
     clearInterval(rescan);
     watch.close();
     deaths.close();
+  }
+}
+
+/** Counts the sockets of a pass that only their owners may remove, and tells of them in one line, unless it is the same as before. */
+class Foreign {
+  readonly #context: DreapContext;
+  #count = 0;
+  #told = 0;
+
+  constructor(context: DreapContext) {
+    this.#context = context;
+  }
+
+  add(count: number): void {
+    this.#count += count;
+  }
+
+  tell(): void {
+    if (this.#count !== this.#told) this.#context.explain(`passed over ${this.#count} sockets that only their owners may remove`);
+    this.#told = this.#count;
+    this.#count = 0;
   }
 }
 

@@ -27,7 +27,7 @@ export interface DserveOptions {
 /** Serves until it is stopped. A service of a file that cannot be made is warned of, and the rest are served. Throws Failure where none can. */
 export async function dserve(tree: Tree, asked: readonly Asked[], options: DserveOptions, ready: () => void): Promise<void> {
   const descriptors = new Descriptors();
-  const shared = { descriptors, report: options.report };
+  const shared = { descriptors, report: options.report, stop: options.stop };
   const services: RunningService[] = [];
   for (const { request, origin } of asked) {
     if (options.stop.aborted) break;
@@ -37,6 +37,7 @@ export async function dserve(tree: Tree, asked: readonly Asked[], options: Dserv
       if (service.isLong) options.report.warn(new Failure('serve', service.path, 'foreign tools cannot reach a path of this length'));
       options.claimed(service.path);
     } catch (error) {
+      if (options.stop.aborted) break;
       if (origin === undefined || !(error instanceof Failure)) throw await closeAll(services).then(() => error);
       options.report.warn(new Failure('read', origin, error.message, error.hint));
     }

@@ -40,10 +40,10 @@ export async function startService(
   tree: Tree,
   request: ServiceRequest,
   wanted: Wanted,
-  shared: { descriptors: Descriptors; report: ServiceReport },
+  shared: { descriptors: Descriptors; report: ServiceReport; stop: AbortSignal },
 ): Promise<RunningService> {
   const service = new Service(request, shared.descriptors, shared.report, request.hasTerminal ? loadPtyMaker() : undefined);
-  await service.claim(tree, wanted);
+  await service.claim(tree, wanted, shared.stop);
   return service;
 }
 
@@ -71,8 +71,10 @@ class Service implements RunningService {
     this.#gate = new Gate(request.max);
   }
 
-  async claim(tree: Tree, wanted: Wanted): Promise<void> {
-    this.#kept = await keepService(tree, wanted, () => this.#openServers(), {
+  async claim(tree: Tree, wanted: Wanted, stop: AbortSignal): Promise<void> {
+    this.#kept = await keepService(tree, wanted, {
+      open: () => this.#openServers(),
+      stop,
       reclaimed: (path) => this.#report.warn(new Failure('keep', path, 'its socket was taken away; claimed it again')),
       lost: (error) => this.#report.warn(error),
     });

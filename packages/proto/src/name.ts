@@ -16,6 +16,7 @@ export const maxInstance = 65_535;
 const maxFileNameBytes = 255;
 const SERVICE_NAME = /^([^.\s/]+)\.([^.\s/]+(?:\.[^.\s/]+)*)\.\.\.(0|[1-9]\d{0,4})$/u;
 const temporaryName = /^\.(?:.+\.\.\.\d+)?~[0-9a-f]{8}$/u;
+const birthDirectory = /\/\.~[0-9a-f]{8}$/;
 const asciiName = /^[!-~]+$/;
 
 /** Reads `NAME.HOST...N`; undefined where the text is no service name. Inverse of printServiceName. */
@@ -36,15 +37,27 @@ export function controlName(fileName: string): string {
   return `.${fileName}`;
 }
 
-/** The name under which a socket is bound before it is linked to `fileName`; short where the long one is no file name. */
-export function bindingName(fileName: string, hex8: string): string {
-  const long = `.${fileName}~${hex8}`;
-  return utf8Bytes(long) <= maxFileNameBytes ? long : `.~${hex8}`;
+/** The name of the directory in which a claimer binds its sockets before it links them to their names. */
+export function birthName(hex8: string): string {
+  return `.~${hex8}`;
 }
 
-/** Whether a file name is one that a claimer binds before it links the final name. */
+/** The name under which a claimer binds the socket that it links to `fileName`. */
+export function bindingName(fileName: string, hex8: string): string {
+  return `.${fileName}~${hex8}`;
+}
+
+/** Whether a file name is one under which a claimer binds a socket or the directory for it, before the final name is linked. */
 export function isBindingName(fileName: string): boolean {
   return temporaryName.test(fileName);
+}
+
+/** Where the socket stands that was bound at `path`, as /proc/net/unix has it: where its claimer has linked it, if it was bound by one. */
+export function publishedPath(path: string): string {
+  const slash = path.lastIndexOf('/');
+  const name = path.slice(slash + 1);
+  if (!name.startsWith('.') || !isBindingName(name)) return path;
+  return `${path.slice(0, slash).replace(birthDirectory, '')}/${name.slice(1, -9)}`;
 }
 
 /** `protocol/NAME.HOST...N`: the path of a service below its area. */

@@ -27,8 +27,6 @@ export const timing = {
   keepMs: 1_000,
   /** How old a socket that refuses must be before it counts as dead: a foreign one is bound before it listens. */
   newbornMs: 2_000,
-  /** How long to wait for the lock of a directory. */
-  lockMs: 2_000,
   /** How long one probe may take. */
   probeMs: 2_000,
   /** Where a full queue refuses too (BSD, macOS), the time over which three refusals count as death. */

@@ -1,5 +1,5 @@
 // Why a socket there could not be opened: sshd gives one answer for every cause, so the files are looked at.
-import { isBindingName } from '@dipus/proto/name';
+import { publishedPath } from '@dipus/proto/name';
 import { isSocket } from './far-trust.ts';
 import { SftpError, type Sftp } from './sftp.ts';
 import type { FarFile } from './sftp-packet.ts';
@@ -47,10 +47,7 @@ async function listeningFiles(sftp: Sftp): Promise<ReadonlySet<string> | undefin
   for (const line of text.toString().split('\n')) {
     // 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
     const path = /^[^/]* 00010000 0001 [^/]*(\/.*)$/.exec(line)?.[1];
-    if (path === undefined) continue;
-    const slash = path.lastIndexOf('/') + 1;
-    const name = path.slice(slash);
-    files.add(isBindingName(name) ? path.slice(0, slash) + name.slice(1, -9) : path);
+    if (path !== undefined) files.add(publishedPath(path));
   }
   return files;
 }

@@ -1,24 +1,23 @@
-// A claimed name stays claimed for as long as its service lives (tree.md, Birth, point 5), and both its sockets are open to the same people.
-import { chmodSync, chownSync, lstatSync, watch, type FSWatcher } from 'node:fs';
+// A claimed name stays claimed for as long as its service lives, and both its sockets are open to the same people.
+import { watch, type FSWatcher, type Stats } from 'node:fs';
 import { codeOf, Failure } from '@dipus/proto/failure';
-import { controlName, printServiceName } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { claim, type Claim, type Servers, type Wanted } from './claim.ts';
-import { isInPlace } from './directory.ts';
-import { isStillThere } from './own-file.ts';
+import { claim, type Claim, type Claimant, type Wanted } from './claim.ts';
+import { isInPlace, statAt, type HeldDirectory } from './directory.ts';
+import { isStillThere, setAccess, type Access, type OwnFile } from './own-file.ts';
 import type { Tree } from './root.ts';
 
 export interface KeptService {
   /** The claim as it stands; another one after the name was taken away. */
   readonly claim: Claim;
-  /** Copies owner, group and mode of the plain socket to the control socket where they differ; true if they did. */
+  /** Copies owner, group and permissions of the plain socket to the control socket where they differ; true if they did. */
   matchModes(): boolean;
   /** Takes the service out of the tree and stops listening. */
   release(): void;
 }
 
-/** Told of what happens to a kept name. */
-export interface KeepEvents {
+/** Who answers under a kept name, and is told of what happens to it. */
+export interface Keeping extends Claimant {
   /** The name was taken away and is claimed again, under the path of `kept.claim`. */
   reclaimed(path: string): void;
   /** It was taken away and could not be claimed again; tried again later. Told once for each loss. */
@@ -26,8 +25,8 @@ export interface KeepEvents {
 }
 
 /** Claims a name and keeps it until it is released. Throws Failure, as claim does. */
-export async function keepService(tree: Tree, wanted: Wanted, open: () => Servers, events: KeepEvents): Promise<KeptService> {
-  const keeper = new Keeper(tree, wanted, open, events);
+export async function keepService(tree: Tree, wanted: Wanted, keeping: Keeping): Promise<KeptService> {
+  const keeper = new Keeper(tree, wanted, keeping);
   await keeper.begin();
   return keeper;
 }
@@ -35,19 +34,17 @@ export async function keepService(tree: Tree, wanted: Wanted, open: () => Server
 class Keeper implements KeptService {
   readonly #tree: Tree;
   readonly #wanted: Wanted;
-  readonly #open: () => Servers;
-  readonly #events: KeepEvents;
+  readonly #keeping: Keeping;
+  readonly #released = new AbortController();
   #claim!: Claim;
   #timer: NodeJS.Timeout | undefined;
   #unwatch: () => void = () => {};
-  #isReleased = false;
   #isReclaiming = false;
 
-  constructor(tree: Tree, wanted: Wanted, open: () => Servers, events: KeepEvents) {
+  constructor(tree: Tree, wanted: Wanted, keeping: Keeping) {
     this.#tree = tree;
     this.#wanted = wanted;
-    this.#open = open;
-    this.#events = events;
+    this.#keeping = keeping;
   }
 
   get claim(): Claim {
@@ -55,34 +52,33 @@ class Keeper implements KeptService {
   }
 
   async begin(): Promise<void> {
-    this.#claim = await claim(this.#tree, this.#wanted, this.#open);
+    this.#claim = await claim(this.#tree, this.#wanted, this.#keeping);
     this.#watch();
     // It holds the process, which has nothing else left while it waits for a name that was lost.
     this.#timer = setInterval(() => this.#look(), timing.keepMs * 0.9);
   }
 
   matchModes(): boolean {
-    const { directory, service } = this.#claim;
-    const fileName = printServiceName(service);
-    const plain = lstatSync(directory.at(fileName), { throwIfNoEntry: false });
-    const control = lstatSync(directory.at(controlName(fileName)), { throwIfNoEntry: false });
-    if (!plain || !control) return false;
-    const isSame = plain.mode === control.mode && plain.uid === control.uid && plain.gid === control.gid;
-    if (isSame) return false;
-    const path = directory.at(controlName(fileName));
+    const { directory, files } = this.#claim;
+    const [plain, control] = files;
     try {
-      if (plain.uid !== control.uid || plain.gid !== control.gid) chownSync(path, plain.uid, plain.gid);
-      chmodSync(path, plain.mode & 0o7777);
+      const wanted = statOf(directory, plain);
+      const is = statOf(directory, control);
+      // Nothing of somebody else's that stands in the place of one of them is copied from, or changed.
+      if (!wanted || !is) return false;
+      const access = difference(wanted, is);
+      if (!access) return false;
+      follow(directory, control, access);
+      return true;
     } catch (error) {
-      // Somebody gave the plain one away: we may not follow, so nobody may use ours.
-      if (codeOf(error) !== 'EPERM') throw error;
-      chmodSync(path, 0);
+      // We may not even look into the directory for now.
+      if (codeOf(error) === undefined) throw error;
+      return false;
     }
-    return true;
   }
 
   release(): void {
-    this.#isReleased = true;
+    this.#released.abort();
     clearInterval(this.#timer);
     this.#unwatch();
     this.#claim.release();
@@ -98,18 +94,19 @@ class Keeper implements KeptService {
 
   #look(): void {
     if (this.#isReleased || this.#isReclaiming) return;
+    const { directory, files } = this.#claim;
     try {
-      if (this.#claim.files.every((file) => isStillThere(this.#claim.directory, file)) && isInPlace(this.#claim.directory)) {
-        this.matchModes();
-        return;
-      }
+      if (files.every((file) => isStillThere(directory, file)) && isInPlace(directory)) return void this.matchModes();
     } catch (error) {
-      // We may not even look into the directory for now.
-      if (codeOf(error) === 'EACCES') return;
-      throw error;
+      if (codeOf(error) === undefined) throw error;
+      return;
     }
     this.#isReclaiming = true;
     void this.#reclaim().finally(() => (this.#isReclaiming = false));
+  }
+
+  get #isReleased(): boolean {
+    return this.#released.signal.aborted;
   }
 
   async #reclaim(): Promise<void> {
@@ -121,9 +118,10 @@ class Keeper implements KeptService {
         this.#claim = await this.#claimAgain(old);
         if (this.#isReleased) return this.#claim.release();
         this.#watch();
-        return this.#events.reclaimed(this.#claim.path);
+        return this.#keeping.reclaimed(this.#claim.path);
       } catch (error) {
-        if (!isTold) this.#events.lost(error);
+        if (this.#isReleased) return;
+        if (!isTold) this.#keeping.lost(error);
         isTold = true;
         await new Promise((resolve) => setTimeout(resolve, timing.keepMs).unref());
       }
@@ -131,12 +129,36 @@ class Keeper implements KeptService {
   }
 
   async #claimAgain(old: Claim): Promise<Claim> {
+    const claimant = { open: this.#keeping.open, stop: this.#released.signal };
     try {
-      return await claim(this.#tree, { ...this.#wanted, instance: old.service.instance }, this.#open);
+      return await claim(this.#tree, { ...this.#wanted, instance: old.service.instance }, claimant);
     } catch (error) {
       if (this.#wanted.instance !== undefined || !(error instanceof Failure)) throw error;
-      return claim(this.#tree, this.#wanted, this.#open);
+      return claim(this.#tree, this.#wanted, claimant);
     }
+  }
+}
+
+/** What is known of a file that is still ours; undefined where it is not. */
+function statOf(directory: HeldDirectory, file: OwnFile): Stats | undefined {
+  const stat = statAt(directory.at(file.fileName));
+  return stat?.dev === file.dev && stat.ino === file.ino ? stat : undefined;
+}
+
+/** What has to be set so that `is` becomes as `wanted`; undefined where it is so already. */
+function difference(wanted: Stats, is: Stats): Access | undefined {
+  const isSameOwner = wanted.uid === is.uid && wanted.gid === is.gid;
+  const mode = wanted.mode & 0o777;
+  if (isSameOwner && mode === (is.mode & 0o777)) return undefined;
+  return { mode, ...(!isSameOwner && { uid: wanted.uid, gid: wanted.gid }) };
+}
+
+function follow(directory: HeldDirectory, file: OwnFile, access: Access): void {
+  try {
+    setAccess(directory, file, access);
+  } catch {
+    // Somebody gave the plain one away: we may not follow, so nobody may use ours. Where not even that can be done, the next look tries again.
+    setAccess(directory, file, { mode: 0 });
   }
 }
 

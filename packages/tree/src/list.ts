@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
 import { matches, type Ask, type PlacedService } from '@dipus/proto/ask';
 import { codeOf, Failure } from '@dipus/proto/failure';
-import { controlName, isBindingName, isSegment, parseServiceName, servicePath } from '@dipus/proto/name';
+import { controlName, isSegment, parseServiceName, publishedPath, servicePath } from '@dipus/proto/name';
 import type { Tree } from './root.ts';
 import { whyNotDirectory, whyNotSocket } from './trust.ts';
 
@@ -120,11 +120,7 @@ function readDirectory(path: string, isRoot: boolean): string[] {
  */
 export function listeningFiles(): Set<string> {
   const files = new Set<string>();
-  for (const [, path] of procNetUnix().matchAll(listeningLine)) {
-    const slash = path!.lastIndexOf('/');
-    const isBinding = path![slash + 1] === '.' && isBindingName(path!.slice(slash + 1));
-    files.add(isBinding ? path!.slice(0, slash + 1) + path!.slice(slash + 2, -9) : path!);
-  }
+  for (const [, path] of procNetUnix().matchAll(listeningLine)) files.add(publishedPath(path!));
   return files;
 }
 

@@ -56,9 +56,15 @@ function stateOf(code: string | undefined, stat: Stats | undefined): State {
     case 'ENOTDIR':
       return 'gone';
     case 'ECONNREFUSED':
-      return stat && Date.now() - stat.mtimeMs < timing.newbornMs ? 'newborn' : 'dead';
+      return stat && isYoung(stat) ? 'newborn' : 'dead';
     // ENOTSOCK: a file of another kind. EPROTOTYPE: a datagram socket. Anything else we do not know, and leave alone.
     default:
       return 'other';
   }
+}
+
+/** Whether a file is so young that it may not be ready yet. A time in the future is no age: it counts as old. */
+export function isYoung({ mtimeMs }: Pick<Stats, 'mtimeMs'>): boolean {
+  const ageMs = Date.now() - mtimeMs;
+  return ageMs >= 0 && ageMs < timing.newbornMs;
 }

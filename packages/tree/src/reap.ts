@@ -1,40 +1,50 @@
-// Dead sockets out, nothing else (tree.md, Reaping).
-import { lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+// Dead sockets out, and nothing else; dipus(7), Life of a socket.
+import { accessSync, constants, readdirSync, rmdirSync } from 'node:fs';
 import { answer, type Ask } from '@dipus/proto/ask';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, isBindingName, parseServiceName } from '@dipus/proto/name';
-import { holdDirectory, type HeldDirectory } from './directory.ts';
+import { buryFile, buryService } from './bury.ts';
+import { holdDirectory, removeEmptied, statAt, type HeldDirectory } from './directory.ts';
 import { scanTree, type ScannedDirectory } from './list.ts';
-import { withLock } from './lock.ts';
-import { isDead, probeFile, probeService } from './probe.ts';
+import { isDead, isYoung, probeFile, probeService } from './probe.ts';
 import type { Tree } from './root.ts';
 
 export interface ReapReport {
-  /** A dead service, or a file that a killed claimer left, was removed (or would be). */
+  /** A dead service, or something that a killed claimer left, was removed (or would be). */
   removed(path: string): void;
   /** Something dead could not be removed, or a directory not be worked on. */
   trouble(error: Failure): void;
+  /** So many sockets of a directory were not looked at, as only their owners may remove them. */
+  passedOver(count: number): void;
 }
 
-/** One pass over what answers `ask`: removes what is dead, and the directories that this empties. `dryRun` only tells. */
-export async function reapTree(tree: Tree, ask: Ask, report: ReapReport, dryRun = false): Promise<void> {
+/** What to reap; `isDryRun` only tells. */
+export interface Reaping {
+  readonly ask: Ask;
+  readonly report: ReapReport;
+  readonly isDryRun?: boolean;
+}
+
+/** One pass over what answers the ask: removes what is dead, and the directories that this empties. */
+export async function reapTree(tree: Tree, reaping: Reaping): Promise<void> {
   // Children first, so that a directory is empty before its parent is looked at.
-  for (const directory of [...scanTree(tree)].reverse()) await reapDirectory(tree, directory, ask, report, dryRun);
+  for (const directory of [...scanTree(tree)].reverse()) await reapDirectory(tree, directory, reaping);
 }
 
 /** The same for one directory, without what is below it. */
-export async function reapDirectory(tree: Tree, directory: ScannedDirectory, ask: Ask, report: ReapReport, dryRun = false): Promise<void> {
+export async function reapDirectory(tree: Tree, directory: ScannedDirectory, reaping: Reaping): Promise<void> {
+  const { report } = reaping;
   let held: HeldDirectory | undefined;
   try {
     held = holdDirectory(directory.path);
     if (!tree.trust.uids.has(held.stat.uid)) return;
-    const found = candidates(held, directory, ask);
-    const dead = await asyncFilter(found, (candidate) => isCandidateDead(held!, candidate));
-    if (dead.length === 0) return;
-    if (dryRun) return dead.forEach((candidate) => report.removed(`${directory.path}/${candidate.fileName}`));
-    const done = await withLock(directory.path, held.stat, () => removeDead(held!, dead, report));
-    if (!done) report.trouble(new Failure('reap', directory.path, 'its lock is held by another program'));
-    else removeEmpty(tree, directory, held.stat.uid);
+    const found = candidates(held, directory, reaping.ask);
+    const ours = found.filter(mayRemove(held));
+    if (ours.length < found.length) report.passedOver(found.length - ours.length);
+    const dead = await asyncFilter(ours, (candidate) => isCandidateDead(held!, candidate));
+    if (reaping.isDryRun) return dead.forEach((candidate) => report.removed(`${directory.path}/${candidate.fileName}`));
+    for (const candidate of dead) await bury(held, candidate, report);
+    if (dead.length > 0) removeEmptied(held, directory.protocol);
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return;
     if (codeOf(error) === undefined) throw error;
@@ -44,75 +54,99 @@ export async function reapDirectory(tree: Tree, directory: ScannedDirectory, ask
   }
 }
 
-/** Something that may be dead: a service with its two sockets, or the first name of a killed claimer. */
+/** Something that may be dead: a service with its two sockets, or what a killed claimer left: a first name, or a directory of such. */
 interface Candidate {
   readonly fileName: string;
-  readonly isService: boolean;
+  readonly kind: 'service' | 'socket' | 'birthplace';
 }
 
 function candidates(held: HeldDirectory, directory: ScannedDirectory, ask: Ask): Candidate[] {
   const found = new Map<string, Candidate>();
   for (const item of readdirSync(held.accessPath, { withFileTypes: true })) {
-    if (!item.isSocket()) continue;
     const isBinding = isBindingName(item.name);
+    if (!item.isSocket() && !(isBinding && item.isDirectory())) continue;
     // A control socket stands for its service, also where it is all that is left of it.
     const fileName = isBinding || !item.name.startsWith('.') ? item.name : item.name.slice(1);
     const service = parseServiceName(isBinding ? item.name.slice(0, -9).replace(/^\.+/, '') : fileName);
     const isWanted = service
       ? answer(ask, { ...service, area: directory.area, protocol: directory.protocol })
       : isBinding && ask.segments.length === 0;
-    if (isWanted) found.set(fileName, { fileName, isService: !isBinding });
+    if (isWanted) found.set(fileName, { fileName, kind: kindOf(isBinding, item.isDirectory()) });
   }
   return [...found.values()];
 }
 
-async function isCandidateDead(held: HeldDirectory, candidate: Candidate): Promise<boolean> {
-  const state = candidate.isService
-    ? await probeService(held.accessPath, candidate.fileName)
-    : await probeFile(held.at(candidate.fileName));
-  return isDead(state);
+function kindOf(isBinding: boolean, isDirectory: boolean): Candidate['kind'] {
+  if (isDirectory) return 'birthplace';
+  return isBinding ? 'socket' : 'service';
 }
 
-async function removeDead(held: HeldDirectory, dead: readonly Candidate[], report: ReapReport): Promise<true> {
-  for (const candidate of dead) {
-    // Somebody may have taken it over since: under the lock nobody can.
-    if (!(await isCandidateDead(held, candidate))) continue;
-    if (removeCandidate(held, candidate, report)) report.removed(`${held.path}/${candidate.fileName}`);
-  }
-  return true;
+/** Whether this user can remove a file there at all: its owner, the directory's, or root; everybody who may write where nothing is sticky. */
+function mayRemove(held: HeldDirectory): (candidate: Candidate) => boolean {
+  const uid = process.geteuid!();
+  const { stat } = held;
+  if (uid === 0 || uid === stat.uid) return () => true;
+  if (!isWritable(held.accessPath)) return () => false;
+  if (!(stat.mode & 0o1000)) return () => true;
+  return ({ fileName }) => (statAt(held.at(fileName)) ?? statAt(held.at(controlName(fileName))))?.uid === uid;
 }
 
-/** Whether anything was there to be removed, and could be. */
-function removeCandidate(held: HeldDirectory, candidate: Candidate, report: ReapReport): boolean {
+function isWritable(path: string): boolean {
   try {
-    const names = candidate.isService ? [candidate.fileName, controlName(candidate.fileName)] : [candidate.fileName];
-    return names.map((name) => unlinkSocket(held.at(name))).includes(true);
-  } catch (error) {
-    report.trouble(new Failure('remove', `${held.path}/${candidate.fileName}`, error));
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
     return false;
   }
 }
 
-function unlinkSocket(path: string): boolean {
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false;
-  unlinkSync(path);
-  return true;
+async function isCandidateDead(held: HeldDirectory, { fileName, kind }: Candidate): Promise<boolean> {
+  if (kind === 'service') return isDead(await probeService(held.accessPath, fileName));
+  if (kind === 'socket') return isDead(await probeFile(held.at(fileName)));
+  return isBirthplaceDead(held, fileName);
 }
 
-// Up to the area, which stays. rmdir(2) takes nothing that is not empty.
-function removeEmpty(tree: Tree, directory: ScannedDirectory, uid: number): void {
-  if (uid !== tree.trust.uid) return;
-  const depth = directory.protocol === '' ? 0 : directory.protocol.split('/').length;
-  let path = directory.path;
-  for (let level = 0; level < depth; level++) {
-    try {
-      if (lstatSync(path).uid !== tree.trust.uid) return;
-      rmdirSync(path);
-    } catch {
-      // Not empty, or not ours to remove.
-      return;
-    }
-    path = path.slice(0, path.lastIndexOf('/'));
+/** Whether nothing lives in the directory of a claimer, and it is too old for one that has only just made it. */
+async function isBirthplaceDead(held: HeldDirectory, fileName: string): Promise<boolean> {
+  let place: HeldDirectory | undefined;
+  try {
+    place = holdDirectory(held.at(fileName));
+    if (isYoung(place.stat)) return false;
+    const names = readdirSync(place.accessPath);
+    const dead = await asyncFilter(names, async (name) => isDead(await probeFile(place!.at(name))));
+    return dead.length === names.length;
+  } catch (error) {
+    // Gone meanwhile, or not ours to look into.
+    if (codeOf(error) === undefined) throw error;
+    return false;
+  } finally {
+    place?.close();
+  }
+}
+
+async function bury(held: HeldDirectory, candidate: Candidate, report: ReapReport): Promise<void> {
+  const path = `${held.path}/${candidate.fileName}`;
+  const isDone = await isBuried(held, candidate).catch((error: unknown) => {
+    if (codeOf(error) === undefined) throw error;
+    report.trouble(new Failure('remove', path, error));
+    return false;
+  });
+  if (isDone) report.removed(path);
+}
+
+async function isBuried(held: HeldDirectory, { fileName, kind }: Candidate): Promise<boolean> {
+  if (kind === 'service') return (await buryService(held, fileName)) === 'removed';
+  if (kind === 'socket') return (await buryFile(held, fileName)) === 'removed';
+  const place = holdDirectory(held.at(fileName));
+  try {
+    for (const name of readdirSync(place.accessPath)) await buryFile(place, name);
+    rmdirSync(held.at(fileName));
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTEMPTY') return false;
+    throw error;
+  } finally {
+    place.close();
   }
 }
 

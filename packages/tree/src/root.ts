@@ -1,9 +1,10 @@
-import { chmodSync, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { isHost } from '@dipus/proto/name';
 import { readTrust, whyNotAsRoot, type Environment, type Trust } from './trust.ts';
+import { underUmask } from './umask.ts';
 
 /** A socket tree that has been checked, and whom it trusts. The root may not be there yet. */
 export interface Tree {
@@ -22,15 +23,14 @@ export function openTree(environment: Environment): Tree {
   return { root, trust };
 }
 
-/** Makes the root (0755, `local` and `exported` below it 1777 when root makes them) where it is not there. Throws Failure. */
+/** Makes the root (0755) where it is not there. Throws Failure. */
 export function makeRoot(tree: Tree): void {
   try {
-    mkdirSync(tree.root);
+    underUmask(0o022, () => mkdirSync(tree.root, 0o755));
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return checkRoot(tree.root, tree.trust);
     throw new Failure('create root', tree.root, error, codeOf(error) === 'ENOENT' ? `make ${dirname(tree.root)} first` : hint);
   }
-  chmodSync(tree.root, 0o755);
 }
 
 /** This host's name in service names: $DIPUS_HOST, or the system's up to its first dot. Throws Failure for one that may not be. */

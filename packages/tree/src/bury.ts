@@ -1,0 +1,56 @@
+// Removing a service that is dead, and nothing that has taken its place meanwhile.
+import { codeOf } from '@dipus/proto/failure';
+import { controlName } from '@dipus/proto/name';
+import type { HeldDirectory } from './directory.ts';
+import { removeDead } from './own-file.ts';
+import { probeFile, probeService, type State } from './probe.ts';
+import { holdFile, type HeldFile } from './socket-file.ts';
+
+/**
+ * Removes the sockets of a service if it is dead. Returns the state in which it was, or `removed`, which only one of many is told that try it
+ * at once. Throws the system's error where a dead socket cannot be removed.
+ */
+export async function buryService(directory: HeldDirectory, fileName: string): Promise<State | 'removed'> {
+  return burying(directory, [controlName(fileName), fileName], () => probeService(directory.accessPath, fileName));
+}
+
+/** The same for a single socket. */
+export async function buryFile(directory: HeldDirectory, fileName: string): Promise<State | 'removed'> {
+  return burying(directory, [fileName], () => probeFile(directory.at(fileName)));
+}
+
+async function burying(directory: HeldDirectory, fileNames: readonly string[], probe: () => Promise<State>): Promise<State | 'removed'> {
+  const held: { fileName: string; file: HeldFile }[] = [];
+  try {
+    // Held before they are looked at: a number that is free could be given to a newcomer in the same place.
+    for (const fileName of fileNames) {
+      const file = holdIfThere(directory.at(fileName));
+      if (file) held.push({ fileName, file });
+    }
+    const state = await probe();
+    if (state !== 'dead') return state;
+    const removed: boolean[] = [];
+    for (const { fileName, file } of held) {
+      // What refuses now never listens again; one of the two may be somebody else's, and alive.
+      const each = await probeFile(directory.at(fileName));
+      if (each === 'dead' || each === 'newborn' || each === 'gone') removed.push(removeDead(directory, { fileName, ...idOf(file) }));
+    }
+    // The plain one is the last: whoever removes it is the one that has removed the service.
+    return removed.at(-1) ? 'removed' : 'gone';
+  } finally {
+    for (const { file } of held) file.close();
+  }
+}
+
+function idOf({ stat: { dev, ino } }: HeldFile): { dev: number; ino: number } {
+  return { dev, ino };
+}
+
+function holdIfThere(path: string): HeldFile | undefined {
+  try {
+    return holdFile(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
