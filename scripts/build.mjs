@@ -1,6 +1,7 @@
-// Bundles each command into one self-contained file, packages/<command>/dist/<command>.js, and each test and driver into build/tests/.
+// Bundles each command into one self-contained file, packages/<command>/dist/<command>-main.mjs, and puts beside it what starts it,
+// <command>.mjs; and bundles each test and driver into build/tests/.
 // Types are not checked here: `tsc -b` has done that, and made the libraries' dist/ that is bundled.
-import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const packageOf = (name) => JSON.parse(readFileSync(`packages/${name}/package.json`, 'utf8'));
@@ -15,6 +16,16 @@ const loadDearLate = {
       namespace === 'late' ? { path, external: true } : { path, namespace: 'late' },
     );
     made.onLoad({ filter: dear, namespace: 'late' }, ({ path }) => ({ contents: `module.exports = require(${JSON.stringify(path)})` }));
+  },
+};
+
+// yargs asks for the working directory as soon as it is loaded, for files of its own that a bundle has not. The directory may be gone.
+const doWithoutFolder = {
+  name: 'let yargs do without a working directory',
+  setup(made) {
+    made.onLoad({ filter: /\/yargs\/lib\/platform-shims\/esm\.mjs$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace('process.cwd()', "'/'"),
+    }));
   },
 };
 
@@ -57,27 +68,32 @@ const shared = {
   logLevel: 'warning',
 };
 
+/** What is on PATH: it looks at what Node would hide, and at Node itself, before the bundle is read. */
+function starterOf(name) {
+  const status = ['dcat', 'socketpipe'].includes(name) ? 125 : 1;
+  return readFileSync('packages/cli/starter.in', 'utf8').replaceAll('NAME', name).replaceAll('STATUS', status);
+}
+
 const small = { minifySyntax: true, minifyWhitespace: true, minifyIdentifiers: true };
 const sshText = bundleSsh();
 
 await Promise.all(
   commands.map(async (name) => {
-    const outfile = `packages/${name}/dist/${name}.js`;
+    writeFileSync(`packages/${name}/dist/${name}.mjs`, starterOf(name), { mode: 0o755 });
     await build({
       ...shared,
       entryPoints: [`packages/${name}/src/cli.ts`],
-      plugins: [loadDearLate, packSsh],
-      outfile,
+      plugins: [loadDearLate, packSsh, doWithoutFolder],
+      outfile: `packages/${name}/dist/${name}-main.mjs`,
       ...small,
       legalComments: 'eof',
       // yargs looks at the width of stdout as soon as it is loaded, which makes a pipe non-blocking for everybody who shares it.
       define: { DIPUS_VERSION: JSON.stringify(packageOf(name).version), 'process.stdout.columns': 'undefined' },
       // CommonJS parts of the bundle ask for Node's own modules by require.
       banner: {
-        js: `#!/usr/bin/env node\nimport { createRequire as dipusRequire } from 'node:module';\nconst require = dipusRequire(import.meta.url);`,
+        js: `import { createRequire as dipusRequire } from 'node:module';\nconst require = dipusRequire(import.meta.url);`,
       },
     });
-    chmodSync(outfile, 0o755);
   }),
 );
 

@@ -7,7 +7,7 @@ const { devDependencies: _bundled, optionalDependencies, ...rest } = manifest;
 const shipped = {
   ...rest,
   files: [...manifest.files, 'man'],
-  // dipus(7) comes with every command, so no one of them may own it as a link of npm's.
+  // dipus(7) and sep(5) come with every command, so no one of them may own them as a link of npm's.
   man: [`./man/${name}.1`],
   ...(optionalDependencies && { optionalDependencies: withVersions(optionalDependencies) }),
 };

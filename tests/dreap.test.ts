@@ -280,7 +280,7 @@ if (process.geteuid!() === 0) {
         '--regid=12345',
         '--clear-groups',
         process.execPath,
-        `${process.cwd()}/packages/dreap/dist/dreap.js`,
+        `${process.cwd()}/packages/dreap/dist/dreap.mjs`,
       ]);
       assert.equal([other.status, other.stdout.length, other.stderr], [0, 0, '']);
       assert.equal(everything(root), before);

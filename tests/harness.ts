@@ -66,7 +66,7 @@ export function sleep(ms: number): Promise<void> {
 
 /** The bundle that ships of one of our commands. */
 export function bundle(tool: string): string {
-  return resolve('packages', tool, 'dist', `${tool}.js`);
+  return resolve('packages', tool, 'dist', `${tool}.mjs`);
 }
 
 /** Whether a program is on PATH. */

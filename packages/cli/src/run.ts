@@ -2,8 +2,9 @@ import { constants } from 'node:os';
 import { printable } from '@dipus/proto/printable';
 import { realTimeNumber } from '@dipus/proto/signal';
 import { scaleTiming } from '@dipus/proto/timing';
-import { describeError, UsageError } from './errors.ts';
+import { describeError, Failure, UsageError } from './errors.ts';
 import { OutputGone, printDiagnostics, printLines } from './output.ts';
+import { watchReader } from './reader.ts';
 
 export interface Tool {
   readonly name: string;
@@ -15,19 +16,22 @@ export interface Tool {
   readonly isDaemon?: boolean;
 }
 
-export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
+/** SIGPIPE: what is printed can no longer be written. */
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE';
 const stopSignals: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** What the work of a command gets from its edge. */
 export interface Context {
-  /** Aborts at the first SIGINT, SIGTERM or SIGHUP; the reason is the signal's name. Clean up, then return. */
+  /** Aborts at the first SIGINT, SIGTERM or SIGHUP, and where printing fails; the reason is a signal's name. Clean up, then return. */
   readonly stop: AbortSignal;
   /** Aborts at the second: give up what still takes time. */
   readonly stopNow: AbortSignal;
   /** From now on `handle` sees each signal first and returns true where it has dealt with it. */
   interceptSignals(handle: (signal: StopSignal) => boolean): void;
-  /** One or more whole lines of data on stdout. */
+  /** One or more whole lines of data on stdout. Never throws: where they cannot be written the work is stopped, and fails. */
   print(lines: string): void;
+  /** From now on the work is stopped also when nobody reads stdout any more. */
+  endWithReader(): void;
   /** Trouble that does not end the work: shown as errors are. */
   warn(error: unknown): void;
   /** A line for `-v`; nothing unless startExplaining() was called. */
@@ -43,30 +47,47 @@ export interface EndedBySignal {
 /**
  * Runs a command: `main` works and returns its exit status (nothing: 0). This is the only place that writes errors, sets the exit
  * status and handles signals. After SIGINT, SIGTERM or SIGHUP the program cleans up and dies of that signal (a daemon: ends with
- * main's status after SIGTERM). When the reader of stdout has gone it dies of SIGPIPE, silently.
+ * main's status after SIGTERM). When the reader of stdout has gone it dies of SIGPIPE, silently. A signal that was ignored at the start stays so.
  */
 export function run(tool: Tool, main: (context: Context) => Promise<number | void | EndedBySignal>): void {
   const stop = new AbortController();
   const stopNow = new AbortController();
   let intercept: (signal: StopSignal) => boolean = () => false;
   let isVerbose = false;
+  let brokenOutput: unknown;
+  const before = readStart();
+  const heeded = stopSignals.filter((signal) => !before.ignored.has(signal));
 
   const onSignal = (signal: StopSignal): void => {
     if (intercept(signal)) return;
     if (!stop.signal.aborted) return stop.abort(signal);
     // The next one after this ends the program at once, as if it had no handlers.
     removeHandlers();
+    if (isFirstProcess) heeded.forEach((one) => process.on(one, dieOf));
     stopNow.abort(signal);
   };
-  const removeHandlers = (): void => stopSignals.forEach((signal) => process.off(signal, onSignal));
-  stopSignals.forEach((signal) => process.on(signal, onSignal));
+  const removeHandlers = (): void => heeded.forEach((signal) => process.off(signal, onSignal));
+  for (const signal of stopSignals) process.on(signal, heeded.includes(signal) ? onSignal : () => {});
+  const breakOff = (error: unknown): void => {
+    if (brokenOutput !== undefined || (error instanceof OutputGone && stop.signal.aborted)) return;
+    brokenOutput = error;
+    if (!stop.signal.aborted) stop.abort('SIGPIPE' satisfies StopSignal);
+  };
+  const print = (lines: string): void => {
+    try {
+      if (brokenOutput === undefined) printLines(lines);
+    } catch (error) {
+      breakOff(error);
+    }
+  };
 
   const warn = (error: unknown): void => printDiagnostics(describeError(tool.name, error));
   const context: Context = {
     stop: stop.signal,
     stopNow: stopNow.signal,
     interceptSignals: (handle) => void (intercept = handle),
-    print: printLines,
+    print,
+    endWithReader: () => watchReader(() => breakOff(new OutputGone())),
     warn,
     explain: (message) => isVerbose && printDiagnostics(`${tool.name}: ${printable(message)}\n`),
     startExplaining: () => void (isVerbose = true),
@@ -74,12 +95,14 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
 
   /** What the program was stopped by and must die of, however its work has ended. */
   const endingSignal = (): StopSignal | undefined => {
+    if (brokenOutput !== undefined && !(brokenOutput instanceof OutputGone)) return undefined;
     const signal = stop.signal.aborted ? (stop.signal.reason as StopSignal) : undefined;
     return tool.isDaemon && signal === 'SIGTERM' ? undefined : signal;
   };
   /** A wait that gave up because the program was stopped says nothing that its signal does not. */
   const isAbort = (error: unknown): boolean => stop.signal.aborted && error instanceof Error && error.name === 'AbortError';
   const finish = (result: number | void | EndedBySignal): void => {
+    if (brokenOutput !== undefined) return fail(brokenOutput);
     removeHandlers();
     if (typeof result === 'object') return dieOf(result.signal);
     const signal = endingSignal();
@@ -88,16 +111,18 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
   };
   const fail = (error: unknown): void => {
     removeHandlers();
-    if (error instanceof OutputGone) return dieOf('SIGPIPE');
-    if (!isAbort(error)) warn(error);
+    if (!(error instanceof OutputGone) && !isAbort(error)) warn(error);
     const signal = endingSignal();
     if (signal) return dieOf(signal);
     process.exitCode = error instanceof UsageError ? (tool.usageStatus ?? 2) : (tool.failureStatus ?? 1);
   };
 
-  // The edge itself may fail: a bad DIPUS_TIME_SCALE.
+  // The edge itself may fail: a bad DIPUS_TIME_SCALE. A daemon has said all when it is ready, to whoever listens.
   Promise.resolve()
     .then(() => readTimeScale(process.env['DIPUS_TIME_SCALE']))
+    .then(() => {
+      if (before.isStdoutClosed && !tool.isDaemon) throw new Failure('write', 'stdout', 'it is closed');
+    })
     .then(() => main(context))
     .then(finish, fail);
 }
@@ -108,11 +133,23 @@ export function signalStatus(signal: string): number {
   return 128 + (constants.signals[name] ?? realTimeNumber(signal) ?? 0);
 }
 
+const isFirstProcess = process.pid === 1;
+
+/** What the starter of the command saw before Node hid it (packages/cli/starter.in): signals that are ignored, and whether stdout is closed. */
+function readStart(): { ignored: ReadonlySet<StopSignal>; isStdoutClosed: boolean } {
+  const words = (process.env['DIPUS_IGNORED'] ?? '').split(' ');
+  delete process.env['DIPUS_IGNORED'];
+  return { ignored: new Set(stopSignals.filter((signal) => words.includes(signal.slice(3)))), isStdoutClosed: words.includes('stdout') };
+}
+
 // Node ignores SIGPIPE from the start; taking a handler away again gives any signal its default action back.
 function dieOf(signal: NodeJS.Signals): void {
   const nothing = (): void => {};
   process.on(signal, nothing);
   process.off(signal, nothing);
+  // No default action ends the first process of a container.
+  // oxlint-disable-next-line unicorn/no-process-exit
+  if (isFirstProcess) process.exit(signalStatus(signal));
   process.kill(process.pid, signal);
 }
 

@@ -5,5 +5,6 @@ import { discover } from './ddiscover.ts';
 run({ name: 'ddiscover' }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
+  if (args.isWatch) context.endWithReader();
   return discover(args, context, context.stop);
 });

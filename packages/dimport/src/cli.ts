@@ -10,6 +10,7 @@ run({ name: 'dimport', isDaemon: true }, async (context) => {
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.startExplaining();
   keepHeapSmall();
+  context.endWithReader();
   return dimport(args, openTree(process.env), {
     context,
     ...(args.isFromStdin && { lines: createInterface({ input: process.stdin }) }),

@@ -7,6 +7,7 @@ run({ name: 'dls' }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
   const tree = openTree(process.env);
+  if (args.isWatch) context.endWithReader();
   if (args.isWatch) return listAndWatch(args, tree, context);
   return listOnce(args, tree, context);
 });

@@ -9,6 +9,7 @@ run({ name: 'dreap' }, async (context) => {
   if (args.isVerbose) context.startExplaining();
   const tree = openTree(process.env);
   const ask = readAsk(args.service, tree);
+  if (args.isWatch) context.endWithReader();
   if (args.isWatch) return reapAndWatch(tree, ask, context);
   return reapOnce(tree, { ask, isDryRun: args.isDryRun }, context);
 });

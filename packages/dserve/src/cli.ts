@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Failure } from '@dipus/cli/errors';
+import { readInput } from '@dipus/cli/input';
 import { run, type Context } from '@dipus/cli/run';
 import { openTree, ownHost } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
@@ -34,7 +35,7 @@ function readServices(file: string, context: Context): Asked[] {
 
 function readText(file: string): string {
   try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
+    return file === '-' ? readInput() : readFileSync(file, 'utf8');
   } catch (error) {
     throw new Failure('read', file === '-' ? 'stdin' : file, error);
   }

@@ -52,6 +52,8 @@ export const timing = {
   nameLifeMs: 120_000,
   /** How often the exporter looks for heads that take too long. */
   headCheckMs: 1_000,
+  /** How often is looked whether a socket that stdout is still has its reader. */
+  readerMs: 250,
   /** How long a connection is read away so that its peer sees the whole answer, and a UNIX socket kept without an end after an error. */
   lingerMs: 10_000,
   /** How long the body of a refused request is read away. */

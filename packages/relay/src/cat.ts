@@ -42,12 +42,12 @@ const guard = `trap "" INT TERM HUP QUIT
     kill -9 $$
     [ "$1" = 0 ] || { timeout "$1" cat <&4; sleep 1; }`;
 // ^C at a terminal goes to the whole group, and is for the program at the other end.
-const guarded = `trap "" INT
+const guarded = `trap "" INT HUP
   [ "$1" = 0 ] || exec 4<&0
   { ${guard}
   } </dev/null >/dev/null 2>&1 &
   exec cat 3<&- 4<&-`;
-const unguarded = 'trap "" INT; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec cat';
+const unguarded = 'trap "" INT HUP; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec cat';
 
 /**
  * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed. ECONNRESET read
