@@ -29,21 +29,29 @@ async function burying(directory: HeldDirectory, fileNames: readonly string[], p
     }
     const state = await probe();
     if (state !== 'dead') return state;
-    const removed: boolean[] = [];
-    for (const { fileName, file } of held) {
-      // What refuses now never listens again; one of the two may be somebody else's, and alive.
-      const each = await probeFile(directory.at(fileName));
-      if (each === 'dead' || each === 'newborn' || each === 'gone') removed.push(removeDead(directory, { fileName, ...idOf(file) }));
-    }
     // The plain one is the last: whoever removes it is the one that has removed the service.
-    return removed.at(-1) ? 'removed' : 'gone';
+    let isRemoved = false;
+    let failure: unknown;
+    for (const { fileName, file } of held) {
+      try {
+        isRemoved = await removeIfDead(directory, fileName, file);
+      } catch (error) {
+        failure = error;
+        isRemoved = false;
+      }
+    }
+    // A control socket of somebody else, which only he can remove, does not count beside a plain one.
+    if (failure !== undefined && !isRemoved) throw failure;
+    return isRemoved ? 'removed' : 'gone';
   } finally {
     for (const { file } of held) file.close();
   }
 }
 
-function idOf({ stat: { dev, ino } }: HeldFile): { dev: number; ino: number } {
-  return { dev, ino };
+async function removeIfDead(directory: HeldDirectory, fileName: string, { stat: { dev, ino } }: HeldFile): Promise<boolean> {
+  // What refuses now never listens again; one of the two may be somebody else's, and alive.
+  const state = await probeFile(directory.at(fileName));
+  return (state === 'dead' || state === 'newborn') && removeDead(directory, { fileName, dev, ino });
 }
 
 function holdIfThere(path: string): HeldFile | undefined {

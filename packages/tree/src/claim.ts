@@ -140,14 +140,10 @@ function publish(directory: HeldDirectory, newborn: Newborn, fileName: string): 
 
 /** Removes what is dead at a name. Returns why the name is not to be had, or undefined where it may be free now. */
 async function makeRoom(directory: HeldDirectory, fileName: string, stop: AbortSignal): Promise<string | undefined> {
-  let name = fileName;
   try {
     let state = await buryService(directory, fileName);
-    if (state === 'gone') {
-      // A control socket may be in the way that does not count for the service, as it has another owner.
-      name = controlName(fileName);
-      state = await buryFile(directory, name);
-    }
+    // A control socket may be in the way that does not count for the service, as it has another owner.
+    if (state === 'gone') state = await buryFile(directory, controlName(fileName));
     switch (state) {
       case 'removed':
         return undefined;
@@ -164,8 +160,10 @@ async function makeRoom(directory: HeldDirectory, fileName: string, stop: AbortS
     }
   } catch (error) {
     if (codeOf(error) !== 'EPERM' && codeOf(error) !== 'EACCES') throw error;
-    const owner = statAt(directory.at(name))?.uid;
-    return owner === undefined ? undefined : `in use by a dead socket that belongs to ${userName(owner)}`;
+    const owners = [fileName, controlName(fileName)].flatMap((name) => statAt(directory.at(name))?.uid ?? []);
+    if (owners.length === 0) return undefined;
+    const owner = owners.find((uid) => uid !== process.geteuid!()) ?? owners[0]!;
+    return `in use by a dead socket that belongs to ${userName(owner)}`;
   }
 }
 

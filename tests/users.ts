@@ -1,0 +1,93 @@
+// Two users of one tree, and programs of theirs. Only root can be other users.
+import { chmodSync, mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import * as assert from 'uvu/assert';
+import { bundle, withSandbox, type Ended, type Program, type Sandbox, type Suite } from './harness.ts';
+import { existsSync } from 'node:fs';
+
+// Users of the tests' own; they need no passwd entry.
+export const mallory = 12_345;
+export const ann = 23_456;
+
+export const isRoot: boolean = process.geteuid!() === 0;
+
+export interface Users extends Sandbox {
+  /** Starts a tool of ours or a program from PATH as this user. */
+  startAs(uid: number, command: string, ...args: string[]): Program;
+  runAs(uid: number, command: string, ...args: string[]): Promise<Ended>;
+  runWith(uid: number, input: string, command: string, ...args: string[]): Promise<Ended>;
+}
+
+/** A sandbox in a directory that every user can reach. */
+export function withUsers(body: (sandbox: Users) => Promise<void>): Promise<void> {
+  return withSandbox(async (sandbox) => {
+    chmodSync(sandbox.dir, 0o755);
+    const argsOf = (uid: number, command: string, args: readonly string[]): string[] => {
+      const own = bundle(command);
+      const program = existsSync(own) ? [process.execPath, own] : [command];
+      return [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', ...program, ...args];
+    };
+    await body({
+      ...sandbox,
+      startAs: (uid, command, ...args) => sandbox.start('setpriv', argsOf(uid, command, args)),
+      runAs: (uid, command, ...args) => sandbox.run('setpriv', argsOf(uid, command, args)),
+      runWith: (uid, input, command, ...args) => sandbox.run('setpriv', argsOf(uid, command, args), input),
+    });
+  });
+}
+
+/** The same, with a tree as etc/tmpfiles.d/dipus.conf makes it for many users. */
+export function withSharedTree(body: (sandbox: Users) => Promise<void>): Promise<void> {
+  return withUsers(async (sandbox) => {
+    mkdirSync(sandbox.root);
+    for (const area of ['local', 'exported']) {
+      mkdirSync(`${sandbox.root}/${area}`);
+      chmodSync(`${sandbox.root}/${area}`, 0o1777);
+    }
+    await body(sandbox);
+  });
+}
+
+/** A test of users and of what a mode forbids. */
+export function testAsRoot(test: Suite, title: string, body: () => Promise<void>): void {
+  if (isRoot) test(title, body);
+  else test.skip(title, 'only root can be other users');
+}
+
+const script = `
+  const [path, mode, answer] = process.argv.slice(1);
+  const server = require('node:net').createServer({ allowHalfOpen: true }, (connection) => {
+    console.log('connection');
+    let got = '';
+    connection.on('error', () => {}).on('data', (bytes) => (got += bytes));
+    connection.on('end', () => {
+      console.log('got ' + JSON.stringify(got));
+      connection.end(answer === 'upper' ? got.toUpperCase() : answer);
+    });
+  });
+  server.listen({ path, backlog: 1 }, () => {
+    require('node:fs').chmodSync(path, parseInt(mode, 8));
+    console.log('ready');
+  });`;
+
+/** What makes a socket with this mode and tells of each connection and of what it got; it answers `upper`: that in upper case, else the text. */
+export async function listener(users: Users, uid: number, path: string, { mode = '666', answer = 'upper' } = {}): Promise<Program> {
+  const program = users.startAs(uid, process.execPath, '-e', script, path, mode, answer);
+  assert.is(await program.line(), 'ready');
+  return program;
+}
+
+/** Connects until the queue is full. What the listener has not accepted stays in its queue, also when the client has gone. */
+export async function fillQueue(path: string): Promise<number> {
+  for (let count = 0; count < 100_000; count++) {
+    const code = await new Promise<string>((resolve) => {
+      const socket = connect(path, () => {
+        socket.destroy();
+        resolve('');
+      }).on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+    });
+    if (code === 'EAGAIN') return count;
+    assert.is(code, '');
+  }
+  throw new Error(`the queue of ${path} never fills`);
+}
