@@ -43,6 +43,7 @@ export async function* findCandidates(
     if (isUnusable(found)) skipped(found);
     else yield found;
   }
+  if (config.pkcs11 !== undefined) skipped({ label: config.pkcs11, reason: 'PKCS#11 is not supported' });
   for (const file of config.certificateFiles) skipped({ label: file, reason: 'certificates are not supported' });
   for (const { file, identity, reason, publicKey } of files) {
     if (publicKey && tried.some(({ blob }) => blob.equals(publicKey))) continue;

@@ -1,12 +1,16 @@
 // One channel of a connection (RFC 4254, 5) as a stream with two directions that end by themselves.
 import { Duplex } from 'node:stream';
 import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
-import type { ChannelRequest, OpenConfirmation } from 'ssh2-streams/lib/ssh.js';
+import type { ChannelRequest, OpenConfirmation, OpenFailure } from 'ssh2-streams/lib/ssh.js';
+import { timing } from '@dipus/proto/timing';
 import type { Outlet } from './outlet.ts';
 
 /** How much may come unread, and in what pieces: ssh2-streams takes no longer ones. */
 export const windowBytes: number = 2 << 20;
 export const packetBytes = 32_768;
+
+// RFC 4254, 5.2
+const maxWindowBytes = 0xffff_ffff;
 
 // Not for every packet a message, and the other side never short of window.
 const topUpBytes = windowBytes / 8;
@@ -18,6 +22,24 @@ export type Listener = (...values: any[]) => void;
 export interface Link {
   readonly stream: SSH2Stream;
   readonly outlet: Outlet;
+  /** Ends the connection: the other side breaks the protocol. */
+  breach(reason: string): void;
+}
+
+/** The other side opened no channel; `isForbidden`: whatever it would have led to. */
+export class ChannelRefusal extends Error {
+  readonly isForbidden: boolean;
+
+  constructor({ reason, description }: OpenFailure) {
+    super(description || reason || 'refused');
+    this.isForbidden = reason === 'ADMINISTRATIVELY_PROHIBITED' || reason === 'UNKNOWN_CHANNEL_TYPE';
+  }
+}
+
+/** What the other side is asked for and has not answered yet: the channel itself, or what is to stand behind it. */
+interface Question {
+  resolve(isGranted: boolean): void;
+  reject(error: Error): void;
 }
 
 interface Pending {
@@ -27,30 +49,29 @@ interface Pending {
 }
 
 /**
- * A channel that is open. `stream` is the caller's: its end() sends EOF, destroy() closes the channel; the other side's EOF is its end, a channel
- * or connection that is closed without one an error (ECONNRESET). After the other side's EOF and close a write fails with EPIPE, not before all
- * that came has been read.
+ * A channel, heard from the moment that it is asked for. `stream` is the caller's once it is open: its end() sends EOF, destroy() closes the channel; the
+ * other side's EOF is its end, a channel or connection that is closed without one an error (ECONNRESET). After the other side's EOF and close a write
+ * fails with EPIPE, not before all that came has been read.
  */
 export class Channel {
   readonly stream: Duplex;
-  readonly local: number;
+  readonly #local: number;
   readonly #link: Link;
-  readonly #remote: number;
-  readonly #maxPacketBytes: number;
   readonly #listeners: readonly [event: string, listener: Listener][];
-  #sendWindowBytes: number;
+  #question: Question | undefined;
+  #isOpen = false;
+  #remote = 0;
+  #maxPacketBytes = 0;
+  #sendWindowBytes = 0;
   #receiveWindowBytes = windowBytes;
   #pending: Pending | undefined;
   #hasEnded = false;
   #hasSentClose = false;
   #isOver = false;
 
-  constructor(link: Link, local: number, opened: OpenConfirmation) {
+  constructor(link: Link, local: number) {
     this.#link = link;
-    this.local = local;
-    this.#remote = opened.sender;
-    this.#maxPacketBytes = Math.max(1, Math.min(opened.packetSize, packetBytes));
-    this.#sendWindowBytes = opened.window;
+    this.#local = local;
     this.stream = new Duplex({
       allowHalfOpen: true,
       highWaterMark: 4 * packetBytes,
@@ -59,32 +80,84 @@ export class Channel {
       final: (done) => this.#sendEnd(done),
       destroy: (error, done) => this.#close(error, done),
     });
+    // It may be lost before anybody has it; who gets it looks at `errored`.
+    this.stream.on('error', () => {});
+    const opened = (listener: Listener): Listener => {
+      return (...values: unknown[]) => (this.#isOpen ? listener(...values) : link.breach('it uses a channel that it has not opened'));
+    };
     this.#listeners = [
-      [`CHANNEL_DATA:${local}`, (bytes: Buffer) => this.#receive(bytes)],
-      [`CHANNEL_EXTENDED_DATA:${local}`, (_type: number, bytes: Buffer) => this.#passOver(bytes)],
-      [`CHANNEL_WINDOW_ADJUST:${local}`, (bytes: number) => this.#widen(bytes)],
-      [`CHANNEL_EOF:${local}`, () => this.#receiveEnd()],
-      [`CHANNEL_CLOSE:${local}`, () => this.#receiveClose()],
-      [`CHANNEL_REQUEST:${local}`, (request: ChannelRequest) => this.#refuse(request)],
+      [`CHANNEL_OPEN_CONFIRMATION:${local}`, (confirmation: OpenConfirmation) => this.#begin(confirmation)],
+      [`CHANNEL_OPEN_FAILURE:${local}`, (failure: OpenFailure) => this.#refused(failure)],
+      [`CHANNEL_SUCCESS:${local}`, opened(() => this.#answer(true))],
+      [`CHANNEL_FAILURE:${local}`, opened(() => this.#answer(false))],
+      [`CHANNEL_DATA:${local}`, opened((bytes: Buffer) => this.#receive(bytes))],
+      [`CHANNEL_EXTENDED_DATA:${local}`, opened((_type: number, bytes: Buffer) => this.#passOver(bytes))],
+      [`CHANNEL_WINDOW_ADJUST:${local}`, opened((bytes: number) => this.#widen(bytes))],
+      [`CHANNEL_EOF:${local}`, opened(() => this.#receiveEnd())],
+      [`CHANNEL_CLOSE:${local}`, opened(() => this.#receiveClose())],
+      [`CHANNEL_REQUEST:${local}`, opened((request: ChannelRequest) => this.#refuse(request))],
     ];
     for (const [event, listener] of this.#listeners) link.stream.on(event, listener);
+  }
+
+  /** Asks for the channel. Rejects with ChannelRefusal, or with an Error when the connection is lost or nobody answers; it is closed then. */
+  async open(send: (local: number) => boolean): Promise<void> {
+    try {
+      await this.#ask(() => send(this.#local));
+    } catch (error) {
+      this.stream.destroy();
+      throw error;
+    }
+  }
+
+  /** Asks for a program or subsystem behind the channel; false: refused. Rejects as open() does. */
+  async request(send: (remote: number) => boolean): Promise<boolean> {
+    return this.#ask(() => send(this.#remote));
   }
 
   /** The connection is lost. */
   lose(cause: Error): void {
     this.#finish();
     this.#hasSentClose = true;
+    this.#question?.reject(cause);
     this.stream.destroy(cause);
   }
 
-  /** Asks for a program or subsystem behind the channel. */
-  request(send: (remote: number) => boolean): void {
-    this.#link.outlet.sent(send(this.#remote));
+  async #ask(send: () => boolean): Promise<boolean> {
+    const answered = new Promise<boolean>((resolve, reject) => (this.#question = { resolve, reject }));
+    const late = setTimeout(() => this.#question?.reject(new Error(`no answer within ${timing.headMs / 1000} s`)), timing.headMs);
+    this.#link.outlet.sent(send());
+    try {
+      return await answered;
+    } finally {
+      clearTimeout(late);
+      this.#question = undefined;
+    }
+  }
+
+  #answer(isGranted: boolean): void {
+    this.#question?.resolve(isGranted);
+  }
+
+  #begin({ sender, window, packetSize }: OpenConfirmation): void {
+    if (this.#isOpen) return this.#link.breach('it opens a channel twice');
+    this.#isOpen = true;
+    this.#remote = sender;
+    this.#sendWindowBytes = window;
+    this.#maxPacketBytes = Math.max(1, Math.min(packetSize, packetBytes));
+    // Nobody waits for it any more.
+    if (this.stream.destroyed) this.#sendClose();
+    this.#answer(true);
+  }
+
+  #refused(failure: OpenFailure): void {
+    if (this.#isOpen) return this.#link.breach('it refuses a channel that is open');
+    this.#finish();
+    this.#question?.reject(new ChannelRefusal(failure));
   }
 
   #receive(bytes: Buffer): void {
-    this.#receiveWindowBytes -= bytes.length;
-    if (this.#receiveWindowBytes < 0) return void this.stream.destroy(lostError('the other side has sent more than it may'));
+    if (!this.#takeWindow(bytes)) return;
     if (this.stream.destroyed || this.#hasEnded) return;
     this.stream.push(bytes);
     this.#topUp();
@@ -92,13 +165,19 @@ export class Channel {
 
   // What is said besides the data is for nobody; it takes of the window like the rest.
   #passOver(bytes: Buffer): void {
-    this.#receiveWindowBytes -= bytes.length;
-    this.#topUp();
+    if (this.#takeWindow(bytes)) this.#topUp();
+  }
+
+  /** False: there was no room for so much. */
+  #takeWindow({ length }: Buffer): boolean {
+    this.#receiveWindowBytes -= length;
+    if (this.#receiveWindowBytes < 0) this.#link.breach('it sends more than it may');
+    return this.#receiveWindowBytes >= 0;
   }
 
   #topUp(): void {
     const missingBytes = windowBytes - this.#receiveWindowBytes - this.stream.readableLength;
-    if (missingBytes < topUpBytes || this.#hasEnded || this.#hasSentClose) return;
+    if (missingBytes < topUpBytes || !this.#isOpen || this.#hasEnded || this.#hasSentClose) return;
     this.#receiveWindowBytes += missingBytes;
     this.#link.outlet.sent(this.#link.stream.channelWindowAdjust(this.#remote, missingBytes));
   }
@@ -112,6 +191,7 @@ export class Channel {
   #receiveClose(): void {
     this.#sendClose();
     this.#finish();
+    this.#answer(false);
     if (!this.#hasEnded) return void this.stream.destroy(lostError('the channel was closed before its end'));
     if (this.stream.readableEnded) this.#endRefused();
     else this.stream.once('end', () => this.#endRefused());
@@ -127,6 +207,7 @@ export class Channel {
 
   #widen(bytes: number): void {
     this.#sendWindowBytes += bytes;
+    if (this.#sendWindowBytes > maxWindowBytes) return this.#link.breach('it makes a window wider than there are');
     this.#flush();
   }
 
@@ -157,7 +238,7 @@ export class Channel {
   }
 
   #sendClose(): void {
-    if (this.#hasSentClose) return;
+    if (!this.#isOpen || this.#hasSentClose) return;
     this.#hasSentClose = true;
     this.#link.outlet.sent(this.#link.stream.channelClose(this.#remote));
   }

@@ -15,6 +15,8 @@ export interface Heard {
 // More than this before the first line of the protocol is no greeting.
 const mostGreeting = 16 * 1024;
 const mostReason = 300;
+// Channels wait for room; what is beyond are answers to what the server asks.
+const mostUnsentBytes = 4 << 20;
 
 /** The SSH protocol over a link, both owned: it ends by close(), by the server, or by the first error. */
 export class Connection {
@@ -44,6 +46,11 @@ export class Connection {
     void link.ended.then((cause) => this.fail(this.#endReason(cause)));
     receiveAll(link.input, this.stream);
     sendAll(this.stream, link.output);
+  }
+
+  /** The server's address; undefined behind a proxy. */
+  get address(): string | undefined {
+    return this.#link.address();
   }
 
   /** Waits for the first of these events. Rejects with Failure when the connection ends, or when the server is silent for `silentMs`. */
@@ -80,6 +87,11 @@ export class Connection {
     this.#link.destroy();
   }
 
+  /** Ends the connection: the server breaks the protocol. */
+  breach(reason: string): void {
+    this.fail(`the server breaks the protocol: ${reason}`);
+  }
+
   /** Says goodbye and ends. */
   close(): void {
     if (this.over.aborted) return;
@@ -93,7 +105,10 @@ export class Connection {
 
   #watchStream(offer: Offer): void {
     this.stream.on('header', () => (this.#hasHeader = true));
-    this.stream.on('error', (error: Error) => this.fail(`the server breaks the protocol: ${error.message}`));
+    this.stream.on('error', (error: Error) => this.breach(error.message));
+    this.stream.on('packet', () => {
+      if (this.stream.readableLength > mostUnsentBytes) this.breach('it asks and does not read the answers');
+    });
     // Before the library's own listeners, which know less about it.
     this.stream.prependListener('KEXINIT', (init: KexInit) => {
       const reason = disagreement(offer, init);
@@ -115,13 +130,18 @@ export class Connection {
 
   #endReason(cause: unknown): unknown {
     if (codeOf(cause) === 'ENOTFOUND') return 'no such host name';
+    if (codeOf(cause) === 'EAI_AGAIN') return 'its name cannot be looked up now: the name service does not answer';
     if (cause !== undefined) return cause;
     if (this.#hasHeader) return 'the connection was lost';
-    return this.#greeting === '' ? 'the server closed the connection before it said anything' : this.#strangerReason();
+    if (this.#greeting !== '') return this.#strangerReason();
+    return 'the server closed the connection before it said anything: it may have too many (MaxStartups), or want none from here';
   }
 
   #strangerReason(): string {
-    return `what answers there is no SSH server: it says "${this.#greeting.trim().split('\n')[0]!.trim().slice(0, 60)}"`;
+    const first = this.#greeting.trim().split('\n')[0]!.trim().slice(0, 60);
+    // What sshd says in place of its greeting.
+    if (/^(?:Exceeded MaxStartups|Not allowed at this time)/.test(first)) return `the server takes no connection now: it says "${first}"`;
+    return `what answers there is no SSH server: it says "${first}"`;
   }
 
   #silence(ms: number): string {

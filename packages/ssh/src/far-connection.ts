@@ -1,7 +1,8 @@
 // One connection to a host: its channels, and its files by SFTP when they are needed.
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/proto/failure';
-import { ChannelRefusal, Channels } from './channels.ts';
+import { ChannelRefusal } from './channel.ts';
+import { Channels } from './channels.ts';
 import type { Login } from './login.ts';
 import { withShortPath, maxPathBytes } from './long-path.ts';
 import { findCause } from './refusal.ts';
@@ -12,6 +13,7 @@ export class FarConnection {
   readonly channels: Channels;
   /** Resolves when the connection has ended; its channels have been ended as errors by then. */
   readonly lost: Promise<Failure>;
+  isLost = false;
   readonly #host: string;
   readonly #login: Login;
   #sftp: Promise<Sftp> | undefined;
@@ -20,9 +22,10 @@ export class FarConnection {
   constructor(login: Login, host: string) {
     this.#login = login;
     this.#host = host;
-    this.channels = new Channels(login.stream);
+    this.channels = new Channels(login);
     this.lost = login.lost.then((failure) => {
-      this.channels.lose('the connection was lost');
+      this.isLost = true;
+      this.channels.lose(reasonOf(failure.cause));
       return failure;
     });
   }
@@ -38,6 +41,8 @@ export class FarConnection {
     try {
       const stream = await this.#open(path);
       this.#hasForwarded = true;
+      // It may have been closed while its short path was taken away.
+      if (stream.errored) throw stream.errored;
       return stream;
     } catch (error) {
       if (!(error instanceof ChannelRefusal)) throw error;
@@ -48,7 +53,7 @@ export class FarConnection {
 
   /** Ends the connection when its channels have been closed, or have had time to be. */
   async close(): Promise<void> {
-    await this.#sftp?.then((sftp) => sftp.close()).catch(() => {});
+    void this.#sftp?.then((sftp) => sftp.close()).catch(() => {});
     await this.channels.idle();
     this.#login.close();
   }
@@ -59,16 +64,19 @@ export class FarConnection {
   }
 
   async #beginSftp(): Promise<Sftp> {
-    const hint = 'sshd_config there needs the line: Subsystem sftp internal-sftp';
+    const refuse = (reason: string): Failure =>
+      new Failure('list', this.#host, reason, 'sshd_config there needs the line: Subsystem sftp internal-sftp, and no ForceCommand');
     try {
       const stream = await this.channels.openSession((ssh, remote) => ssh.subsystem(remote, 'sftp', true));
       stream?.once('close', () => (this.#sftp = undefined));
       if (stream) return await Sftp.begin(stream);
     } catch (error) {
       this.#sftp = undefined;
-      throw new Failure('list', this.#host, `it has no SFTP: ${reasonOf(error)}`, hint);
+      if (this.isLost) throw await this.lost;
+      if (error instanceof ChannelRefusal) throw refuse(`sshd opens no session there (MaxSessions): ${error.message}`);
+      throw refuse(`it has no SFTP: ${reasonOf(error)}`);
     }
     this.#sftp = undefined;
-    throw new Failure('list', this.#host, 'it has no sftp subsystem', hint);
+    throw refuse('it has no sftp subsystem');
   }
 }

@@ -2,7 +2,8 @@
 import { Failure } from '@dipus/proto/failure';
 import { childOf, isSameService, readContents, ReadState, type FarContents, type FarPlace, type FarService } from './far-directory.ts';
 import { isDirectory, isSymbolicLink, whyNotAsFarRoot, whyNotFarDirectory } from './far-trust.ts';
-import { SftpError, type Sftp } from './sftp.ts';
+import { timing } from '@dipus/proto/timing';
+import { SftpError, type Budget, type Sftp } from './sftp.ts';
 import type { FarFile } from './sftp-packet.ts';
 
 export interface FarTreeEvents {
@@ -26,9 +27,11 @@ interface Known {
   contents: FarContents;
 }
 
-// More, or deeper, than any tree is; the other host must not make us read for ever.
+// More, deeper and longer than any tree is: the remote host must not make us read for ever.
 const maxDirectories = 20_000;
 const maxDepth = 64;
+const maxPathBytes = 4000;
+const maxLookBytes = 16 << 20;
 const maxAtOnce = 64;
 const nothing: FarContents = { services: new Map(), directories: new Set() };
 
@@ -39,6 +42,7 @@ export class FarTree {
   readonly #events: FarTreeEvents;
   readonly #known = new Map<string, Known>();
   #you: number | undefined;
+  #budget: Budget = { leftBytes: 0 };
 
   constructor(sftp: Sftp, root: FarRoot, events: FarTreeEvents) {
     this.#sftp = sftp;
@@ -46,16 +50,30 @@ export class FarTree {
     this.#events = events;
   }
 
-  /** Rejects with Failure where there is no tree, or none that may be relied on: what was known is told as gone then. */
+  /**
+   * Rejects with Failure where there is no tree, or none that may be relied on: what was known is told as gone then. Rejects with SftpLost, also where it
+   * takes longer than timing.lookMs.
+   */
   async look(): Promise<void> {
+    const late = setTimeout(() => this.#sftp.fail(`its tree cannot be read within ${timing.lookMs / 1000} s`), timing.lookMs);
+    try {
+      await this.#look();
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #look(): Promise<void> {
     try {
       await this.#checkRoot();
     } catch (error) {
       this.#drop(this.#root.path);
       throw error;
     }
+    this.#budget = { leftBytes: maxLookBytes };
     const known = [...this.#known.values()].map(({ place }) => place);
     await this.#visitAll(known.length === 0 ? [this.#rootPlace] : known);
+    if (this.#budget.leftBytes <= 0) this.#events.trouble(`more than ${maxLookBytes >> 20} MiB of names; the rest is left out`);
   }
 
   get #rootPlace(): FarPlace {
@@ -87,12 +105,14 @@ export class FarTree {
         const some = round.slice(at, at + maxAtOnce);
         for (const more of await Promise.all(some.map((place) => this.#visit(place)))) found.push(...more);
       }
-      round = found;
+      // What others have made must not hide what is ours: the budget is spent on it last.
+      round = found.toSorted((a, b) => Number(a.inherited !== undefined) - Number(b.inherited !== undefined));
     }
   }
 
   /** Brings what is known of a directory up to date. Returns the directories in it that were not known. */
   async #visit(place: FarPlace): Promise<FarPlace[]> {
+    if (this.#budget.leftBytes <= 0 && !this.#known.has(place.path)) return [];
     const file = await this.#lookAt(place.path);
     if (!file) {
       this.#drop(place.path);
@@ -105,7 +125,7 @@ export class FarTree {
     const known = this.#known.get(place.path) ?? { place, state: new ReadState(), untrusted, contents: nothing };
     this.#known.set(place.path, known);
     const nowMs = performance.now();
-    if (!known.state.mustRead(file, nowMs)) return [];
+    if (!known.state.mustRead(file, nowMs) || this.#budget.leftBytes <= 0) return [];
     const contents = await this.#read(known);
     if (!contents || this.#known.get(place.path) !== known) return [];
     known.state.wasRead(nowMs);
@@ -127,7 +147,7 @@ export class FarTree {
   async #read(known: Known): Promise<FarContents | undefined> {
     const { place, untrusted } = known;
     try {
-      return readContents(place, await this.#sftp.list(place.path), untrusted, this.#you!);
+      return readContents(place, await this.#sftp.list(place.path, this.#budget), untrusted, this.#you!);
     } catch (error) {
       if (!(error instanceof SftpError)) throw error;
       if (error.code === 'EACCES') return nothing;
@@ -152,7 +172,10 @@ export class FarTree {
   }
 
   #newPlaces({ place, untrusted, contents }: Known): FarPlace[] {
-    const places = [...contents.directories].map((name) => childOf(place, name, untrusted)).filter(({ path }) => !this.#known.has(path));
+    const rootBytes = Buffer.byteLength(this.#root.path);
+    const places = [...contents.directories]
+      .map((name) => childOf(place, name, untrusted))
+      .filter(({ path }) => !this.#known.has(path) && Buffer.byteLength(path) - rootBytes <= maxPathBytes);
     const isDeep = place.path.slice(this.#root.path.length).split('/').length > maxDepth;
     if (places.length === 0 || (!isDeep && this.#known.size + places.length <= maxDirectories)) return places;
     this.#events.trouble(isDeep ? `directories deeper than ${maxDepth} are left out` : `more than ${maxDirectories} directories`);
@@ -175,5 +198,7 @@ function parentOf(path: string): string {
 
 /** A directory and all above it. */
 function parentsOf(path: string): string[] {
-  return path === '/' ? ['/'] : [path, ...parentsOf(parentOf(path))];
+  const all = [path];
+  for (let above = path; above !== '/';) all.push((above = parentOf(above)));
+  return all;
 }

@@ -13,7 +13,9 @@ export async function shakeHands(
   await connection.hear(['header'], config.connectMs);
   const { values } = await connection.hear(['fingerprint']);
   const [blob, permit] = values as [Buffer, (isPermitted: boolean) => void];
-  const accept = await connection.orLost(judgeHostKey(blob, config, { known, setting, over: connection.over }));
+  const accept = await connection.orLost(
+    judgeHostKey(blob, config, { known, setting, over: connection.over, address: connection.address }),
+  );
   // The library says so within permit() where the server has been waiting.
   const ready = connection.hear(['ready']);
   permit(true);

@@ -2,42 +2,78 @@ import { Failure } from '@dipus/proto/failure';
 import { findKnownKeys, recordKey, type KnownKey } from './known-hosts.ts';
 import type { LoginSetting } from './login.ts';
 import { fingerprintOf, rsaBits, shortType, typeOfKey } from './public-key.ts';
-import type { SshConfig } from './ssh-config.ts';
+import { isRevoked } from './revoked-keys.ts';
+import { knownName, type SshConfig } from './ssh-config.ts';
 import { printTarget, wayOut } from './target.ts';
 
-const leastRsaBits = 2048;
-
 /** What is known of a server before it has shown its key. Throws Failure. */
-export function knownKeysOf({ hostKeys: { name, userFiles, globalFiles } }: SshConfig): KnownKey[] {
-  return findKnownKeys([...userFiles, ...globalFiles], name);
+export function knownKeysOf({ hostKeys }: SshConfig): KnownKey[] {
+  const files = filesOf(hostKeys);
+  const known = findKnownKeys(files, hostKeys.name);
+  if (hostKeys.portlessName === undefined || known.some(({ marker }) => marker === 'key')) return known;
+  return [...known, ...findKnownKeys(files, hostKeys.portlessName).map((each) => ({ ...each, isPortless: true }))];
+}
+
+/** A key that a server has shown, and what is to be said of it. */
+interface Judgement {
+  readonly known: readonly KnownKey[];
+  readonly setting: LoginSetting;
+  readonly over: AbortSignal;
+  /** The server's, where it is known. */
+  readonly address: string | undefined;
 }
 
 /**
  * Decides whether the key that a server shows is its own, asking where the settings say so. The result is what is to be done once the
  * server has proved that it holds the key. Rejects with Failure where the key is refused.
  */
-export async function judgeHostKey(
-  blob: Buffer,
-  config: SshConfig,
-  { known, setting, over }: { known: readonly KnownKey[]; setting: LoginSetting; over: AbortSignal },
-): Promise<() => void> {
+export async function judgeHostKey(blob: Buffer, config: SshConfig, judgement: Judgement): Promise<() => void> {
+  const { known, setting, address } = judgement;
+  const { hostKeys } = config;
   const key = blob.toString('base64');
   const refuse = (reason: string, hint?: string): Failure => new Failure('trust', printTarget(config.target), reason, hint);
   const shown = `${shortType(typeOfKey(blob))} key ${fingerprintOf(blob)}`;
   const bits = rsaBits(blob);
-  if (bits !== undefined && bits < leastRsaBits) throw refuse(`its RSA key has ${bits} bits, fewer than ${leastRsaBits}`);
-  const revoked = known.find((each) => each.marker === 'revoked' && each.key === key);
-  if (revoked) throw refuse(`ITS HOST KEY IS REVOKED (${revoked.where}): ${shown}`);
+  if (bits !== undefined && bits < hostKeys.leastRsaBits) throw refuse(`its RSA key has ${bits} bits, fewer than ${hostKeys.leastRsaBits}`);
+  const revoked = revokedBy(blob, config, known);
+  if (revoked !== undefined) throw refuse(`ITS HOST KEY IS REVOKED (${revoked}): ${shown}`);
+  if (hostKeys.isLocalhostTrusted && isLoopback(address)) return () => {};
   const plain = known.filter((each) => each.marker === 'key');
+  const ofAddress = keysOfAddress(hostKeys, config, address);
+  if (ofAddress.length > 0 && !ofAddress.some((each) => each.key === key) && hostKeys.strictness !== 'no') {
+    throw refuse(`ITS HOST KEY IS NOT THE ONE OF ${address}: ${changed(shown, ofAddress)}`, 'CheckHostIP no leaves its address out');
+  }
   if (plain.some((each) => each.key === key)) return () => {};
-  if (plain.length > 0) throw refuse(changed(shown, plain), removal(config, plain));
-  await consent(shown, { config, known, setting, over });
+  // A name without the port lets a host in, and keeps none out.
+  const own = plain.filter((each) => !each.isPortless);
+  if (own.length > 0) throw refuse(`ITS HOST KEY HAS CHANGED, or somebody else answers: ${changed(shown, own)}`, removal(config, own));
+  await consent(shown, config, judgement);
   return () => record({ blob, key, config, setting });
+}
+
+function filesOf({ userFiles, globalFiles }: SshConfig['hostKeys']): string[] {
+  return [...userFiles, ...globalFiles];
+}
+
+/** Where a key is revoked. Throws Failure. */
+function revokedBy(blob: Buffer, { hostKeys: { revokedFile } }: SshConfig, known: readonly KnownKey[]): string | undefined {
+  if (revokedFile !== undefined && isRevoked(revokedFile, blob)) return revokedFile;
+  return known.find((each) => each.marker === 'revoked' && each.key === blob.toString('base64'))?.where;
+}
+
+function keysOfAddress(hostKeys: SshConfig['hostKeys'], { port }: SshConfig, address: string | undefined): KnownKey[] {
+  const name = address !== undefined && hostKeys.isAddressChecked ? knownName(address, port) : hostKeys.name;
+  if (name === hostKeys.name) return [];
+  return findKnownKeys(filesOf(hostKeys), name).filter(({ marker }) => marker === 'key');
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(?:127\.|::1$|::ffff:127\.)/.test(address);
 }
 
 function changed(shown: string, plain: readonly KnownKey[]): string {
   const expected = plain.map(({ type, key, where }) => `${shortType(type)} key ${fingerprintOf(Buffer.from(key, 'base64'))} (${where})`);
-  return `ITS HOST KEY HAS CHANGED, or somebody else answers: it shows ${shown}, known is ${expected.join(', ')}`;
+  return `it shows ${shown}, known is ${expected.join(', ')}`;
 }
 
 function removal({ hostKeys: { name } }: SshConfig, plain: readonly KnownKey[]): string {
@@ -46,13 +82,10 @@ function removal({ hostKeys: { name } }: SshConfig, plain: readonly KnownKey[]):
 }
 
 /** Returns where an unknown key may be taken; rejects with Failure where not. */
-async function consent(
-  shown: string,
-  { config, known, setting, over }: { config: SshConfig; known: readonly KnownKey[]; setting: LoginSetting; over: AbortSignal },
-): Promise<void> {
-  const { strictness, name } = config.hostKeys;
+async function consent(shown: string, config: SshConfig, { known, setting, over }: Judgement): Promise<void> {
+  const { strictness, name, hasDnsKeys } = config.hostKeys;
   const { terminal } = setting;
-  const reason = `its host key is not known: ${shown}`;
+  const reason = `its host key is not known: ${shown}${hasDnsKeys ? '; VerifyHostKeyDNS is not supported' : ''}`;
   if (strictness === 'no' || strictness === 'accept-new') return;
   const hasAuthority = known.some((each) => each.marker === 'authority');
   const hint = hasAuthority ? `host certificates are not supported. ${wayOut(config.target)}` : recordHint(config);

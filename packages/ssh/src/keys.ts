@@ -1,7 +1,8 @@
 import { AgentError } from './agent.ts';
 import { findCandidates, type Candidate, type Unlock, type Unusable } from './candidates.ts';
 import { IdentityError } from './identity.ts';
-import { typeOfKey } from './public-key.ts';
+import { rsaBits, typeOfKey } from './public-key.ts';
+import type { AuthConfig } from './ssh-config.ts';
 import { attempt, outcomeOf, type Outcome, type Trial } from './trial.ts';
 
 /** Tries every key that was not tried before. Rejects with Failure when the connection ends. */
@@ -15,6 +16,11 @@ export async function tryKeys(trial: Trial, used: Set<string>): Promise<Outcome>
     const id = candidate.publicKey.toString('base64');
     if (used.has(id)) continue;
     used.add(id);
+    const reason = whyNot(candidate, trial.config.auth);
+    if (reason !== undefined) {
+      skipped({ label: candidate.label, reason });
+      continue;
+    }
     const outcome = await tryKey(trial, candidate);
     if (outcome !== 'refused') return outcome;
   }
@@ -26,7 +32,7 @@ async function tryKey(trial: Trial, candidate: Candidate): Promise<Outcome> {
   const { stream } = trial.connection;
   const { user } = trial.config;
   trial.tried.push(candidate.label);
-  for (const algorithm of algorithmsOf(candidate)) {
+  for (const algorithm of algorithmsOf(candidate, trial.config.auth)) {
     const key = { type: algorithm, getPublicSSH: () => candidate.publicKey };
     const known = trial.connection.hear(['USERAUTH_PK_OK', 'USERAUTH_SUCCESS', 'USERAUTH_FAILURE']);
     stream.authPK(user, key);
@@ -60,9 +66,17 @@ async function proveKey(trial: Trial, candidate: Candidate, algorithm: string): 
   }
 }
 
-function algorithmsOf({ publicKey }: Candidate): string[] {
+/** Why the user's settings forbid a key; undefined where they do not. */
+function whyNot(candidate: Candidate, auth: AuthConfig): string | undefined {
+  const bits = rsaBits(candidate.publicKey);
+  if (bits !== undefined && bits < auth.leastRsaBits) return `its ${bits} bits are fewer than ${auth.leastRsaBits}`;
+  return algorithmsOf(candidate, auth).length === 0 ? 'PubkeyAcceptedAlgorithms does not have its type' : undefined;
+}
+
+function algorithmsOf({ publicKey }: Candidate, { keyAlgorithms }: AuthConfig): string[] {
   const type = typeOfKey(publicKey);
-  return type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [type];
+  const all = type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [type];
+  return all.filter((name) => keyAlgorithms?.includes(name) ?? true);
 }
 
 function unlockBy({ terminal, connection, config }: Trial): Unlock {

@@ -11,6 +11,8 @@ export interface KnownKey {
   readonly key: string;
   /** `FILE:LINE`. */
   readonly where: string;
+  /** It names the host without the port that is asked for. */
+  readonly isPortless?: boolean;
 }
 
 /** What the files know of a host, in their order; a file that is not there knows nothing. Throws Failure where one cannot be read. */
@@ -24,7 +26,7 @@ export function findKnownKeys(files: readonly string[], name: string): KnownKey[
 }
 
 /** One line, if it names the host: hashed, or by patterns of which none denies it. */
-export function parseKnownLine(line: string, name: string): Omit<KnownKey, 'where'> | undefined {
+export function parseKnownLine(line: string, name: string): Omit<KnownKey, 'where' | 'isPortless'> | undefined {
   const words = line.trim().split(/\s+/);
   const marker = words[0]?.startsWith('@') ? words.shift() : undefined;
   const [names, type, key] = words;

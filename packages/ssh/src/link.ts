@@ -7,6 +7,8 @@ import type { SshConfig } from './ssh-config.ts';
 export interface Link {
   readonly input: Readable;
   readonly output: Writable;
+  /** The address that it leads to; undefined where that is not known. */
+  address(): string | undefined;
   /** Resolves when both directions have ended, with what ended them: an error, a reason, or undefined for a plain end. */
   readonly ended: Promise<unknown>;
   destroy(): void;
@@ -28,6 +30,7 @@ export function dialServer({ host, port, family, bindAddress }: SshConfig): Link
   return {
     input: socket,
     output: socket,
+    address: () => socket.remoteAddress,
     ended: new Promise((resolve) => socket.on('close', () => resolve(cause))),
     destroy: () => socket.destroy(),
   };

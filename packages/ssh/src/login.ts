@@ -43,6 +43,8 @@ export interface Login {
   readonly stream: SSH2Stream;
   /** Resolves when the connection has ended, whoever ended it. */
   readonly lost: Promise<Failure>;
+  /** Ends the connection: the server breaks the protocol. */
+  breach(reason: string): void;
   close(): void;
 }
 
@@ -51,7 +53,7 @@ export interface Login {
  * Rejects with Failure.
  */
 export async function logIn(target: LoginTarget, setting: LoginSetting): Promise<Login> {
-  const config = await readSshConfig(target, (line) => setting.explain(line));
+  const config = await readSshConfig(target, setting);
   const known = knownKeysOf(config);
   const connection = connectTo(config, { types: known.map(({ type }) => type), setting });
   const interrupt = (): void => connection.fail('interrupted');
@@ -70,7 +72,8 @@ export async function logIn(target: LoginTarget, setting: LoginSetting): Promise
   }
   connection.verb = 'read';
   keepAlive(connection);
-  return { stream: connection.stream, lost: connection.lost, close: () => connection.close() };
+  const { stream, lost } = connection;
+  return { stream, lost, breach: (reason) => connection.breach(reason), close: () => connection.close() };
 }
 
 /** A connection on which nothing has been said; what the server may ask of a client is refused. */

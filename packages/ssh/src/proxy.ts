@@ -25,9 +25,16 @@ function jumpOf({ host, port, jump }: TokenValues): Proxy {
   const hops = jump.split(',');
   const last = hops.pop()!;
   const before = hops.length > 0 ? ['-J', hops.join(',')] : [];
-  const there = `[${host}]:${port}`;
-  const args = [...before, '-W', there, '--', last.startsWith('ssh://') ? last : `ssh://${last}`];
+  const args = [...before, '-W', `[${host}]:${port}`, ...operandsOf(last)];
   return { program: 'ssh', args, name: ['ssh', ...args].join(' ') };
+}
+
+/** A hop as options and operand of ssh: its URIs have no IPv6 addresses. */
+function operandsOf(hop: string): string[] {
+  const [, user, bracketed, name, port] = /^(?:ssh:\/\/)?(?:(.*)@)?(?:\[(.*)\]|([^:]*))(?::(\d+))?\/?$/.exec(hop) ?? [];
+  const host = bracketed ?? name;
+  if (host === undefined) return ['--', hop];
+  return [...(user === undefined ? [] : ['-l', user]), ...(port === undefined ? [] : ['-p', port]), '--', host];
 }
 
 /** Runs a proxy. What it says on stderr is explained, and its last line is the reason where it fails. The caller destroys the link. */
@@ -43,7 +50,7 @@ export function runProxy({ program, args, name }: Proxy, explain: (line: string)
     child.on('error', (error) => resolve(`cannot run the proxy ${name}: ${reasonOf(error)}`));
     child.on('close', (status, signal) => resolve(`the proxy ended (${name}): ${lastLine(said) ?? `status ${status ?? signal}`}`));
   });
-  return { input: child.stdout, output: child.stdin, ended, destroy: () => child.kill() };
+  return { input: child.stdout, output: child.stdin, address: () => undefined, ended, destroy: () => child.kill() };
 }
 
 function lastLine(text: string): string | undefined {

@@ -27,7 +27,10 @@ export async function findCause(sftp: Sftp, path: string, hasForwarded: boolean)
     return cause('ECONNREFUSED', hasForwarded ? 'connection refused' : 'connection refused, or sshd there forwards no sockets');
   }
   if (!listening.has(path)) return cause('ECONNREFUSED', 'connection refused');
-  if (hasForwarded) return may ? cause('EAGAIN', 'its queue is full') : cause('EACCES', 'permission denied');
+  // Where a group decides, nobody but the system there knows.
+  if (may === undefined)
+    return cause('EACCES', hasForwarded ? 'permission denied' : 'permission denied, or sshd there forwards no sockets');
+  if (hasForwarded) return cause('EAGAIN', 'its queue is full');
   return cause('ENOTSUP', 'sshd there forwards no sockets (AllowStreamLocalForwarding, DisableForwarding)');
 }
 

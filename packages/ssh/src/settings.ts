@@ -19,7 +19,7 @@ export function parseSettings(text: string): Settings {
   const values = new Map<string, string[]>();
   for (const line of text.split('\n')) {
     const [, name, value] = /^(\S+) (.*)$/.exec(line) ?? [];
-    if (name !== undefined && value !== undefined) values.set(name.toLowerCase(), [...(values.get(name) ?? []), value]);
+    if (name !== undefined && value !== undefined) values.set(name.toLowerCase(), [...(values.get(name.toLowerCase()) ?? []), value]);
   }
   const one = (name: string): string | undefined => values.get(name)?.[0];
   const word = (name: string): string | undefined => (one(name) === 'none' ? undefined : one(name));

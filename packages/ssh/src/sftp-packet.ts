@@ -47,6 +47,12 @@ export interface FarFile {
 /** The other side does not speak SFTP. */
 export class SftpFormatError extends Error {}
 
+/** What is told of a file must be told whole where it decides on trust. Throws SftpFormatError. */
+export function wholeFile(file: FarFile): FarFile {
+  if (file.uid < 0 || file.mode === 0) throw new SftpFormatError('it does not tell what files are and whose');
+  return file;
+}
+
 export function encodePacket(type: number, id: number, payload: readonly (string | Buffer | number)[]): Buffer {
   const parts = payload.map((part) => (typeof part === 'number' ? u32(part) : encodeString(part)));
   const body = Buffer.concat([Buffer.of(type), ...(type === request.init ? [] : [u32(id)]), ...parts]);
@@ -111,6 +117,12 @@ export class Payload {
   }
 }
 
+/** What came in place of a packet: text, where a program talks that is no SFTP server. */
+function strangeReason(bytes: Buffer, length: number): string {
+  const [text = ''] = /^[ -~]{4,}/.exec(bytes.toString('latin1', 0, 60)) ?? [];
+  return text === '' ? `it sent a packet of ${length} bytes` : `what answers is no SFTP server: it says "${text}"`;
+}
+
 /** Cuts a stream into packets, each without its length. */
 export class PacketReader {
   #rest: Buffer = Buffer.alloc(0);
@@ -121,7 +133,7 @@ export class PacketReader {
     const packets: Buffer[] = [];
     while (this.#rest.length >= 4) {
       const bytes = this.#rest.readUInt32BE();
-      if (bytes < 5 || bytes > maxPacketBytes) throw new SftpFormatError(`it sent a packet of ${bytes} bytes`);
+      if (bytes < 5 || bytes > maxPacketBytes) throw new SftpFormatError(strangeReason(this.#rest, bytes));
       if (this.#rest.length < 4 + bytes) break;
       packets.push(this.#rest.subarray(4, 4 + bytes));
       this.#rest = this.#rest.subarray(4 + bytes);

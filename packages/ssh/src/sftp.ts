@@ -1,7 +1,18 @@
 // Files of the other host, by SFTP over one channel. Requests go out at once; the answers come in any order.
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
-import { encodePacket, modeOnly, PacketReader, Payload, reply, request, SftpFormatError, status, type FarFile } from './sftp-packet.ts';
+import {
+  encodePacket,
+  modeOnly,
+  PacketReader,
+  Payload,
+  reply,
+  request,
+  SftpFormatError,
+  status,
+  wholeFile,
+  type FarFile,
+} from './sftp-packet.ts';
 
 /** The other side did not do what was asked; `code` as the system there would name it, where that is known. */
 export class SftpError extends Error {
@@ -9,9 +20,18 @@ export class SftpError extends Error {
 
   constructor(number: number, text: string) {
     const known = number === status.noSuchFile ? 'ENOENT' : number === status.permissionDenied ? 'EACCES' : undefined;
-    super(known === 'ENOENT' ? 'no such file or directory' : known === 'EACCES' ? 'permission denied' : text.toLowerCase() || 'failure');
+    const said = text.slice(0, maxReason).toLowerCase() || 'failure';
+    super(known === 'ENOENT' ? 'no such file or directory' : known === 'EACCES' ? 'permission denied' : said);
     this.code = known;
   }
+}
+
+/** Nothing more comes by this channel: it was lost, fell silent, or does not speak SFTP. The message is the reason. */
+export class SftpLost extends Error {}
+
+/** How much may still be read of a tree, in bytes of names; what is beyond is left out. */
+export interface Budget {
+  leftBytes: number;
 }
 
 export interface FarName {
@@ -22,7 +42,7 @@ export interface FarName {
 }
 
 interface Waiting {
-  resolve(answer: Answer): void;
+  take(answer: Answer): void;
   reject(error: Error): void;
 }
 
@@ -31,36 +51,46 @@ interface Answer {
   readonly payload: Payload;
 }
 
-const version = 3;
-// More than any directory of a tree has; what is beyond is left out.
-const maxNames = 100_000;
-const chunkBytes = 32_768;
+/** An answer that is asked for, and what it tells. */
+interface Wanted<T> {
+  readonly type: number;
+  read(payload: Payload): T;
+}
 
-/** A client of SFTP. Paths are the other host's; methods reject with SftpError, or with an Error when the connection is lost or nobody answers. */
+const version = 3;
+const granted: Wanted<void> = { type: reply.status, read: () => {} };
+// What a name takes besides its letters.
+const nameBytes = 100;
+const chunkBytes = 32_768;
+const maxReason = 200;
+// PATH_MAX of Linux; others have less.
+const maxPathBytes = 4096;
+
+/** A client of SFTP. Paths are the remote host's; methods reject with SftpError, or with SftpLost. */
 export class Sftp {
   readonly #stream: Duplex;
   readonly #reader = new PacketReader();
   readonly #waiting = new Map<number, Waiting>();
   #next = 1;
-  #lost: Error | undefined;
+  #lost: SftpLost | undefined;
   #silence: NodeJS.Timeout | undefined;
   #mostSilentMs = timing.headMs;
 
   private constructor(stream: Duplex) {
     this.#stream = stream;
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
-    stream.on('error', (error) => this.#lose(error)).on('close', () => this.#lose(new Error('the SFTP server has ended')));
+    stream.on('error', (error) => this.fail(error.message)).on('close', () => this.fail('the SFTP server has ended'));
+    if (stream.errored) this.fail(stream.errored.message);
     stream.on('end', () => stream.destroy());
   }
 
-  /** Owns the channel from now on; close() closes it. Rejects where nobody answers there. */
+  /** Owns the channel from now on; close() closes it. Rejects with SftpLost where nobody answers. */
   static async begin(stream: Duplex): Promise<Sftp> {
     const sftp = new Sftp(stream);
-    const answered = sftp.#await(0);
+    const answered = sftp.#await(0, () => undefined);
     stream.write(encodePacket(request.init, 0, [version]));
     await answered;
-    // A connection that is lost shows sooner, and ends more than this.
-    sftp.#mostSilentMs = 4 * timing.pingMs;
+    sftp.#mostSilentMs = timing.answerMs;
     return sftp;
   }
 
@@ -68,31 +98,50 @@ export class Sftp {
     this.#stream.destroy();
   }
 
-  async stat(path: string): Promise<FarFile> {
-    return (await this.#ask(request.stat, [path], reply.attributes)).attributes();
+  /** Ends it for this reason. */
+  fail(reason: string): void {
+    this.#lost ??= new SftpLost(reason);
+    this.#hush();
+    for (const { reject } of this.#waiting.values()) reject(this.#lost);
+    this.#waiting.clear();
+    this.#stream.destroy();
   }
 
-  async lstat(path: string): Promise<FarFile> {
-    return (await this.#ask(request.lstat, [path], reply.attributes)).attributes();
+  stat(path: string): Promise<FarFile> {
+    return this.#ask(request.stat, [path], { type: reply.attributes, read: (payload) => wholeFile(payload.attributes()) });
   }
 
-  async realpath(path: string): Promise<string> {
-    const payload = await this.#ask(request.realpath, [path], reply.name);
-    payload.u32();
-    return payload.text();
+  lstat(path: string): Promise<FarFile> {
+    return this.#ask(request.lstat, [path], { type: reply.attributes, read: (payload) => wholeFile(payload.attributes()) });
   }
 
-  /** Everything in a directory but itself and its parent. */
-  async list(path: string): Promise<FarName[]> {
+  realpath(path: string): Promise<string> {
+    return this.#ask(request.realpath, [path], {
+      type: reply.name,
+      read: (payload) => {
+        payload.u32();
+        const real = payload.text();
+        if (!real.startsWith('/') || real.length > maxPathBytes) throw new SftpFormatError('it tells a path that is none');
+        return real;
+      },
+    });
+  }
+
+  /** Everything in a directory but itself and its parent, as far as the budget goes. */
+  async list(path: string, budget: Budget): Promise<FarName[]> {
     const names: FarName[] = [];
-    await this.#withHandle(request.opendir, [path], async (handle) => {
-      while (names.length < maxNames) {
-        const payload = await this.#ask(request.readdir, [handle], reply.name);
-        for (let left = payload.u32(); left > 0; left--) {
-          const each = { name: payload.text(), longName: payload.text(), file: payload.attributes() };
-          if (each.name !== '.' && each.name !== '..') names.push(each);
-        }
+    const read = (payload: Payload): number => {
+      const count = payload.u32();
+      for (let left = count; left > 0; left--) {
+        const each = { name: payload.text(), longName: payload.text(), file: payload.attributes() };
+        budget.leftBytes -= nameBytes + each.name.length + each.longName.length;
+        if (each.name !== '.' && each.name !== '..') names.push(each);
       }
+      return count;
+    };
+    await this.#withHandle(request.opendir, [path], async (handle) => {
+      // A server that names nothing has nothing more to name.
+      while (budget.leftBytes > 0 && (await this.#ask(request.readdir, [handle], { type: reply.name, read })) > 0);
     });
     return names;
   }
@@ -103,8 +152,10 @@ export class Sftp {
     let bytes = 0;
     await this.#withHandle(request.open, [path, 1, 0], async (handle) => {
       while (bytes < maxBytes) {
-        const payload = await this.#ask(request.read, [handle, 0, bytes, chunkBytes], reply.data);
-        const chunk = payload.bytes();
+        const chunk = await this.#ask(request.read, [handle, 0, bytes, chunkBytes], {
+          type: reply.data,
+          read: (payload) => payload.bytes(),
+        });
         if (chunk.length === 0) return;
         chunks.push(chunk);
         bytes += chunk.length;
@@ -114,62 +165,71 @@ export class Sftp {
   }
 
   async makeDirectory(path: string, mode: number): Promise<void> {
-    await this.#ask(request.mkdir, [path, ...modeOnly(mode)], reply.status);
+    await this.#ask(request.mkdir, [path, ...modeOnly(mode)], granted);
   }
 
   async removeDirectory(path: string): Promise<void> {
-    await this.#ask(request.rmdir, [path], reply.status);
+    await this.#ask(request.rmdir, [path], granted);
   }
 
   async remove(path: string): Promise<void> {
-    await this.#ask(request.remove, [path], reply.status);
+    await this.#ask(request.remove, [path], granted);
   }
 
   /** A symbolic link to something that is there. OpenSSH has the two paths in the other order than the draft; the wrong one fails. */
   async link(target: string, path: string): Promise<void> {
-    const isMade = await this.#ask(request.symlink, [target, path], reply.status).catch(() => undefined);
-    if (!isMade) await this.#ask(request.symlink, [path, target], reply.status);
+    const isMade = await this.#ask(request.symlink, [target, path], granted).then(
+      () => true,
+      () => false,
+    );
+    if (!isMade) await this.#ask(request.symlink, [path, target], granted);
   }
 
   /** Reads by a handle until the end of the file, and closes it. */
   async #withHandle(type: number, payload: readonly (string | number)[], use: (handle: Buffer) => Promise<void>): Promise<void> {
-    const handle = (await this.#ask(type, payload, reply.handle)).bytes();
+    const handle = await this.#ask(type, payload, { type: reply.handle, read: (answer) => answer.bytes() });
     try {
       await use(handle);
     } catch (error) {
       if (!(error instanceof EndOfFile)) throw error;
     } finally {
       // Nothing depends on it; a handle that is lost is closed with the channel.
-      this.#ask(request.close, [handle], reply.status).catch(() => {});
+      this.#ask(request.close, [handle], granted).catch(() => {});
     }
   }
 
-  async #ask(type: number, payload: readonly (string | Buffer | number)[], wanted: number): Promise<Payload> {
+  async #ask<T>(type: number, payload: readonly (string | Buffer | number)[], wanted: Wanted<T>): Promise<T> {
     if (this.#lost) throw this.#lost;
     const id = this.#next;
     this.#next = id === 0xffff_ffff ? 1 : id + 1;
-    const answered = this.#await(id);
+    const answered = this.#await(id, (answer) => readAnswer(answer, wanted));
     this.#stream.write(encodePacket(type, id, payload));
-    const answer = await answered;
-    if (answer.type === wanted && wanted !== reply.status) return answer.payload;
-    if (answer.type !== reply.status) throw new SftpFormatError('it answered what was not asked');
-    const number = answer.payload.u32();
-    if (number === status.endOfFile) throw new EndOfFile('end of file');
-    if (number === status.ok && wanted === reply.status) return answer.payload;
-    throw new SftpError(number, answer.payload.isAtEnd ? '' : answer.payload.text());
+    return answered;
   }
 
-  #await(id: number): Promise<Answer> {
+  #await<T>(id: number, read: (answer: Answer) => T): Promise<T> {
     const silentMs = this.#mostSilentMs;
-    this.#silence ??= setTimeout(() => this.#stream.destroy(new Error(`no answer within ${silentMs / 1000} s`)), silentMs);
-    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    this.#silence ??= setTimeout(() => this.fail(`no answer within ${silentMs / 1000} s`), silentMs);
+    return new Promise((resolve, reject) => {
+      const take = (answer: Answer): void => {
+        try {
+          resolve(read(answer));
+        } catch (error) {
+          // All that wait learn of it.
+          if (error instanceof SftpFormatError) throw error;
+          reject(error);
+        }
+      };
+      this.#waiting.set(id, { take, reject });
+    });
   }
 
   #read(chunk: Buffer): void {
     try {
-      for (const packet of this.#reader.push(chunk)) this.#take(packet);
+      for (const packet of this.#reader.push(chunk)) if (!this.#lost) this.#take(packet);
     } catch (error) {
-      this.#stream.destroy(error as Error);
+      if (!(error instanceof SftpFormatError)) throw error;
+      this.fail(error.message);
     }
   }
 
@@ -179,23 +239,30 @@ export class Sftp {
     const id = isVersion ? 0 : packet.readUInt32BE(1);
     const waiting = this.#waiting.get(id);
     if (!waiting || (id === 0 && !isVersion)) throw new SftpFormatError('it answered what was not asked');
+    waiting.take({ type, payload: new Payload(packet.subarray(isVersion ? 1 : 5)) });
     this.#waiting.delete(id);
     if (this.#waiting.size === 0) this.#hush();
     else this.#silence?.refresh();
-    waiting.resolve({ type, payload: new Payload(packet.subarray(isVersion ? 1 : 5)) });
   }
 
   #hush(): void {
     clearTimeout(this.#silence);
     this.#silence = undefined;
   }
-
-  #lose(error: Error): void {
-    this.#lost ??= error;
-    this.#hush();
-    for (const { reject } of this.#waiting.values()) reject(this.#lost);
-    this.#waiting.clear();
-  }
 }
 
-class EndOfFile extends Error {}
+/** The answer that was asked for. Throws SftpError for another one that may come, SftpFormatError for what may not. */
+function readAnswer<T>({ type, payload }: Answer, wanted: Wanted<T>): T {
+  if (type === wanted.type && type !== reply.status) return wanted.read(payload);
+  if (type !== reply.status) throw new SftpFormatError('it answered what was not asked');
+  const number = payload.u32();
+  if (number === status.endOfFile) throw new EndOfFile();
+  if (number === status.ok && wanted.type === reply.status) return wanted.read(payload);
+  throw new SftpError(number, payload.isAtEnd ? '' : payload.text());
+}
+
+class EndOfFile extends SftpError {
+  constructor() {
+    super(status.endOfFile, 'end of file');
+  }
+}

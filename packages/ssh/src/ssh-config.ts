@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { emptyKind, narrowOffer, type Offer } from './algorithms.ts';
-import type { LoginTarget } from './login.ts';
+import type { LoginSetting, LoginTarget } from './login.ts';
 import { proxyOf, type Proxy } from './proxy.ts';
 import { parseSettings, type Settings } from './settings.ts';
 import { printTarget, wayOut } from './target.ts';
@@ -31,6 +31,17 @@ export interface SshConfig {
 export interface HostKeyConfig {
   /** The name in known_hosts. */
   readonly name: string;
+  /** The same without the port, under which a key is accepted too, as ssh does it; undefined where they are one. */
+  readonly portlessName: string | undefined;
+  /** Whose keys are refused whatever else is known. */
+  readonly revokedFile: string | undefined;
+  /** Any key is taken from this host itself. */
+  readonly isLocalhostTrusted: boolean;
+  /** What is known of the address counts too. */
+  readonly isAddressChecked: boolean;
+  /** The user wants keys looked up in DNS, which is not done. */
+  readonly hasDnsKeys: boolean;
+  readonly leastRsaBits: number;
   /** The first is the one that is written. */
   readonly userFiles: readonly string[];
   readonly globalFiles: readonly string[];
@@ -46,6 +57,11 @@ export interface AuthConfig {
   /** Keys of the agent count only where they are those of the files. */
   readonly isIdentitiesOnly: boolean;
   readonly certificateFiles: readonly string[];
+  /** Algorithms by which a key may be used; undefined: all that are safe. */
+  readonly keyAlgorithms: readonly string[] | undefined;
+  readonly leastRsaBits: number;
+  /** Where keys are that cannot be used; undefined: nowhere. */
+  readonly pkcs11: string | undefined;
   /** How often a passphrase or password may be asked for. */
   readonly promptCount: number;
   /** Nobody is to be asked. */
@@ -53,18 +69,19 @@ export interface AuthConfig {
 }
 
 /** Asks `ssh -G` for the settings of a host; the defaults of OpenSSH where there is no ssh. Rejects with Failure. */
-export async function readSshConfig(target: LoginTarget, explain: (line: string) => void): Promise<SshConfig> {
+export async function readSshConfig(target: LoginTarget, { explain, stop }: Pick<LoginSetting, 'explain' | 'stop'>): Promise<SshConfig> {
   const port = target.port === undefined ? [] : ['-p', String(target.port)];
   const user = target.user === undefined ? [] : ['-l', target.user];
-  const text = await askSsh(['-G', ...port, ...user, '--', target.host], target);
+  const text = await askSsh(['-G', ...port, ...user, '--', target.host], target, stop);
   if (text === undefined) explain('there is no ssh on PATH: no ssh_config is read, the defaults count');
   return configOf(target, parseSettings(text ?? ''));
 }
 
-function askSsh(args: readonly string[], target: LoginTarget): Promise<string | undefined> {
+function askSsh(args: readonly string[], target: LoginTarget, signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
-    execFile('ssh', args, { encoding: 'utf8' }, (error, stdout, stderr) => {
+    execFile('ssh', args, { encoding: 'utf8', signal }, (error, stdout, stderr) => {
       if (!error) resolve(stdout);
+      else if (signal.aborted) reject(new Failure('read', `ssh settings for ${printTarget(target)}`, 'interrupted'));
       else if (codeOf(error) === 'ENOENT') resolve(undefined);
       else reject(new Failure('read', `ssh settings for ${printTarget(target)}`, stderr.trim().split('\n').at(-1) || 'ssh -G failed'));
     });
@@ -78,9 +95,8 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
   const jump = settings.word('proxyjump') ?? '';
   const alias = settings.one('hostkeyalias');
   const values: TokenValues = { host, original: target.host, port, user, alias: alias ?? host, jump };
-  if (settings.isOn('proxyusefdpass', false)) {
-    throw new Failure('read', `ssh settings for ${printTarget(target)}`, 'ProxyUseFdpass is not supported', wayOut(target));
-  }
+  const refused = unsupported.find(([, isSet]) => isSet(settings));
+  if (refused) throw new Failure('read', `ssh settings for ${printTarget(target)}`, `${refused[0]} is not supported`, wayOut(target));
   const proxy = proxyOf(settings.word('proxycommand'), values);
   const bindAddress = settings.word('bindaddress');
   const offer = narrowOffer({
@@ -103,6 +119,12 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
     offer,
     hostKeys: {
       name: alias?.toLowerCase() ?? knownName(host, port),
+      portlessName: alias === undefined && port !== 22 ? host.toLowerCase() : undefined,
+      revokedFile: fileOf(settings.word('revokedhostkeys'), values),
+      isLocalhostTrusted: settings.isOn('nohostauthenticationforlocalhost', false),
+      isAddressChecked: settings.isOn('checkhostip', false),
+      hasDnsKeys: settings.isOn('verifyhostkeydns', false) || settings.one('verifyhostkeydns') === 'ask',
+      leastRsaBits: leastRsaBitsOf(settings),
       userFiles: settings
         .files('userknownhostsfile', ['~/.ssh/known_hosts', '~/.ssh/known_hosts2'])
         .map((file) => expandPath(file, values)),
@@ -112,6 +134,24 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
     },
     auth: authOf(settings, values),
   };
+}
+
+/** What decides whom to trust, or which way to go, and cannot be honoured: the login is refused by its name. */
+const unsupported: readonly [name: string, isSet: (settings: Settings) => boolean][] = [
+  ['ProxyUseFdpass', (settings) => settings.isOn('proxyusefdpass', false)],
+  ['KnownHostsCommand', (settings) => settings.word('knownhostscommand') !== undefined],
+  ['BindInterface', (settings) => settings.word('bindinterface') !== undefined],
+];
+
+// Fewer bits are not safe, whatever the settings say.
+const leastRsaBits = 2048;
+
+function leastRsaBitsOf(settings: Settings): number {
+  return Math.max(leastRsaBits, Number(settings.one('requiredrsasize') ?? 0) || 0);
+}
+
+function fileOf(setting: string | undefined, values: TokenValues): string | undefined {
+  return setting === undefined ? undefined : expandPath(setting, values);
 }
 
 const defaultIdentities = ['id_rsa', 'id_ecdsa', 'id_ed25519'].map((name) => `~/.ssh/${name}`);
@@ -131,13 +171,16 @@ function authOf(settings: Settings, values: TokenValues): AuthConfig {
     identityFiles: files.filter((file) => file !== 'none').map((file) => expandPath(file, values)),
     isIdentitiesOnly: settings.isOn('identitiesonly', false),
     certificateFiles: settings.all('certificatefile') ?? [],
+    keyAlgorithms: settings.list('pubkeyacceptedalgorithms') ?? settings.list('pubkeyacceptedkeytypes'),
+    leastRsaBits: leastRsaBitsOf(settings),
+    pkcs11: settings.word('pkcs11provider'),
     promptCount: Number(settings.one('numberofpasswordprompts') ?? 3),
     isBatch: settings.isOn('batchmode', false),
   };
 }
 
-/** `[host]:port` where the port is not ssh's own (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
-function knownName(host: string, port: number): string {
+/** The name of a host or address in known_hosts: `[host]:port` where the port is not ssh's own (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
+export function knownName(host: string, port: number): string {
   const name = host.toLowerCase();
   return port === 22 ? name : `[${name}]:${port}`;
 }

@@ -11,6 +11,7 @@ import { FarChanges } from './far-changes.ts';
 import type { FarService } from './far-directory.ts';
 import { FarTree, type FarRoot, type FarTreeEvents } from './far-tree.ts';
 import { logIn, type LoginSetting } from './login.ts';
+import { SftpLost } from './sftp.ts';
 
 export interface SshHostSetting extends LoginSetting {
   /** How often the tree is looked at where its changes are not told of. */
@@ -27,6 +28,7 @@ export class SshHost implements RemoteHost {
   readonly #uri: HostUri;
   readonly #root: FarRoot;
   readonly #setting: SshHostSetting;
+  readonly #closed = new AbortController();
   #connection: Promise<FarConnection> | undefined;
 
   constructor(uri: HostUri, setting: SshHostSetting) {
@@ -49,40 +51,74 @@ export class SshHost implements RemoteHost {
   /** What answers, dead sockets too. */
   async list({ ask, isAll }: RemoteQuery): Promise<FarService[]> {
     const services: FarService[] = [];
-    const tree = await this.#tree(await this.#connected(), {
-      added: (service) => services.push(service),
-      removed: (service) => services.splice(services.indexOf(service), 1),
-      trouble: (reason) => this.#explain(reason),
-    });
-    await tree.look();
+    await this.#unlessStopped(this.#setting.stop, this.#look(services));
     const found = matches(ask, services).filter(({ service, named }) => isAll || named || service.untrusted === undefined);
     return found.map(({ service }) => service);
   }
 
   async watch(query: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<WatchResult | undefined> {
-    const cause = await this.#watch(query, events, stop);
-    // Streams know of a loss by themselves.
-    return cause && { isSilent: false, cause };
+    const over = new AbortController();
+    try {
+      const cause = await this.#unlessStopped(stop, this.#watch(query, events, over.signal));
+      // Streams know of a loss by themselves.
+      return { isSilent: false, cause };
+    } catch (error) {
+      if (stop.aborted) return undefined;
+      throw error;
+    } finally {
+      over.abort();
+    }
   }
 
-  async #watch(query: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<Failure | undefined> {
+  /** Until the connection is lost, or `over` aborts: nothing is told any more then. */
+  async #watch(query: RemoteQuery, events: RemoteEvents, over: AbortSignal): Promise<Failure> {
     const connection = await this.#connected();
     const tree = await this.#tree(connection, this.#answering(query, events));
     const looks = new Looks(tree, events);
     const changes = new FarChanges(this.#setting.pollMs, () => void looks.again());
-    const stopped = new Promise<undefined>((resolve) => {
-      if (stop.aborted) resolve(undefined);
-      stop.addEventListener('abort', () => resolve(undefined), { once: true });
-    });
-    try {
-      const first = await Promise.race([looks.again(), stopped, connection.lost]);
-      if (first) return first;
-      if (!stop.aborted) events.ready();
-      void changes.listen(connection.channels, this.#root.path, (line) => this.#explain(line));
-      return await Promise.race([stopped, connection.lost, looks.failed.then((cause) => new Failure('list', this.printed, cause))]);
-    } finally {
+    const end = (): void => {
       looks.close();
       changes.close();
+    };
+    over.addEventListener('abort', end);
+    if (over.aborted) end();
+    const failed = looks.failed.then((cause) => (connection.isLost ? connection.lost : new Failure('list', this.printed, cause)));
+    const first = await Promise.race([looks.again(), failed, connection.lost]);
+    if (first) return first;
+    if (!over.aborted) {
+      events.ready();
+      void changes.listen(connection.channels, this.#root.path, (line) => this.#explain(line));
+    }
+    return Promise.race([connection.lost, failed]);
+  }
+
+  async #look(services: FarService[]): Promise<void> {
+    const connection = await this.#connected();
+    try {
+      const tree = await this.#tree(connection, {
+        added: (service) => services.push(service),
+        removed: (service) => services.splice(services.indexOf(service), 1),
+        trouble: (reason) => this.#explain(reason),
+      });
+      await tree.look();
+    } catch (error) {
+      if (connection.isLost) throw await connection.lost;
+      throw error instanceof SftpLost ? new Failure('list', this.printed, error) : error;
+    }
+  }
+
+  /** The same promise, but rejects with Failure as soon as `stop` aborts. */
+  async #unlessStopped<T>(stop: AbortSignal, promise: Promise<T>): Promise<T> {
+    let abort = (): void => {};
+    const stopped = new Promise<never>((_, reject) => {
+      abort = () => reject(new Failure('list', this.printed, 'interrupted'));
+      if (stop.aborted) abort();
+      stop.addEventListener('abort', abort);
+    });
+    try {
+      return await Promise.race([promise, stopped]);
+    } finally {
+      stop.removeEventListener('abort', abort);
     }
   }
 
@@ -97,8 +133,9 @@ export class SshHost implements RemoteHost {
     }
   }
 
-  /** Ends the connection when what goes over it has been closed, or has had time to be. */
+  /** Ends the connection when what goes over it has been closed, or has had time to be; a login that is under way at once. */
   close(): void {
+    this.#closed.abort();
     void this.#connection?.then((connection) => connection.close()).catch(() => {});
   }
 
@@ -110,7 +147,8 @@ export class SshHost implements RemoteHost {
   async #connect(): Promise<FarConnection> {
     const forget = (): void => void (this.#connection = undefined);
     try {
-      const connection = new FarConnection(await logIn(this.#uri, this.#setting), this.printed);
+      const stop = AbortSignal.any([this.#setting.stop, this.#closed.signal]);
+      const connection = new FarConnection(await logIn(this.#uri, { ...this.#setting, stop }), this.printed);
       void connection.lost.then(forget);
       return connection;
     } catch (error) {
@@ -175,6 +213,7 @@ class Looks {
       try {
         await this.#tree.look();
       } catch (error) {
+        if (this.#isClosed) return;
         // There may be a tree later.
         if (error instanceof Failure) this.#events.trouble(reasonOf(error.cause));
         else this.#fail(error);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { homedir, hostname, userInfo } from 'node:os';
+import { hostname, userInfo } from 'node:os';
 
 /** What the tokens of ssh_config(5) stand for. */
 export interface TokenValues {
@@ -18,9 +18,9 @@ export function expandTokens(text: string, values: TokenValues): string {
   return text.replace(/%([%A-Za-z])/g, (whole, letter: string) => known[letter]?.() ?? whole);
 }
 
-/** A path of ssh_config: tokens, `~` and `${VARIABLE}` replaced. */
+/** A path of ssh_config: tokens, `~` and `${VARIABLE}` replaced. The home is that of the account, as with ssh, whatever HOME says. */
 export function expandPath(text: string, values: TokenValues): string {
-  const withHome = text.replace(/^~(?=\/|$)/, () => homedir());
+  const withHome = text.replace(/^~(?=\/|$)/, () => userInfo().homedir);
   return expandTokens(withHome, values).replace(/\$\{(\w+)\}/g, (_, name: string) => process.env[name] ?? '');
 }
 
@@ -29,7 +29,7 @@ function tokensOf({ host, original, port, user, alias, jump }: TokenValues): Rec
   return {
     '%': () => '%',
     C: () => createHash('sha1').update(`${local}${host}${port}${user}${jump}`).digest('hex'),
-    d: homedir,
+    d: () => userInfo().homedir,
     h: () => host,
     i: () => String(userInfo().uid),
     j: () => jump,
