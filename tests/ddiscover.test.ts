@@ -117,6 +117,23 @@ onHosts('works on every network of a host, also one that comes later', networks,
   assert.equal(await find(router, '-a'), ['sep://router.local:7370']);
 });
 
+onHosts('finds what listens on its network, and each port of it', networks, async ({ attic, router, phone }) => {
+  const { lan, wifi } = router.networks;
+  const start = (...ports: string[]): Program =>
+    router.start('dexport', ['--user', 'root', '--plain', ...ports.flatMap((address) => ['-l', address])]);
+  const one = start(`${lan!.address}:7370`);
+  await one.line();
+  await eventually('the one on lan', async () => (await find(attic)).join() === 'sep://router.local:7370');
+  assert.equal(await find(phone), []);
+  await one.stop();
+  const both = start(`${lan!.address}:7370`, `${lan!.address}:7371`, `${wifi!.address}:7372`);
+  for (let count = 0; count < 3; count++) await both.line();
+  await eventually('two ports on lan', async () => (await find(attic)).join() === 'sep://router.local:7370,sep://router.local:7371');
+  await eventually('one port on wifi', async () => (await find(phone)).join() === 'sep://router.local:7372');
+  assert.is((await both.stop()).status, 0);
+  assert.not.match(both.stderr, /mDNS|announce/);
+});
+
 onHosts('works by IPv6 alone', ['stereo', 'desktop'], async ({ stereo, desktop }) => {
   for (const host of [stereo, desktop]) await host.run('ip', ['-4', 'addr', 'flush', 'dev', 'eth0']);
   await announce(stereo);

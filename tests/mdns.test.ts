@@ -1,7 +1,7 @@
 // @dipus/mdns against packets that nobody of ours would send.
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import { createCatalog } from '@dipus/mdns/catalog';
+import { Catalog } from '@dipus/mdns/catalog';
 import type { MdnsRecord, Packet } from '@dipus/mdns/packet';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, type Program } from './harness.ts';
@@ -100,8 +100,11 @@ onHosts('ignores what it cannot read', ['mallory', 'stereo', 'desktop'], async (
   const watch = desktop.start('ddiscover', ['-w']);
   assert.is(await watch.line(), '+ sep://stereo.local:7370');
   await send(mallory, brokenPackets());
-  await send(mallory, [announcement('after', 'after.local')]);
-  for (let line = ''; line !== '+ sep://after.local:7370';) line = await watch.line();
+  // A burst may be more than a busy machine takes in.
+  await eventually('what comes after', async () => {
+    await send(mallory, [announcement('after', 'after.local')]);
+    return watch.stdout.includes('+ sep://after.local:7370\n');
+  });
   assert.is(watch.stderr + announcer.stderr, '');
   assert.is(announcer.child.exitCode, null);
   const { stdout } = await desktop.run('ddiscover', ['-t', '2.5']);
@@ -167,6 +170,40 @@ onHosts('asks for no name that cannot be asked for', ['mallory', 'desktop'], asy
   assert.is(await watch.line(), '+ sep://after.local:7370');
 });
 
+onHosts('a life with the highest bit set is none', ['mallory', 'desktop'], async ({ mallory, desktop }) => {
+  const watch = await watchFrom(desktop, mallory);
+  const endless = (high: number): Buffer => {
+    const packet = announcement('endless', 'endless.local', { ttl: 0x0102 });
+    for (let at = packet.indexOf(Buffer.of(1, 2)); at >= 0; at = packet.indexOf(Buffer.of(1, 2), at + 1)) packet[at - 2] = high;
+    return packet;
+  };
+  for (const high of [0x80, 0xff]) await send(mallory, [endless(high)]);
+  await send(mallory, [announcement('first', 'first.local'), announcement('after', 'after.local')]);
+  assert.is(await watch.line(), '+ sep://after.local:7370');
+  // 0x7fff0102 seconds are the longest life there is, and no reason to stop asking.
+  await send(mallory, [endless(0x7f)]);
+  assert.is(await watch.line(), '+ sep://endless.local:7370');
+  await sleep(1500);
+  assert.is(watch.stderr, '');
+  await send(mallory, [announcement('endless', 'endless.local', { ttl: 0 })]);
+  assert.is(await watch.line(), '- sep://endless.local:7370');
+});
+
+onHosts('answers a query from any port by unicast', ['stereo', 'desktop'], async ({ stereo, desktop }) => {
+  const announcer = runCode(stereo, 'announce', `await announce({ name: 'stereo', host: 'stereo', port: 7370 }); console.log('ready')`);
+  await announcer.line();
+  const query = Buffer.concat([short(0x4711, 0, 1, 0, 0, 0), name('_dipus._tcp.local'), short(12, 1)]);
+  const code = `const s = require("dgram").createSocket('udp4')
+    s.on('message', (bytes, { port }) => { console.log(port + ' ' + bytes.toString('hex')); s.close() })
+    s.bind(0, () => s.send(Buffer.from('${query.toString('hex')}', 'hex'), 5353, '224.0.0.251'))`;
+  const [port, hex = ''] = (await desktop.start(process.execPath, ['-e', code]).line()).split(' ');
+  const answer = Buffer.from(hex, 'hex');
+  assert.is(port, '5353');
+  assert.equal([answer.readUInt16BE(0), answer.readUInt16BE(2) & 0x8000, answer.readUInt16BE(4)], [0x4711, 0x8000, 1]);
+  assert.ok(answer.includes('stereo') && !answer.includes(Buffer.of(0x80, 0x01)), 'no record flushes');
+  assert.is(announcer.stderr, '');
+});
+
 onHosts('says who has its port', ['stereo'], async ({ stereo }) => {
   const holder = stereo.start(process.execPath, ['-e', `require("dgram").createSocket('udp6').bind(5353, () => console.log('bound'))`]);
   assert.is(await holder.line(), 'bound');
@@ -220,7 +257,7 @@ onHosts('refuses names that are too long', ['stereo'], async ({ stereo }) => {
 });
 
 test('a flood of names stays bounded', () => {
-  const catalog = createCatalog();
+  const catalog = new Catalog();
   const header = { id: 0, qr: 1, opcode: 0, aa: 1, tc: 0, rd: 0, ra: 0, res1: 0, res2: 0, res3: 0, rcode: 0 };
   const hear = (...answer: Omit<MdnsRecord, 'class'>[]): boolean =>
     catalog.hear(

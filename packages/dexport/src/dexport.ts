@@ -32,7 +32,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   const limits = new Limits(Math.min(args.maxConnections, Math.ceil(descriptors.capacity / 2)));
   const listening = await listenAll(args, () => makeServer(limits, ready), context.explain);
   let offers: Offers | undefined;
-  let announcing: Announcing | undefined;
+  let announcing: readonly Announcing[] = [];
   try {
     const tree = options.openTree();
     offers = new Offers(tree, args.asks, context.warn);
@@ -43,11 +43,11 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     printDiagnostics(`dexport: ${whoMay(listening)} may use what is in ${tree.root}/exported\n`);
     context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
     await aborted(context.stop);
-    await announcing?.close();
+    await Promise.all(announcing.map((one) => one.close()));
     answers.endWatches();
     await finish(answers.exporter, listening, args, context);
   } finally {
-    await announcing?.close();
+    await Promise.all(announcing.map((one) => one.close()));
     offers?.close();
     for (const { server } of listening) {
       server.close();
@@ -56,7 +56,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   }
 }
 
-type Standing = Pick<ExporterOptions, 'tree' | 'offers' | 'descriptors'> & { readonly announcing: Announcing | undefined };
+type Standing = Pick<ExporterOptions, 'tree' | 'offers' | 'descriptors'> & { readonly announcing: readonly Announcing[] };
 
 function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
   const { tree, offers, announcing, descriptors } = standing;
@@ -68,7 +68,7 @@ function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportO
     tree,
     offers,
     descriptors,
-    isOwnName: (name) => names.has(name) || announcing?.hostName?.toLowerCase() === name,
+    isOwnName: (name) => names.has(name) || announcing.some(({ hostName }) => hostName?.toLowerCase() === name),
     isVerbose: args.isVerbose,
     explain: context.explain,
     warn: context.warn,
@@ -76,10 +76,15 @@ function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportO
   });
 }
 
-/** Announces the first address beyond loopback. */
-function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost }: DexportOptions): Announcing | undefined {
-  const beyond = listening.find(({ isLoopback }) => !isLoopback);
-  return beyond && args.mayAnnounce ? new Announcing({ name: ownHost, host: ownHost, port: beyond.port }, context.warn) : undefined;
+/** Announces what listens beyond loopback, each port by itself: one name of mDNS leads to one port. */
+function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost }: DexportOptions): Announcing[] {
+  const beyond = listening.filter(({ isLoopback }) => !isLoopback);
+  const ports = args.mayAnnounce ? [...new Set(beyond.map(({ port }) => port))] : [];
+  return ports.map((port, at) => {
+    const addresses = beyond.filter((one) => one.port === port).map(({ address }) => address);
+    const name = at === 0 ? ownHost : `${ownHost}-${port}`;
+    return new Announcing({ name, host: ownHost, port, addresses }, context.warn);
+  });
 }
 
 function whoMay(listening: readonly Listening[]): string {

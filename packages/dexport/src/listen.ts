@@ -11,6 +11,7 @@ import type { Address, Arguments } from './args.ts';
 export interface Listening {
   readonly server: Server;
   readonly uri: string;
+  readonly address: string;
   readonly port: number;
   readonly isLoopback: boolean;
 }
@@ -71,7 +72,7 @@ async function listenOne({ address, port }: Address, server: Server, explain?: (
     return undefined;
   }
   const bound = (server.address() as AddressInfo).port;
-  return { server, port: bound, uri: `sep://${name}:${bound}`, isLoopback: isLoopback(address) };
+  return { server, address, port: bound, uri: `sep://${name}:${bound}`, isLoopback: isLoopback(address) };
 }
 
 function isLoopback(address: string): boolean {

@@ -1,10 +1,21 @@
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import { announcedAddresses, isLinkLocal, isOwnAddress, listLinks, type Link } from './links.ts';
+import { announcedAddresses, isLinkLocal, isOwnAddress, listLinks, type NetworkLink } from './links.ts';
 import { openNetwork, type Network, type Sender } from './network.ts';
-import { addressRecords, answerPacket, labelOf, probePacket, serviceRecords, serviceType, typeRecord } from './packet.ts';
-import type { MdnsRecord, Packet } from './packet.ts';
+import {
+  addressRecords,
+  answerPacket,
+  labelOf,
+  probePacket,
+  serviceRecords,
+  serviceType,
+  typeRecord,
+  unicastAnswer,
+  type MdnsRecord,
+  type Packet,
+} from './packet.ts';
 import { claimIn, isAsked, type Claim } from './rivals.ts';
+import { mdnsPort } from './sockets.ts';
 
 export interface AnnounceOptions {
   /** The instance's name: the host's. */
@@ -12,6 +23,8 @@ export interface AnnounceOptions {
   /** The host's name without `.local`. */
   readonly host: string;
   readonly port: number;
+  /** Where it listens: only those are announced, on the networks they belong to. `0.0.0.0` and `::` stand for all of a family; all unless given. */
+  readonly addresses?: readonly string[];
   /** Told of what goes wrong later; nobody by default. */
   trouble?(error: unknown): void;
 }
@@ -60,6 +73,7 @@ class Announcer implements Announcement {
       // The names may belong to somebody there; and who else speaks for this host may say something else now.
       changed: () => this.#state === 'announced' && this.#findNamesAgain(),
       trouble: this.#trouble,
+      isWanted: (link) => this.#servedOn(link).length > 0,
     });
     try {
       await this.#findNames();
@@ -94,9 +108,15 @@ class Announcer implements Announcement {
     return serviceRecords({ ...this.#fullNames, port: this.#options.port });
   }
 
-  #addressesOn(link: Link): MdnsRecord[] {
+  #servedOn(link: NetworkLink): string[] {
+    const { addresses = ['0.0.0.0', '::'] } = this.#options;
+    const served = new Set(addresses.map((address) => address.split('%')[0]!));
+    return announcedAddresses(link).filter((address) => served.has(address) || served.has(address.includes(':') ? '::' : '0.0.0.0'));
+  }
+
+  #addressesOn(link: NetworkLink): MdnsRecord[] {
     const isPublished = (address: string): boolean => this.#published.length === 0 || this.#published.includes(address);
-    return addressRecords(this.#fullNames.host, announcedAddresses(link).filter(isPublished));
+    return addressRecords(this.#fullNames.host, this.#servedOn(link).filter(isPublished));
   }
 
   #hear(packet: Packet, sender: Sender): void {
@@ -105,8 +125,10 @@ class Announcer implements Announcement {
     if (claim && this.#state === 'probing') this.#claims.push(claim);
     if (this.#state !== 'announced') return;
     if (claim && (claim.takesHost || (claim.takesName && !sender.isOwn))) this.#quarrel(sender);
+    if (!isAsked(packet, names)) return;
+    if (sender.port !== mdnsPort) return void this.#reply(packet, sender).catch(this.#trouble);
     // Who probes for a name waits 250 ms.
-    if (isAsked(packet, names)) this.#sendSoon(packet.authority.length > 0 ? 0 : 20 + Math.random() * 100);
+    this.#sendSoon(packet.authority.length > 0 ? 0 : 20 + Math.random() * 100);
   }
 
   /** Another host came up with our name where the two could not hear each other: one of them stays, the other gives way. */
@@ -160,6 +182,10 @@ class Announcer implements Announcement {
     this.#timer = undefined;
     this.#sentAt = Date.now();
     await this.#network.send((link) => answerPacket([...this.#records, typeRecord(), ...this.#addressesOn(link)]));
+  }
+
+  #reply(query: Packet, sender: Sender): Promise<void> {
+    return this.#network.reply(sender, (link) => unicastAnswer(query, [...this.#records, ...this.#addressesOn(link)]));
   }
 
   /** All who ask within a second get one answer; without a delay at once. */

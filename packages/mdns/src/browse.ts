@@ -1,5 +1,5 @@
 import { timing } from '@dipus/proto/timing';
-import { createCatalog, type MdnsService } from './catalog.ts';
+import { Catalog, type MdnsService } from './catalog.ts';
 import { isOwnAddress } from './links.ts';
 import { openNetwork } from './network.ts';
 import { queryPacket, recordType, serviceType } from './packet.ts';
@@ -19,7 +19,7 @@ export interface BrowseEvents {
  * gone anyway. Rejects with a Failure where nothing can multicast.
  */
 export async function browse(events: BrowseEvents): Promise<{ close(): Promise<void> }> {
-  const catalog = createCatalog();
+  const catalog = new Catalog();
   const shown = new Map<string, MdnsService>();
   let timer: NodeJS.Timeout | undefined;
   let queryTimer: NodeJS.Timeout | undefined;

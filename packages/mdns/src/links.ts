@@ -3,7 +3,7 @@ import { BlockList, isIPv6, SocketAddress } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { recordType, type MdnsRecord } from './packet.ts';
 
-export interface Link {
+export interface NetworkLink {
   readonly device: string;
   readonly ipv4: readonly string[];
   readonly ipv6: readonly string[];
@@ -13,7 +13,7 @@ export interface Link {
 }
 
 /** The links that are up, loopback left out. */
-export function listLinks(): Link[] {
+export function listLinks(): NetworkLink[] {
   return Object.entries(networkInterfaces()).flatMap(([device, all = []]) => {
     const infos = all.filter((info) => !info.internal);
     const addressesOf = (family: string): string[] => infos.filter((info) => info.family === family).map((info) => info.address);
@@ -29,13 +29,13 @@ export function listLinks(): Link[] {
 }
 
 /** What a link's host is announced with: link-local addresses only where there are no others, as Avahi does it. */
-export function announcedAddresses({ ipv4, ipv6 }: Link): string[] {
+export function announcedAddresses({ ipv4, ipv6 }: NetworkLink): string[] {
   const wide = ipv6.filter((address) => !isLinkLocal(address));
   return [...ipv4, ...(wide.length > 0 ? wide : ipv6)].slice(0, 16);
 }
 
 /** The device on whose network a sender is; undefined for one from elsewhere, who has no business in multicast DNS. */
-export function deviceOf(links: Iterable<Link>, address: string): string | undefined {
+export function deviceOf(links: Iterable<NetworkLink>, address: string): string | undefined {
   const [bare = '', zone] = address.split('%');
   for (const { device, subnets } of links) {
     if (zone === undefined ? subnets.check(bare, isIPv6(bare) ? 'ipv6' : 'ipv4') : zone === device) return device;
@@ -43,7 +43,7 @@ export function deviceOf(links: Iterable<Link>, address: string): string | undef
   return undefined;
 }
 
-export function isOwnAddress(links: Iterable<Link>, address: string): boolean {
+export function isOwnAddress(links: Iterable<NetworkLink>, address: string): boolean {
   const bare = address.split('%')[0]!;
   return [...links].some(({ ipv4, ipv6 }) => ipv4.includes(bare) || ipv6.includes(bare));
 }

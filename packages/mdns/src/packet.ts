@@ -62,6 +62,26 @@ export function answerPacket(answer: readonly MdnsRecord[]): Packet {
   return { header: { ...query, qr: 1, aa: 1 }, question: [], answer, authority: [], additional: [] };
 }
 
+// RFC 6762 6.7: what a resolver that knows nothing of multicast gets, it must not keep.
+const unicastTtl = 10;
+
+/** The answer to a query that came from another port than 5353: by unicast, its id and questions repeated, nothing flushed. */
+export function unicastAnswer({ header, question }: Packet, answer: readonly MdnsRecord[]): Packet {
+  const records = answer.map((record) => ({ ...record, class: classIn, ttl: Math.min(record.ttl, unicastTtl) }));
+  const asked = question.map(({ name, type }) => ({ name, type, class: classIn, isQD: true as const }));
+  return { ...answerPacket(records), header: { ...query, id: header.id, qr: 1, aa: 1 }, question: asked };
+}
+
+const maxTtl = 0x7fff_ffff;
+
+/** A packet with the lives that its records have: one with the highest bit set counts as 0 (RFC 2181 8). */
+export function withTrueLives(packet: Packet): Packet {
+  const isTrue = ({ ttl }: MdnsRecord): boolean => ttl >= 0 && ttl <= maxTtl;
+  const mended = (records: readonly MdnsRecord[]): readonly MdnsRecord[] =>
+    records.every(isTrue) ? records : records.map((record) => (isTrue(record) ? record : { ...record, ttl: 0 }));
+  return { ...packet, answer: mended(packet.answer), additional: mended(packet.additional) };
+}
+
 /** One label of a name: what would be read as the end of it is escaped. */
 export function labelOf(text: string): string {
   return text.replace(/[.\\]/g, String.raw`\$&`);

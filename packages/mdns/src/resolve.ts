@@ -46,5 +46,6 @@ function addressesIn(packet: Packet, name: string, device: string): string[] {
 }
 
 function rank(address: string): number {
-  return address.includes('%') ? 2 : address.includes(':') ? 1 : 0;
+  if (address.includes('%')) return 2;
+  return address.includes(':') ? 1 : 0;
 }
