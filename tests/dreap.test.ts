@@ -431,9 +431,21 @@ test('the reader gone', () =>
     await killed(sandbox, 'a');
     await watcher.line();
     watcher.child.stdout!.destroy();
-    await killed(sandbox, 'b');
+    // At once, and not with the next line that finds no reader.
     const ended = await watcher.ended;
     assert.equal([ended.signal, ended.stderr], ['SIGPIPE', '']);
+    const piped = sandbox.start('bash', ['-c', 'dreap -w | head -1; echo "${PIPESTATUS[0]}"']);
+    await killed(sandbox, 'b');
+    assert.equal([await piped.line(), await piped.line()], ['- local/b.box...0', '141']);
+  }));
+
+test('a pass whose reader has gone ends with the first line that nobody can read', () =>
+  withSandbox(async (sandbox) => {
+    await killed(sandbox, ...Array.from({ length: 50 }, (_, at) => `s${at}/p${at % 10}`));
+    const pass = sandbox.start('dreap');
+    pass.child.stdout!.destroy();
+    assert.equal([(await pass.ended).signal, pass.stderr], ['SIGPIPE', '']);
+    assert.is(everything(`${sandbox.root}/local`).filter((path) => path.includes('.box...0')).length, 2 * 49);
   }));
 
 test('two at once quarrel about nothing', () =>

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { basename, dirname } from 'node:path';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import { answer, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
@@ -13,7 +14,7 @@ import { watchTree } from '@dipus/tree/watch';
 
 /** What the work of dreap gets from its command. */
 export interface DreapContext {
-  /** Ends the watching. */
+  /** Ends the work. */
   readonly stop: AbortSignal;
   print(lines: string): void;
   warn(error: unknown): void;
@@ -46,7 +47,7 @@ export async function reapOnce(tree: Tree, { ask, isDryRun }: { ask: Ask; isDryR
     },
     passedOver: (count) => foreign.add(count),
   };
-  await reapTree(tree, { ask, report, isDryRun });
+  await reapTree(tree, { ask, report, stop: context.stop, isDryRun });
   foreign.tell();
   return status;
 }
@@ -59,6 +60,7 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   let queue = Promise.resolve();
   const told = new Set<string>();
   const foreign = new Foreign(context);
+  const { stop } = context;
   const report: ReapReport = {
     removed: (path) => context.print(`- ${belowRoot(tree, path)}\n`),
     trouble: (error) => {
@@ -71,7 +73,7 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   const reap = (entry: Entry): void => {
     context.explain(`looking at ${entry.file}`);
     const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: [] };
-    inTurn(() => reapDirectory(tree, place, { ask, report: { ...report, passedOver: () => {} } }));
+    inTurn(() => reapDirectory(tree, place, { ask, report: { ...report, passedOver: () => {} }, stop }));
   };
   const deaths = new Deaths<Entry>({
     dial: (entry) => connectFile(`${dirname(entry.file)}/${controlName(basename(entry.file))}`),
@@ -88,18 +90,22 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
     trouble: report.trouble,
   });
   const pass = async (): Promise<void> => {
-    await reapTree(tree, { ask, report });
+    await reapTree(tree, { ask, report, stop });
     foreign.tell();
   };
   inTurn(pass);
   const rescan = setInterval(() => inTurn(pass), timing.rescanMs);
   try {
-    await Promise.race([failure, new Promise<void>((resolve) => context.stop.addEventListener('abort', () => resolve(), { once: true }))]);
+    await Promise.race([failure, aborted(stop)]);
   } finally {
     clearInterval(rescan);
     watch.close();
     deaths.close();
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort');
 }
 
 /** Counts the sockets of a pass that only their owners may remove, and tells of them in one line, unless it is the same as before. */

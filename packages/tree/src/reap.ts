@@ -22,18 +22,23 @@ export interface ReapReport {
 export interface Reaping {
   readonly ask: Ask;
   readonly report: ReapReport;
+  /** Ends the pass before the next file. */
+  readonly stop: AbortSignal;
   readonly isDryRun?: boolean;
 }
 
 /** One pass over what answers the ask: removes what is dead, and the directories that this empties. */
 export async function reapTree(tree: Tree, reaping: Reaping): Promise<void> {
   // Children first, so that a directory is empty before its parent is looked at.
-  for (const directory of [...scanTree(tree)].reverse()) await reapDirectory(tree, directory, reaping);
+  for (const directory of [...scanTree(tree)].reverse()) {
+    if (reaping.stop.aborted) return;
+    await reapDirectory(tree, directory, reaping);
+  }
 }
 
 /** The same for one directory, without what is below it. */
 export async function reapDirectory(tree: Tree, directory: ScannedDirectory, reaping: Reaping): Promise<void> {
-  const { report } = reaping;
+  const { report, stop } = reaping;
   let held: HeldDirectory | undefined;
   try {
     held = holdDirectory(directory.path);
@@ -43,7 +48,7 @@ export async function reapDirectory(tree: Tree, directory: ScannedDirectory, rea
     if (ours.length < found.length) report.passedOver(found.length - ours.length);
     const dead = await asyncFilter(ours, (candidate) => isCandidateDead(held!, candidate));
     if (reaping.isDryRun) return dead.forEach((candidate) => report.removed(`${directory.path}/${candidate.fileName}`));
-    for (const candidate of dead) await bury(held, candidate, report);
+    for (const candidate of dead) if (!stop.aborted) await bury(held, candidate, report);
     if (dead.length > 0) removeEmptied(held, directory.protocol);
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return;
