@@ -1,5 +1,5 @@
 // dexport: where it listens, whom it refuses, what it survives.
-import { chmodSync, chownSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, symlinkSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, within, withSandbox } from './harness.ts';
@@ -148,6 +148,31 @@ test('SIGTERM lets open streams finish', async () => {
     assert.is((await stopped).status, 0);
   });
 }, 60_000);
+
+test('behind --grace no stream keeps it, whatever its program does', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      const touch = `trap "" TERM; echo >>${sandbox.dir}/begun`;
+      await offer(sandbox, `${touch}; head -c 1 >/dev/null; exec sleep 4242`, 'deaf');
+      await offer(sandbox, `${touch}; head -c 5000000 >/dev/null; exec sleep 4242`, 'late');
+      const { port, program } = await exporter(sandbox, '--grace', '0.5');
+      const clients = ['deaf', 'late'].map((name) => sandbox.start('dcat', [`sep://127.0.0.1:${port}/${name}`]));
+      for (const client of clients) client.child.stdin!.write(Buffer.alloc(6_000_000));
+      open(port, 'POST /deaf HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello');
+      open(port, `${upgradeTo('deaf.box...0')}hello`);
+      await eventually('four programs', () => linesOf(`${sandbox.dir}/begun`) === 4);
+      const began = Date.now();
+      assert.is((await program.stop()).status, 0);
+      // Held connections would take 50 s here.
+      assert.ok(Date.now() - began < 40_000, `${Date.now() - began} ms`);
+    },
+    { DIPUS_TIME_SCALE: '5' },
+  );
+}, 120_000);
+
+function linesOf(file: string): number {
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
+}
 
 /** Sends bytes to `echo` in parts, some of them after a while. */
 function slowEcho(port: number, bytes: number): { begun: Promise<void>; ended: Promise<number> } {

@@ -1,6 +1,6 @@
 // dexport as a server of HTTP: requests behind one another, clients that go, what curl makes of failures.
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
@@ -115,6 +115,26 @@ test('a client that goes in the middle of its body leaves nothing behind', async
     }
     assert.is(statusOf(await talk(port, post('take', ''))), 200);
     await eventually('as many descriptors as before', () => openDescriptors(program.pid) <= before, promised(2000));
+  });
+}, 120_000);
+
+test('a client that is reset in the middle of its body leaves no half of it as a whole', async () => {
+  await withSandbox(async (sandbox) => {
+    const { dir } = sandbox;
+    await offer(sandbox, `echo >>${dir}/begun; cat >/dev/null; echo >>${dir}/committed; echo done`, 'store');
+    const { port, program } = await exporter(sandbox);
+    const before = openDescriptors(program.pid);
+    const count = rounds(10, 200);
+    for (let round = 0; round < count; round++) {
+      const begin = round % 2 === 0 ? post('store', 'x'.repeat(9_000_000)) : chunked('store', 'x'.repeat(9_000_000));
+      const socket = open(port, begin.slice(0, 100 + 700_000 * (round % 10)));
+      await begun(sandbox, round + 1);
+      if (round % 3 === 0) socket.destroy();
+      else socket.resetAndDestroy();
+    }
+    await eventually('as many descriptors as before', () => openDescriptors(program.pid) <= before, promised(12_000));
+    assert.not(existsSync(`${dir}/committed`));
+    assert.match(await talk(port, post('store', 'whole')), /done/);
   });
 }, 120_000);
 

@@ -36,7 +36,8 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   try {
     const tree = options.openTree();
     offers = new Offers(tree, args.asks, context.warn);
-    await offers.ready();
+    await Promise.race([offers.ready(), aborted(context.stop)]);
+    if (context.stop.aborted) return;
     announcing = announceBeyond(args, listening, options);
     const answers = new Answers(newExporter(args, options, { tree, offers, announcing, descriptors }));
     begin(answers);
@@ -49,10 +50,8 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   } finally {
     await Promise.all(announcing.map((one) => one.close()));
     offers?.close();
-    for (const { server } of listening) {
-      server.close();
-      server.closeAllConnections();
-    }
+    for (const { server } of listening) server.close();
+    limits.close();
   }
 }
 
@@ -99,8 +98,11 @@ async function finish(exporter: Exporter, listening: readonly Listening[], args:
     server.closeIdleConnections();
   }
   const graceMs = context.stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0;
-  await Promise.race([exporter.idle(), delay(graceMs), aborted(context.stopNow)]);
+  await atMost(graceMs, exporter.idle(), context.stopNow);
   exporter.breakAll();
+  // Whoever was told to stop has to see that before it sees an end.
+  await atMost(timing.partingMs, exporter.released(), context.stopNow);
+  exporter.close();
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -108,6 +110,10 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+/** Waits for something, but not longer than this, nor beyond a signal. */
+async function atMost(ms: number, event: Promise<void>, stopNow: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([event, late, aborted(stopNow)]);
+  clearTimeout(timer);
 }

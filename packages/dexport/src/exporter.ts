@@ -32,6 +32,7 @@ export class Exporter {
   /** How to end each stream that is open as an error. */
   readonly #open = new Set<() => void>();
   #idle: () => void = () => {};
+  readonly #services = new Set<Socket>();
 
   constructor(options: ExporterOptions) {
     this.options = options;
@@ -60,6 +61,16 @@ export class Exporter {
     for (const breakOff of this.#open) breakOff();
   }
 
+  /** Closes every connection to a service. */
+  close(): void {
+    for (const socket of this.#services) socket.destroy();
+  }
+
+  /** Resolves when every connection to a service is closed: those that are held after an error wait for the end of its program. */
+  async released(): Promise<void> {
+    await Promise.all([...this.#services].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+  }
+
   /** Connects to a service, checked at the moment it is used. Rejects with Refusal. */
   async connect(offer: Offer, kind: SocketKind | undefined): Promise<Socket> {
     const { tree, descriptors, offers } = this.options;
@@ -71,6 +82,8 @@ export class Exporter {
         if (why) throw new Refusal(403, `${servicePath(offer)} ${why}`);
       });
       descriptors.hold(socket, 1);
+      this.#services.add(socket);
+      socket.once('close', () => this.#services.delete(socket));
       return socket;
     } catch (error) {
       throw this.#refusalOf(offer, error, offers);

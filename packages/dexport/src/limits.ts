@@ -38,6 +38,11 @@ export class Limits {
     return isTooMany ? busy('too many unfinished requests from your address') : undefined;
   }
 
+  /** Closes all connections. */
+  close(): void {
+    for (const socket of this.#connections) socket.destroy();
+  }
+
   headComplete(socket: Socket): void {
     this.#unfinished.delete(socket);
   }

@@ -5,6 +5,7 @@ import { servicePath } from '@dipus/proto/name';
 import type { SessionError } from '@dipus/proto/session-error';
 import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
 import type { Exporter } from './exporter.ts';
+import { hold } from './hold.ts';
 import type { Offer } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
 
@@ -54,7 +55,8 @@ export async function openService(exporter: Exporter, offer: Offer, left: AbortS
   const first = await Promise.race([hasStarted, outcome, gone]);
   if (first === undefined) return { data: session.data, session, outcome, lastWords: () => said.trimEnd().split('\n').at(-1)!.trim() };
   session.close();
-  session.data.destroy();
+  // It may run already.
+  hold(session.data, () => session.data.destroy());
   throw first === 'gone' ? hasLeft() : refusalOf(offer, first);
 }
 

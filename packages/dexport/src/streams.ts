@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
-import { timing } from '@dipus/proto/timing';
 import { guardSocket } from '@dipus/relay/guarded-socket';
 import type { Exchange } from './exchange.ts';
+import { hold } from './hold.ts';
 
 // More than this waiting for the target stops the source.
 const maxWaitingBytes = 65_536;
@@ -45,10 +45,8 @@ export class Streams {
   /** The same after an error: without an end until the service has closed it, if `isHeld`. */
   hold(isHeld: boolean): void {
     this.#isOver = true;
-    if (!isHeld || this.#data.readableEnded) return this.#destroy();
-    const timer = setTimeout(() => this.#destroy(), timing.lingerMs).unref();
-    this.#data.once('close', () => clearTimeout(timer)).once('end', () => this.#destroy());
-    this.#data.resume();
+    if (isHeld) hold(this.#data, this.#destroy);
+    else this.#destroy();
   }
 
   #send(): void {

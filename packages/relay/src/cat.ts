@@ -15,6 +15,8 @@ export interface Copy {
   readonly ended: Promise<CopyResult>;
   /** Ends it where it is. */
   stop(): void;
+  /** It does not keep this process alive any more. */
+  unref(): void;
   /** Where the source is 'pipe': what is written here is copied. */
   readonly input: Writable | null;
   /** Where the target is 'pipe': what was copied is read here. */
@@ -88,7 +90,11 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: C
     dismissGuard();
     child.kill('SIGKILL');
   };
-  return { pid: child.pid, ended, stop, input: child.stdin, output: child.stdout };
+  const unref = (): void => {
+    child.unref();
+    for (const stream of child.stdio) if (stream instanceof Socket) stream.unref();
+  };
+  return { pid: child.pid, ended, stop, unref, input: child.stdin, output: child.stdout };
 }
 
 /** Tells the guard of a copier that this is no death of ours. */
@@ -126,7 +132,7 @@ function pumpAlone(pumped: Promise<CopyResult>, own: Readable | Writable): Copy 
   let stop = (): void => {};
   const stopped = new Promise<CopyResult>((resolve) => (stop = () => resolve({ kind: 'stopped' })));
   const ended = Promise.race([pumped, stopped]).finally(() => own.destroy());
-  return { pid: undefined, ended, stop, input: null, output: null };
+  return { pid: undefined, ended, stop, unref: () => {}, input: null, output: null };
 }
 
 /** A reset is for a socket what cat makes of it. */

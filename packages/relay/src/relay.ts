@@ -175,6 +175,9 @@ class Pair implements Relay {
     }
     if (!this.#options.isHeld) return destroy();
     const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
+    // What is only held does not keep the process.
+    if (source.kind === 'unix') source.socket.unref();
+    away?.unref();
     const timer = setTimeout(() => (away ? away.stop() : destroy()), timing.lingerMs).unref();
     socket.once('close', () => clearTimeout(timer));
     if (away) return void away.ended.then(destroy);
