@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { parseKnownLine } from '@dipus/ssh/known-hosts';
+import { parseKnownLine } from '@dipus/ssh/login/known-hosts';
 import { has, suite, withSandbox } from './harness.ts';
 
 const test = suite('known_hosts');

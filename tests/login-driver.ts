@@ -1,10 +1,10 @@
 // Logs in to a host, as the tools do it: login-driver [-v] ssh://… [WHAT]. WHAT: `stay` until the connection is lost, or a number of pings to send.
 import { once } from 'node:events';
-import { openTerminal } from '@dipus/cli/terminal';
+import { openPrompter } from '@dipus/cli/prompter';
 import { run } from '@dipus/cli/run';
 import { UsageError } from '@dipus/cli/errors';
 import { parseUri } from '@dipus/proto/uri';
-import { logIn, type Login } from '@dipus/ssh/login';
+import { logIn, type Login } from '@dipus/ssh/login/login';
 
 const burst = 500;
 
@@ -14,8 +14,8 @@ run({ name: 'login' }, async (context) => {
   if (words.includes('-v')) context.startExplaining();
   const target = parseUri(uri);
   if (target.scheme !== 'ssh') throw new UsageError('login-driver [-v] ssh://…');
-  const terminal = openTerminal();
-  const login = await logIn(target, { ...(terminal && { terminal }), explain: (line) => context.explain(line), stop: context.stop });
+  const prompter = openPrompter();
+  const login = await logIn(target, { ...(prompter && { prompter }), explain: (line) => context.explain(line), stop: context.stop });
   context.print('in\n');
   if (what === 'stay') throw await login.lost;
   if (what !== undefined) await sendPings(login, Number(what));

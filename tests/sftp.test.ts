@@ -1,9 +1,9 @@
 // SFTP in bytes, by table and by property; and when a directory there must be read again.
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
-import { readContents, ReadState, type FarPlace } from '@dipus/ssh/far-directory';
-import { isDirectory, isSocket, whyNotAsFarRoot } from '@dipus/ssh/far-trust';
-import { encodePacket, maxPacketBytes, modeOnly, PacketReader, Payload, request, SftpFormatError } from '@dipus/ssh/sftp-packet';
+import { readContents, ReadState, type RemotePlace } from '@dipus/ssh/tree/remote-directory';
+import { isDirectory, isSocket, whyNotAsRemoteRoot } from '@dipus/ssh/tree/remote-trust';
+import { encodePacket, maxPacketBytes, modeOnly, PacketReader, Payload, request, SftpFormatError } from '@dipus/ssh/tree/sftp-packet';
 import { rounds, suite } from './harness.ts';
 
 const test = suite('sftp');
@@ -76,7 +76,7 @@ test('a directory is read until its time tells of every change', () => {
 });
 
 test('names in a directory are services, directories, or nothing', () => {
-  const place: FarPlace = { path: '/r/local/a', area: 'local', protocol: 'a', inherited: undefined };
+  const place: RemotePlace = { path: '/r/local/a', area: 'local', protocol: 'a', inherited: undefined };
   const socket = (name: string, uid = 5): Parameters<typeof readContents>[1][number] => ({
     name,
     longName: `srwxr-xr-x    1 u g 0 Nov 21 04:42 ${name}`,
@@ -117,7 +117,7 @@ test('roots that may not be relied on', () => {
     [0o120777, 5, 'is a symbolic link'],
     [0o100644, 5, 'is not a directory'],
   ];
-  for (const [mode, uid, why] of cases) assert.is(whyNotAsFarRoot(file(mode, uid), 5), why, mode.toString(8));
+  for (const [mode, uid, why] of cases) assert.is(whyNotAsRemoteRoot(file(mode, uid), 5), why, mode.toString(8));
   assert.ok(isSocket(file(0o140600, 0)) && !isSocket(file(0o40755, 0)) && isDirectory(file(0o40755, 0)));
 });
 

@@ -483,7 +483,7 @@ function addRefusals(): void {
 
   onePair('sshd that forwards no sockets', ['AllowStreamLocalForwarding no'], async ({ serve, startNear, runNear, uri }) => {
     await serve('cat', 'echo');
-    const line = /ssh:\/\/box\S*: sshd there forwards no sockets \(AllowStreamLocalForwarding, DisableForwarding\)\n$/;
+    const line = /ssh:\/\/box\S*: its sshd forwards no sockets \(AllowStreamLocalForwarding, DisableForwarding\)\n$/;
     failed(await runNear('dls', [uri()]), 1, line);
     failed(await runNear('dcat', [uri('echo')], 'x'), 125, line);
     await startNear('dimport', uri()).says(line, 30_000);
@@ -493,7 +493,7 @@ function addRefusals(): void {
     ['Subsystem other /bin/false', 'it has no sftp subsystem'],
     ['Subsystem sftp /nonexistent', 'it has no SFTP: the SFTP server has ended'],
     ['ForceCommand echo only mail here', 'it has no SFTP: what answers is no SFTP server: it says "only mail here"'],
-    ['MaxSessions 0', 'sshd opens no session there (MaxSessions): open failed'],
+    ['MaxSessions 0', 'its sshd opens no session (MaxSessions): open failed'],
   ] as const)
     onePair(`sshd without sftp: ${reason}`, line.split('\n'), async ({ runNear, startNear, uri }) => {
       for (const [tool, status] of [
@@ -501,10 +501,10 @@ function addRefusals(): void {
         ['dcat', 125],
       ] as const) {
         const { status: own, stderr } = await runNear(tool, [uri()]);
-        const hint = `${tool}: hint: sshd_config there needs the line: Subsystem sftp internal-sftp, and no ForceCommand\n`;
+        const hint = `${tool}: hint: its sshd_config needs the line: Subsystem sftp internal-sftp, and no ForceCommand\n`;
         assert.equal([own, stderr], [status, `${tool}: list ssh://box: ${reason}\n${hint}`]);
       }
-      failed(await startNear('dimport', '--once', uri()).ended, 1, /^dimport: list ssh:\/\/box: (?:it has no |sshd opens no )/);
+      failed(await startNear('dimport', '--once', uri()).ended, 1, /^dimport: list ssh:\/\/box: (?:it has no |its sshd opens no )/);
     });
 
   test(
@@ -538,7 +538,7 @@ function addRefusals(): void {
     'a host without a tree',
     () =>
       withPair(async ({ root, runNear, startNear, serve, has, uri }) => {
-        const line = `list ssh://box: there is no ${root} there\n`;
+        const line = `list ssh://box: it has no directory ${root}\n`;
         for (const [tool, status] of [
           ['dls', 1],
           ['dcat', 125],
@@ -548,7 +548,7 @@ function addRefusals(): void {
           assert.is(ended.status, status);
         }
         const imports = startNear('dimport', '--poll', '0.2', uri());
-        await imports.says(/there is no/, 30_000);
+        await imports.says(/it has no directory/, 30_000);
         await serve('cat', 'echo');
         await has(1);
       }, withoutDls),

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
-import { openTerminal } from '@dipus/cli/terminal';
+import { openPrompter } from '@dipus/cli/prompter';
 import { answer, AskError, parseAsk, type Ask, type PlacedService } from '@dipus/proto/ask';
 import { codeOf } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
@@ -75,7 +75,7 @@ async function findRemote(uri: HostUri, openTree: () => Tree, { explain, stop }:
     explain('imported already: using its connection');
     return { candidates: shared.map((entry, at) => candidateOf(entry, at)), untrusted: [], close: () => {} };
   }
-  const host = await openHost(uri, { explain, stop, terminal: openTerminal });
+  const host = await openHost(uri, { explain, stop, prompter: openPrompter });
   try {
     const services = await host.list({ ask: uri.ask, isAll: false });
     const candidates = services.map((service): Candidate => ({

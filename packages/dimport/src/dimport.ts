@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
-import { openTerminal } from '@dipus/cli/terminal';
+import { openPrompter } from '@dipus/cli/prompter';
 import { timing } from '@dipus/proto/timing';
 import { sepPort, type HostUri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
@@ -87,7 +87,7 @@ class Sources {
     const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
     const { explain, stop } = this.#context;
     const { pollMs } = this.#args;
-    return other?.host ?? openHost(uri, { explain, stop, terminal: openTerminal, ...(pollMs !== undefined && { pollMs }) });
+    return other?.host ?? openHost(uri, { explain, stop, prompter: openPrompter, ...(pollMs !== undefined && { pollMs }) });
   }
 
   /** Its host is let go of when no stream needs it any more. */

@@ -1,7 +1,7 @@
 // The services of another host.
 import { Failure } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
-import { openTerminal } from '@dipus/cli/terminal';
+import { openPrompter } from '@dipus/cli/prompter';
 import type { Info } from '@dipus/proto/control';
 import { servicePath } from '@dipus/proto/name';
 import { printable } from '@dipus/proto/printable';
@@ -59,7 +59,7 @@ export async function watchRemote(args: Arguments, uri: HostUri, context: Contex
 }
 
 function settingOf({ explain, stop }: Context): OpenOptions {
-  return { explain, stop, terminal: openTerminal };
+  return { explain, stop, prompter: openPrompter };
 }
 
 async function findAll(host: RemoteHost, args: Arguments, services: readonly RemoteService[]): Promise<Found[]> {

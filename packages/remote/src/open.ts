@@ -1,15 +1,15 @@
 import type { RemoteHost } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import type { HostUri } from '@dipus/proto/uri';
-import type { Terminal } from '@dipus/ssh/login';
+import type { Prompter } from '@dipus/ssh/login/prompter';
 
 export interface OpenOptions {
   /** A line for `-v`. */
   explain(line: string): void;
   /** Ends a login that is being made. */
   readonly stop: AbortSignal;
-  /** The terminal at which a login may ask; undefined where there is none. */
-  terminal(): Terminal | undefined;
+  /** Who asks a person for a login; undefined where there is no terminal. */
+  prompter(): Prompter | undefined;
   /** How often an ssh host is looked at that does not tell of changes; timing.pollMs unless given. */
   readonly pollMs?: number;
 }
@@ -30,8 +30,8 @@ async function openSep(uri: HostUri): Promise<RemoteHost> {
   return new SepHost(uri, lookup);
 }
 
-async function openSsh(uri: HostUri, { explain, stop, terminal, pollMs = timing.pollMs }: OpenOptions): Promise<RemoteHost> {
-  const { SshHost } = await import('@dipus/ssh/ssh-host');
-  const asked = terminal();
-  return new SshHost(uri, { explain, stop, pollMs, ...(asked && { terminal: asked }) });
+async function openSsh(uri: HostUri, { explain, stop, prompter, pollMs = timing.pollMs }: OpenOptions): Promise<RemoteHost> {
+  const { SshHost } = await import('@dipus/ssh/tree/ssh-host');
+  const asked = prompter();
+  return new SshHost(uri, { explain, stop, pollMs, ...(asked && { prompter: asked }) });
 }

@@ -12,7 +12,7 @@ export interface NearEdge {
   readonly isStdinTerminal: boolean;
   readonly isStdoutTerminal: boolean;
   /** Our stdin as a stream; asked for only when it is a terminal that may be read. */
-  readonly openTerminal: () => Readable;
+  readonly openPrompter: () => Readable;
   readonly showStderr: (bytes: Buffer) => void;
   /** SSH_CONNECTION as this end sees it. */
   readonly session: string | undefined;
@@ -60,7 +60,7 @@ export function openLogin(job: Job, edge: NearEdge, order: Order): Attempt {
     hasLoggedIn = true;
     edge.explain('logged in');
     // Not before: what a login asks for at the terminal must not come to us.
-    if (edge.isStdinTerminal && !job.isBatch) releaseTerminal = lendTerminal(edge.openTerminal(), login);
+    if (edge.isStdinTerminal && !job.isBatch) releaseTerminal = lendTerminal(edge.openPrompter(), login);
   };
   void login.told('hello').then(onHello);
   if (job.isBatch) login.stdin.end();

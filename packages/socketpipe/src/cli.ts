@@ -23,7 +23,7 @@ function nearEdge(context: Context): Parameters<typeof socketpipe>[1] {
     ...context,
     isStdinTerminal: isatty(0),
     isStdoutTerminal: isatty(1),
-    openTerminal: () => process.stdin,
+    openPrompter: () => process.stdin,
     showStderr: printDiagnostics,
     session: process.env['SSH_CONNECTION'],
     path: process.env['PATH'],

@@ -23,7 +23,7 @@ export async function setUpOldPeer(job: Job, edge: NearEdge): Promise<Session | 
   edge.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
   const login = startLogin(job.login, words, edge.showStderr);
   const isAtTerminal = edge.isStdinTerminal && !job.isBatch;
-  const releaseTerminal = isAtTerminal ? lendTerminal(edge.openTerminal(), login) : () => {};
+  const releaseTerminal = isAtTerminal ? lendTerminal(edge.openPrompter(), login) : () => {};
   if (!isAtTerminal) login.stdin.end();
   const limit = startLimit(job.limitMs, (reason) => new Failure('wait', 'for the remote end', reason));
   const ended = login.ended.then((ending) => ({ login, ending }));

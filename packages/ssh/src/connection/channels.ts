@@ -2,19 +2,18 @@
 import type { Duplex } from 'node:stream';
 import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
 import { timing } from '@dipus/proto/timing';
-import { Channel, lostError, packetBytes, windowBytes, type Link } from './channel.ts';
-import type { Login } from './login.ts';
+import { Channel, lostError, packetBytes, windowBytes, type Wire } from './channel.ts';
 import { Outlet } from './outlet.ts';
 
 /** Opens channels over a connection that is logged in. */
 export class Channels {
-  readonly #link: Link;
+  readonly #wire: Wire;
   readonly #all = new Set<Channel>();
   #lost: Error | undefined;
   #next = 0;
 
-  constructor({ stream, breach }: Pick<Login, 'stream' | 'breach'>) {
-    this.#link = { stream, breach, outlet: new Outlet(stream) };
+  constructor({ stream, breach }: Omit<Wire, 'outlet'>) {
+    this.#wire = { stream, breach, outlet: new Outlet(stream) };
   }
 
   /**
@@ -22,14 +21,14 @@ export class Channels {
    * comes before the caller listens is in `errored`.
    */
   async openSocket(path: string): Promise<Duplex> {
-    const { stream } = this.#link;
+    const { stream } = this.#wire;
     const open = (local: number): boolean => stream.openssh_directStreamLocal(local, windowBytes, packetBytes, { socketPath: path });
     return usable((await this.#open(open)).stream);
   }
 
   /** Starts a program or a subsystem on the remote host, as `request` asks; undefined where the other side will not. Rejects as openSocket() does. */
   async openSession(request: (stream: SSH2Stream, remote: number) => boolean): Promise<Duplex | undefined> {
-    const { stream } = this.#link;
+    const { stream } = this.#wire;
     const channel = await this.#open((local) => stream.session(local, windowBytes, packetBytes));
     if (await channel.request((remote) => request(stream, remote))) return usable(channel.stream);
     channel.stream.destroy();
@@ -53,7 +52,7 @@ export class Channels {
 
   async #open(send: (local: number) => boolean): Promise<Channel> {
     if (this.#lost) throw this.#lost;
-    const channel = new Channel(this.#link, this.#next++);
+    const channel = new Channel(this.#wire, this.#next++);
     this.#all.add(channel);
     channel.stream.once('close', () => this.#all.delete(channel));
     await channel.open(send);

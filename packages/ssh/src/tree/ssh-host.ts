@@ -6,14 +6,15 @@ import { controlName, printServiceName, servicePath } from '@dipus/proto/name';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import type { SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import { FarConnection } from './far-connection.ts';
-import { FarChanges } from './far-changes.ts';
-import type { FarService } from './far-directory.ts';
-import { FarTree, type FarRoot, type FarTreeEvents } from './far-tree.ts';
-import { logIn, type LoginSetting } from './login.ts';
+import { RemoteConnection } from './remote-connection.ts';
+import { RemoteChanges } from './remote-changes.ts';
+import type { RemoteServiceFile } from './remote-directory.ts';
+import { RemoteTree, type RemoteRoot, type RemoteTreeEvents } from './remote-tree.ts';
+import { logIn } from '../login/login.ts';
+import type { LoginOptions } from '../login/prompter.ts';
 import { SftpLost } from './sftp.ts';
 
-export interface SshHostSetting extends LoginSetting {
+export interface SshHostOptions extends LoginOptions {
   /** How often the tree is looked at where its changes are not told of. */
   readonly pollMs: number;
 }
@@ -26,17 +27,17 @@ export class SshHost implements RemoteHost {
   readonly host: string;
   readonly hasExporter = false;
   readonly #uri: HostUri;
-  readonly #root: FarRoot;
-  readonly #setting: SshHostSetting;
+  readonly #root: RemoteRoot;
+  readonly #options: SshHostOptions;
   readonly #closed = new AbortController();
-  #connection: Promise<FarConnection> | undefined;
+  #connection: Promise<RemoteConnection> | undefined;
 
-  constructor(uri: HostUri, setting: SshHostSetting) {
+  constructor(uri: HostUri, options: SshHostOptions) {
     this.#uri = uri;
     this.printed = formatUri(uri);
     this.host = uri.host;
     this.#root = { path: uri.root ?? defaultRoot, host: this.printed };
-    this.#setting = setting;
+    this.#options = options;
   }
 
   pathOf(service: RemoteService): string {
@@ -49,9 +50,9 @@ export class SshHost implements RemoteHost {
   }
 
   /** What answers, dead sockets too. */
-  async list({ ask, isAll }: RemoteQuery): Promise<FarService[]> {
-    const services: FarService[] = [];
-    await this.#unlessStopped(this.#setting.stop, this.#look(services));
+  async list({ ask, isAll }: RemoteQuery): Promise<RemoteServiceFile[]> {
+    const services: RemoteServiceFile[] = [];
+    await this.#unlessStopped(this.#options.stop, this.#look(services));
     const found = matches(ask, services).filter(({ service, named }) => isAll || named || service.untrusted === undefined);
     return found.map(({ service }) => service);
   }
@@ -75,7 +76,7 @@ export class SshHost implements RemoteHost {
     const connection = await this.#connected();
     const tree = await this.#tree(connection, this.#answering(query, events));
     const looks = new Looks(tree, events);
-    const changes = new FarChanges(this.#setting.pollMs, () => void looks.again());
+    const changes = new RemoteChanges(this.#options.pollMs, () => void looks.again());
     const end = (): void => {
       looks.close();
       changes.close();
@@ -92,7 +93,7 @@ export class SshHost implements RemoteHost {
     return Promise.race([connection.lost, failed]);
   }
 
-  async #look(services: FarService[]): Promise<void> {
+  async #look(services: RemoteServiceFile[]): Promise<void> {
     const connection = await this.#connected();
     try {
       const tree = await this.#tree(connection, {
@@ -139,16 +140,16 @@ export class SshHost implements RemoteHost {
     void this.#connection?.then((connection) => connection.close()).catch(() => {});
   }
 
-  #connected(): Promise<FarConnection> {
+  #connected(): Promise<RemoteConnection> {
     this.#connection ??= this.#connect();
     return this.#connection;
   }
 
-  async #connect(): Promise<FarConnection> {
+  async #connect(): Promise<RemoteConnection> {
     const forget = (): void => void (this.#connection = undefined);
     try {
-      const stop = AbortSignal.any([this.#setting.stop, this.#closed.signal]);
-      const connection = new FarConnection(await logIn(this.#uri, { ...this.#setting, stop }), this.printed);
+      const stop = AbortSignal.any([this.#options.stop, this.#closed.signal]);
+      const connection = new RemoteConnection(await logIn(this.#uri, { ...this.#options, stop }), this.printed);
       void connection.lost.then(forget);
       return connection;
     } catch (error) {
@@ -157,13 +158,13 @@ export class SshHost implements RemoteHost {
     }
   }
 
-  async #tree(connection: FarConnection, events: FarTreeEvents): Promise<FarTree> {
-    return new FarTree(await connection.files(), this.#root, events);
+  async #tree(connection: RemoteConnection, events: RemoteTreeEvents): Promise<RemoteTree> {
+    return new RemoteTree(await connection.files(), this.#root, events);
   }
 
   /** Of what a tree tells, that which answers. */
-  #answering({ ask, isAll }: RemoteQuery, events: RemoteEvents): FarTreeEvents {
-    const isWanted = (service: FarService): boolean => {
+  #answering({ ask, isAll }: RemoteQuery, events: RemoteEvents): RemoteTreeEvents {
+    const isWanted = (service: RemoteServiceFile): boolean => {
       const found = answer(ask, service);
       return found !== undefined && (isAll || found.named || service.untrusted === undefined);
     };
@@ -175,7 +176,7 @@ export class SshHost implements RemoteHost {
   }
 
   #explain(line: string): void {
-    this.#setting.explain(`${this.printed}: ${line}`);
+    this.#options.explain(`${this.printed}: ${line}`);
   }
 }
 
@@ -183,14 +184,14 @@ export class SshHost implements RemoteHost {
 class Looks {
   /** Resolves where looking on makes no sense. */
   readonly failed: Promise<unknown>;
-  readonly #tree: FarTree;
+  readonly #tree: RemoteTree;
   readonly #events: RemoteEvents;
   #fail!: (cause: unknown) => void;
   #running: Promise<void> | undefined;
   #isDue = false;
   #isClosed = false;
 
-  constructor(tree: FarTree, events: RemoteEvents) {
+  constructor(tree: RemoteTree, events: RemoteEvents) {
     this.#tree = tree;
     this.#events = events;
     this.failed = new Promise((resolve) => (this.#fail = resolve));

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { reasonOf } from '@dipus/proto/failure';
-import type { Link } from './link.ts';
-import { expandTokens, type TokenValues } from './tokens.ts';
+import type { Transport } from './transport.ts';
+import { expandTokens, type TokenValues } from '../settings/tokens.ts';
 
 /** A program whose stdin and stdout lead to the server. */
 export interface Proxy {
@@ -37,8 +37,8 @@ function operandsOf(hop: string): string[] {
   return [...(user === undefined ? [] : ['-l', user]), ...(port === undefined ? [] : ['-p', port]), '--', host];
 }
 
-/** Runs a proxy. What it says on stderr is explained, and its last line is the reason where it fails. The caller destroys the link. */
-export function runProxy({ program, args, name }: Proxy, explain: (line: string) => void): Link {
+/** Runs a proxy. What it says on stderr is explained, and its last line is the reason where it fails. The caller destroys the transport. */
+export function runProxy({ program, args, name }: Proxy, explain: (line: string) => void): Transport {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

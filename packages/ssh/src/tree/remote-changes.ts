@@ -1,7 +1,7 @@
-// When to look at a tree on another host again: when dls there tells of a change, where it can be run; else every so often.
+// When to look at a tree of a remote host again: when its dls tells of a change, where that can be run; else every so often.
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
-import type { Channels } from './channels.ts';
+import type { Channels } from '../connection/channels.ts';
 
 // It ends with the connection: without a terminal nobody else ends what runs there. Under sh, whatever the user's shell is.
 const script = `command -v dls >/dev/null || exit 127
@@ -13,7 +13,7 @@ wait $watcher
 kill $! 2>/dev/null`;
 
 /** Calls `changed` now and then until it is closed: soon after each change where that can be known, else every `pollMs`. */
-export class FarChanges {
+export class RemoteChanges {
   readonly #changed: () => void;
   readonly #pollMs: number;
   #timer: NodeJS.Timeout;
@@ -36,7 +36,7 @@ export class FarChanges {
     if (this.#isClosed) return void program.destroy();
     let isTold = false;
     program.on('data', () => {
-      if (!isTold) explain(`dls tells of changes in ${root} there`);
+      if (!isTold) explain(`its dls tells of changes in ${root}`);
       if (!isTold) this.#every(timing.rescanMs);
       isTold = true;
       this.#changed();

@@ -1,16 +1,16 @@
 import type { KeyboardPrompt } from 'ssh2-streams/lib/ssh.js';
 import { Failure } from '@dipus/proto/failure';
-import { printTarget } from './target.ts';
-import type { Heard } from './connection.ts';
+import { printTarget } from '../settings/target.ts';
+import type { Heard } from '../connection/connection.ts';
 import { outcomeOf, type Outcome, type Trial } from './trial.ts';
 
 /** Asks for the password on the terminal, as often as the settings allow. Rejects with Failure when the connection ends. */
 export async function tryPassword(trial: Trial): Promise<Outcome> {
-  const { connection, config, terminal } = trial;
-  if (!terminal) return 'refused';
+  const { connection, config, prompter } = trial;
+  if (!prompter) return 'refused';
   trial.tried.push('password');
   return repeatedly(trial, async () => {
-    const password = await terminal.secret(`Password of ${config.user} on ${config.host}: `, connection.over);
+    const password = await prompter.secret(`Password of ${config.user} on ${config.host}: `, connection.over);
     const heard = connection.hear(['USERAUTH_SUCCESS', 'USERAUTH_FAILURE', 'USERAUTH_PASSWD_CHANGEREQ']);
     connection.stream.authPassword(config.user, password);
     const answer = await heard;
@@ -21,7 +21,7 @@ export async function tryPassword(trial: Trial): Promise<Outcome> {
 
 /** Has the server's questions answered on the terminal, as often as the settings allow. Rejects with Failure when the connection ends. */
 export async function tryKeyboard(trial: Trial): Promise<Outcome> {
-  if (!trial.terminal) return 'refused';
+  if (!trial.prompter) return 'refused';
   trial.tried.push('keyboard-interactive');
   return repeatedly(trial, () => answerQuestions(trial));
 }
@@ -30,7 +30,7 @@ async function repeatedly(trial: Trial, once: () => Promise<Outcome | undefined>
   for (let count = 0; count < trial.config.auth.promptCount; count++) {
     const outcome = await once();
     if (outcome !== 'refused') return outcome ?? 'refused';
-    trial.terminal?.tell('Permission denied.');
+    trial.prompter?.tell('Permission denied.');
   }
   return 'refused';
 }
@@ -56,13 +56,13 @@ async function answerQuestions(trial: Trial): Promise<Outcome | undefined> {
 }
 
 async function askQuestions(trial: Trial, heading: readonly string[], questions: readonly KeyboardPrompt[]): Promise<string[]> {
-  const terminal = trial.terminal!;
+  const prompter = trial.prompter!;
   const { over } = trial.connection;
-  for (const line of heading.filter((each) => each !== '')) terminal.tell(line);
+  for (const line of heading.filter((each) => each !== '')) prompter.tell(line);
   const answers: string[] = [];
   for (const { prompt, echo } of questions) {
     const asked = `(${trial.config.user}@${trial.config.host}) ${prompt}`;
-    answers.push(await (echo ? terminal.answer(asked, over) : terminal.secret(asked, over)));
+    answers.push(await (echo ? prompter.answer(asked, over) : prompter.secret(asked, over)));
   }
   return answers;
 }

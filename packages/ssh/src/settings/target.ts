@@ -1,4 +1,9 @@
-import type { LoginTarget } from './login.ts';
+/** What the user typed of an ssh:// URI: user and port only where given. */
+export interface LoginTarget {
+  readonly host: string;
+  readonly user?: string;
+  readonly port?: number;
+}
 
 /** `ssh://[USER@]HOST[:PORT]` as the user typed it; ssh reads it too. */
 export function printTarget({ user, host, port }: LoginTarget): string {

@@ -1,10 +1,10 @@
 import { Failure } from '@dipus/proto/failure';
 import { findKnownKeys, recordKey, type KnownKey } from './known-hosts.ts';
-import type { LoginSetting } from './login.ts';
+import type { LoginOptions } from './prompter.ts';
 import { fingerprintOf, rsaBits, shortType, typeOfKey } from './public-key.ts';
 import { isRevoked } from './revoked-keys.ts';
-import { knownName, type SshConfig } from './ssh-config.ts';
-import { printTarget, wayOut } from './target.ts';
+import { knownName, type SshConfig } from '../settings/ssh-config.ts';
+import { printTarget, wayOut } from '../settings/target.ts';
 
 /** What is known of a server before it has shown its key. Throws Failure. */
 export function knownKeysOf({ hostKeys }: SshConfig): KnownKey[] {
@@ -17,7 +17,7 @@ export function knownKeysOf({ hostKeys }: SshConfig): KnownKey[] {
 /** A key that a server has shown, and what is to be said of it. */
 interface Judgement {
   readonly known: readonly KnownKey[];
-  readonly setting: LoginSetting;
+  readonly options: LoginOptions;
   readonly over: AbortSignal;
   /** The server's, where it is known. */
   readonly address: string | undefined;
@@ -28,7 +28,7 @@ interface Judgement {
  * server has proved that it holds the key. Rejects with Failure where the key is refused.
  */
 export async function judgeHostKey(blob: Buffer, config: SshConfig, judgement: Judgement): Promise<() => void> {
-  const { known, setting, address } = judgement;
+  const { known, options, address } = judgement;
   const { hostKeys } = config;
   const key = blob.toString('base64');
   const refuse = (reason: string, hint?: string): Failure => new Failure('trust', printTarget(config.target), reason, hint);
@@ -48,7 +48,7 @@ export async function judgeHostKey(blob: Buffer, config: SshConfig, judgement: J
   const own = plain.filter((each) => !each.isPortless);
   if (own.length > 0) throw refuse(`ITS HOST KEY HAS CHANGED, or somebody else answers: ${changed(shown, own)}`, removal(config, own));
   await consent(shown, config, judgement);
-  return () => record({ blob, key, config, setting });
+  return () => record({ blob, key, config, options });
 }
 
 function filesOf({ userFiles, globalFiles }: SshConfig['hostKeys']): string[] {
@@ -82,17 +82,17 @@ function removal({ hostKeys: { name } }: SshConfig, plain: readonly KnownKey[]):
 }
 
 /** Returns where an unknown key may be taken; rejects with Failure where not. */
-async function consent(shown: string, config: SshConfig, { known, setting, over }: Judgement): Promise<void> {
+async function consent(shown: string, config: SshConfig, { known, options, over }: Judgement): Promise<void> {
   const { strictness, name, hasDnsKeys } = config.hostKeys;
-  const { terminal } = setting;
+  const { prompter } = options;
   const reason = `its host key is not known: ${shown}${hasDnsKeys ? '; VerifyHostKeyDNS is not supported' : ''}`;
   if (strictness === 'no' || strictness === 'accept-new') return;
   const hasAuthority = known.some((each) => each.marker === 'authority');
   const hint = hasAuthority ? `host certificates are not supported. ${wayOut(config.target)}` : recordHint(config);
   const failure = new Failure('trust', printTarget(config.target), reason, hint);
-  if (strictness === 'yes' || config.auth.isBatch || !terminal) throw failure;
-  terminal.tell(`The host ${name} is not known. It shows the ${shown}.`);
-  if (!(await terminal.confirm('Is that its key, and shall it be remembered?', over))) throw failure;
+  if (strictness === 'yes' || config.auth.isBatch || !prompter) throw failure;
+  prompter.tell(`The host ${name} is not known. It shows the ${shown}.`);
+  if (!(await prompter.confirm('Is that its key, and shall it be remembered?', over))) throw failure;
 }
 
 function recordHint({ hostKeys: { name, userFiles } }: SshConfig): string {
@@ -100,15 +100,15 @@ function recordHint({ hostKeys: { name, userFiles } }: SshConfig): string {
 }
 
 /** Writes a new key to the user's first file. That it cannot be written is told, but does not end the login, as with ssh. */
-function record({ blob, key, config, setting }: { blob: Buffer; key: string; config: SshConfig; setting: LoginSetting }): void {
+function record({ blob, key, config, options }: { blob: Buffer; key: string; config: SshConfig; options: LoginOptions }): void {
   const { name, userFiles, isHashed } = config.hostKeys;
   const file = userFiles[0];
   if (file === undefined) return;
   try {
     recordKey(file, { name, type: typeOfKey(blob), key, isHashed });
-    setting.explain(`remembered the host key of ${name} in ${file}`);
+    options.explain(`remembered the host key of ${name} in ${file}`);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    (setting.terminal?.tell ?? setting.explain)(`cannot remember the host key: ${error.message}`);
+    (options.prompter?.tell ?? options.explain)(`cannot remember the host key: ${error.message}`);
   }
 }

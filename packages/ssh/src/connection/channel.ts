@@ -19,7 +19,7 @@ const topUpBytes = windowBytes / 8;
 export type Listener = (...values: any[]) => void;
 
 /** The connection of a channel. */
-export interface Link {
+export interface Wire {
   readonly stream: SSH2Stream;
   readonly outlet: Outlet;
   /** Ends the connection: the other side breaks the protocol. */
@@ -56,7 +56,7 @@ interface Pending {
 export class Channel {
   readonly stream: Duplex;
   readonly #local: number;
-  readonly #link: Link;
+  readonly #wire: Wire;
   readonly #listeners: readonly [event: string, listener: Listener][];
   #question: Question | undefined;
   #isOpen = false;
@@ -69,8 +69,8 @@ export class Channel {
   #hasSentClose = false;
   #isOver = false;
 
-  constructor(link: Link, local: number) {
-    this.#link = link;
+  constructor(wire: Wire, local: number) {
+    this.#wire = wire;
     this.#local = local;
     this.stream = new Duplex({
       allowHalfOpen: true,
@@ -83,7 +83,7 @@ export class Channel {
     // It may be lost before anybody has it; who gets it looks at `errored`.
     this.stream.on('error', () => {});
     const opened = (listener: Listener): Listener => {
-      return (...values: unknown[]) => (this.#isOpen ? listener(...values) : link.breach('it uses a channel that it has not opened'));
+      return (...values: unknown[]) => (this.#isOpen ? listener(...values) : wire.breach('it uses a channel that it has not opened'));
     };
     this.#listeners = [
       [`CHANNEL_OPEN_CONFIRMATION:${local}`, (confirmation: OpenConfirmation) => this.#begin(confirmation)],
@@ -97,7 +97,7 @@ export class Channel {
       [`CHANNEL_CLOSE:${local}`, opened(() => this.#receiveClose())],
       [`CHANNEL_REQUEST:${local}`, opened((request: ChannelRequest) => this.#refuse(request))],
     ];
-    for (const [event, listener] of this.#listeners) link.stream.on(event, listener);
+    for (const [event, listener] of this.#listeners) wire.stream.on(event, listener);
   }
 
   /** Asks for the channel. Rejects with ChannelRefusal, or with an Error when the connection is lost or nobody answers; it is closed then. */
@@ -126,7 +126,7 @@ export class Channel {
   async #ask(send: () => boolean): Promise<boolean> {
     const answered = new Promise<boolean>((resolve, reject) => (this.#question = { resolve, reject }));
     const late = setTimeout(() => this.#question?.reject(new Error(`no answer within ${timing.headMs / 1000} s`)), timing.headMs);
-    this.#link.outlet.sent(send());
+    this.#wire.outlet.sent(send());
     try {
       return await answered;
     } finally {
@@ -140,7 +140,7 @@ export class Channel {
   }
 
   #begin({ sender, window, packetSize }: OpenConfirmation): void {
-    if (this.#isOpen) return this.#link.breach('it opens a channel twice');
+    if (this.#isOpen) return this.#wire.breach('it opens a channel twice');
     this.#isOpen = true;
     this.#remote = sender;
     this.#sendWindowBytes = window;
@@ -151,7 +151,7 @@ export class Channel {
   }
 
   #refused(failure: OpenFailure): void {
-    if (this.#isOpen) return this.#link.breach('it refuses a channel that is open');
+    if (this.#isOpen) return this.#wire.breach('it refuses a channel that is open');
     this.#finish();
     this.#question?.reject(new ChannelRefusal(failure));
   }
@@ -171,7 +171,7 @@ export class Channel {
   /** False: there was no room for so much. */
   #takeWindow({ length }: Buffer): boolean {
     this.#receiveWindowBytes -= length;
-    if (this.#receiveWindowBytes < 0) this.#link.breach('it sends more than it may');
+    if (this.#receiveWindowBytes < 0) this.#wire.breach('it sends more than it may');
     return this.#receiveWindowBytes >= 0;
   }
 
@@ -179,7 +179,7 @@ export class Channel {
     const missingBytes = windowBytes - this.#receiveWindowBytes - this.stream.readableLength;
     if (missingBytes < topUpBytes || !this.#isOpen || this.#hasEnded || this.#hasSentClose) return;
     this.#receiveWindowBytes += missingBytes;
-    this.#link.outlet.sent(this.#link.stream.channelWindowAdjust(this.#remote, missingBytes));
+    this.#wire.outlet.sent(this.#wire.stream.channelWindowAdjust(this.#remote, missingBytes));
   }
 
   #receiveEnd(): void {
@@ -207,7 +207,7 @@ export class Channel {
 
   #widen(bytes: number): void {
     this.#sendWindowBytes += bytes;
-    if (this.#sendWindowBytes > maxWindowBytes) return this.#link.breach('it makes a window wider than there are');
+    if (this.#sendWindowBytes > maxWindowBytes) return this.#wire.breach('it makes a window wider than there are');
     this.#flush();
   }
 
@@ -218,7 +218,7 @@ export class Channel {
   }
 
   readonly #flush = (): void => {
-    const { outlet, stream } = this.#link;
+    const { outlet, stream } = this.#wire;
     const pending = this.#pending;
     if (!pending || this.#isOver || this.stream.destroyed) return;
     while (pending.at < pending.chunk.length) {
@@ -233,19 +233,19 @@ export class Channel {
   };
 
   #sendEnd(done: () => void): void {
-    if (!this.#isOver && !this.#hasSentClose) this.#link.outlet.sent(this.#link.stream.channelEOF(this.#remote));
+    if (!this.#isOver && !this.#hasSentClose) this.#wire.outlet.sent(this.#wire.stream.channelEOF(this.#remote));
     done();
   }
 
   #sendClose(): void {
     if (!this.#isOpen || this.#hasSentClose) return;
     this.#hasSentClose = true;
-    this.#link.outlet.sent(this.#link.stream.channelClose(this.#remote));
+    this.#wire.outlet.sent(this.#wire.stream.channelClose(this.#remote));
   }
 
   #close(error: Error | null, done: (error: Error | null) => void): void {
     this.#sendClose();
-    this.#link.outlet.forget(this.#flush);
+    this.#wire.outlet.forget(this.#flush);
     const pending = this.#pending;
     this.#pending = undefined;
     pending?.done(error ?? brokenPipe());
@@ -253,13 +253,13 @@ export class Channel {
   }
 
   #refuse({ wantReply }: ChannelRequest): void {
-    if (wantReply && !this.#hasSentClose) this.#link.outlet.sent(this.#link.stream.channelFailure(this.#remote));
+    if (wantReply && !this.#hasSentClose) this.#wire.outlet.sent(this.#wire.stream.channelFailure(this.#remote));
   }
 
   /** No more is heard of it; its number is free. */
   #finish(): void {
     this.#isOver = true;
-    for (const [event, listener] of this.#listeners) this.#link.stream.off(event, listener);
+    for (const [event, listener] of this.#listeners) this.#wire.stream.off(event, listener);
   }
 }
 

@@ -11,10 +11,10 @@ import {
   SftpFormatError,
   status,
   wholeFile,
-  type FarFile,
+  type RemoteFile,
 } from './sftp-packet.ts';
 
-/** The other side did not do what was asked; `code` as the system there would name it, where that is known. */
+/** The other side did not do what was asked; `code` as the remote system would name it, where that is known. */
 export class SftpError extends Error {
   readonly code: 'ENOENT' | 'EACCES' | undefined;
 
@@ -34,11 +34,11 @@ export interface Budget {
   leftBytes: number;
 }
 
-export interface FarName {
+export interface RemoteName {
   readonly name: string;
   /** As `ls -l` prints it. */
   readonly longName: string;
-  readonly file: FarFile;
+  readonly file: RemoteFile;
 }
 
 interface Waiting {
@@ -107,11 +107,11 @@ export class Sftp {
     this.#stream.destroy();
   }
 
-  stat(path: string): Promise<FarFile> {
+  stat(path: string): Promise<RemoteFile> {
     return this.#ask(request.stat, [path], { type: reply.attributes, read: (payload) => wholeFile(payload.attributes()) });
   }
 
-  lstat(path: string): Promise<FarFile> {
+  lstat(path: string): Promise<RemoteFile> {
     return this.#ask(request.lstat, [path], { type: reply.attributes, read: (payload) => wholeFile(payload.attributes()) });
   }
 
@@ -128,8 +128,8 @@ export class Sftp {
   }
 
   /** Everything in a directory but itself and its parent, as far as the budget goes. */
-  async list(path: string, budget: Budget): Promise<FarName[]> {
-    const names: FarName[] = [];
+  async list(path: string, budget: Budget): Promise<RemoteName[]> {
+    const names: RemoteName[] = [];
     const read = (payload: Payload): number => {
       const count = payload.u32();
       for (let left = count; left > 0; left--) {

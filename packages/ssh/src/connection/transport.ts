@@ -1,10 +1,9 @@
 import { connect } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
-import type { SshConfig } from './ssh-config.ts';
 
 /** Bytes to a server and back. */
-export interface Link {
+export interface Transport {
   readonly input: Readable;
   readonly output: Writable;
   /** The address that it leads to; undefined where that is not known. */
@@ -14,8 +13,18 @@ export interface Link {
   destroy(): void;
 }
 
+/** Where a server listens, and how to go there. */
+export interface ServerAddress {
+  readonly host: string;
+  readonly port: number;
+  /** 0: either. */
+  readonly family: 0 | 4 | 6;
+  /** Ours. */
+  readonly bindAddress?: string;
+}
+
 /** A TCP connection to the server. The caller destroys it. */
-export function dialServer({ host, port, family, bindAddress }: SshConfig): Link {
+export function dialServer({ host, port, family, bindAddress }: ServerAddress): Transport {
   const socket = connect({
     host,
     port,

@@ -3,7 +3,7 @@ import { ReadStream } from 'node:tty';
 import { printable } from '@dipus/proto/printable';
 
 /** Asks the person at the terminal. Questions that come at once wait for each other; each ends when its `stop` aborts. */
-export interface Terminal {
+export interface Prompter {
   /** Yes or no; asked again for anything else. */
   confirm(question: string, stop: AbortSignal): Promise<boolean>;
   /** A line, without echo; '' for nothing or the end of input. */
@@ -14,7 +14,7 @@ export interface Terminal {
 }
 
 /** The terminal of this process, whatever its stdin is; undefined where it has none. What is shown is made printable. */
-export function openTerminal(): Terminal | undefined {
+export function openPrompter(): Prompter | undefined {
   if (!hasTerminal()) return undefined;
   let queue: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(ask: () => Promise<T>): Promise<T> => {

@@ -36,7 +36,7 @@ const hasTimes = 8;
 const hasMore = 0x8000_0000;
 
 /** What SFTP tells of a file. */
-export interface FarFile {
+export interface RemoteFile {
   /** With the type of the file in it, as st_mode. */
   readonly mode: number;
   readonly uid: number;
@@ -48,7 +48,7 @@ export interface FarFile {
 export class SftpFormatError extends Error {}
 
 /** What is told of a file must be told whole where it decides on trust. Throws SftpFormatError. */
-export function wholeFile(file: FarFile): FarFile {
+export function wholeFile(file: RemoteFile): RemoteFile {
   if (file.uid < 0 || file.mode === 0) throw new SftpFormatError('it does not tell what files are and whose');
   return file;
 }
@@ -100,7 +100,7 @@ export class Payload {
     return this.bytes().toString();
   }
 
-  attributes(): FarFile {
+  attributes(): RemoteFile {
     const flags = this.u32();
     if (flags & hasSize) this.#take(8);
     const [uid, gid] = flags & hasOwner ? [this.u32(), this.u32()] : [-1, -1];

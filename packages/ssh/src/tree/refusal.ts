@@ -1,17 +1,17 @@
-// Why a socket there could not be opened: sshd gives one answer for every cause, so the files are looked at.
+// Why a socket on the remote host could not be opened: sshd gives one answer for every cause, so the files are looked at.
 import { publishedPath } from '@dipus/proto/name';
-import { isSocket } from './far-trust.ts';
+import { isSocket } from './remote-trust.ts';
 import { SftpError, type Sftp } from './sftp.ts';
-import type { FarFile } from './sftp-packet.ts';
+import type { RemoteFile } from './sftp-packet.ts';
 
 const maxListBytes = 16 << 20;
 const ownerWrite = 0o200;
 const groupWrite = 0o020;
 const othersWrite = 0o002;
 
-/** The cause, with the code of the system's error that it stands for; ENOTSUP: no socket there can be opened. `hasForwarded`: one was. */
+/** The cause, with the code of the system's error that it stands for; ENOTSUP: sshd opens no sockets. `hasForwarded`: one was. */
 export async function findCause(sftp: Sftp, path: string, hasForwarded: boolean): Promise<Error> {
-  let file: FarFile;
+  let file: RemoteFile;
   let you: number;
   try {
     [file, { uid: you }] = await Promise.all([sftp.lstat(path), sftp.stat('.')]);
@@ -24,25 +24,24 @@ export async function findCause(sftp: Sftp, path: string, hasForwarded: boolean)
   if (may === false) return cause('EACCES', 'permission denied');
   const listening = await listeningFiles(sftp);
   if (listening === undefined) {
-    return cause('ECONNREFUSED', hasForwarded ? 'connection refused' : 'connection refused, or sshd there forwards no sockets');
+    return cause('ECONNREFUSED', hasForwarded ? 'connection refused' : 'connection refused, or its sshd forwards no sockets');
   }
   if (!listening.has(path)) return cause('ECONNREFUSED', 'connection refused');
-  // Where a group decides, nobody but the system there knows.
-  if (may === undefined)
-    return cause('EACCES', hasForwarded ? 'permission denied' : 'permission denied, or sshd there forwards no sockets');
+  // Where a group decides, only the remote system knows.
+  if (may === undefined) return cause('EACCES', hasForwarded ? 'permission denied' : 'permission denied, or its sshd forwards no sockets');
   if (hasForwarded) return cause('EAGAIN', 'its queue is full');
-  return cause('ENOTSUP', 'sshd there forwards no sockets (AllowStreamLocalForwarding, DisableForwarding)');
+  return cause('ENOTSUP', 'its sshd forwards no sockets (AllowStreamLocalForwarding, DisableForwarding)');
 }
 
 /** Undefined where a group of ours, which SFTP does not tell, decides. */
-function mayOpen({ mode, uid }: FarFile, you: number): boolean | undefined {
+function mayOpen({ mode, uid }: RemoteFile, you: number): boolean | undefined {
   if (you === 0) return true;
   if (uid === you) return (mode & ownerWrite) !== 0;
   if (mode & othersWrite) return true;
   return mode & groupWrite ? undefined : false;
 }
 
-/** Where something listens there, as /proc/net/unix tells (proc(5)); undefined where there is none. */
+/** Where something listens on the remote host, as /proc/net/unix tells (proc(5)); undefined where there is none. */
 async function listeningFiles(sftp: Sftp): Promise<ReadonlySet<string> | undefined> {
   const text = await sftp.read('/proc/net/unix', maxListBytes).catch(() => undefined);
   if (text === undefined) return undefined;

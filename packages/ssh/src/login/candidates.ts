@@ -2,7 +2,7 @@ import { sign, type KeyObject } from 'node:crypto';
 import { AgentError, listAgentKeys, signByAgent, type AgentKey } from './agent.ts';
 import { IdentityError, publicFile, readIdentity, type Identity } from './identity.ts';
 import { typeOfKey, unusableType, wireKey } from './public-key.ts';
-import type { AuthConfig } from './ssh-config.ts';
+import type { AuthConfig } from '../settings/ssh-config.ts';
 
 /** A key that may be tried. */
 export interface Candidate {

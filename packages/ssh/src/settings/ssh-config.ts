@@ -3,23 +3,18 @@ import { userInfo } from 'node:os';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { emptyKind, narrowOffer, type Offer } from './algorithms.ts';
-import type { LoginSetting, LoginTarget } from './login.ts';
-import { proxyOf, type Proxy } from './proxy.ts';
+import { proxyOf, type Proxy } from '../connection/proxy.ts';
 import { parseSettings, type Settings } from './settings.ts';
-import { printTarget, wayOut } from './target.ts';
+import { printTarget, wayOut, type LoginTarget } from './target.ts';
+import type { ServerAddress } from '../connection/transport.ts';
 import { expandPath, type TokenValues } from './tokens.ts';
 
 export type AuthMethod = 'publickey' | 'keyboard-interactive' | 'password';
 
 /** The user's own settings for a host. */
-export interface SshConfig {
+export interface SshConfig extends ServerAddress {
   readonly target: LoginTarget;
-  readonly host: string;
-  readonly port: number;
   readonly user: string;
-  /** 0: either. */
-  readonly family: 0 | 4 | 6;
-  readonly bindAddress?: string;
   readonly proxy?: Proxy;
   /** From the start of connecting to the server's first line. */
   readonly connectMs: number;
@@ -69,7 +64,10 @@ export interface AuthConfig {
 }
 
 /** Asks `ssh -G` for the settings of a host; the defaults of OpenSSH where there is no ssh. Rejects with Failure. */
-export async function readSshConfig(target: LoginTarget, { explain, stop }: Pick<LoginSetting, 'explain' | 'stop'>): Promise<SshConfig> {
+export async function readSshConfig(
+  target: LoginTarget,
+  { explain, stop }: { explain(line: string): void; stop: AbortSignal },
+): Promise<SshConfig> {
   const port = target.port === undefined ? [] : ['-p', String(target.port)];
   const user = target.user === undefined ? [] : ['-l', target.user];
   const text = await askSsh(['-G', ...port, ...user, '--', target.host], target, stop);

@@ -1,30 +1,38 @@
-// The tree of another host, as SFTP shows it: what is there, and at each look what has come and gone.
+// The tree of a remote host, as SFTP shows it: what is there, and at each look what has come and gone.
 import { Failure } from '@dipus/proto/failure';
-import { childOf, isSameService, readContents, ReadState, type FarContents, type FarPlace, type FarService } from './far-directory.ts';
-import { isDirectory, isSymbolicLink, whyNotAsFarRoot, whyNotFarDirectory } from './far-trust.ts';
+import {
+  childOf,
+  isSameService,
+  readContents,
+  ReadState,
+  type RemoteContents,
+  type RemotePlace,
+  type RemoteServiceFile,
+} from './remote-directory.ts';
+import { isDirectory, isSymbolicLink, whyNotAsRemoteRoot, whyNotRemoteDirectory } from './remote-trust.ts';
 import { timing } from '@dipus/proto/timing';
 import { SftpError, type Budget, type Sftp } from './sftp.ts';
-import type { FarFile } from './sftp-packet.ts';
+import type { RemoteFile } from './sftp-packet.ts';
 
-export interface FarTreeEvents {
-  added(service: FarService): void;
-  removed(service: FarService): void;
-  /** Something there is wrong; the rest goes on. */
+export interface RemoteTreeEvents {
+  added(service: RemoteServiceFile): void;
+  removed(service: RemoteServiceFile): void;
+  /** Something on the remote host is wrong; the rest goes on. */
   trouble(reason: string): void;
 }
 
 /** Where a tree is, and how its host is called in messages. */
-export interface FarRoot {
+export interface RemoteRoot {
   readonly path: string;
   /** `ssh://HOST`. */
   readonly host: string;
 }
 
 interface Known {
-  readonly place: FarPlace;
+  readonly place: RemotePlace;
   readonly state: ReadState;
   untrusted: string | undefined;
-  contents: FarContents;
+  contents: RemoteContents;
 }
 
 // More, deeper and longer than any tree is: the remote host must not make us read for ever.
@@ -33,18 +41,18 @@ const maxDepth = 64;
 const maxPathBytes = 4000;
 const maxLookBytes = 16 << 20;
 const maxAtOnce = 64;
-const nothing: FarContents = { services: new Map(), directories: new Set() };
+const nothing: RemoteContents = { services: new Map(), directories: new Set() };
 
 /** Follows a tree. Each look() tells of the changes since the one before. */
-export class FarTree {
+export class RemoteTree {
   readonly #sftp: Sftp;
-  readonly #root: FarRoot;
-  readonly #events: FarTreeEvents;
+  readonly #root: RemoteRoot;
+  readonly #events: RemoteTreeEvents;
   readonly #known = new Map<string, Known>();
   #you: number | undefined;
   #budget: Budget = { leftBytes: 0 };
 
-  constructor(sftp: Sftp, root: FarRoot, events: FarTreeEvents) {
+  constructor(sftp: Sftp, root: RemoteRoot, events: RemoteTreeEvents) {
     this.#sftp = sftp;
     this.#root = root;
     this.#events = events;
@@ -76,31 +84,31 @@ export class FarTree {
     if (this.#budget.leftBytes <= 0) this.#events.trouble(`more than ${maxLookBytes >> 20} MiB of names; the rest is left out`);
   }
 
-  get #rootPlace(): FarPlace {
+  get #rootPlace(): RemotePlace {
     return { path: this.#root.path, area: undefined, protocol: '', inherited: undefined };
   }
 
   async #checkRoot(): Promise<void> {
     const { path, host } = this.#root;
-    const hint = 'services are made there by dserve or socat; another root is named by ?root=/DIR';
+    const hint = 'services are made on it by dserve or socat; another root is named by ?root=/DIR';
     try {
       const you = (this.#you ??= (await this.#sftp.stat('.')).uid);
       const parents = parentsOf(await this.#sftp.realpath(parentOf(path)));
       const files = await Promise.all([this.#sftp.lstat(path), ...parents.map((parent) => this.#sftp.lstat(parent))]);
-      const wrong = files.map((file) => whyNotAsFarRoot(file, you)).findIndex((why) => why !== undefined);
+      const wrong = files.map((file) => whyNotAsRemoteRoot(file, you)).findIndex((why) => why !== undefined);
       if (wrong < 0) return;
       const where = wrong === 0 ? path : `${parents[wrong - 1]} above ${path}`;
-      throw new Failure('trust', host, `${where} there: ${whyNotAsFarRoot(files[wrong]!, you)}`);
+      throw new Failure('trust', host, `${where}: ${whyNotAsRemoteRoot(files[wrong]!, you)}`);
     } catch (error) {
       if (!(error instanceof SftpError)) throw error;
-      throw new Failure('list', host, error.code === 'ENOENT' ? `there is no ${path} there` : `${path} there: ${error.message}`, hint);
+      throw new Failure('list', host, error.code === 'ENOENT' ? `it has no directory ${path}` : `${path}: ${error.message}`, hint);
     }
   }
 
   /** Visits places, and what new ones are found in them. A few at a time: answers come in order anyway. */
-  async #visitAll(places: FarPlace[]): Promise<void> {
+  async #visitAll(places: RemotePlace[]): Promise<void> {
     for (let round = places; round.length > 0;) {
-      const found: FarPlace[] = [];
+      const found: RemotePlace[] = [];
       for (let at = 0; at < round.length; at += maxAtOnce) {
         const some = round.slice(at, at + maxAtOnce);
         for (const more of await Promise.all(some.map((place) => this.#visit(place)))) found.push(...more);
@@ -111,14 +119,14 @@ export class FarTree {
   }
 
   /** Brings what is known of a directory up to date. Returns the directories in it that were not known. */
-  async #visit(place: FarPlace): Promise<FarPlace[]> {
+  async #visit(place: RemotePlace): Promise<RemotePlace[]> {
     if (this.#budget.leftBytes <= 0 && !this.#known.has(place.path)) return [];
     const file = await this.#lookAt(place.path);
     if (!file) {
       this.#drop(place.path);
       return [];
     }
-    const why = place.area === undefined ? undefined : whyNotFarDirectory(file, this.#you!);
+    const why = place.area === undefined ? undefined : whyNotRemoteDirectory(file, this.#you!);
     const untrusted = place.inherited ?? (why && `directory ${place.path.slice(place.path.lastIndexOf('/') + 1)} ${why}`);
     const before = this.#known.get(place.path);
     if (before && before.untrusted !== untrusted) this.#drop(place.path);
@@ -133,7 +141,7 @@ export class FarTree {
   }
 
   /** Undefined where there is no directory. */
-  async #lookAt(path: string): Promise<FarFile | undefined> {
+  async #lookAt(path: string): Promise<RemoteFile | undefined> {
     try {
       const file = await this.#sftp.lstat(path);
       return isDirectory(file) && !isSymbolicLink(file) ? file : undefined;
@@ -144,7 +152,7 @@ export class FarTree {
   }
 
   /** Undefined where it has gone meanwhile; nothing where it may not be read. */
-  async #read(known: Known): Promise<FarContents | undefined> {
+  async #read(known: Known): Promise<RemoteContents | undefined> {
     const { place, untrusted } = known;
     try {
       return readContents(place, await this.#sftp.list(place.path, this.#budget), untrusted, this.#you!);
@@ -156,7 +164,7 @@ export class FarTree {
     }
   }
 
-  #compare(known: Known, contents: FarContents): FarPlace[] {
+  #compare(known: Known, contents: RemoteContents): RemotePlace[] {
     const { services, directories } = known.contents;
     known.contents = contents;
     for (const [file, service] of services) {
@@ -171,7 +179,7 @@ export class FarTree {
     return this.#newPlaces(known);
   }
 
-  #newPlaces({ place, untrusted, contents }: Known): FarPlace[] {
+  #newPlaces({ place, untrusted, contents }: Known): RemotePlace[] {
     const rootBytes = Buffer.byteLength(this.#root.path);
     const places = [...contents.directories]
       .map((name) => childOf(place, name, untrusted))

@@ -1,15 +1,15 @@
 // One connection to a host: its channels, and its files by SFTP when they are needed.
+import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/proto/failure';
-import { ChannelRefusal } from './channel.ts';
-import { Channels } from './channels.ts';
-import type { Login } from './login.ts';
-import { withShortPath, maxPathBytes } from './long-path.ts';
+import { ChannelRefusal } from '../connection/channel.ts';
+import { Channels } from '../connection/channels.ts';
+import type { Login } from '../login/login.ts';
 import { findCause } from './refusal.ts';
 import { Sftp } from './sftp.ts';
 
 /** What is used of a login. `host` is how it is called in messages. */
-export class FarConnection {
+export class RemoteConnection {
   readonly channels: Channels;
   /** Resolves when the connection has ended; its channels have been ended as errors by then. */
   readonly lost: Promise<Failure>;
@@ -36,7 +36,7 @@ export class FarConnection {
     return this.#sftp;
   }
 
-  /** Connects to a socket there: half-open, not read yet; the caller closes it. Rejects with an Error that has the system's code, where it can be known. */
+  /** Connects to a socket of the remote host: half-open, not read yet; the caller closes it. Rejects with an Error that has the system's code, where it can be known. */
   async openSocket(path: string): Promise<Duplex> {
     try {
       const stream = await this.#open(path);
@@ -46,7 +46,7 @@ export class FarConnection {
       return stream;
     } catch (error) {
       if (!(error instanceof ChannelRefusal)) throw error;
-      if (error.isForbidden) throw Object.assign(new Error('sshd there forwards no sockets'), { code: 'ENOTSUP' });
+      if (error.isForbidden) throw Object.assign(new Error('its sshd forwards no sockets'), { code: 'ENOTSUP' });
       throw await findCause(await this.files(), path, this.#hasForwarded);
     }
   }
@@ -65,7 +65,7 @@ export class FarConnection {
 
   async #beginSftp(): Promise<Sftp> {
     const refuse = (reason: string): Failure =>
-      new Failure('list', this.#host, reason, 'sshd_config there needs the line: Subsystem sftp internal-sftp, and no ForceCommand');
+      new Failure('list', this.#host, reason, 'its sshd_config needs the line: Subsystem sftp internal-sftp, and no ForceCommand');
     try {
       const stream = await this.channels.openSession((ssh, remote) => ssh.subsystem(remote, 'sftp', true));
       stream?.once('close', () => (this.#sftp = undefined));
@@ -73,10 +73,28 @@ export class FarConnection {
     } catch (error) {
       this.#sftp = undefined;
       if (this.isLost) throw await this.lost;
-      if (error instanceof ChannelRefusal) throw refuse(`sshd opens no session there (MaxSessions): ${error.message}`);
+      if (error instanceof ChannelRefusal) throw refuse(`its sshd opens no session (MaxSessions): ${error.message}`);
       throw refuse(`it has no SFTP: ${reasonOf(error)}`);
     }
     this.#sftp = undefined;
     throw refuse('it has no sftp subsystem');
+  }
+}
+
+/** The longest path, in bytes, that every system takes (sun_path: Linux 107, BSD and macOS 103). */
+const maxPathBytes = 103;
+
+/** Calls `use` with a short path that leads to `path`, and takes it away again. */
+async function withShortPath<T>(sftp: Sftp, path: string, use: (path: string) => Promise<T>): Promise<T> {
+  if (Buffer.byteLength(path) <= maxPathBytes) return use(path);
+  const directory = `/tmp/.dipus-${randomBytes(8).toString('hex')}`;
+  const link = `${directory}/s`;
+  await sftp.makeDirectory(directory, 0o700);
+  try {
+    await sftp.link(path, link);
+    return await use(link);
+  } finally {
+    await sftp.remove(link).catch(() => {});
+    await sftp.removeDirectory(directory).catch(() => {});
   }
 }

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import SSH2Stream, { type KexInit } from 'ssh2-streams/lib/ssh.js';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import { disagreement, libraryAlgorithms, type Offer } from './algorithms.ts';
-import type { Link } from './link.ts';
+import { disagreement, libraryAlgorithms, type Offer } from '../settings/algorithms.ts';
+import type { Transport } from './transport.ts';
 import { receiveAll, sendAll } from './pass.ts';
 
 /** What the server said: the event and its values. */
@@ -18,7 +18,7 @@ const mostReason = 300;
 // Channels wait for room; what is beyond are answers to what the server asks.
 const mostUnsentBytes = 4 << 20;
 
-/** The SSH protocol over a link, both owned: it ends by close(), by the server, or by the first error. */
+/** The SSH protocol over a transport, both owned: it ends by close(), by the server, or by the first error. */
 export class Connection {
   readonly stream: SSH2Stream;
   /** Resolves with the first reason for the end. */
@@ -28,29 +28,29 @@ export class Connection {
   /** What is being done, for messages. */
   verb = 'connect';
   readonly #name: string;
-  readonly #link: Link;
+  readonly #transport: Transport;
   readonly #over = new AbortController();
   #lose: (failure: Failure) => void = () => {};
   #greeting = '';
   #hasHeader = false;
 
   /** `name` is what messages call the server. */
-  constructor(link: Link, name: string, offer: Offer) {
-    this.#link = link;
+  constructor(transport: Transport, name: string, offer: Offer) {
+    this.#transport = transport;
     this.#name = name;
     this.over = this.#over.signal;
     this.lost = new Promise((resolve) => (this.#lose = resolve));
     this.stream = new SSH2Stream({ ident: 'dipus', algorithms: libraryAlgorithms(offer) });
     this.#watchStream(offer);
     this.#watchGreeting();
-    void link.ended.then((cause) => this.fail(this.#endReason(cause)));
-    receiveAll(link.input, this.stream);
-    sendAll(this.stream, link.output);
+    void transport.ended.then((cause) => this.fail(this.#endReason(cause)));
+    receiveAll(transport.input, this.stream);
+    sendAll(this.stream, transport.output);
   }
 
   /** The server's address; undefined behind a proxy. */
   get address(): string | undefined {
-    return this.#link.address();
+    return this.#transport.address();
   }
 
   /** Waits for the first of these events. Rejects with Failure when the connection ends, or when the server is silent for `silentMs`. */
@@ -84,7 +84,7 @@ export class Connection {
     if (this.over.aborted) return;
     this.#lose(cause instanceof Failure ? cause : new Failure(this.verb, this.#name, cause, hint));
     this.#over.abort();
-    this.#link.destroy();
+    this.#transport.destroy();
   }
 
   /** Ends the connection: the server breaks the protocol. */
@@ -99,8 +99,8 @@ export class Connection {
     this.#lose(new Failure(this.verb, this.#name, 'closed here'));
     this.#over.abort();
     // What was said before must still reach the server.
-    const late = setTimeout(() => this.#link.destroy(), timing.partingMs);
-    void this.#link.ended.then(() => clearTimeout(late));
+    const late = setTimeout(() => this.#transport.destroy(), timing.partingMs);
+    void this.#transport.ended.then(() => clearTimeout(late));
   }
 
   #watchStream(offer: Offer): void {
@@ -121,11 +121,11 @@ export class Connection {
 
   #watchGreeting(): void {
     const collect = (bytes: Buffer): void => {
-      if (this.#hasHeader) return void this.#link.input.off('data', collect);
+      if (this.#hasHeader) return void this.#transport.input.off('data', collect);
       this.#greeting = (this.#greeting + bytes.toString('latin1')).slice(0, mostGreeting);
       if (this.#greeting.length >= mostGreeting && !/^SSH-/m.test(this.#greeting)) this.fail(this.#strangerReason());
     };
-    this.#link.input.on('data', collect);
+    this.#transport.input.on('data', collect);
   }
 
   #endReason(cause: unknown): unknown {
@@ -141,7 +141,7 @@ export class Connection {
     const first = this.#greeting.trim().split('\n')[0]!.trim().slice(0, 60);
     // What sshd says in place of its greeting.
     if (/^(?:Exceeded MaxStartups|Not allowed at this time)/.test(first)) return `the server takes no connection now: it says "${first}"`;
-    return `what answers there is no SSH server: it says "${first}"`;
+    return `what answers is no SSH server: it says "${first}"`;
   }
 
   #silence(ms: number): string {

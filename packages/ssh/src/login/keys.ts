@@ -2,7 +2,7 @@ import { AgentError } from './agent.ts';
 import { findCandidates, type Candidate, type Unlock, type Unusable } from './candidates.ts';
 import { IdentityError } from './identity.ts';
 import { rsaBits, typeOfKey } from './public-key.ts';
-import type { AuthConfig } from './ssh-config.ts';
+import type { AuthConfig } from '../settings/ssh-config.ts';
 import { attempt, outcomeOf, type Outcome, type Trial } from './trial.ts';
 
 /** Tries every key that was not tried before. Rejects with Failure when the connection ends. */
@@ -79,15 +79,15 @@ function algorithmsOf({ publicKey }: Candidate, { keyAlgorithms }: AuthConfig): 
   return all.filter((name) => keyAlgorithms?.includes(name) ?? true);
 }
 
-function unlockBy({ terminal, connection, config }: Trial): Unlock {
+function unlockBy({ prompter, connection, config }: Trial): Unlock {
   return async (identity) => {
-    if (!terminal) return undefined;
+    if (!prompter) return undefined;
     for (let count = 0; count < config.auth.promptCount; count++) {
-      const passphrase = await terminal.secret(`Passphrase of ${identity.file}: `, connection.over);
+      const passphrase = await prompter.secret(`Passphrase of ${identity.file}: `, connection.over);
       if (passphrase === '') return undefined;
       const key = identity.open(passphrase);
       if (key) return key;
-      terminal.tell('That is not its passphrase.');
+      prompter.tell('That is not its passphrase.');
     }
     return undefined;
   };

@@ -1,18 +1,18 @@
 import { Failure } from '@dipus/proto/failure';
-import type { Connection } from './connection.ts';
+import type { Connection } from '../connection/connection.ts';
 import { tryKeys } from './keys.ts';
-import type { LoginSetting } from './login.ts';
+import type { LoginOptions } from './prompter.ts';
 import { tryKeyboard, tryPassword } from './passwords.ts';
-import type { AuthMethod, SshConfig } from './ssh-config.ts';
-import { printTarget, wayOut } from './target.ts';
+import type { AuthMethod, SshConfig } from '../settings/ssh-config.ts';
+import { printTarget, wayOut } from '../settings/target.ts';
 import { attempt, type Outcome, type Trial } from './trial.ts';
 
 /** Authenticates the user: by keys, then by what a person types. Rejects with Failure, which says what was tried. */
-export async function authenticate(connection: Connection, config: SshConfig, setting: LoginSetting): Promise<void> {
-  const terminal = config.auth.isBatch ? undefined : setting.terminal;
-  const explain = (line: string): void => setting.explain(line);
-  const trial: Trial = { connection, config, terminal, explain, methods: [], tried: [], skipped: new Map() };
-  const tell = (line: string): void => (terminal ? terminal.tell(line) : explain(line));
+export async function authenticate(connection: Connection, config: SshConfig, options: LoginOptions): Promise<void> {
+  const prompter = config.auth.isBatch ? undefined : options.prompter;
+  const explain = (line: string): void => options.explain(line);
+  const trial: Trial = { connection, config, prompter, explain, methods: [], tried: [], skipped: new Map() };
+  const tell = (line: string): void => (prompter ? prompter.tell(line) : explain(line));
   connection.stream.on('USERAUTH_BANNER', (text: string) => text.trimEnd().split(/\r?\n/).forEach(tell));
   connection.verb = 'log in to';
   const accepted = connection.hear(['SERVICE_ACCEPT']);
@@ -42,7 +42,7 @@ async function tryMethods(trial: Trial, used: Set<string>): Promise<Outcome> {
   return 'refused';
 }
 
-function refusal({ config, terminal, methods, tried, skipped }: Trial): Failure {
+function refusal({ config, prompter, methods, tried, skipped }: Trial): Failure {
   const failures = [...skipped].map(([label, reason]) => `${label}: ${reason}`);
   const parts = [
     `permission denied for ${config.user}`,
@@ -54,7 +54,7 @@ function refusal({ config, terminal, methods, tried, skipped }: Trial): Failure 
   const isBeyond = failures.some((each) => each.includes('not supported')) || methods.every((method) => beyond.includes(method));
   const hint = isBeyond
     ? wayOut(config.target)
-    : typed && !terminal
+    : typed && !prompter
       ? 'a password can be typed only on a terminal; without one use a key'
       : undefined;
   return new Failure('log in to', printTarget(config.target), parts.join('; '), hint);

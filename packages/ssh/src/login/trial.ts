@@ -1,6 +1,6 @@
-import type { Connection, Heard } from './connection.ts';
-import type { Terminal } from './login.ts';
-import type { SshConfig } from './ssh-config.ts';
+import type { Connection, Heard } from '../connection/connection.ts';
+import type { Prompter } from './prompter.ts';
+import type { SshConfig } from '../settings/ssh-config.ts';
 
 /** What the server made of an attempt. */
 export type Outcome = 'done' | 'refused' | 'partial';
@@ -10,7 +10,7 @@ export interface Trial {
   readonly connection: Connection;
   readonly config: SshConfig;
   /** Whom to ask; undefined where nobody is to be asked. */
-  readonly terminal: Terminal | undefined;
+  readonly prompter: Prompter | undefined;
   explain(line: string): void;
   /** What the server would take next. */
   methods: readonly string[];
