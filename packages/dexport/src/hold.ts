@@ -8,7 +8,7 @@ import { timing } from '@dipus/proto/timing';
  */
 export function hold(data: Duplex, destroy: () => void): void {
   if (data.readableEnded) return destroy();
-  const timer = setTimeout(destroy, timing.lingerMs).unref();
+  const timer = setTimeout(destroy, timing.heldMs).unref();
   if (data instanceof Socket) data.unref();
   data.once('close', () => clearTimeout(timer)).once('end', destroy);
   data.resume();

@@ -54,8 +54,10 @@ export const timing = {
   headCheckMs: 1_000,
   /** How often is looked whether a socket that stdout is still has its reader. */
   readerMs: 250,
-  /** How long a connection is read away so that its peer sees the whole answer, and a UNIX socket kept without an end after an error. */
+  /** How long a connection is read away so that its peer sees the whole answer. */
   lingerMs: 10_000,
+  /** How long a UNIX socket is kept without an end after an error: longer than a program may live when its client has gone (killMs). */
+  heldMs: 10_000,
   /** How long the body of a refused request is read away. */
   refusedBodyMs: 2_000,
   /** Between the end of a session's input and its passing on: a peer that was killed has lost its control connection by then. */

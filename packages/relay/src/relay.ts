@@ -15,8 +15,8 @@ export interface RelayOptions {
   readonly mayEnd?: () => Promise<boolean>;
   /** The end of `b` has been passed on to `a`, all bytes before it. */
   readonly answered?: () => void;
-  /** After an error a UNIX socket is kept without an end until its other side has closed it, or timing.lingerMs have passed. */
-  readonly isHeld?: boolean;
+  /** Asked after an error: whether a UNIX socket is kept without an end until its other side has closed it, or timing.heldMs have passed. */
+  readonly isHeld?: () => boolean;
   /** Whether two processes and their descriptors may be had for a long stream; yes unless given. */
   readonly mayHandOver?: () => boolean;
 }
@@ -173,12 +173,12 @@ class Pair implements Relay {
       source.socket.resetAndDestroy();
       return destroy();
     }
-    if (!this.#options.isHeld) return destroy();
+    if (!this.#options.isHeld?.()) return destroy();
     const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
     // What is only held does not keep the process.
     if (source.kind === 'unix') source.socket.unref();
     away?.unref();
-    const timer = setTimeout(() => (away ? away.stop() : destroy()), timing.lingerMs).unref();
+    const timer = setTimeout(() => (away ? away.stop() : destroy()), timing.heldMs).unref();
     socket.once('close', () => clearTimeout(timer));
     if (away) return void away.ended.then(destroy);
     socket.once('end', destroy).resume();

@@ -35,7 +35,8 @@ export class SessionRelays {
     const beginning = half ? undefined : new Beginning(found);
     const started = relay(a, b, {
       ...options,
-      isHeld: true,
+      // The service ends the program when control is closed; until then its input must have no end.
+      isHeld: () => session !== undefined && !isControl,
       took: (chunk) => beginning?.take(chunk),
       mayEnd: async () => {
         if (isControl && session && !session.isOver) session.isLost = true;

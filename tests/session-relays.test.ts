@@ -1,0 +1,112 @@
+// Sessions through an exporter that are cut by hand: a program that commits at the end of its input never commits a part of it.
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import * as assert from 'uvu/assert';
+import { controlPreface, dataPreface } from '@dipus/proto/control';
+import { encodeFrame, frameType } from '@dipus/proto/frame';
+import { eventually, rounds, suite, withSandbox, type Sandbox } from './harness.ts';
+import { exporter, offer, upgradeTo } from './sep-pair.ts';
+
+const test = suite('session relays');
+const committing = 'echo $$; cat >/dev/null; echo committed >> log';
+
+/** A session over TCP that runs. */
+interface Cut {
+  readonly control: Socket;
+  readonly data: Socket;
+  /** The program at the other end. */
+  readonly pid: number;
+}
+
+async function dial(port: number, kind: string, sent: readonly (string | Buffer)[]): Promise<Socket & { text: string }> {
+  const socket = Object.assign(connect({ port, host: '127.0.0.1', allowHalfOpen: true }), { text: '' });
+  socket.on('error', () => {}).on('data', (chunk: Buffer) => (socket.text += chunk.toString('latin1')));
+  await once(socket, 'connect');
+  for (const bytes of [upgradeTo('commit.box...0', `Sep-Socket: ${kind}`), ...sent]) socket.write(bytes);
+  return socket;
+}
+
+async function begin(port: number, start: object = {}): Promise<Cut> {
+  const token = randomBytes(16).toString('hex');
+  const frame = encodeFrame(frameType.start, JSON.stringify({ token, ...start }));
+  const control = await dial(port, 'control', [controlPreface, frame]);
+  const data = await dial(port, 'data', [dataPreface(token)]);
+  const pid = await eventually('the program', () => Number(/\r\n\r\n(\d+)\n/.exec(data.text)?.[1]));
+  return { control, data, pid };
+}
+
+/** Waits until the program has ended, and says whether it has committed since the last time. */
+async function hasCommitted({ dir }: Sandbox, { pid }: Cut, before: number): Promise<boolean> {
+  await eventually('its end', () => !existsSync(`/proc/${pid}`));
+  return commits(dir) > before;
+}
+
+function commits(dir: string): number {
+  return existsSync(`${dir}/log`) ? readFileSync(`${dir}/log`, 'utf8').split('\n').length - 1 : 0;
+}
+
+/** The copiers that an exporter runs for its long streams. */
+function copiersOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  return children.filter((child) => child !== '' && nameOf(child) === 'cat').map(Number);
+}
+
+function nameOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+test('a client that is reset is no end of input', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, committing, 'commit');
+    const { port } = await exporter(sandbox);
+    const resets: ((cut: Cut) => void)[] = [
+      ({ data }) => data.resetAndDestroy(),
+      ({ control }) => control.resetAndDestroy(),
+      ({ control, data }) => (control.resetAndDestroy(), data.resetAndDestroy()),
+      ({ control, data }) => (data.resetAndDestroy(), control.resetAndDestroy()),
+      ({ control, data }) => (control.destroy(), data.end()),
+    ];
+    for (let round = 0; round < rounds(10, 200); round++) {
+      const cut = await begin(port);
+      cut.data.write(Buffer.alloc(1 + ((round * 70_001) % 1_000_000)));
+      resets[round % resets.length]!(cut);
+      assert.not(await hasCommitted(sandbox, cut, 0), `round ${round}`);
+      cut.control.destroy();
+      cut.data.destroy();
+    }
+    const whole = await begin(port);
+    whole.data.end('all');
+    assert.ok(await hasCommitted(sandbox, whole, 0));
+    whole.control.destroy();
+  });
+});
+
+test('a copier that is killed is no end of input, and none of the answer', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, committing, 'commit');
+    const { port, program } = await exporter(sandbox);
+    for (let round = 0; round < rounds(4, 200); round++) {
+      const cut = await begin(port);
+      const isCut = new Promise((resolve) => cut.control.once('close', resolve));
+      const send = (): void => void cut.data.write(Buffer.alloc(1 << 20), (error) => error ?? send());
+      send();
+      const copiers = await eventually('two copiers', () => {
+        const found = copiersOf(program.pid);
+        return found.length === 2 ? found : undefined;
+      });
+      process.kill(copiers[round % 2]!, 'SIGKILL');
+      assert.not(await hasCommitted(sandbox, cut, 0), `round ${round}`);
+      cut.data.destroy();
+      await isCut;
+      await eventually('no copier', () => copiersOf(program.pid).length === 0);
+    }
+  });
+});
+
+test.run();
