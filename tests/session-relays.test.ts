@@ -37,6 +37,12 @@ async function begin(port: number, start: object = {}): Promise<Cut> {
   return { control, data, pid };
 }
 
+/** By itself, resetAndDestroy sends an end before the reset. */
+function reset(socket: Socket): void {
+  socket.resetAndDestroy();
+  socket.destroy();
+}
+
 /** Waits until the program has ended, and says whether it has committed since the last time. */
 async function hasCommitted({ dir }: Sandbox, { pid }: Cut, before: number): Promise<boolean> {
   await eventually('its end', () => !existsSync(`/proc/${pid}`));
@@ -66,10 +72,10 @@ test('a client that is reset is no end of input', async () => {
     await offer(sandbox, committing, 'commit');
     const { port } = await exporter(sandbox);
     const resets: ((cut: Cut) => void)[] = [
-      ({ data }) => data.resetAndDestroy(),
-      ({ control }) => control.resetAndDestroy(),
-      ({ control, data }) => (control.resetAndDestroy(), data.resetAndDestroy()),
-      ({ control, data }) => (data.resetAndDestroy(), control.resetAndDestroy()),
+      ({ data }) => reset(data),
+      ({ control }) => reset(control),
+      ({ control, data }) => (reset(control), reset(data)),
+      ({ control, data }) => (reset(data), reset(control)),
       ({ control, data }) => (control.destroy(), data.end()),
     ];
     for (let round = 0; round < rounds(10, 200); round++) {
