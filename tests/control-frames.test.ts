@@ -25,6 +25,8 @@ const parsers = { parseStart, parseStarted, parseExit, parseWaiting, parseInfo, 
 test('START', () => {
   assert.equal(parseStart(json({ token })), { token });
   assert.equal(parseStart(json({ token, more: [1] })), { token });
+  assert.equal(parseStart(json({ token, wait: false })), { token, wait: false });
+  for (const wait of [true, 0, null, 'false']) assert.equal(parseStart(json({ token, wait })), { token });
   const tty = { cols: 80, rows: 24, term: 'xterm-256color' };
   assert.equal(parseStart(json({ token, tty })), { token, tty });
   assert.equal(parseStart(json({ token, tty: { cols: 1, rows: 65_535 } })), { token, tty: { cols: 1, rows: 65_535, term: 'dumb' } });

@@ -44,7 +44,7 @@ async function control(path: string, started: (session: ClientSession) => void):
   const outcome = new Promise<Outcome>((resolve) => (end = resolve));
   const size = { cols: 80, rows: 24, term: 'xterm' };
   const events = { started: () => started(session), waiting: () => {}, stderr: () => {}, ended: (how: Outcome) => end(how) };
-  const session: ClientSession = await startSession(dial, size, events);
+  const session: ClientSession = await startSession(dial, { tty: size }, events);
   let text = '';
   const { data } = session;
   const closed = new Promise<void>((resolve) => {

@@ -279,7 +279,11 @@ function addImports(): void {
         const hasStarted = new Promise<boolean>((resolve) => (started = resolve));
         const outcome = new Promise<Outcome>((resolve) => (ended = resolve));
         const terminal = { cols: 91, rows: 33, term: 'xterm' };
-        const session = await startSession(() => connectFile(control), terminal, { started, waiting: () => {}, stderr: () => {}, ended });
+        const session = await startSession(
+          () => connectFile(control),
+          { tty: terminal },
+          { started, waiting: () => {}, stderr: () => {}, ended },
+        );
         assert.is(await within(30_000, 'STARTED', hasStarted), true);
         let text = '';
         session.data.on('data', (chunk: Buffer) => (text += chunk)).resume();

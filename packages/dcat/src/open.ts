@@ -53,16 +53,18 @@ export async function openFirst(candidates: readonly Candidate[], options: OpenO
       refusals.set(candidate, result);
       options.explain(`${result.path}: ${result.reason}${tried.length === left.length ? '' : ', trying the next one'}`);
     }
-    const isLeft = (kind: Refusal['kind']): boolean => left.some((candidate) => refusals.get(candidate)!.kind === kind);
+    const isAlone = left.length === 1;
     left = tried.filter((candidate) => ['full', 'busy'].includes(refusals.get(candidate)!.kind));
-    if (left.length === 0) break;
-    if (!isLeft('busy')) {
+    // All are at their limits: it waits at the first.
+    if (left.length > 0 && !isAlone) {
       const result = await tryOpen(left[0]!, options, true);
       if (!isRefusal(result)) return result;
+      if (options.stop.aborted) break;
       refusals.set(left[0]!, result);
-    } else if (Date.now() >= end) break;
+    }
+    if (Date.now() >= end) break;
     // Many may have been refused at once; they shall not come back at once.
-    else await delay(timing.busyRetryMs * 2 ** Math.min(4, rounds++) * (0.5 + Math.random()));
+    if (left.length > 0) await delay(timing.busyRetryMs * 2 ** Math.min(4, rounds++) * (0.5 + Math.random()));
   }
   return [...refusals.values()];
 }
@@ -128,7 +130,8 @@ function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, 
         return giveUp({ kind: 'busy', reason: 'lost' in result ? result.lost : 'it ended before it began' });
       },
     };
-    startSession(open, options.terminal, events).then(
+    const { terminal } = options;
+    startSession(open, { ...(terminal && { tty: terminal }), ...(!mayWait && { wait: false }) }, events).then(
       (opened) => {
         session = opened;
         if (options.stop.aborted) stopped();

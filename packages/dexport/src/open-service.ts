@@ -39,15 +39,19 @@ export async function openService(exporter: Exporter, offer: Offer, left: AbortS
     checkPresent(left);
     return exporter.connect(offer, half);
   };
-  const session = await startSession(dial, undefined, {
-    started: () => started(),
-    waiting: (ahead) => exporter.options.explain(`${servicePath(offer)}: at its limit, ${ahead} ahead`),
-    stderr: (bytes) => {
-      said = `${said}${bytes.toString()}`.slice(-maxLastWords);
-      exporter.options.log(bytes);
+  const session = await startSession(
+    dial,
+    {},
+    {
+      started: () => started(),
+      waiting: (ahead) => exporter.options.explain(`${servicePath(offer)}: at its limit, ${ahead} ahead`),
+      stderr: (bytes) => {
+        said = `${said}${bytes.toString()}`.slice(-maxLastWords);
+        exporter.options.log(bytes);
+      },
+      ended,
     },
-    ended,
-  });
+  );
   const gone = new Promise<'gone'>((resolve) => {
     if (left.aborted) resolve('gone');
     left.addEventListener('abort', () => resolve('gone'));

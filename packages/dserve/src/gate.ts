@@ -23,8 +23,13 @@ export class Gate {
     return this.#queue.length;
   }
 
+  /** Whether who enters now has to wait. */
+  get isFull(): boolean {
+    return this.#running >= this.max;
+  }
+
   enter(turn: Turn): void {
-    if (this.#running < this.max) return this.#begin(turn);
+    if (!this.isFull) return this.#begin(turn);
     this.#queue.push(turn);
     turn.wait(this.#queue.length - 1);
   }

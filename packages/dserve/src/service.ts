@@ -10,6 +10,7 @@ import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
 import type { Descriptors } from '@dipus/cli/descriptors';
 import { Gate, type Turn } from './gate.ts';
+import { isOpen, looked } from './presence.ts';
 import { signalGroup, startOnSocket, type Command, type Program } from './program.ts';
 import type { ServiceRequest } from './service-request.ts';
 import { startOnPty } from './pty-program.ts';
@@ -131,14 +132,21 @@ class Service implements RunningService {
     connection.on('error', () => {});
     this.#descriptors.hold(connection, 1);
     if (this.#descriptors.isExceeded) return void connection.destroy();
+    let hasWaited = false;
     this.#gate.enter({
-      begin: () => void this.#runPlain(connection),
-      wait: (ahead) => this.#report.explain(`a connection waits, ${ahead} ahead of it`),
+      begin: () => void this.#runPlain(connection, hasWaited),
+      wait: (ahead) => {
+        hasWaited = true;
+        this.#report.explain(`a connection waits, ${ahead} ahead of it`);
+      },
     });
   }
 
-  async #runPlain(connection: Socket): Promise<void> {
-    await this.#run((command) => this.#start(command, connection, plainTerminal), { failed: () => connection.destroy() });
+  async #runPlain(connection: Socket, hasWaited: boolean): Promise<void> {
+    await this.#run((command) => this.#start(command, connection, plainTerminal), {
+      isWanted: () => !hasWaited || isOpen(connection),
+      failed: () => connection.destroy(),
+    });
   }
 
   #serveSession(session: Session): void {
@@ -146,10 +154,16 @@ class Service implements RunningService {
     let isGone = false;
     const turn: Turn = {
       begin: () => {
-        this.#waitingSessions.delete(session);
-        void this.#runSession(session, (started) => {
-          program = started;
-          if (isGone) started.abandon();
+        const hasWaited = this.#waitingSessions.delete(session);
+        void this.#runSession(session, {
+          isWanted: async () => {
+            if (hasWaited) await looked();
+            return !isGone;
+          },
+          started: (begun) => {
+            program = begun;
+            if (isGone) begun.abandon();
+          },
         });
       },
       wait: (ahead) => {
@@ -168,10 +182,14 @@ class Service implements RunningService {
     });
     if (isGone) return;
     if (this.#isClosing) return session.fail('the service is shutting down');
+    if (session.start.wait === false && this.#gate.isFull) return session.fail(`at its limit, ${this.#gate.waiting} waiting`, true);
     this.#gate.enter(turn);
   }
 
-  async #runSession(session: Session, started: (program: Program) => void): Promise<void> {
+  async #runSession(
+    session: Session,
+    { isWanted, started }: { isWanted: () => Promise<boolean>; started: (program: Program) => void },
+  ): Promise<void> {
     const start = async (command: Command): Promise<Program> => {
       const readStderr = (bytes: Buffer, drained: () => void): void => session.stderr(bytes, drained);
       const program = await this.#start(command, session.takeData(), session.start.tty ?? plainTerminal, readStderr);
@@ -180,17 +198,19 @@ class Service implements RunningService {
       return program;
     };
     await this.#run(start, {
+      isWanted,
       ended: (exit) => session.exit(exit),
       failed: (error) => session.fail(`cannot start the program: ${reasonOf(error)}`),
     });
   }
 
-  /** Runs one program from its turn to its end. Never rejects. */
+  /** Runs one program from its turn to its end, if somebody still wants it. Never rejects. */
   async #run(
     start: (command: Command) => Promise<Program>,
-    result: { ended?(exit: Exit): void; failed(error: unknown): void },
+    result: { isWanted(): boolean | Promise<boolean>; ended?(exit: Exit): void; failed(error: unknown): void },
   ): Promise<void> {
     try {
+      if (!(await result.isWanted())) return;
       const program = await start(this.#commandOf(await this.#claiming));
       this.#programs.add(program);
       const exit = await program.ended;

@@ -13,6 +13,8 @@ export interface Start {
   readonly token: string;
   /** The client's terminal, if its stdin is one. */
   readonly tty?: Terminal;
+  /** false: a service at its limit answers ERROR, to be asked again, instead of WAITING. */
+  readonly wait?: boolean;
 }
 
 /** How a program ended. */
@@ -65,7 +67,8 @@ export function parseStart(payload: Buffer): Start | undefined {
   const value = parseObject(payload);
   if (!value || typeof value['token'] !== 'string' || !/^[0-9a-f]{32}$/.test(value['token'])) return undefined;
   const tty = value['tty'] === undefined ? undefined : terminalOf(value['tty']);
-  return { token: value['token'], ...(tty && { tty }) };
+  const wait = value['wait'] === false ? false : undefined;
+  return { token: value['token'], ...(tty && { tty }), ...(wait === false && { wait }) };
 }
 
 export function parseStarted(payload: Buffer): { tty: boolean } | undefined {

@@ -11,7 +11,7 @@ import {
   type Exit,
   type Info,
   type SignalName,
-  type Terminal,
+  type Start,
   type TerminalSize,
 } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, FrameError, frameType, type Frame } from '@dipus/proto/frame';
@@ -43,7 +43,7 @@ export interface ClientSession {
 }
 
 /** Asks a service for a session over two new connections (sep(5), Control sockets). Rejects where they cannot be opened. */
-export async function startSession(dial: Dial, terminal: Terminal | undefined, events: ClientEvents): Promise<ClientSession> {
+export async function startSession(dial: Dial, wanted: Omit<Start, 'token'>, events: ClientEvents): Promise<ClientSession> {
   const token = randomBytes(16).toString('hex');
   const control = await dial('control');
   let data: Duplex;
@@ -54,7 +54,7 @@ export async function startSession(dial: Dial, terminal: Terminal | undefined, e
     throw error;
   }
   data.on('error', () => {});
-  const start = encodeFrame(frameType.start, printJson({ token, ...(terminal && { tty: terminal }) }));
+  const start = encodeFrame(frameType.start, printJson({ token, ...wanted }));
   const client = new Client(control, events);
   client.begin(start);
   data.write(dataPreface(token));
