@@ -14,7 +14,7 @@ import {
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
-import { eventually, rounds, suite, type Program } from './harness.ts';
+import { bundle, eventually, rounds, suite, type Program } from './harness.ts';
 import { ann, mallory, testAsRoot, withSharedTree, withUsers } from './users.ts';
 import { exporter, offer } from './sep-pair.ts';
 
@@ -149,8 +149,7 @@ testAsRoot(test, "somebody else's dead socket is in use: the number goes up", ()
       assert.is(await dserve.line(), `${local}/web.box...3`);
       for (const number of [0, 1]) {
         const fixed = await runAs(ann, 'dserve', 'cat', `web...${number}`);
-        const why = `in use by a dead socket that belongs to ${mallory}`;
-        const lines = `dserve: create ${local}/web.box...${number}: ${why}\ndserve: hint: leave out the number to get a free one\n`;
+        const lines = `dserve: create ${local}/web.box...${number}: in use by ${mallory}\ndserve: hint: leave out the number to get a free one\n`;
         assert.equal([fixed.status, fixed.stderr.replace('cannot ', '')], [1, lines]);
       }
       await dserve.stop();
@@ -162,6 +161,23 @@ testAsRoot(test, "somebody else's dead socket is in use: the number goes up", ()
     // Root, who may remove it, takes it over.
     const roots = startAs(0, 'dserve', 'cat', 'web');
     assert.is(await roots.line(), path);
+  }),
+);
+
+testAsRoot(test, 'sockets of others that are always newborn make nobody wait', () =>
+  withSharedTree(async ({ root, env, startAs, start }) => {
+    const script = `let left = 300; const { createServer } = process.getBuiltinModule('net');
+      const bound = () => --left || process.kill(process.pid, 'SIGKILL');
+      for (let number = 0; number < 300; number++) createServer().listen('${root}/local/web.box...' + number, bound);`;
+    assert.is((await startAs(mallory, process.execPath, '-e', script).ended).signal, 'SIGKILL');
+    // A newborn is one for half an hour.
+    const slow = { env: { ...env, DIPUS_TIME_SCALE: '900' } };
+    for (const uid of [ann, 0]) {
+      const args = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', process.execPath, bundle('dserve'), 'cat', 'web'];
+      const dserve = start('setpriv', args, slow);
+      assert.is(await dserve.line(), `${root}/local/web.box...300`);
+      await dserve.stop();
+    }
   }),
 );
 

@@ -90,7 +90,9 @@ async function watchClosely({ start, dir }: Sandbox, look: string, directory: st
   };
 }
 
-const modes = `const below = (name) => { try { return readdirSync(directory + '/' + name).map((each) => name + '/' + each); } catch { return []; } };
+const modes = `const below = (name) => {
+  try { return readdirSync(directory + '/' + name).map((each) => name + '/' + each); } catch { return []; }
+};
 const names = readdirSync(directory);
 for (const name of [...names, ...names.filter((each) => each.startsWith('.~')).flatMap(below)]) {
   const stat = look(name);

@@ -32,8 +32,8 @@ export interface Wish extends Access {
 }
 
 /**
- * Makes both servers listen in a directory of their own, where only this user can change anything, so that mode and group are set on nothing
- * but the two sockets. Throws Failure, or the system's error; then nothing is left but the servers, which the caller closes.
+ * Makes both servers listen in a directory of their own, where only this user can change anything, so that mode and group are set on
+ * nothing but the two sockets. Throws Failure, or the system's error; then nothing is left but the servers, which the caller closes.
  */
 export async function bear(directory: HeldDirectory, servers: Servers, wish: Wish): Promise<Newborn> {
   const name = birthName(randomBytes(4).toString('hex'));

@@ -7,8 +7,8 @@ import { probeFile, probeService, type State } from './probe.ts';
 import { holdFile, type HeldFile } from './socket-file.ts';
 
 /**
- * Removes the sockets of a service if it is dead. Returns the state in which it was, or `removed`, which only one of many is told that try it
- * at once. Throws the system's error where a dead socket cannot be removed.
+ * Removes the sockets of a service if it is dead. Returns the state that it was in, or `removed`; of many that try it at once only one is
+ * told so. Throws the system's error where a dead socket cannot be removed.
  */
 export async function buryService(directory: HeldDirectory, fileName: string): Promise<State | 'removed'> {
   return burying(directory, [controlName(fileName), fileName], () => probeService(directory.accessPath, fileName));

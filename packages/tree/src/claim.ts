@@ -1,4 +1,5 @@
 // A name in the tree for the two sockets of a service, and its end; dipus(7), Life of a socket.
+import type { Stats } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, maxInstance, printServiceName, type Service } from '@dipus/proto/name';
@@ -7,7 +8,7 @@ import { userName } from './accounts.ts';
 import { bear, type Newborn, type Servers } from './birth.ts';
 import { buryFile, buryService } from './bury.ts';
 import { isInPlace, makeDirectory, notAllowed, removeEmptied, statAt, type HeldDirectory } from './directory.ts';
-import { isStillThere, linkNew, removeOwn, type OwnFile } from './own-file.ts';
+import { isStillThere, linkNew, removableIn, removeOwn, type OwnFile } from './own-file.ts';
 import type { Tree } from './root.ts';
 import { isLinux, maxPathBytes } from './socket-file.ts';
 
@@ -43,8 +44,8 @@ export interface Claim {
   /** The plain and the control socket. */
   readonly files: readonly [plain: OwnFile, control: OwnFile];
   /**
-   * Takes the files out of the tree, if they are still ours, with the directories that this empties, and stops listening. Connections that are
-   * open live on. Once is enough.
+   * Takes the files out of the tree, if they are still ours, with the directories that this empties, and stops listening. Open connections
+   * live on. Once is enough.
    */
   release(): void;
 }
@@ -102,12 +103,13 @@ interface Settled {
 /** Finds a number and links the final names. */
 async function settle(directory: HeldDirectory, newborn: Newborn, order: { wanted: Wanted; stop: AbortSignal }): Promise<Settled> {
   const { wanted, stop } = order;
+  const place = { directory, mayRemove: removableIn(directory), stop };
   for (let instance = wanted.instance ?? 0; instance <= maxInstance;) {
     const service = { protocol: wanted.protocol, name: wanted.name, host: wanted.host, instance };
     const fileName = printServiceName(service);
     const files = publish(directory, newborn, fileName);
     if (files) return { service, files };
-    const why = await makeRoom(directory, fileName, stop);
+    const why = await makeRoom(place, fileName);
     if (why === undefined) continue;
     if (wanted.instance !== undefined)
       throw new Failure('create', `${directory.path}/${fileName}`, why, 'leave out the number to get a free one');
@@ -138,33 +140,37 @@ function publish(directory: HeldDirectory, newborn: Newborn, fileName: string): 
   }
 }
 
+interface Place {
+  readonly directory: HeldDirectory;
+  mayRemove(file: Stats): boolean;
+  readonly stop: AbortSignal;
+}
+
 /** Removes what is dead at a name. Returns why the name is not to be had, or undefined where it may be free now. */
-async function makeRoom(directory: HeldDirectory, fileName: string, stop: AbortSignal): Promise<string | undefined> {
+async function makeRoom({ directory, mayRemove, stop }: Place, fileName: string): Promise<string | undefined> {
+  const there = [fileName, controlName(fileName)].flatMap((name) => statAt(directory.at(name)) ?? []);
+  // Dead or alive, what only somebody else may remove stays, and nobody is made to wait for it.
+  const foreign = there.find((file) => !mayRemove(file));
+  if (foreign) return inUseBy(foreign);
   try {
     let state = await buryService(directory, fileName);
     // A control socket may be in the way that does not count for the service, as it has another owner.
     if (state === 'gone') state = await buryFile(directory, controlName(fileName));
-    switch (state) {
-      case 'removed':
-        return undefined;
-      case 'gone':
-        await sleep(10, undefined, { signal: stop });
-        return undefined;
-      case 'newborn':
-        await sleep(timing.newbornMs / 4, undefined, { signal: stop });
-        return undefined;
-      case 'other':
-        return 'in use by something that is not a service';
-      default:
-        return 'in use';
-    }
+    if (state === 'removed') return undefined;
+    if (state === 'other') return 'in use by something that is not a service';
+    if (state !== 'gone' && state !== 'newborn') return 'in use';
+    const other = there.find((file) => file.uid !== process.geteuid!());
+    if (state === 'newborn' && other) return inUseBy(other);
+    await sleep(state === 'newborn' ? timing.newbornMs / 4 : 10, undefined, { signal: stop });
+    return undefined;
   } catch (error) {
-    if (codeOf(error) !== 'EPERM' && codeOf(error) !== 'EACCES') throw error;
-    const owners = [fileName, controlName(fileName)].flatMap((name) => statAt(directory.at(name))?.uid ?? []);
-    if (owners.length === 0) return undefined;
-    const owner = owners.find((uid) => uid !== process.geteuid!()) ?? owners[0]!;
-    return `in use by a dead socket that belongs to ${userName(owner)}`;
+    if (!there[0] || (codeOf(error) !== 'EPERM' && codeOf(error) !== 'EACCES')) throw error;
+    return inUseBy(there[0]);
   }
+}
+
+function inUseBy({ uid }: Stats): string {
+  return uid === process.geteuid!() ? 'in use' : `in use by ${userName(uid)}`;
 }
 
 function claimed(directory: HeldDirectory, servers: Servers, { service, files }: Settled): Claim {

@@ -45,7 +45,7 @@ export function holdDirectory(path: string): HeldDirectory {
   return hold(path, path, false);
 }
 
-/** Makes a directory in another one, for this user alone. Throws the system's error, and ENOENT where somebody else has put another there. */
+/** Makes a directory in another one, for this user alone. Throws the system's error; ENOENT where somebody else has replaced it. */
 export function makePrivateDirectory(parent: HeldDirectory, name: string): HeldDirectory {
   underUmask(0o077, () => mkdirSync(parent.at(name), 0o700));
   const held = hold(parent.at(name), `${parent.path}/${name}`, parent.isFixed);
@@ -62,8 +62,8 @@ export function bindPath(directory: HeldDirectory, fileName: string): string | u
 }
 
 /**
- * Removes a directory that is empty, and those above it that this empties, as far as they are the segments of `protocol`, belong to this user
- * and are not made for others to write in.
+ * Removes a directory that is empty, and those above it that this empties, as far as they are the segments of `protocol`, belong to this
+ * user and are not made for others to write in.
  */
 export function removeEmptied(directory: HeldDirectory, protocol: string): void {
   let held = directory;

@@ -157,7 +157,7 @@ function follow(directory: HeldDirectory, file: OwnFile, access: Access): void {
   try {
     setAccess(directory, file, access);
   } catch {
-    // Somebody gave the plain one away: we may not follow, so nobody may use ours. Where not even that can be done, the next look tries again.
+    // Somebody gave the plain one away: we may not follow, so nobody may use ours. Where that fails too, the next look tries again.
     setAccess(directory, file, { mode: 0 });
   }
 }

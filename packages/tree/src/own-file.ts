@@ -1,14 +1,14 @@
 // What a claim sets, links and removes: its own files, known by their inodes, and dead sockets. Nothing else is ever touched.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, linkSync, renameSync, unlinkSync } from 'node:fs';
+import { accessSync, chmodSync, chownSync, constants, linkSync, renameSync, unlinkSync, type Stats } from 'node:fs';
 import { codeOf } from '@dipus/proto/failure';
 import { birthName } from '@dipus/proto/name';
 import { statAt, type HeldDirectory } from './directory.ts';
 import { holdFile } from './socket-file.ts';
 
 /**
- * A file by name and inode: never touched once something else stands in its place. The number stays the file's for as long as its socket is
- * bound or somebody holds it open.
+ * A file by name and inode: never touched once something else stands in its place. The number stays the file's for as long as its socket
+ * is bound or somebody holds it open.
  */
 export interface OwnFile {
   readonly fileName: string;
@@ -65,9 +65,26 @@ export function removeOwn(directory: HeldDirectory, files: readonly OwnFile[]): 
   }
 }
 
+/** Which files of a directory this user may remove: root and the directory's owner all; where the sticky bit is set others only theirs. */
+export function removableIn({ stat, accessPath }: HeldDirectory): (file: Stats) => boolean {
+  const uid = process.geteuid!();
+  if (uid === 0 || uid === stat.uid) return () => true;
+  if (!isWritable(accessPath)) return () => false;
+  return stat.mode & 0o1000 ? (file) => file.uid === uid : () => true;
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
- * Removes a file that is known to be dead; false where it has gone, or something else is in its place. No lock is needed: it is taken aside,
- * which only one can do, and looked at there; what has replaced it in that instant is put back. Throws the system's error.
+ * Removes a file that is known to be dead; false where it has gone, or something else is in its place. No lock is needed: it is taken
+ * aside, which only one can do, and looked at there; what has replaced it in that instant is put back. Throws the system's error.
  */
 export function removeDead(directory: HeldDirectory, file: OwnFile): boolean {
   if (!isStillThere(directory, file)) return false;

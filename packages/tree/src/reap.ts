@@ -1,10 +1,11 @@
 // Dead sockets out, and nothing else; dipus(7), Life of a socket.
-import { accessSync, constants, readdirSync, rmdirSync } from 'node:fs';
+import { readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { answer, type Ask } from '@dipus/proto/ask';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, isBindingName, parseServiceName } from '@dipus/proto/name';
 import { buryFile, buryService } from './bury.ts';
 import { holdDirectory, removeEmptied, statAt, type HeldDirectory } from './directory.ts';
+import { removableIn } from './own-file.ts';
 import { scanTree, type ScannedDirectory } from './list.ts';
 import { isDead, isYoung, probeFile, probeService } from './probe.ts';
 import type { Tree } from './root.ts';
@@ -44,7 +45,8 @@ export async function reapDirectory(tree: Tree, directory: ScannedDirectory, rea
     held = holdDirectory(directory.path);
     if (!tree.trust.uids.has(held.stat.uid)) return;
     const found = candidates(held, directory, reaping.ask);
-    const ours = found.filter(mayRemove(held));
+    const mayRemove = removableIn(held);
+    const ours = found.filter(({ fileName }) => isOurs(held!, fileName, mayRemove));
     if (ours.length < found.length) report.passedOver(found.length - ours.length);
     const dead = await asyncFilter(ours, (candidate) => isCandidateDead(held!, candidate));
     if (reaping.isDryRun) return dead.forEach((candidate) => report.removed(`${directory.path}/${candidate.fileName}`));
@@ -86,23 +88,9 @@ function kindOf(isBinding: boolean, isDirectory: boolean): Candidate['kind'] {
   return isBinding ? 'socket' : 'service';
 }
 
-/** Whether this user can remove a file there at all: its owner, the directory's, or root; everybody who may write where nothing is sticky. */
-function mayRemove(held: HeldDirectory): (candidate: Candidate) => boolean {
-  const uid = process.geteuid!();
-  const { stat } = held;
-  if (uid === 0 || uid === stat.uid) return () => true;
-  if (!isWritable(held.accessPath)) return () => false;
-  if (!(stat.mode & 0o1000)) return () => true;
-  return ({ fileName }) => (statAt(held.at(fileName)) ?? statAt(held.at(controlName(fileName))))?.uid === uid;
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
+function isOurs(held: HeldDirectory, fileName: string, mayRemove: (stat: Stats) => boolean): boolean {
+  const stat = statAt(held.at(fileName)) ?? statAt(held.at(controlName(fileName)));
+  return stat !== undefined && mayRemove(stat);
 }
 
 async function isCandidateDead(held: HeldDirectory, { fileName, kind }: Candidate): Promise<boolean> {
