@@ -17,6 +17,7 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { fillQueue } from './users.ts';
 
 const test = suite('claim');
 const isRoot = process.geteuid!() === 0;
@@ -32,21 +33,6 @@ function readAll(path: string, input = ''): Promise<string> {
       .on('error', reject);
     if (input !== '') socket.end(input);
   });
-}
-
-/** Connects until the queue is full. What the listener has not accepted stays in its queue, also when the client has gone. */
-async function fillQueue(path: string): Promise<number> {
-  for (let count = 0; count < 100_000; count++) {
-    const code = await new Promise<string>((resolve) => {
-      const socket = connect(path, () => {
-        socket.destroy();
-        resolve('');
-      }).on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
-    });
-    if (code === 'EAGAIN') return count;
-    assert.is(code, '');
-  }
-  throw new Error(`the queue of ${path} never fills`);
 }
 
 /** Something that listens in the tree, echoes, and is not of ours. */

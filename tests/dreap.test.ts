@@ -12,10 +12,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { fillQueue } from './users.ts';
 
 const test = suite('dreap');
 
@@ -252,19 +253,6 @@ test('living, stopped and full ones are never removed', () =>
     await Promise.all([stopped.stop('SIGKILL'), full.stop('SIGKILL')]);
     assert.is(await dreap(sandbox), 'local/a/full.box...0\nlocal/a/stopped.box...0\n');
   }));
-
-/** Connects until the queue is full. */
-async function fillQueue(path: string): Promise<void> {
-  for (let code = ''; code !== 'EAGAIN';) {
-    code = await new Promise<string>((resolve) => {
-      const socket = connect(path, () => {
-        socket.destroy();
-        resolve('');
-      }).on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'));
-    });
-    assert.ok(code === '' || code === 'EAGAIN', code);
-  }
-}
 
 if (process.geteuid!() === 0) {
   test('forbidden ones are alive for us', () =>

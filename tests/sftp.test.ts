@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { readContents, ReadState, type RemotePlace } from '@dipus/ssh/tree/remote-directory';
-import { isDirectory, isSocket, whyNotAsRemoteRoot } from '@dipus/ssh/tree/remote-trust';
+import { isDirectory, isSocket, remoteTrust } from '@dipus/ssh/tree/remote-trust';
+import { whyNotAsRoot } from '@dipus/proto/trust';
 import { encodePacket, maxPacketBytes, modeOnly, PacketReader, Payload, request, SftpFormatError } from '@dipus/ssh/tree/sftp-packet';
 import { rounds, suite } from './harness.ts';
 
@@ -89,9 +90,18 @@ test('names in a directory are services, directories, or nothing', () => {
   const names = ['x.h...0', '.x.h...0', 'y.h...1', 'evil\n.h...0', '../z.h...0', 'no', '.hidden.h...0'].map((name) => socket(name));
   const { services, directories } = readContents(
     place,
-    [...names, socket('root.h...0', 0), socket('other.h...0', 6), directory('b'), directory('.c'), directory('d.h...0'), directory('e/f')],
-    undefined,
-    5,
+    [
+      ...names,
+      socket('root.h...0', 0),
+      socket('other.h...0', 6),
+      socket('foreign.h...0'),
+      socket('.foreign.h...0', 6),
+      directory('b'),
+      directory('.c'),
+      directory('d.h...0'),
+      directory('e/f'),
+    ],
+    { untrusted: undefined, trust: remoteTrust(5) },
   );
   assert.equal(
     [...services.values()].map(({ file, control, untrusted }) => [file, control, untrusted]),
@@ -100,6 +110,8 @@ test('names in a directory are services, directories, or nothing', () => {
       ['/r/local/a/y.h...1', false, undefined],
       ['/r/local/a/root.h...0', false, undefined],
       ['/r/local/a/other.h...0', false, 'belongs to uid 6'],
+      // Somebody else's socket is not its control socket.
+      ['/r/local/a/foreign.h...0', false, undefined],
     ],
   );
   assert.equal([...directories], ['b']);
@@ -117,7 +129,7 @@ test('roots that may not be relied on', () => {
     [0o120777, 5, 'is a symbolic link'],
     [0o100644, 5, 'is not a directory'],
   ];
-  for (const [mode, uid, why] of cases) assert.is(whyNotAsRemoteRoot(file(mode, uid), 5), why, mode.toString(8));
+  for (const [mode, uid, why] of cases) assert.is(whyNotAsRoot(file(mode, uid), remoteTrust(5)), why, mode.toString(8));
   assert.ok(isSocket(file(0o140600, 0)) && !isSocket(file(0o40755, 0)) && isDirectory(file(0o40755, 0)));
 });
 

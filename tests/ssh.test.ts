@@ -18,7 +18,7 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
 import { startSession, type Outcome } from '@dipus/session/control-client';
-import { connectFile } from '@dipus/tree/socket-file';
+import { openService } from '@dipus/tree/open-service';
 import { eventually, rounds, sleep, suite, within, type Ended } from './harness.ts';
 import { foreign, withoutDls, withPair, type Pair } from './ssh-pair.ts';
 import { hostTests } from './hosts.ts';
@@ -273,14 +273,14 @@ function addImports(): void {
       withPair(async ({ serve, startNear, has, uri, near }) => {
         await serve('--pty', 'stty size; read line; stty size', 'sizes');
         startNear('dimport', uri());
-        const control = `${near}/${(await has(1))[0]!.replace('sizes', '.sizes')}`;
+        const file = `${near}/${(await has(1))[0]!}`;
         let started!: (tty: boolean) => void;
         let ended!: (outcome: Outcome) => void;
         const hasStarted = new Promise<boolean>((resolve) => (started = resolve));
         const outcome = new Promise<Outcome>((resolve) => (ended = resolve));
         const terminal = { cols: 91, rows: 33, term: 'xterm' };
         const session = await startSession(
-          () => connectFile(control),
+          () => openService({ file }, 'control'),
           { tty: terminal },
           { started, waiting: () => {}, stderr: () => {}, ended },
         );

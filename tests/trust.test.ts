@@ -1,40 +1,13 @@
 // Whom the tools rely on: roots, directories and sockets of other users, links, and what cannot be read.
 import { chmodSync, chownSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { bundle, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { bundle, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
+import { ann, isRoot, mallory, testAsRoot, withUsers } from './users.ts';
 
 const test = suite('trust');
 
-// Users of the tests' own; they need no passwd entry.
-const mallory = 12_345;
-const ann = 23_456;
 // A group that is nobody's first one.
 const shared = 34_567;
-
-/** A sandbox in a directory that every user can reach. */
-function withUsers(body: (sandbox: Users) => Promise<void>): Promise<void> {
-  return withSandbox(async (sandbox) => {
-    chmodSync(sandbox.dir, 0o755);
-    const argsOf = (uid: number, tool: string, args: readonly string[]): string[] => [
-      `--reuid=${uid}`,
-      `--regid=${uid}`,
-      '--clear-groups',
-      process.execPath,
-      bundle(tool),
-      ...args,
-    ];
-    await body({
-      ...sandbox,
-      startAs: (uid, tool, ...args) => sandbox.start('setpriv', argsOf(uid, tool, args)),
-      runAs: (uid, tool, ...args) => sandbox.run('setpriv', argsOf(uid, tool, args)),
-    });
-  });
-}
-
-interface Users extends Sandbox {
-  startAs(uid: number, tool: string, ...args: string[]): Program;
-  runAs(uid: number, tool: string, ...args: string[]): Promise<Ended>;
-}
 
 /** stderr is these lines and nothing else. */
 function says(ended: Ended, status: number, ...lines: string[]): void {
@@ -60,14 +33,7 @@ async function refuses({ run, env }: Sandbox, root: string, reason: string): Pro
   );
 }
 
-// A test of users and of what a mode forbids: only root can make them.
-const isRoot = process.geteuid!() === 0;
-function testAsRoot(title: string, body: () => Promise<void>): void {
-  if (isRoot) test(title, body);
-  else test.skip(title, 'only root can be other users');
-}
-
-testAsRoot('a root of another user', () =>
+testAsRoot(test, 'a root of another user', () =>
   withUsers(async (sandbox) => {
     const { root } = sandbox;
     mkdirSync(root);
@@ -121,7 +87,7 @@ test('a root that is a file', () =>
     assert.ok(lstatSync(sandbox.root).isFile());
   }));
 
-testAsRoot('parents of the root', () =>
+testAsRoot(test, 'parents of the root', () =>
   withUsers(async (sandbox) => {
     const { dir, run, env } = sandbox;
     mkdirSync(`${dir}/a/b`, { recursive: true });
@@ -146,7 +112,12 @@ test('no root yet: nothing to list, and no parent to make it in', () =>
     says(await run('dls'), 0);
     says(await run('dreap'), 0);
     says(await run('dls', ['echo']), 1);
-    says(await run('dcat', ['echo']), 127, 'dcat: find echo: no such service', 'dcat: hint: dls shows what there is');
+    says(
+      await run('dcat', ['echo']),
+      127,
+      `dcat: find echo: no such service: ${root} is not there yet`,
+      'dcat: hint: dls shows what there is',
+    );
     assert.not.ok(existsSync(root));
     const nowhere = { env: { ...env, DIPUS_ROOT: `${dir}/no/where` } };
     says(await run('dls', [], '', nowhere), 0);
@@ -154,7 +125,7 @@ test('no root yet: nothing to list, and no parent to make it in', () =>
     says(made, 1, `dserve: create root ${dir}/no/where: no such file or directory`, `dserve: hint: make ${dir}/no first`);
   }));
 
-testAsRoot('a root that cannot be read or reached', () =>
+testAsRoot(test, 'a root that cannot be read or reached', () =>
   withUsers(async ({ root, dir, runAs }) => {
     mkdirSync(root, { mode: 0o700 });
     says(await runAs(mallory, 'dls'), 1, `dls: read ${root}: permission denied`);
@@ -196,7 +167,7 @@ function sharingHint(path: string): string {
   return `dserve: hint: have the administrator make it (a line "d ${path} 1777 root root" in tmpfiles.d/dipus.conf), or set DIPUS_ROOT`;
 }
 
-testAsRoot('directories of another user: nothing is made there', () =>
+testAsRoot(test, 'directories of another user: nothing is made there', () =>
   withUsers(async ({ root, run, runAs, env }) => {
     const audio = `${root}/local/audio`;
     mkdirSync(`${audio}/x-wav`, { recursive: true });
@@ -237,7 +208,7 @@ test('directories that everybody may write, links and files in the place of dire
     assert.equal(readdirSync(`${dir}/elsewhere`), []);
   }));
 
-testAsRoot('directories that a group may write: nothing is made there, and nothing picked', () =>
+testAsRoot(test, 'directories that a group may write: nothing is made there, and nothing picked', () =>
   withUsers(async ({ root, start, run, runAs, startAs }) => {
     const audio = `${root}/local/audio`;
     const dserve = start('dserve', ['-m', '666', 'cat', 'echo/audio']);
@@ -280,7 +251,7 @@ for (const who of isRoot ? ['oneself', 'another user'] : ['oneself']) {
     }));
 }
 
-testAsRoot('services in a directory of another user', () =>
+testAsRoot(test, 'services in a directory of another user', () =>
   withUsers(async ({ root, start, run, env }) => {
     const audio = `${root}/local/audio`;
     const dserve = start('dserve', ['cat', 'echo/audio/deep']);
@@ -309,7 +280,7 @@ testAsRoot('services in a directory of another user', () =>
   }),
 );
 
-testAsRoot('a socket of another user is never picked, only named', () =>
+testAsRoot(test, 'a socket of another user is never picked, only named', () =>
   withUsers(async ({ root, start, startAs, run, runAs, env }) => {
     const honest = start('dserve', ['-x', 'printf honest', 'lame/audio']);
     await honest.line();
@@ -356,7 +327,7 @@ testAsRoot('a socket of another user is never picked, only named', () =>
   }),
 );
 
-testAsRoot("root's services are everybody's where the mode allows it", () =>
+testAsRoot(test, "root's services are everybody's where the mode allows it", () =>
   withUsers(async ({ start, runAs }) => {
     const open = start('dserve', ['-m', '666', 'cat', 'open']);
     const closed = start('dserve', ['cat', 'closed']);
@@ -404,7 +375,7 @@ test('symbolic links in the tree are not followed', () =>
     assert.equal(readdirSync(`${root}/exported`).sort(), ['dead.box...0', 'dir', 'link.box...0']);
   }));
 
-testAsRoot('dreap removes what it may, in directories it trusts, and does not try what it may not', () =>
+testAsRoot(test, 'dreap removes what it may, in directories it trusts, and does not try what it may not', () =>
   withUsers(async ({ root, start, startAs, run, runAs, env }) => {
     mkdirSync(`${root}/local/theirs`, { recursive: true });
     chmodSync(`${root}/local`, 0o1777);

@@ -1,19 +1,16 @@
-import { lstatSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { answer, AskError, parseAsk, type Ask, type PlacedService } from '@dipus/proto/ask';
-import { codeOf } from '@dipus/proto/failure';
-import { controlName } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
 import { isUri, parseUri, UriError, type HostUri, type Uri } from '@dipus/proto/uri';
 import { openHost } from '@dipus/remote/open';
 import { userName } from '@dipus/tree/accounts';
-import { findServices, type Entry } from '@dipus/tree/list';
+import { findServices } from '@dipus/tree/list';
+import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
-import { connectFile } from '@dipus/tree/socket-file';
 import { findShared } from './shared.ts';
 
 /** A service to try, on whichever host it is. */
@@ -38,7 +35,8 @@ export interface Untrusted {
 
 export interface Candidates {
   readonly candidates: readonly Candidate[];
-  readonly untrusted: readonly Untrusted[];
+  /** Looks for matches that may not be picked. */
+  untrusted(): readonly Untrusted[];
   /** Ends the connection to another host, where there is one that all its services share. */
   close(): void;
 }
@@ -48,32 +46,39 @@ export async function findCandidates(service: string, openTree: () => Tree, cont
   const uri = readUri(service);
   if (uri && uri.scheme !== 'unix') return findRemote(uri, openTree, context);
   const path = uri ? resolve(uri.path) : service.startsWith('/') ? resolve(service) : undefined;
-  if (path !== undefined) return { candidates: [candidateAt(path)], untrusted: [], close: () => {} };
+  if (path !== undefined) return { candidates: [candidateAt(path)], untrusted: () => [], close: () => {} };
   return findLocal(readAsk(service), openTree, context.explain);
 }
 
 function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) => void): Candidates {
   const tree = openTree();
-  const found = findServices(tree, ask, true);
-  const isUsable = (entry: Entry, named: boolean): boolean => named || entry.untrusted === undefined;
+  const found = findServices(tree, ask);
   for (const { entry, named } of found) {
     if (named && entry.stat.uid !== tree.trust.uid && entry.stat.uid !== 0) explain(`${entry.file} belongs to ${userName(entry.stat.uid)}`);
   }
   return {
-    candidates: found.filter(({ entry, named }) => isUsable(entry, named)).map(({ entry }) => candidateOf(entry, rankOf(ask, entry))),
-    untrusted: found
-      .filter(({ entry, named }) => !isUsable(entry, named))
-      .map(({ entry }) => ({ path: entry.file, reason: entry.untrusted! })),
+    candidates: found.map(({ entry, named }) =>
+      localCandidate({ file: entry.file, trustedBy: named ? undefined : tree }, entry.hasControl, rankOf(ask, entry)),
+    ),
+    untrusted: () => untrustedOf(tree, ask),
     close: () => {},
   };
 }
 
+function untrustedOf(tree: Tree, ask: Ask): Untrusted[] {
+  return findServices(tree, ask, true)
+    .filter(({ entry, named }) => !named && entry.untrusted !== undefined)
+    .map(({ entry }) => ({ path: entry.file, reason: entry.untrusted! }));
+}
+
 /** What another host has; of an ssh host what is imported already, if anything is: that shares the importer's connection. */
 async function findRemote(uri: HostUri, openTree: () => Tree, { explain, stop }: Context): Promise<Candidates> {
-  const shared = uri.scheme === 'ssh' ? await findShared(uri, openTree) : [];
-  if (shared.length > 0) {
+  const shared = uri.scheme === 'ssh' ? await findShared(uri, openTree) : undefined;
+  if (shared && shared.entries.length > 0) {
     explain('imported already: using its connection');
-    return { candidates: shared.map((entry, at) => candidateOf(entry, at)), untrusted: [], close: () => {} };
+    const { entries, tree } = shared;
+    const candidates = entries.map(({ file }, at) => localCandidate({ file, trustedBy: tree }, true, at));
+    return { candidates, untrusted: () => [], close: () => {} };
   }
   const host = await openHost(uri, { explain, stop, prompter: openPrompter });
   try {
@@ -85,7 +90,7 @@ async function findRemote(uri: HostUri, openTree: () => Tree, { explain, stop }:
       rank: rankOf(uri.ask, service),
       open: (half) => host.dial(service, half),
     }));
-    return { candidates, untrusted: [], close: () => host.close() };
+    return { candidates, untrusted: () => [], close: () => host.close() };
   } catch (error) {
     host.close();
     throw error;
@@ -112,31 +117,14 @@ function readAsk(service: string): ReturnType<typeof parseAsk> {
 }
 
 function candidateAt(path: string): Candidate {
-  return localCandidate(path, isSocket(controlPath(path)), 0);
+  return localCandidate({ file: path }, hasOwnControl(path), 0);
 }
 
-function candidateOf(entry: Entry, rank: number): Candidate {
-  return localCandidate(entry.file, entry.hasControl, rank);
-}
-
-function localCandidate(path: string, hasControl: boolean, rank: number): Candidate {
-  const open: Candidate['open'] = (half) => connectFile(half === undefined ? path : controlPath(path));
-  return { path, kind: hasControl ? 'session' : 'plain', isRemote: false, rank, open };
+function localCandidate(service: ServiceToOpen, hasControl: boolean, rank: number): Candidate {
+  const open: Candidate['open'] = (half) => openService(service, half === undefined ? 'plain' : 'control');
+  return { path: service.file, kind: hasControl ? 'session' : 'plain', isRemote: false, rank, open };
 }
 
 function rankOf(ask: Ask, service: PlacedService): number {
   return answer(ask, service)?.rank ?? 0;
-}
-
-function controlPath(path: string): string {
-  return `${dirname(path)}/${controlName(path.slice(path.lastIndexOf('/') + 1))}`;
-}
-
-function isSocket(path: string): boolean {
-  try {
-    return lstatSync(path).isSocket();
-  } catch (error) {
-    if (codeOf(error) === undefined) throw error;
-    return false;
-  }
 }

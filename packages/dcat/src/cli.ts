@@ -7,5 +7,5 @@ run({ name: 'dcat', failureStatus: 125, usageStatus: 125 }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.startExplaining();
-  return dcat(args, () => openTree(process.env), context);
+  return dcat(args, () => openTree(process.env, context.explain), context);
 });

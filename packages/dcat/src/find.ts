@@ -27,7 +27,8 @@ export async function findService(
       const result = await openFirst(found.candidates, options);
       const close = (): void => found.close();
       if (!Array.isArray(result)) return { service: result, close };
-      if (isLate() || mayBeMine(result, found.untrusted)) return { refusals: result, untrusted: found.untrusted, close };
+      const untrusted = found.untrusted();
+      if (isLate() || mayBeMine(result, untrusted)) return { refusals: result, untrusted, close };
       found.close();
     }
     if (pauseMs === timing.appearMs) context.explain(`${service} is not there, waiting for it`);

@@ -79,8 +79,8 @@ async function tryOpen(candidate: Candidate, options: OpenOptions, mayWait: bool
   if (candidate.isRemote || !isRefusal(result) || !['dead', 'gone', 'forbidden'].includes(result.kind)) return result;
   // The plain one may have other permissions, or belong to somebody who has taken the name over.
   const plain = await openPlain(candidate);
-  if (isRefusal(plain)) return result;
-  options.explain(`${candidate.path}: its control socket is ${result.reason}, using the plain one`);
+  if (isRefusal(plain)) return result.kind === 'forbidden' ? result : plain;
+  options.explain(`${candidate.path}: its control socket cannot be used: ${result.reason}; using the plain one`);
   return plain;
 }
 

@@ -1,31 +1,31 @@
 // Sockets that an importer has for services of an ssh host: to use one is to share its connection.
-import { basename, dirname } from 'node:path';
 import { matches, type Ask, type PlacedService } from '@dipus/proto/ask';
-import { controlName, parseServicePath } from '@dipus/proto/name';
+import { parseServicePath } from '@dipus/proto/name';
 import { parseUri, UriError, type HostUri } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
 import { userName } from '@dipus/tree/accounts';
-import { listTree, type Entry } from '@dipus/tree/list';
+import { findServices, type Entry } from '@dipus/tree/list';
+import { openService } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
-import { connectFile } from '@dipus/tree/socket-file';
 
 interface Origin extends PlacedService {
   readonly entry: Entry;
 }
 
-/** This user's imports of what a URI asks for, in the order of the other host; none where the tree may not be used. */
-export async function findShared(uri: HostUri, openTree: () => Tree): Promise<Entry[]> {
+/** This user's imports of what a URI asks for, in the order of the other host; undefined where the tree may not be used. */
+export async function findShared(uri: HostUri, openTree: () => Tree): Promise<{ tree: Tree; entries: Entry[] } | undefined> {
   let tree: Tree;
   try {
     tree = openTree();
   } catch {
-    return [];
+    return undefined;
   }
   const area = userName(tree.trust.uid);
-  const imports = listTree(tree).filter((entry) => entry.area === area && entry.untrusted === undefined && entry.hasControl);
-  const origins = await Promise.all(imports.filter((entry) => mayAnswer(uri.ask, entry)).map((entry) => originOf(uri, entry)));
+  const imports = findServices(tree, { segments: [area], hasGlob: false }).filter(({ entry }) => entry.area === area && entry.hasControl);
+  const asked = imports.map(({ entry }) => entry).filter((entry) => mayAnswer(uri.ask, entry));
+  const origins = await Promise.all(asked.map((entry) => originOf(uri, tree, entry)));
   const found = origins.filter((origin) => origin !== undefined);
-  return matches(uri.ask, found).map(({ service }) => service.entry);
+  return { tree, entries: matches(uri.ask, found).map(({ service }) => service.entry) };
 }
 
 // Its host and number may be others there: only its origin tells.
@@ -37,9 +37,8 @@ function mayAnswer({ segments, hasGlob }: Ask, entry: Entry): boolean {
 }
 
 /** What a socket leads to, where that is on the host of the URI. */
-async function originOf(uri: HostUri, entry: Entry): Promise<Origin | undefined> {
-  const control = `${dirname(entry.file)}/${controlName(basename(entry.file))}`;
-  const info = await askInfo(() => connectFile(control)).catch(() => undefined);
+async function originOf(uri: HostUri, tree: Tree, entry: Entry): Promise<Origin | undefined> {
+  const info = await askInfo(() => openService({ file: entry.file, trustedBy: tree }, 'control')).catch(() => undefined);
   const origin = readOrigin(info?.origin);
   if (!origin || origin.host !== uri.host || origin.user !== uri.user || origin.port !== uri.port || origin.root !== uri.root)
     return undefined;

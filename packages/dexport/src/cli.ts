@@ -21,7 +21,7 @@ run({ name: 'dexport', isDaemon: true }, async (context) => {
     systemHost: hostname(),
     openTree: () => {
       if (args.user !== undefined) dropTo(args.user);
-      return openTree(process.env);
+      return openTree(process.env, context.explain);
     },
   });
   return 0;

@@ -5,10 +5,9 @@ import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
 import { SessionRelays } from '@dipus/session/session-relays';
+import { openService } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
-import { connectFile } from '@dipus/tree/socket-file';
-import { whyNotSocket } from '@dipus/tree/trust';
-import { controlFile, type Offer, type Offers } from './offers.ts';
+import type { Offer, Offers } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
 
 export interface ExporterOptions {
@@ -75,12 +74,9 @@ export class Exporter {
   async connect(offer: Offer, kind: SocketKind | undefined): Promise<Socket> {
     const { tree, descriptors, offers } = this.options;
     if (descriptors.isExceeded) throw busy('no descriptors are left');
-    const file = kind === undefined || !offer.control ? offer.entry.file : controlFile(offer.entry);
+    const half = kind === undefined || !offer.control ? 'plain' : 'control';
     try {
-      const socket = await connectFile(file, (stat) => {
-        const why = whyNotSocket(stat, tree.trust);
-        if (why) throw new Refusal(403, `${servicePath(offer)} ${why}`);
-      });
+      const socket = await openService({ file: offer.entry.file, trustedBy: tree }, half);
       descriptors.hold(socket, 1);
       this.#services.add(socket);
       socket.once('close', () => this.#services.delete(socket));

@@ -1,14 +1,14 @@
 // What is offered: the living, trusted services in exported/, as they come and go.
-import { basename, dirname } from 'node:path';
 import { answer, matches, type Ask } from '@dipus/proto/ask';
-import { controlName, servicePath } from '@dipus/proto/name';
+import { servicePath } from '@dipus/proto/name';
 import type { OfferedService } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
 import { Deaths } from '@dipus/session/deaths';
-import { listeningFiles, type Entry } from '@dipus/tree/list';
-import { probeService } from '@dipus/tree/probe';
+import type { Entry } from '@dipus/tree/list';
+import { listeningFiles } from '@dipus/tree/listening';
+import { hasOwnControl, openService } from '@dipus/tree/open-service';
+import { probeService, type State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
-import { connectFile } from '@dipus/tree/socket-file';
 import { watchTree, type TreeWatch } from '@dipus/tree/watch';
 
 export interface Offer extends OfferedService {
@@ -23,6 +23,7 @@ export interface OfferEvents {
 
 /** A live list. Services that die are out of it within a second, foreign ones within two. */
 export class Offers {
+  readonly #tree: Tree;
   readonly #asks: readonly Ask[];
   readonly #offers = new Map<string, Offer>();
   readonly #entries = new Map<string, Entry>();
@@ -32,9 +33,10 @@ export class Offers {
   #looks: Promise<void> = Promise.resolve();
 
   constructor(tree: Tree, asks: readonly Ask[], trouble: (error: unknown) => void) {
+    this.#tree = tree;
     this.#asks = asks;
     this.#deaths = new Deaths<Entry>({
-      dial: (entry) => connectFile(controlFile(entry)),
+      dial: ({ file }) => openService({ file, trustedBy: tree }, 'control'),
       listening: listeningFiles,
       suspect: (entry) => {
         void this.suspect(entry);
@@ -42,11 +44,12 @@ export class Offers {
         if (!entry.hasControl) setTimeout(() => void this.suspect(entry), timing.newbornMs).unref();
       },
     });
-    this.#watch = watchTree(tree, {
-      added: (entry) => this.#appeared(entry),
-      removed: (entry) => this.#disappeared(entry),
+    const events = {
+      added: (entry: Entry) => this.#appeared(entry),
+      removed: (entry: Entry) => this.#disappeared(entry),
       trouble,
-    });
+    };
+    this.#watch = watchTree(tree, events, { hasUntrusted: false, area: 'exported' });
   }
 
   /** Resolves when what was there at the beginning has been looked at. */
@@ -72,9 +75,9 @@ export class Offers {
   /** Looks whether a service is still alive. */
   async suspect(entry: Entry): Promise<void> {
     if (this.#entries.get(entry.file) !== entry) return;
-    const state = await probeService(dirname(entry.file), basename(entry.file));
+    const state = await probeService({ file: entry.file, trustedBy: this.#tree });
     if (this.#entries.get(entry.file) !== entry) return;
-    if (state === 'dead' || state === 'gone') return this.#drop(entry);
+    if (!isOfferable(state)) return this.#drop(entry);
     this.#offer(entry);
   }
 
@@ -87,15 +90,16 @@ export class Offers {
     if (entry.area !== 'exported' || entry.untrusted !== undefined) return;
     const isWanted = this.#asks.length === 0 || this.#asks.some((ask) => answer(ask, entry));
     if (!isWanted) return;
-    this.#entries.set(entry.file, entry);
-    const look = this.#look(entry);
+    const checked = { ...entry, hasControl: entry.hasControl && hasOwnControl(entry.file) };
+    this.#entries.set(entry.file, checked);
+    const look = this.#look(checked);
     this.#looks = Promise.all([this.#looks, look]).then(() => {});
   }
 
   async #look(entry: Entry): Promise<void> {
-    const state = await probeService(dirname(entry.file), basename(entry.file));
+    const state = await probeService({ file: entry.file, trustedBy: this.#tree });
     if (this.#entries.get(entry.file) !== entry) return;
-    if (state !== 'dead' && state !== 'gone' && state !== 'other') this.#offer(entry);
+    if (isOfferable(state)) this.#offer(entry);
     this.#deaths.add(entry);
   }
 
@@ -125,6 +129,6 @@ export class Offers {
   }
 }
 
-export function controlFile(entry: Entry): string {
-  return `${dirname(entry.file)}/${controlName(basename(entry.file))}`;
+function isOfferable(state: State): boolean {
+  return !['dead', 'gone', 'other', 'untrusted'].includes(state);
 }

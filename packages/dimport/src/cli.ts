@@ -11,7 +11,7 @@ run({ name: 'dimport', isDaemon: true }, async (context) => {
   if (args.isVerbose) context.startExplaining();
   keepHeapSmall();
   context.endWithReader();
-  return dimport(args, openTree(process.env), {
+  return dimport(args, openTree(process.env, context.explain), {
     context,
     ...(args.isFromStdin && { lines: createInterface({ input: process.stdin }) }),
   });

@@ -3,13 +3,14 @@ import { isGiven, parseCommandLine, type CommandLine } from '@dipus/cli/options'
 
 const commandLine: CommandLine = {
   tool: 'dls',
-  forms: ['[-1] [-a] [-f] [-l] [-w] [--json] [SERVICE]'],
+  forms: ['[-1] [-a] [-f] [-l] [-v] [-w] [--json] [SERVICE]'],
   summary: 'Lists the services that answer SERVICE, or all, one a line, in the order in which they would be tried.',
   options: {
     first: { short: '1', describe: 'only the first match' },
     all: { short: 'a', describe: 'untrusted and dead ones too, with the reason' },
     full: { short: 'f', describe: 'full paths' },
     long: { short: 'l', describe: 'state, running/max, mode, owner, group, age, path and origin' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
     watch: { short: 'w', describe: 'go on with + and - lines as services come and go' },
     json: { describe: 'one JSON object a line' },
   },
@@ -24,6 +25,7 @@ export interface Arguments {
   readonly isLong: boolean;
   readonly isWatch: boolean;
   readonly isJson: boolean;
+  readonly isVerbose: boolean;
 }
 
 /** Throws UsageError. */
@@ -43,5 +45,6 @@ export function parseArguments(argv: readonly string[]): Arguments {
     isLong: isGiven(values, 'long'),
     isWatch: isGiven(values, 'watch'),
     isJson: isGiven(values, 'json'),
+    isVerbose: isGiven(values, 'verbose'),
   };
 }

@@ -1,10 +1,9 @@
-import { answer, type Ask } from '@dipus/proto/ask';
+import { answer, canName, type Ask } from '@dipus/proto/ask';
 import { probeService } from '@dipus/tree/probe';
 import type { Entry } from '@dipus/tree/list';
 import type { Tree } from '@dipus/tree/root';
 import type { Context } from '@dipus/cli/run';
 import { watchTree } from '@dipus/tree/watch';
-import { basename, dirname } from 'node:path';
 import type { Arguments } from './args.ts';
 import { findEntries, findStates, readService } from './found.ts';
 import { listRemote, watchRemote } from './remote.ts';
@@ -15,7 +14,7 @@ export async function listOnce(args: Arguments, tree: Tree, context: Context): P
   const wanted = args.service === undefined ? everything : readService(args.service);
   if ('scheme' in wanted) return listRemote(args, wanted, context);
   const entries = findEntries(tree, wanted, args.isAll);
-  const found = await findStates(entries, { all: args.isAll, withInfo: args.isLong || args.isJson, firstOnly: args.isFirstOnly });
+  const found = await findStates(tree, entries, { all: args.isAll, withInfo: args.isLong || args.isJson, firstOnly: args.isFirstOnly });
   if (args.isJson) context.print(found.map((each) => `${JSON.stringify(jsonOf(each))}\n`).join(''));
   else if (args.isLong) context.print(printLong(found, args.isFull, Date.now()));
   else context.print(printShort(found, args.isFull));
@@ -37,21 +36,24 @@ export async function listAndWatch(args: Arguments, tree: Tree, context: Context
   let failed: (error: unknown) => void;
   const failure = new Promise<never>((_, reject) => (failed = reject));
   const inTurn = (work: () => Promise<void> | void): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
-  const watch = watchTree(tree, {
-    added: (entry) => {
+  const events = {
+    added: (entry: Entry) => {
       if (!isWanted(entry)) return;
       inTurn(async () => {
-        if (!args.isAll && (await probeService(dirname(entry.file), basename(entry.file))) === 'dead') return;
+        // What is shown though it is not trusted was named, or all is wanted.
+        const isProbed = !args.isAll && entry.untrusted === undefined;
+        if (isProbed && ['dead', 'untrusted'].includes(await probeService({ file: entry.file, trustedBy: tree }))) return;
         shown.set(entry.file, entry);
         context.print(printEvent('add', entry, args));
       });
     },
-    removed: (entry) =>
+    removed: (entry: Entry) =>
       inTurn(() => {
         if (shown.delete(entry.file)) context.print(printEvent('remove', entry, args));
       }),
     trouble: context.warn,
-  });
+  };
+  const watch = watchTree(tree, events, { hasUntrusted: args.isAll || 'file' in wanted || canName(wanted) });
   try {
     await Promise.race([failure, new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))]);
   } finally {

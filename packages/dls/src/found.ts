@@ -1,23 +1,24 @@
 // What answers a SERVICE, and in what state it is.
-import { basename, dirname, resolve } from 'node:path';
-import { accessSync, constants, lstatSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { UsageError } from '@dipus/cli/errors';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import type { Info } from '@dipus/proto/control';
-import { controlName, parseServiceName } from '@dipus/proto/name';
+import { parseServiceName } from '@dipus/proto/name';
 import { isUri, parseUri, UriError, type HostUri } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
-import { entryPath, findServices, listeningFiles, type Entry } from '@dipus/tree/list';
+import { entryPath, findEntry, findServices, lookAt, type Entry } from '@dipus/tree/list';
+import { listeningFiles } from '@dipus/tree/listening';
+import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
 import { probeService, type State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
-import { connectFile } from '@dipus/tree/socket-file';
 
 /** A service as dls shows it. */
 export interface Found {
   /** As it is printed: below the root, or the full path for a socket that is not in the tree. */
   readonly path: string;
   readonly entry: Entry;
-  readonly state: State | 'untrusted';
+  readonly state: State;
   readonly info?: Info;
 }
 
@@ -39,33 +40,33 @@ export function readService(text: string): Ask | { readonly file: string } | Hos
 export function findEntries(tree: Tree, wanted: Ask | { readonly file: string }, all: boolean): Entry[] {
   if ('segments' in wanted) return findServices(tree, wanted, all).map(({ entry }) => entry);
   const { file } = wanted;
-  if (file.startsWith(`${tree.root}/`)) {
-    const inTree = findServices(tree, { segments: [], hasGlob: false }, true).find(({ entry }) => entry.file === file);
-    if (inTree) return [inTree.entry];
-  }
-  const stat = lstatSync(file, { throwIfNoEntry: false });
+  const inTree = findEntry(tree, file);
+  if (inTree) return [inTree];
+  const stat = lookAt(tree, file);
   if (!stat?.isSocket()) return [];
   const name = parseServiceName(basename(file)) ?? { name: basename(file), host: '', instance: 0 };
-  const hasControl = lstatSync(controlPath(file), { throwIfNoEntry: false })?.isSocket() ?? false;
-  return [{ ...name, area: '', protocol: '', file, stat, hasControl }];
+  return [{ ...name, area: '', protocol: '', file, stat, hasControl: hasOwnControl(file) }];
 }
 
 /** What was found of entries that are not dead (`all`: of all); `withInfo` asks each for what `dls -l` shows. */
 export async function findStates(
+  tree: Tree,
   entries: readonly Entry[],
   options: { all: boolean; withInfo: boolean; firstOnly: boolean },
 ): Promise<Found[]> {
   const listening = listeningFiles();
   const look = async (entry: Entry): Promise<Found | undefined> => {
-    const found = await stateOf(entry, listening, options.withInfo);
-    const isHidden = found.state === 'gone' || found.state === 'other' || (found.state === 'dead' && !options.all);
+    const found = await (options.withInfo ? stateWithInfo(tree, entry, listening) : stateOf(tree, entry));
+    const isHidden =
+      found.state === 'gone' ||
+      found.state === 'other' ||
+      (found.state === 'untrusted' && found.entry.untrusted === undefined) ||
+      (found.state === 'dead' && !options.all);
     return isHidden ? undefined : found;
   };
   if (!options.firstOnly) {
     // What needs no look is not waited for: there may be very many.
-    const found: (Found | undefined)[] = options.withInfo
-      ? entries.map(() => undefined)
-      : entries.map((entry) => knownState(entry, listening));
+    const found = entries.map((entry) => (options.withInfo ? undefined : knownState(entry, listening)));
     const open = [...entries.keys()].filter((at) => !found[at]);
     await mapSome(open, async (at) => void (found[at] = await look(entries[at]!)));
     return found.filter((each) => each !== undefined);
@@ -86,17 +87,26 @@ function knownState(entry: Entry, listening: ReadonlySet<string>): Found | undef
   return listening.has(entry.file) ? { path: pathOf(entry), entry, state: 'alive' } : undefined;
 }
 
-async function stateOf(entry: Entry, listening: ReadonlySet<string>, withInfo: boolean): Promise<Found> {
+async function stateOf(tree: Tree, entry: Entry): Promise<Found> {
   const path = pathOf(entry);
   if (entry.untrusted !== undefined) return { path, entry, state: 'untrusted' };
-  if (withInfo && entry.hasControl) {
-    const info = await askInfo(() => connectFile(controlPath(entry.file))).catch(() => undefined);
-    if (info) return { path, entry, state: 'alive', info };
-  }
-  // What /proc/net/unix tells is enough for a list of paths; of a state only for a foreign service that we may open.
-  const isListening = listening.has(entry.file) && (!withInfo || (!entry.hasControl && mayOpen(entry)));
-  const state = isListening ? 'alive' : await probeService(dirname(entry.file), basename(entry.file));
-  return { path, entry, state };
+  return { path, entry, state: await probeService(serviceOf(tree, entry)) };
+}
+
+function serviceOf(tree: Tree, { area, file }: Entry): ServiceToOpen {
+  return { file, trustedBy: area === '' ? undefined : tree };
+}
+
+/** As it is, with what its control socket tells, if it has one. */
+async function stateWithInfo(tree: Tree, seen: Entry, listening: ReadonlySet<string>): Promise<Found> {
+  const entry = { ...seen, hasControl: seen.hasControl && hasOwnControl(seen.file) };
+  const path = pathOf(entry);
+  if (entry.untrusted !== undefined) return stateOf(tree, entry);
+  // A connection to a foreign service may start a program.
+  if (!entry.hasControl && listening.has(entry.file)) return { path, entry, state: mayOpen(entry) ? 'alive' : 'forbidden' };
+  if (!entry.hasControl) return stateOf(tree, entry);
+  const info = await askInfo(() => openService(serviceOf(tree, entry), 'control')).catch(() => undefined);
+  return info ? { path, entry, state: 'alive', info } : stateOf(tree, entry);
 }
 
 // connect(2) wants to write.
@@ -107,10 +117,6 @@ function mayOpen(entry: Entry): boolean {
   } catch {
     return false;
   }
-}
-
-function controlPath(file: string): string {
-  return `${dirname(file)}/${controlName(basename(file))}`;
 }
 
 /** Looks at all, a few at a time: each look may hold a descriptor or two. */

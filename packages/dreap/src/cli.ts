@@ -7,7 +7,7 @@ run({ name: 'dreap' }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.startExplaining();
-  const tree = openTree(process.env);
+  const tree = openTree(process.env, context.explain);
   const ask = readAsk(args.service, tree);
   if (args.isWatch) context.endWithReader();
   if (args.isWatch) return reapAndWatch(tree, ask, context);

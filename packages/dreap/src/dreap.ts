@@ -1,15 +1,15 @@
 import { once } from 'node:events';
-import { basename, dirname } from 'node:path';
+import { dirname } from 'node:path';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import { answer, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri } from '@dipus/proto/uri';
 import { timing } from '@dipus/proto/timing';
-import { controlName } from '@dipus/proto/name';
 import { Deaths } from '@dipus/session/deaths';
-import { listeningFiles, type Entry } from '@dipus/tree/list';
+import type { Entry } from '@dipus/tree/list';
+import { listeningFiles } from '@dipus/tree/listening';
+import { hasOwnControl, openService } from '@dipus/tree/open-service';
 import { reapDirectory, reapTree, type ReapReport } from '@dipus/tree/reap';
 import type { Tree } from '@dipus/tree/root';
-import { connectFile } from '@dipus/tree/socket-file';
 import { watchTree } from '@dipus/tree/watch';
 
 /** What the work of dreap gets from its command. */
@@ -72,11 +72,11 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   const inTurn = (work: () => Promise<void>): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
   const reap = (entry: Entry): void => {
     context.explain(`looking at ${entry.file}`);
-    const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: [] };
+    const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: new Map() };
     inTurn(() => reapDirectory(tree, place, { ask, report: { ...report, passedOver: () => {} }, stop }));
   };
   const deaths = new Deaths<Entry>({
-    dial: (entry) => connectFile(`${dirname(entry.file)}/${controlName(basename(entry.file))}`),
+    dial: ({ file }) => openService({ file, trustedBy: tree }, 'control'),
     listening: listeningFiles,
     suspect: (entry) => {
       reap(entry);
@@ -84,11 +84,15 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
       if (!entry.hasControl) setTimeout(() => reap(entry), timing.newbornMs).unref();
     },
   });
-  const watch = watchTree(tree, {
-    added: (entry) => answer(ask, entry) && deaths.add(entry),
-    removed: (entry) => deaths.remove(entry),
+  const events = {
+    added: (entry: Entry) => {
+      if (!answer(ask, entry) || entry.untrusted !== undefined) return;
+      deaths.add({ ...entry, hasControl: entry.hasControl && hasOwnControl(entry.file) });
+    },
+    removed: (entry: Entry) => deaths.remove(entry),
     trouble: report.trouble,
-  });
+  };
+  const watch = watchTree(tree, events, { hasUntrusted: false });
   const pass = async (): Promise<void> => {
     await reapTree(tree, { ask, report, stop });
     foreign.tell();

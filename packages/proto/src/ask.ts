@@ -48,6 +48,11 @@ export function answer(ask: Ask, service: PlacedService): Answer | undefined {
   return whole;
 }
 
+/** Whether an ask can name one very service. */
+export function canName({ segments, hasGlob }: Ask): boolean {
+  return !hasGlob && parseServiceName(segments.at(-1) ?? '') !== undefined;
+}
+
 /** The services that answer an ask, in the one order that "first match" means. */
 export function matches<T extends PlacedService>(ask: Ask, services: Iterable<T>): { service: T; named: boolean }[] {
   const found: { service: T; named: boolean; rank: number; key: string }[] = [];

@@ -13,6 +13,10 @@ export interface Service extends ServiceName {
 }
 
 export const maxInstance = 65_535;
+/** The longest path of a socket, in bytes, from the top of the file system or, of what another host has, from its area. */
+export const maxPathBytes = 4000;
+/** The most segments of a protocol. */
+export const maxDepth = 64;
 const maxFileNameBytes = 255;
 const SERVICE_NAME = /^([^.\s/]+)\.([^.\s/]+(?:\.[^.\s/]+)*)\.\.\.(0|[1-9]\d{0,4})$/u;
 const temporaryName = /^\.(?:.+\.\.\.\d+)?~[0-9a-f]{8}$/u;
@@ -66,9 +70,16 @@ export function servicePath(service: Service): string {
   return service.protocol === '' ? file : `${service.protocol}/${file}`;
 }
 
+/** Whether a path is longer than any tree holds. */
+export function isTooLong(path: string): boolean {
+  // No character of UTF-16 has more than three bytes.
+  return path.length * 3 > maxPathBytes && utf8Bytes(path) > maxPathBytes;
+}
+
 /** Reads a path below an area; undefined where it is not the path of a service. Inverse of servicePath. */
 export function parseServicePath(text: string): Service | undefined {
   const segments = text.split('/');
+  if (isTooLong(text) || segments.length > maxDepth + 1) return undefined;
   const name = parseServiceName(segments.pop()!);
   if (!name || !segments.every(isSegment)) return undefined;
   return { ...name, protocol: segments.join('/') };
@@ -91,7 +102,8 @@ export function isSegment(text: string): boolean {
 
 /** Whether text may be a protocol: segments joined by `/`, or nothing. */
 export function isProtocol(text: string): boolean {
-  return text === '' || text.split('/').every(isSegment);
+  const segments = text.split('/');
+  return text === '' || (!isTooLong(text) && segments.length <= maxDepth && segments.every(isSegment));
 }
 
 /** Orders services by the bytes of their paths, instance numbers as numbers. */

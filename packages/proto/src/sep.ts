@@ -30,15 +30,11 @@ export function describeService(service: OfferedService): Record<string, unknown
   return { path: servicePath(service), protocol, name, host, instance, control };
 }
 
-// Deeper or longer than anybody names a service; each part becomes a directory where it is imported.
-const maxPathLength = 2048;
-const maxPathParts = 64;
-
-/** Reads such an object. Only the path says what the service is; undefined where that is none, or one beyond all measure. */
+/** Reads such an object. Only the path says what the service is; undefined where that is none. */
 export function parseOffered(value: unknown): OfferedService | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { path, control } = value as Record<string, unknown>;
-  if (typeof path !== 'string' || path.length > maxPathLength || path.split('/').length > maxPathParts) return undefined;
+  if (typeof path !== 'string') return undefined;
   const service = parseServicePath(path);
   return service && { ...service, control: control === true };
 }

@@ -11,7 +11,7 @@ import { holdFile, type HeldFile } from './socket-file.ts';
  * told so. Throws the system's error where a dead socket cannot be removed.
  */
 export async function buryService(directory: HeldDirectory, fileName: string): Promise<State | 'removed'> {
-  return burying(directory, [controlName(fileName), fileName], () => probeService(directory.accessPath, fileName));
+  return burying(directory, [controlName(fileName), fileName], () => probeService({ file: directory.at(fileName) }));
 }
 
 /** The same for a single socket. */

@@ -5,7 +5,7 @@ import { codeOf, Failure } from '@dipus/proto/failure';
 import { userName } from './accounts.ts';
 import { isLinux, maxPathBytes } from './socket-file.ts';
 import { makeRoot, type Tree } from './root.ts';
-import { whyNotDirectory } from './trust.ts';
+import { whyNotDirectory } from '@dipus/proto/trust';
 import { underUmask } from './umask.ts';
 
 export interface HeldDirectory {

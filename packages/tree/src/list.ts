@@ -1,9 +1,20 @@
-import { lstatSync, readdirSync, readFileSync, type Stats } from 'node:fs';
-import { matches, type Ask, type PlacedService } from '@dipus/proto/ask';
+import { lstatSync, readdirSync, type Stats } from 'node:fs';
+import { answer, canName, matches, type Ask, type PlacedService } from '@dipus/proto/ask';
 import { codeOf, Failure } from '@dipus/proto/failure';
-import { controlName, isSegment, parseServiceName, publishedPath, servicePath } from '@dipus/proto/name';
+import {
+  controlName,
+  isSegment,
+  isTooLong,
+  maxDepth,
+  maxPathBytes,
+  parseServiceName,
+  parseServicePath,
+  servicePath,
+} from '@dipus/proto/name';
+import { whyNotDirectory, whyNotSocket } from '@dipus/proto/trust';
+import { ownLinks } from './newborn.ts';
 import type { Tree } from './root.ts';
-import { whyNotDirectory, whyNotSocket } from './trust.ts';
+import { systemError } from './socket-file.ts';
 
 /** What is kept of a file's status: a tree may hold very many. */
 export type FileFacts = Pick<Stats, 'dev' | 'ino' | 'mode' | 'uid' | 'gid' | 'mtimeMs'>;
@@ -12,9 +23,19 @@ export type FileFacts = Pick<Stats, 'dev' | 'ino' | 'mode' | 'uid' | 'gid' | 'mt
 export interface Entry extends PlacedService {
   readonly file: string;
   readonly stat: FileFacts;
+  /** Something stands at the name of its control socket; whether that exists for us is known when it is opened. */
   readonly hasControl: boolean;
   /** Why an ask that does not name it must not pick it. */
   readonly untrusted?: string;
+}
+
+/** Where a directory stands: an area or what is below it. */
+export interface Place {
+  readonly path: string;
+  readonly area: string;
+  readonly protocol: string;
+  /** Why it, or something above it, is not trusted. */
+  readonly untrusted: string | undefined;
 }
 
 /** A directory of the tree with what was found in it. */
@@ -23,115 +44,157 @@ export interface ScannedDirectory {
   readonly area: string;
   readonly protocol: string;
   readonly entries: readonly Entry[];
-  readonly directories: readonly string[];
+  readonly directories: ReadonlyMap<string, Stats>;
 }
 
-/** Every service of the tree, untrusted ones too. An area of somebody else that we may not read is passed over. Throws Failure. */
-export function listTree(tree: Tree): Entry[] {
-  const entries: Entry[] = [];
-  for (const directory of scanTree(tree)) entries.push(...directory.entries);
-  return entries;
+/** What of the tree is looked at. */
+export interface Walk {
+  /** Also what lies below directories that are not trusted. */
+  readonly hasUntrusted: boolean;
+  /** Is asked of each name before its file is looked at. */
+  isWanted(service: PlacedService): boolean;
 }
 
-/** What answers an ask, in order; what is not trusted only where the ask names it or `all` is wanted. */
+const everything: Walk = { hasUntrusted: true, isWanted: () => true };
+
+/** What answers an ask, in order; what is not trusted only where the ask names it or `all` is wanted. What cannot be read is passed over. Throws Failure. */
 export function findServices(tree: Tree, ask: Ask, all = false): { entry: Entry; named: boolean }[] {
-  return matches(ask, listTree(tree))
+  const isWanted = ask.segments.length === 0 ? everything.isWanted : (service: PlacedService) => answer(ask, service) !== undefined;
+  const entries: Entry[] = [];
+  for (const directory of scanTree(tree, { hasUntrusted: all || canName(ask), isWanted })) entries.push(...directory.entries);
+  return matches(ask, entries)
     .filter(({ service, named }) => all || named || service.untrusted === undefined)
     .map(({ service, named }) => ({ entry: service, named }));
 }
 
+/** The service with this path, if it lies in the tree. Only the directories above it are looked at. */
+export function findEntry(tree: Tree, file: string): Entry | undefined {
+  const [area = '', ...rest] = file.slice(tree.root.length + 1).split('/');
+  const service = parseServicePath(rest.join('/'));
+  if (!file.startsWith(`${tree.root}/`) || !service || !isSegment(area)) return undefined;
+  let place: Place | undefined = enter(tree, { path: `${tree.root}/${area}`, area, protocol: '', untrusted: undefined });
+  for (const name of service.protocol.split('/').filter(Boolean)) place &&= enter(tree, childOf(place, name));
+  const isWanted = ({ name, host, instance }: PlacedService): boolean =>
+    name === service.name && host === service.host && instance === service.instance;
+  return place && scanDirectory(tree, place, { hasUntrusted: true, isWanted }).entries[0];
+}
+
 /** Every directory that can hold services: areas and what is below them, each parent before its children. Throws Failure. */
-export function* scanTree(tree: Tree): Generator<ScannedDirectory> {
-  for (const area of readDirectory(tree.root, true)) {
-    if (isSegment(area)) yield* scanBelow(tree, `${tree.root}/${area}`, area, '', undefined);
+export function* scanTree(tree: Tree, walk: Walk = everything): Generator<ScannedDirectory> {
+  for (const area of readRoot(tree)) {
+    if (!isSegment(area)) continue;
+    const place = enter(tree, { path: `${tree.root}/${area}`, area, protocol: '', untrusted: undefined });
+    if (place) yield* scanBelow(tree, place, walk);
   }
 }
 
-/** The directory at `path` and all below it; nothing where it is gone. `inherited` is why something above it is not trusted. */
-export function* scanBelow(
-  tree: Tree,
-  path: string,
-  area: string,
-  protocol: string,
-  inherited: string | undefined,
-): Generator<ScannedDirectory> {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (!stat?.isDirectory()) return;
-  const why = whyNotDirectory(stat, tree.trust);
-  const untrusted = inherited ?? (why && `directory ${path.slice(path.lastIndexOf('/') + 1)} ${why}`);
-  const scanned = scanDirectory(tree, path, area, protocol, untrusted);
+function* scanBelow(tree: Tree, place: Place, walk: Walk): Generator<ScannedDirectory> {
+  if (place.untrusted !== undefined && !walk.hasUntrusted) return;
+  const scanned = scanDirectory(tree, place, walk);
   yield scanned;
-  for (const name of scanned.directories) {
-    yield* scanBelow(tree, `${path}/${name}`, area, protocol === '' ? name : `${protocol}/${name}`, untrusted);
-  }
+  for (const [name, stat] of scanned.directories) yield* scanBelow(tree, judged(tree, childOf(place, name), stat), walk);
 }
 
-/** One directory without what is below it; empty where it is gone. Throws Failure. */
-export function scanDirectory(tree: Tree, path: string, area: string, protocol: string, untrusted: string | undefined): ScannedDirectory {
-  const names = new Set(readDirectory(path, false));
-  const directories: string[] = [];
-  const entries: Entry[] = [];
+/** The place as its directory's owner and mode make it; undefined where there is no directory. */
+function enter(tree: Tree, place: Place): Place | undefined {
+  const stat = lookAt(tree, place.path);
+  return stat?.isDirectory() ? judged(tree, place, stat) : undefined;
+}
+
+/** The same of a directory that has been looked at. */
+export function judged(tree: Tree, place: Place, stat: Stats): Place {
+  if (place.untrusted !== undefined) return place;
+  const why = whyNotDirectory(stat, tree.trust);
+  return why === undefined ? place : { ...place, untrusted: `directory ${place.path.slice(place.path.lastIndexOf('/') + 1)} ${why}` };
+}
+
+export function childOf({ path, area, protocol, untrusted }: Place, name: string): Place {
+  return { path: `${path}/${name}`, area, protocol: protocol === '' ? name : `${protocol}/${name}`, untrusted };
+}
+
+/** One directory without what is below it; empty where it is gone or cannot be read. Throws Failure. */
+export function scanDirectory(tree: Tree, place: Place, walk: Walk = everything): ScannedDirectory {
+  const { path, area, protocol } = place;
+  const names = new Set(readDirectory(tree, path));
+  const directories = new Map<string, Stats>();
+  const seen: Seen[] = [];
+  const isLast = protocol !== '' && protocol.split('/').length >= maxDepth;
   for (const fileName of names) {
     const parsed = parseServiceName(fileName);
-    if (!parsed) {
-      if (isSegment(fileName) && lstatSync(`${path}/${fileName}`, { throwIfNoEntry: false })?.isDirectory()) directories.push(fileName);
-      continue;
-    }
-    const file = `${path}/${fileName}`;
-    const full = settledStat(file);
-    if (!full?.isSocket()) continue;
-    const why = untrusted ?? whyNotSocket(full, tree.trust);
-    const hasControl = names.has(controlName(fileName));
-    const { name, host, instance } = parsed;
-    const entry = { area, protocol, name, host, instance, file, stat: factsOf(full), hasControl };
-    entries.push(why === undefined ? entry : { ...entry, untrusted: why });
+    if (!parsed && !isSegment(fileName)) continue;
+    const service = parsed && { area, protocol, ...parsed };
+    if (service && !walk.isWanted(service)) continue;
+    const stat = lookAt(tree, `${path}/${fileName}`);
+    if (service && stat?.isSocket()) seen.push({ service, fileName, stat });
+    if (service || !stat?.isDirectory()) continue;
+    if (isLast) tree.passOver(`${path}/${fileName}`, `deeper than ${maxDepth} directories`);
+    else directories.set(fileName, stat);
   }
-  return { path, area, protocol, entries, directories };
+  return { path, area, protocol, entries: entriesOf(tree, place, { seen, names }), directories };
 }
 
-// A claimer links the final name before it unlinks the first: for that moment its socket has two links.
-function settledStat(path: string): Stats | undefined {
-  let stat = lstatSync(path, { throwIfNoEntry: false });
-  for (let tries = 0; stat && stat.nlink > 1 && Date.now() - stat.ctimeMs < 1000 && tries < 10; tries++) {
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
-    stat = lstatSync(path, { throwIfNoEntry: false });
+interface Seen {
+  readonly service: PlacedService;
+  readonly fileName: string;
+  readonly stat: Stats;
+}
+
+function entriesOf({ trust }: Tree, place: Place, { seen, names }: { seen: readonly Seen[]; names: ReadonlySet<string> }): Entry[] {
+  const whyNot = (stat: Stats, links: number): string | undefined => place.untrusted ?? whyNotSocket(stat, links, trust);
+  // Only what is trusted otherwise: reading the directory again is worth it then.
+  const doubtful = seen.filter(({ stat }) => stat.nlink === 2 && whyNot(stat, 1) === undefined);
+  const own = ownLinks(
+    place.path,
+    doubtful.map(({ fileName }) => fileName),
+  );
+  return seen.map(({ service, fileName, stat }) => {
+    const why = whyNot(stat, stat.nlink === 2 && own.has(stat.ino) ? 1 : stat.nlink);
+    const { area, protocol, name, host, instance } = service;
+    const file = `${place.path}/${fileName}`;
+    const entry = { area, protocol, name, host, instance, file, stat: factsOf(stat), hasControl: names.has(controlName(fileName)) };
+    return why === undefined ? entry : { ...entry, untrusted: why };
+  });
+}
+
+/** What stands at a path, not followed; undefined where nothing does, or nothing that can be looked at. */
+export function lookAt(tree: Tree, path: string): Stats | undefined {
+  try {
+    if (isTooLong(path)) throw systemError('ENAMETOOLONG', `longer than ${maxPathBytes} bytes`);
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (!isTheirs(error)) throw new Failure('read', path, error);
+    tree.passOver(path, error);
+    return undefined;
   }
-  return stat;
+}
+
+// Whatever others have made of a file: its directory may not be searched, or be a file system of theirs.
+function isTheirs(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && !['EMFILE', 'ENFILE', 'ENOMEM'].includes(code);
 }
 
 function factsOf({ dev, ino, mode, uid, gid, mtimeMs }: Stats): FileFacts {
   return { dev, ino, mode, uid, gid, mtimeMs };
 }
 
-// Names alone: what they are is asked of each file anyway, and an object for each is dear where there are very many.
-function readDirectory(path: string, isRoot: boolean): string[] {
+function readRoot({ root }: Tree): string[] {
   try {
-    return readdirSync(path);
+    return readdirSync(root);
   } catch (error) {
-    const code = codeOf(error);
-    if (code === 'ENOENT' || (!isRoot && (code === 'EACCES' || code === 'ENOTDIR' || code === 'ENAMETOOLONG'))) return [];
-    throw new Failure('read', path, error);
+    if (codeOf(error) === 'ENOENT') return [];
+    throw new Failure('read', root, error);
   }
 }
 
-/**
- * Files at which something of this network namespace listens, as /proc/net/unix tells (proc(5)); the names under which our sockets were bound
- * are read as their final ones. Only a hint that spares connections: never a ground to remove or to keep.
- */
-export function listeningFiles(): Set<string> {
-  const files = new Set<string>();
-  for (const [, path] of procNetUnix().matchAll(listeningLine)) files.add(publishedPath(path!));
-  return files;
-}
-
-// Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
-const listeningLine = /^[0-9a-f]+: [0-9A-F]+ [0-9A-F]+ 00010000 0001 [0-9A-F]+ +\d+ (\/.*)$/gm;
-
-function procNetUnix(): string {
+// Names alone: what they are is asked of each file anyway, and an object for each is dear where there are very many.
+function readDirectory(tree: Tree, path: string): string[] {
   try {
-    return readFileSync('/proc/net/unix', 'utf8');
-  } catch {
-    return '';
+    return readdirSync(path);
+  } catch (error) {
+    if (!isTheirs(error)) throw new Failure('read', path, error);
+    if (codeOf(error) !== 'ENOENT') tree.passOver(path, error);
+    return [];
   }
 }
 

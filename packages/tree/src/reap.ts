@@ -7,7 +7,8 @@ import { buryFile, buryService } from './bury.ts';
 import { holdDirectory, removeEmptied, statAt, type HeldDirectory } from './directory.ts';
 import { removableIn } from './own-file.ts';
 import { scanTree, type ScannedDirectory } from './list.ts';
-import { isDead, isYoung, probeFile, probeService } from './probe.ts';
+import { isYoung } from './newborn.ts';
+import { isDead, probeFile, probeService } from './probe.ts';
 import type { Tree } from './root.ts';
 
 export interface ReapReport {
@@ -94,7 +95,7 @@ function isOurs(held: HeldDirectory, fileName: string, mayRemove: (stat: Stats) 
 }
 
 async function isCandidateDead(held: HeldDirectory, { fileName, kind }: Candidate): Promise<boolean> {
-  if (kind === 'service') return isDead(await probeService(held.accessPath, fileName));
+  if (kind === 'service') return isDead(await probeService({ file: held.at(fileName) }));
   if (kind === 'socket') return isDead(await probeFile(held.at(fileName)));
   return isBirthplaceDead(held, fileName);
 }

@@ -3,24 +3,32 @@ import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { isHost } from '@dipus/proto/name';
-import { readTrust, whyNotAsRoot, type Environment, type Trust } from './trust.ts';
+import { whyNotAsRoot, type Trust } from '@dipus/proto/trust';
+import { passOverOnce, type PassOver } from './pass-over.ts';
+import { requireProc } from './socket-file.ts';
+import { readTrust, type Environment } from './trust.ts';
 import { underUmask } from './umask.ts';
 
 /** A socket tree that has been checked, and whom it trusts. The root may not be there yet. */
 export interface Tree {
   readonly root: string;
   readonly trust: Trust;
+  readonly passOver: PassOver;
 }
 
 const hint = 'set DIPUS_ROOT to a directory of your own, or have the administrator install tmpfiles.d/dipus.conf';
 
-/** The tree of $DIPUS_ROOT, or /tmp/dipus. Throws Failure where the root or a directory above it may not be relied on. */
-export function openTree(environment: Environment): Tree {
+/**
+ * The tree of $DIPUS_ROOT, or /tmp/dipus; `explain` is told of what cannot be read in it. Throws Failure where the root or a directory above it
+ * may not be relied on, or where there is no /proc.
+ */
+export function openTree(environment: Environment, explain: (line: string) => void = () => {}): Tree {
+  requireProc();
   const root = resolve(environment['DIPUS_ROOT'] || '/tmp/dipus');
   const trust = readTrust(environment);
   checkParents(root, trust);
   checkRoot(root, trust);
-  return { root, trust };
+  return { root, trust, passOver: passOverOnce(explain) };
 }
 
 /** Makes the root (0755) where it is not there. Throws Failure. */

@@ -1,5 +1,6 @@
-// Opening a socket by its file so that what was checked is what is connected to (tree.md, Trust).
-import { closeSync, constants, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
+// Opening a socket by its file so that what was checked is what is connected to (dipus(7), Trust).
+import { closeSync, constants, existsSync, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
+import { Failure } from '@dipus/proto/failure';
 import { connect, type Socket } from 'node:net';
 
 export const isLinux: boolean = process.platform === 'linux';
@@ -9,6 +10,11 @@ export const maxPathBytes: number = isLinux ? 107 : 103;
 
 // Linux, open(2); Node has no name for it. Opens the file itself, whatever it is, without any access to it.
 const O_PATH = 0o10000000;
+
+/** Throws Failure where files could not be reached by their descriptors. */
+export function requireProc(): void {
+  if (isLinux && !existsSync('/proc/self/fd')) throw new Failure('use', '/proc', 'it is not mounted', 'mount -t proc proc /proc');
+}
 
 /** A file that was looked at and is held, and a path of any length by which connect(2) reaches just that file. */
 export interface HeldFile {
@@ -29,19 +35,10 @@ export function holdFile(path: string): HeldFile {
   }
 }
 
-/**
- * Connects to a socket file; `check` sees it first and may throw. The socket is connected, half-open allowed, and not read yet: the caller
- * owns it and resumes it. Rejects with the system's error; a file that is no socket is ENOTSOCK.
- */
-export async function connectFile(path: string, check: (stat: Stats) => void = () => {}): Promise<Socket> {
-  const file = holdFile(path);
-  try {
-    if (!file.stat.isSocket()) throw systemError('ENOTSOCK', 'is not a socket');
-    check(file.stat);
-    return await connected(file.connectPath);
-  } finally {
-    file.close();
-  }
+/** Connects to a held socket: half-open, not read yet; the caller owns it. Rejects with the system's error; a file that is no socket is ENOTSOCK. */
+export async function connectHeld({ stat, connectPath }: HeldFile): Promise<Socket> {
+  if (!stat.isSocket()) throw systemError('ENOTSOCK', 'is not a socket');
+  return connected(connectPath);
 }
 
 function connected(path: string): Promise<Socket> {
@@ -63,6 +60,7 @@ function holdByPath(path: string): HeldFile {
   return { stat: lstatSync(path), connectPath: path, close: () => {} };
 }
 
-function systemError(code: string, message: string): Error {
+/** An error as the system gives it. */
+export function systemError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }

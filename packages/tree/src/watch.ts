@@ -1,12 +1,11 @@
-// Changes of the tree as they happen (tree.md, Watching): one kernel watch per directory, a slow rescan below it.
-import { lstatSync, watch, type FSWatcher } from 'node:fs';
+// Changes of the tree as they happen (dipus(7), Life of a socket): one kernel watch per directory, a slow rescan below it.
+import { watch, type FSWatcher, type Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { isSegment } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { scanDirectory, type Entry } from './list.ts';
+import { childOf, judged, lookAt, scanDirectory, type Entry, type Place, type ScannedDirectory } from './list.ts';
 import type { Tree } from './root.ts';
-import { whyNotDirectory } from './trust.ts';
 
 export interface TreeEvents {
   /** A socket file that was not there, or has been replaced, or whose trust or mode has changed. */
@@ -17,51 +16,63 @@ export interface TreeEvents {
   trouble(error: Failure): void;
 }
 
+/** What of the tree is watched. */
+export interface WatchOptions {
+  /** Also what lies below directories that are not trusted. */
+  readonly hasUntrusted: boolean;
+  /** One area only. */
+  readonly area?: string;
+}
+
 export interface TreeWatch {
   close(): void;
 }
 
 /** Tells of every service there is, then of each change within a tenth of a second, until it is closed. The root may come and go. */
-export function watchTree(tree: Tree, events: TreeEvents): TreeWatch {
-  const watcher = new Watcher(tree, events);
+export function watchTree(tree: Tree, events: TreeEvents, options: WatchOptions): TreeWatch {
+  const watcher = new Watcher(tree, events, options);
   watcher.begin();
   return watcher;
 }
 
 interface Watched {
   readonly ino: number;
+  readonly place: Place;
   watch: FSWatcher | undefined;
-  readonly untrusted: string | undefined;
+  /** How many events have come since it was last looked at. */
+  unread: number;
   entries: Map<string, Entry>;
-  children: Set<string>;
-}
-
-/** A place in the tree: the root has no area. */
-interface Place {
-  readonly path: string;
-  readonly area?: string;
-  readonly protocol: string;
-  readonly inherited: string | undefined;
+  children: ReadonlySet<string>;
 }
 
 // Events come in crowds; this collects one crowd.
 const gatherMs = 5;
+// Of the time, one part in so many goes into looking at what others change all the time.
+const share = 5;
+// A directory that changes faster than this between two looks is not listened to for a while: the events alone would take all the time.
+const maxUnread = 4096;
+const floodMs = 80;
 
 class Watcher implements TreeWatch {
   readonly #tree: Tree;
   readonly #events: TreeEvents;
+  readonly #options: WatchOptions;
   readonly #known = new Map<string, Watched>();
-  readonly #dirty = new Map<string, Place>();
+  readonly #dirty = new Set<string>();
   /** Directories whose watch has told of their own end. One that is made again may have the number of the old one. */
   readonly #deaf = new Set<string>();
+  /** Why watches could not be had, each told once. */
+  readonly #told = new Set<string>();
   #parent: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #rescan: NodeJS.Timeout | undefined;
+  #restUntil = 0;
   #isClosed = false;
 
-  constructor(tree: Tree, events: TreeEvents) {
+  constructor(tree: Tree, events: TreeEvents, options: WatchOptions) {
     this.#tree = tree;
     this.#events = events;
+    this.#options = options;
   }
 
   begin(): void {
@@ -77,15 +88,16 @@ class Watcher implements TreeWatch {
     for (const { watch: each } of this.#known.values()) each?.close();
   }
 
-  #root(): Place {
-    return { path: this.#tree.root, protocol: '', inherited: undefined };
+  /** The root holds nothing but areas: it has no name of one. */
+  get #root(): Place {
+    return { path: this.#tree.root, area: '', protocol: '', untrusted: undefined };
   }
 
   /** Everything, also what no event told of. */
   #look(): void {
     // The root itself may be made later, or be replaced.
     this.#parent ??= this.#armParent();
-    this.#visit(this.#root(), true);
+    this.#visit(this.#root, true);
   }
 
   #armParent(): FSWatcher | undefined {
@@ -94,47 +106,62 @@ class Watcher implements TreeWatch {
         this.#parent?.close();
         this.#parent = this.#armParent();
       }
-      this.#touch(this.#root());
+      this.#touch(this.#tree.root);
     });
   }
 
-  #touch(place: Place): void {
+  #touch(path: string, afterMs: number = gatherMs): void {
     if (this.#isClosed) return;
-    this.#dirty.set(place.path, place);
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      const places = [...this.#dirty.values()];
-      this.#dirty.clear();
-      for (const each of places) this.#visit(each, false);
-    }, gatherMs);
+    this.#dirty.add(path);
+    this.#timer ??= setTimeout(() => this.#lookAtDirty(), Math.max(afterMs, this.#restUntil - performance.now()));
+  }
+
+  #lookAtDirty(): void {
+    this.#timer = undefined;
+    const beganAt = performance.now();
+    const paths = [...this.#dirty];
+    this.#dirty.clear();
+    for (const path of paths) {
+      const place = path === this.#tree.root ? this.#root : this.#known.get(path)?.place;
+      if (place) this.#visit(place, false);
+    }
+    const now = performance.now();
+    this.#restUntil = now + Math.min((now - beganAt) * (share - 1), floodMs);
   }
 
   /** Brings what is known of a directory up to date; `deep`: also of those below that have not changed themselves. */
-  #visit(place: Place, deep: boolean): void {
+  #visit(unjudged: Place, deep: boolean): void {
     if (this.#isClosed) return;
-    const stat = lstatSync(place.path, { throwIfNoEntry: false });
-    const before = this.#known.get(place.path);
-    if (!stat?.isDirectory()) return this.#drop(place.path);
-    const why = place.area === undefined ? undefined : whyNotDirectory(stat, this.#tree.trust);
-    const untrusted = place.inherited ?? (why && `directory ${place.path.slice(place.path.lastIndexOf('/') + 1)} ${why}`);
-    if (before && (before.ino !== stat.ino || before.untrusted !== untrusted)) this.#drop(place.path);
-    let known = this.#known.get(place.path);
-    if (!known) {
-      // The watch stands before the first look, so that nothing is missed between them.
-      known = { ino: stat.ino, watch: this.#armPlace(place), untrusted, entries: new Map(), children: new Set() };
-      this.#known.set(place.path, known);
-    } else if (this.#deaf.has(place.path)) {
+    const { path } = unjudged;
+    const stat = lookAt(this.#tree, path);
+    if (!stat?.isDirectory()) return this.#drop(path);
+    const isRoot = path === this.#tree.root;
+    const place = isRoot ? unjudged : judged(this.#tree, { ...unjudged, untrusted: this.#inherited(unjudged) }, stat);
+    const before = this.#known.get(path);
+    if (before && (before.ino !== stat.ino || before.place.untrusted !== place.untrusted)) this.#drop(path);
+    if (place.untrusted !== undefined && !this.#options.hasUntrusted) return this.#drop(path);
+    const known = this.#known.get(path) ?? { ino: stat.ino, place, watch: undefined, unread: 0, entries: new Map(), children: new Set() };
+    this.#known.set(path, known);
+    known.unread = 0;
+    if (this.#deaf.delete(path)) {
       known.watch?.close();
-      known.watch = this.#armPlace(place);
+      known.watch = undefined;
     }
-    const scanned = this.#scan(place, untrusted);
-    if (scanned) this.#compare(place, known, scanned, deep);
+    // The watch stands before the look, so that nothing is missed between them.
+    known.watch ??= this.#armPlace(known);
+    const scanned = this.#scan(place);
+    if (scanned) this.#compare(known, scanned, deep);
   }
 
-  #scan(place: Place, untrusted: string | undefined): { entries: readonly Entry[]; directories: readonly string[] } | undefined {
+  /** Why what lies above a place is not trusted, as it was last seen. */
+  #inherited({ path }: Place): string | undefined {
+    return this.#known.get(dirname(path))?.place.untrusted;
+  }
+
+  #scan(place: Place): ScannedDirectory | undefined {
     try {
-      const scanned = scanDirectory(this.#tree, place.path, place.area ?? '', place.protocol, untrusted);
-      return place.area === undefined ? { entries: [], directories: scanned.directories.filter(isSegment) } : scanned;
+      const scanned = scanDirectory(this.#tree, place);
+      return place.area === '' ? { ...scanned, entries: [] } : scanned;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       this.#events.trouble(error);
@@ -142,7 +169,7 @@ class Watcher implements TreeWatch {
     }
   }
 
-  #compare(place: Place, known: Watched, scanned: { entries: readonly Entry[]; directories: readonly string[] }, deep: boolean): void {
+  #compare(known: Watched, scanned: ScannedDirectory, deep: boolean): void {
     const now = new Map(scanned.entries.map((entry) => [entry.file, entry]));
     for (const [file, entry] of known.entries) {
       const other = now.get(file);
@@ -153,21 +180,26 @@ class Watcher implements TreeWatch {
       if (!other || !isSame(entry, other)) this.#events.added(entry);
     }
     known.entries = now;
-    const children = new Set(scanned.directories);
-    for (const name of known.children) if (!children.has(name)) this.#drop(`${place.path}/${name}`);
-    known.children = children;
-    for (const name of children) {
-      const child = this.#childOf(place, name, known.untrusted);
-      const seen = this.#known.get(child.path);
-      const isChanged = !seen || seen.ino !== lstatSync(child.path, { throwIfNoEntry: false })?.ino;
-      if (deep || isChanged) this.#visit(child, deep);
+    const children = new Map([...scanned.directories].filter(([name]) => this.#isWanted(known.place, name)));
+    for (const name of known.children) if (!children.has(name)) this.#drop(`${known.place.path}/${name}`);
+    known.children = new Set(children.keys());
+    for (const [name, stat] of children) {
+      const child = this.#childOf(known.place, name);
+      if (deep || this.#isChanged(child, stat)) this.#visit(child, deep);
     }
   }
 
-  #childOf(place: Place, name: string, inherited: string | undefined): Place {
-    const path = `${place.path}/${name}`;
-    if (place.area === undefined) return { path, area: name, protocol: '', inherited };
-    return { path, area: place.area, protocol: place.protocol === '' ? name : `${place.protocol}/${name}`, inherited };
+  #isWanted({ area }: Place, name: string): boolean {
+    return area !== '' || (isSegment(name) && (this.#options.area ?? name) === name);
+  }
+
+  #isChanged(child: Place, stat: Stats): boolean {
+    const seen = this.#known.get(child.path);
+    return seen?.ino !== stat.ino || seen.place.untrusted !== judged(this.#tree, child, stat).untrusted;
+  }
+
+  #childOf(place: Place, name: string): Place {
+    return place.area === '' ? { path: `${place.path}/${name}`, area: name, protocol: '', untrusted: undefined } : childOf(place, name);
   }
 
   /** Forgets a directory and all below it. */
@@ -181,11 +213,16 @@ class Watcher implements TreeWatch {
     for (const entry of known.entries.values()) this.#events.removed(entry);
   }
 
-  #armPlace(place: Place): FSWatcher | undefined {
-    this.#deaf.delete(place.path);
-    return this.#arm(place.path, (isItself) => {
-      if (isItself) this.#deaf.add(place.path);
-      this.#touch(place);
+  #armPlace(known: Watched): FSWatcher | undefined {
+    const { path } = known.place;
+    return this.#arm(path, (isItself) => {
+      if (isItself) this.#deaf.add(path);
+      if (++known.unread <= maxUnread) return this.#touch(path);
+      known.watch?.close();
+      known.watch = undefined;
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#touch(path, floodMs);
     });
   }
 
@@ -198,10 +235,18 @@ class Watcher implements TreeWatch {
       watcher.on('error', () => onEvent(false));
       return watcher;
     } catch (error) {
-      const code = codeOf(error);
-      if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EACCES') this.#events.trouble(new Failure('watch', path, error));
+      this.#tellUnwatched(path, error);
       return undefined;
     }
+  }
+
+  /** Where watches are short, that is told; where only this directory cannot be watched, it is passed over. */
+  #tellUnwatched(path: string, error: unknown): void {
+    const code = codeOf(error) ?? '';
+    if (!['ENOSPC', 'EMFILE', 'ENFILE', 'ENOMEM'].includes(code)) return this.#tree.passOver(path, error);
+    if (this.#told.has(code)) return;
+    this.#told.add(code);
+    this.#events.trouble(new Failure('watch', path, error));
   }
 }
 

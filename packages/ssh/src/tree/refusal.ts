@@ -1,5 +1,5 @@
 // Why a socket on the remote host could not be opened: sshd gives one answer for every cause, so the files are looked at.
-import { publishedPath } from '@dipus/proto/name';
+import { parseListening } from '@dipus/proto/listening';
 import { isSocket } from './remote-trust.ts';
 import { SftpError, type Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
@@ -45,13 +45,7 @@ function mayOpen({ mode, uid }: RemoteFile, you: number): boolean | undefined {
 async function listeningFiles(sftp: Sftp): Promise<ReadonlySet<string> | undefined> {
   const text = await sftp.read('/proc/net/unix', maxListBytes).catch(() => undefined);
   if (text === undefined) return undefined;
-  const files = new Set<string>();
-  for (const line of text.toString().split('\n')) {
-    // 00010000 is __SO_ACCEPTCON, 0001 SOCK_STREAM.
-    const path = /^[^/]* 00010000 0001 [^/]*(\/.*)$/.exec(line)?.[1];
-    if (path !== undefined) files.add(publishedPath(path));
-  }
-  return files;
+  return parseListening(text.toString());
 }
 
 function cause(code: string, message: string): Error {

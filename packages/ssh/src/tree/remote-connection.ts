@@ -5,6 +5,8 @@ import { Failure, reasonOf } from '@dipus/proto/failure';
 import { ChannelRefusal } from '../connection/channel.ts';
 import { Channels } from '../connection/channels.ts';
 import type { Login } from '../login/login.ts';
+import type { Trust } from '@dipus/proto/trust';
+import { checkRemoteSocket, readRemoteTrust, type RemoteSocket } from './remote-trust.ts';
 import { findCause } from './refusal.ts';
 import { Sftp } from './sftp.ts';
 
@@ -18,6 +20,7 @@ export class RemoteConnection {
   readonly #login: Login;
   #sftp: Promise<Sftp> | undefined;
   #hasForwarded = false;
+  #trust: Trust | undefined;
 
   constructor(login: Login, host: string) {
     this.#login = login;
@@ -48,6 +51,25 @@ export class RemoteConnection {
       if (!(error instanceof ChannelRefusal)) throw error;
       if (error.isForbidden) throw Object.assign(new Error('its sshd forwards no sockets'), { code: 'ENOTSUP' });
       throw await findCause(await this.files(), path, this.#hasForwarded);
+    }
+  }
+
+  /** The same for a socket of a service, which is looked at again beside: nothing has been sent to it when it turns out to be none to rely on. */
+  async openChecked(socket: RemoteSocket): Promise<Duplex> {
+    const opening = this.openSocket(socket.control ?? socket.plain);
+    const check = this.files().then(async (sftp) => {
+      this.#trust ??= await readRemoteTrust(sftp);
+      return checkRemoteSocket(sftp, socket, this.#trust);
+    });
+    // Both run at once, and the other may fail while one is awaited.
+    check.catch(() => {});
+    const stream = await opening;
+    try {
+      await check;
+      return stream;
+    } catch (error) {
+      stream.on('error', () => {}).destroy();
+      throw error;
     }
   }
 

@@ -1,7 +1,8 @@
 // One directory of a tree of a remote host: what is in it, and whether it must be read again.
-import { controlName, isSegment, parseServiceName } from '@dipus/proto/name';
+import { controlName, isSegment, isTooLong, parseServiceName } from '@dipus/proto/name';
 import type { PlacedService } from '@dipus/proto/ask';
-import { isDirectory, isSocket, whyNotRemoteSocket } from './remote-trust.ts';
+import { whyNotControl, whyNotSocket, type Trust } from '@dipus/proto/trust';
+import { isDirectory, isSocket, linksOf } from './remote-trust.ts';
 import type { RemoteName } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
@@ -30,18 +31,26 @@ export interface RemoteContents {
   readonly directories: ReadonlySet<string>;
 }
 
+/** How far a directory is trusted. */
+export interface Standing {
+  /** Why not. */
+  readonly untrusted: string | undefined;
+  readonly trust: Trust;
+}
+
 /** What the names in a directory stand for; what is no service and no directory of the tree is left out. Symbolic links are not followed. */
-export function readContents(place: RemotePlace, names: readonly RemoteName[], untrusted: string | undefined, you: number): RemoteContents {
+export function readContents(place: RemotePlace, names: readonly RemoteName[], { untrusted, trust }: Standing): RemoteContents {
   const directories = names.filter(({ name, file }) => isDirectory(file) && isSegment(name)).map(({ name }) => name);
   const services = new Map<string, RemoteServiceFile>();
   if (place.area === undefined) return { services, directories: new Set(directories) };
-  const all = new Set(names.map(({ name }) => name));
+  const all = new Map(names.map((each) => [each.name, each]));
   for (const each of names) {
     const parsed = isSocket(each.file) ? parseServiceName(each.name) : undefined;
-    if (!parsed) continue;
     const file = `${place.path}/${each.name}`;
-    const why = untrusted ?? whyNotRemoteSocket(each, you);
-    const control = all.has(controlName(each.name));
+    if (!parsed || isTooLong(file)) continue;
+    const why = untrusted ?? whyNotSocket(each.file, linksOf(each), trust);
+    const beside = all.get(controlName(each.name));
+    const control = beside !== undefined && whyNotControl(beside.file, linksOf(beside), each.file) === undefined;
     const service = { ...parsed, area: place.area, protocol: place.protocol, file, control, facts: each.file };
     services.set(file, why === undefined ? service : { ...service, untrusted: why });
   }

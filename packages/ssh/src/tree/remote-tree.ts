@@ -9,7 +9,9 @@ import {
   type RemotePlace,
   type RemoteServiceFile,
 } from './remote-directory.ts';
-import { isDirectory, isSymbolicLink, whyNotAsRemoteRoot, whyNotRemoteDirectory } from './remote-trust.ts';
+import { maxDepth, maxPathBytes } from '@dipus/proto/name';
+import { whyNotAsRoot, whyNotDirectory, type Trust } from '@dipus/proto/trust';
+import { isDirectory, readRemoteTrust } from './remote-trust.ts';
 import { timing } from '@dipus/proto/timing';
 import { SftpError, type Budget, type Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
@@ -37,8 +39,6 @@ interface Known {
 
 // More, deeper and longer than any tree is: the remote host must not make us read for ever.
 const maxDirectories = 20_000;
-const maxDepth = 64;
-const maxPathBytes = 4000;
 const maxLookBytes = 16 << 20;
 const maxAtOnce = 64;
 const nothing: RemoteContents = { services: new Map(), directories: new Set() };
@@ -49,7 +49,7 @@ export class RemoteTree {
   readonly #root: RemoteRoot;
   readonly #events: RemoteTreeEvents;
   readonly #known = new Map<string, Known>();
-  #you: number | undefined;
+  #trust: Trust | undefined;
   #budget: Budget = { leftBytes: 0 };
 
   constructor(sftp: Sftp, root: RemoteRoot, events: RemoteTreeEvents) {
@@ -92,13 +92,13 @@ export class RemoteTree {
     const { path, host } = this.#root;
     const hint = 'services are made on it by dserve or socat; another root is named by ?root=/DIR';
     try {
-      const you = (this.#you ??= (await this.#sftp.stat('.')).uid);
+      const trust = (this.#trust ??= await readRemoteTrust(this.#sftp));
       const parents = parentsOf(await this.#sftp.realpath(parentOf(path)));
       const files = await Promise.all([this.#sftp.lstat(path), ...parents.map((parent) => this.#sftp.lstat(parent))]);
-      const wrong = files.map((file) => whyNotAsRemoteRoot(file, you)).findIndex((why) => why !== undefined);
+      const wrong = files.map((file) => whyNotAsRoot(file, trust)).findIndex((why) => why !== undefined);
       if (wrong < 0) return;
       const where = wrong === 0 ? path : `${parents[wrong - 1]} above ${path}`;
-      throw new Failure('trust', host, `${where}: ${whyNotAsRemoteRoot(files[wrong]!, you)}`);
+      throw new Failure('trust', host, `${where}: ${whyNotAsRoot(files[wrong]!, trust)}`);
     } catch (error) {
       if (!(error instanceof SftpError)) throw error;
       throw new Failure('list', host, error.code === 'ENOENT' ? `it has no directory ${path}` : `${path}: ${error.message}`, hint);
@@ -126,7 +126,7 @@ export class RemoteTree {
       this.#drop(place.path);
       return [];
     }
-    const why = place.area === undefined ? undefined : whyNotRemoteDirectory(file, this.#you!);
+    const why = place.area === undefined ? undefined : whyNotDirectory(file, this.#trust!);
     const untrusted = place.inherited ?? (why && `directory ${place.path.slice(place.path.lastIndexOf('/') + 1)} ${why}`);
     const before = this.#known.get(place.path);
     if (before && before.untrusted !== untrusted) this.#drop(place.path);
@@ -144,7 +144,7 @@ export class RemoteTree {
   async #lookAt(path: string): Promise<RemoteFile | undefined> {
     try {
       const file = await this.#sftp.lstat(path);
-      return isDirectory(file) && !isSymbolicLink(file) ? file : undefined;
+      return isDirectory(file) ? file : undefined;
     } catch (error) {
       if (error instanceof SftpError) return undefined;
       throw error;
@@ -155,7 +155,7 @@ export class RemoteTree {
   async #read(known: Known): Promise<RemoteContents | undefined> {
     const { place, untrusted } = known;
     try {
-      return readContents(place, await this.#sftp.list(place.path, this.#budget), untrusted, this.#you!);
+      return readContents(place, await this.#sftp.list(place.path, this.#budget), { untrusted, trust: this.#trust! });
     } catch (error) {
       if (!(error instanceof SftpError)) throw error;
       if (error.code === 'EACCES') return nothing;

@@ -1,48 +1,52 @@
-// Whom a tree of a remote host may be trusted to (dipus(7), TRUST), by the uids that SFTP shows. "You" is the owner of the remote home.
-import type { RemoteName } from './sftp.ts';
+// What trust of a tree of a remote host needs besides the rules: whom, by the uids that SFTP shows, and links.
+import { isOfType, whyNotControl, whyNotDirectory, whyNotSocket, type Trust } from '@dipus/proto/trust';
+import type { RemoteName, Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
-const typeMask = 0o170000;
-const directory = 0o040000;
-const symbolicLink = 0o120000;
-const socket = 0o140000;
-const groupWrite = 0o020;
-const othersWrite = 0o002;
-const sticky = 0o1000;
-
-export function isDirectory({ mode }: RemoteFile): boolean {
-  return (mode & typeMask) === directory;
+export function isDirectory(file: RemoteFile): boolean {
+  return isOfType(file, 'directory');
 }
 
-export function isSymbolicLink({ mode }: RemoteFile): boolean {
-  return (mode & typeMask) === symbolicLink;
+export function isSocket(file: RemoteFile): boolean {
+  return isOfType(file, 'socket');
 }
 
-export function isSocket({ mode }: RemoteFile): boolean {
-  return (mode & typeMask) === socket;
+/** Root and who has logged in, the owner of the home there. */
+export async function readRemoteTrust(sftp: Sftp): Promise<Trust> {
+  return remoteTrust((await sftp.stat('.')).uid);
 }
 
-/** Why a root, or a directory above it, may not be relied on; undefined where it may. */
-export function whyNotAsRemoteRoot(file: RemoteFile, you: number): string | undefined {
-  if (isSymbolicLink(file)) return 'is a symbolic link';
-  if (!isDirectory(file)) return 'is not a directory';
-  if (file.uid !== 0 && file.uid !== you) return `owned by uid ${file.uid}, not by you or root`;
-  if (file.mode & (groupWrite | othersWrite) && !(file.mode & sticky)) return 'writable by others and not sticky';
-  return undefined;
+/** Root and this user. Who is in a group there is not known. */
+export function remoteTrust(uid: number): Trust {
+  return { uid, uids: new Set([0, uid]), isOwnGroup: () => false, userName: (other) => `uid ${other}`, groupName: String };
 }
 
-/** Why a directory below the root may not be relied on; undefined where it may. */
-export function whyNotRemoteDirectory(file: RemoteFile, you: number): string | undefined {
-  if (file.uid !== 0 && file.uid !== you) return `belongs to uid ${file.uid}`;
-  if (file.mode & othersWrite && !(file.mode & sticky)) return 'is writable by everybody and not sticky';
-  return undefined;
+/** The attributes do not have the number of links; the long name does. */
+export function linksOf({ longName }: RemoteName): number {
+  return Number(/^\S+\s+(\d+)\s/.exec(longName)?.[1] ?? 1);
 }
 
-/** Why a socket may not be picked without being named; undefined where it may. */
-export function whyNotRemoteSocket({ file, longName }: RemoteName, you: number): string | undefined {
-  // The attributes do not have the number of links; the long name does.
-  const [, links = '1'] = /^\S+\s+(\d+)\s/.exec(longName) ?? [];
-  if (Number(links) > 1) return 'has more than one hard link';
-  if (file.uid !== 0 && file.uid !== you) return `belongs to uid ${file.uid}`;
-  return undefined;
+/** A socket that is to be opened, by the paths of its directories, topmost first, of the plain one and perhaps of the control one. */
+export interface RemoteSocket {
+  readonly directories: readonly string[];
+  readonly plain: string;
+  readonly control?: string | undefined;
+  /** It was named by the user, who so trusts its owner. */
+  readonly isNamed: boolean;
+}
+
+/** Looks again at what is opened. Rejects with an Error whose code is EACCES for what may not be relied on, or ENOENT for a control socket. */
+export async function checkRemoteSocket(sftp: Sftp, { directories, plain, control, isNamed }: RemoteSocket, trust: Trust): Promise<void> {
+  const [socket, beside, ...above] = await Promise.all([
+    sftp.lstat(plain),
+    control === undefined ? undefined : sftp.lstat(control),
+    ...directories.map((directory) => sftp.lstat(directory)),
+  ]);
+  if (!isNamed) {
+    const reasons = [...above.map((file) => whyNotDirectory(file, trust)), whyNotSocket(socket, 1, trust)];
+    const why = reasons.find((reason) => reason !== undefined);
+    if (why) throw Object.assign(new Error(why), { code: 'EACCES' });
+  }
+  const whyNot = beside && whyNotControl(beside, 1, socket);
+  if (whyNot) throw Object.assign(new Error(`its control socket ${whyNot}`), { code: 'ENOENT' });
 }

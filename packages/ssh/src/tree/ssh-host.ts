@@ -125,10 +125,13 @@ export class SshHost implements RemoteHost {
 
   async dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {
     const name = printServiceName(service);
-    const directory = `${this.#root.path}/${service.area}${service.protocol === '' ? '' : `/${service.protocol}`}`;
+    const names = [service.area, ...service.protocol.split('/').filter(Boolean)];
+    const directories = names.map((_, at) => [this.#root.path, ...names.slice(0, at + 1)].join('/'));
+    const plain = `${directories.at(-1)}/${name}`;
+    const control = kind !== undefined && service.control ? `${directories.at(-1)}/${controlName(name)}` : undefined;
     try {
       const connection = await this.#connected();
-      return await connection.openSocket(`${directory}/${kind !== undefined && service.control ? controlName(name) : name}`);
+      return await connection.openChecked({ directories, plain, control, isNamed: service.untrusted !== undefined });
     } catch (error) {
       throw error instanceof Failure ? error : new Failure('connect', this.uriOf(service), error);
     }
