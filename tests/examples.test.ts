@@ -1,0 +1,234 @@
+// Every example of the pages is run as it is printed, and its result looked at. The hosts that the pages speak of are this one, in a network
+// namespace of its own; programs that play, encode or log in are stand-ins.
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { bundle, has, suite, withSandbox, type Sandbox } from './harness.ts';
+import { whyNoHosts } from './hosts.ts';
+import { examplesOf, type Example } from './pages.ts';
+
+interface Case {
+  /** What must be there before, as shell. */
+  readonly before?: string;
+  /** Its last command goes on until it is ended: this is waited for until it succeeds. */
+  readonly until?: string;
+  /** What is looked at afterwards, as shell. */
+  readonly after?: string;
+  /** Text of the example that means something else here. */
+  readonly swap?: Readonly<Record<string, string>>;
+  /** What the example and `after` print. */
+  readonly gives: RegExp;
+}
+
+const lan = 'it asks a LAN, see tests/ddiscover.test.ts';
+const sshd = 'it logs in at an sshd, see tests/ssh.test.ts';
+const encoder = "serve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg";
+const encode = `export DIPUS_HOST=encode; ${encoder}; background dexport --plain`;
+
+/** By page and first command. A text is the reason why it is not run here. */
+const cases: Readonly<Record<string, Case | string>> = {
+  'dcat.1: dcat lame foo.wav > foo.mp3': { before: "serve 'lame - -' lame", after: 'cat foo.mp3', gives: /^mp3 of wav foo$/ },
+  'dcat.1: dcat gzip part1.txt part2.txt part3.txt > all.gz': {
+    before: "serve 'gzip -c' gzip; for n in 1 2 3; do echo part $n > part$n.txt; done",
+    after: 'gzip -dc all.gz',
+    gives: /^part 1\npart 2\npart 3\n$/,
+  },
+  'dcat.1: dcat -w 60 lame foo.wav > foo.mp3': {
+    before: "(sleep 0.5; exec dserve 'lame - -' lame) > /dev/null & ended=$!",
+    after: 'cat foo.mp3; kill $ended',
+    gives: /^mp3 of wav foo$/,
+  },
+  'dcat.1: dcat audio/x-wav/to/audio/mpeg foo.wav | dcat madplay.stereo': {
+    before: `${encoder}; export DIPUS_HOST=stereo; serve 'madplay -' madplay/audio/mpeg/to/audio/out`,
+    after: 'cat played',
+    gives: /^mp3 of wav foo$/,
+  },
+  'dcat.1: dcat ssh://foobar/image/png/to/image/jpeg cat.png > cat.jpg': sshd,
+  'dcat.1: echo hello | dcat /run/foo.sock': {
+    before: 'mount -t tmpfs none /run; foreign /run/foo.sock cat',
+    gives: /^hello\n$/,
+  },
+  'ddiscover.1: ddiscover': lan,
+  'ddiscover.1: ddiscover -w | dimport -': lan,
+  'ddiscover.1: dls "$(ddiscover | head -n 1)"': lan,
+  'ddiscover.1: avahi-browse -rpt _dipus._tcp': lan,
+  "dexport.1: dserve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg &": {
+    until: 'dls sep://encode',
+    after: 'dcat sep://encode/lame foo.wav',
+    gives: /mp3 of wav foo$/,
+  },
+  'dexport.1: curl -f -T foo.wav http://encode:7370/lame > foo.mp3': { before: encode, after: 'cat foo.mp3', gives: /^mp3 of wav foo$/ },
+  'dexport.1: dexport &': 'its tunnel is the affair of ssh(1)',
+  'dimport.1: dimport sep://encode &': {
+    before: `here=$DIPUS_ROOT; export DIPUS_ROOT=$PWD/far; ${encode}; export DIPUS_ROOT=$here DIPUS_HOST=box`,
+    after: 'cat foo.mp3',
+    gives: /mp3 of wav foo$/,
+  },
+  'dimport.1: ddiscover -w | dimport -': lan,
+  'dimport.1: dimport ssh://kig@stereo/audio &': sshd,
+  "dls.1: dls '**/to/audio/mpeg'": { before: encoder, gives: /^exported\/audio\/x-wav\/to\/audio\/mpeg\/lame\.box\.\.\.0\n$/ },
+  'dls.1: socat -t 86400 - UNIX-CONNECT:$(dls -1f lame)': {
+    before: "serve 'cat > /dev/null; sleep 1; echo late' lame",
+    gives: /^late\n$/,
+  },
+  'dls.1: dls -1 lame >/dev/null && echo yes': { before: "serve 'lame - -' lame", gives: /^yes\n$/ },
+  'dls.1: dls -l ssh://kig@stereo': sshd,
+  'dls.1: dls -w exported': {
+    before: encoder,
+    until: 'grep -q lame out',
+    gives: /^\+ exported\/audio\/x-wav\/to\/audio\/mpeg\/lame\.box\.\.\.0\n$/,
+  },
+  'dreap.1: dreap -n': {
+    before: 'dead local/gone.box...0',
+    after: 'dls -a gone',
+    gives: /^.*local\/gone\.box\.\.\.0\nlocal\/gone\.box\.\.\.0\n$/,
+  },
+  'dreap.1: dreap kig': { before: 'dead kig/gone.box...0', after: 'dls -a', gives: /^.*kig\/gone\.box\.\.\.0\n$/ },
+  "dserve.1: dserve 'madplay -' madplay/audio/mpeg/to/audio/out": {
+    until: 'dls -1 madplay',
+    after: 'echo song | dcat madplay; cat played',
+    gives: /song\n$/,
+  },
+  "dserve.1: dserve -x -n 2 'lame - -' lame/audio/x-wav/to/audio/mpeg": {
+    until: 'dls -1 lame',
+    after: 'dcat lame foo.wav; dls -l lame',
+    gives: /mp3 of wav foo.* [01]\/2 /s,
+  },
+  "dserve.1: dserve -g audio -m 660 'sox -t wav - -d' sox/audio": {
+    until: 'dls -1 sox',
+    after: 'stat -c "%a %G" $(dls -1f sox); dcat sox foo.wav; cat played',
+    gives: /660 audio\nwav foo$/,
+  },
+  'dserve.1: mkfifo ready': { before: 'echo text > README.md', gives: /^TEXT\n$/ },
+  'dserve.1: cat services': {
+    before: "printf '%s\\n' 'echo cat' 'date date' '-x gzip/gz gzip -c' > services",
+    until: 'grep -q ready out',
+    after: 'echo hello | dcat echo; echo text | dcat exported/gz | gzip -d',
+    gives: /ready\nhello\ntext\n$/,
+  },
+  'socketpipe.1: socketpipe -b -i { tar cf - / } -l { ssh host } -r { dd of=/dev/st0 obs=32k }': {
+    swap: { 'cf - /': 'cf - foo.wav', '/dev/st0': 'st0' },
+    after: 'tar xOf st0',
+    gives: /wav foo$/,
+  },
+  'socketpipe.1: socketpipe -b -i { tar cf - / } -l { ssh host } -r { bzip2 -c } \\\n    -o { dd of=/dev/st0 obs=32k }': {
+    swap: { 'cf - /': 'cf - foo.wav', '/dev/st0': 'st0' },
+    after: 'bzip2 -dc st0 | tar xO',
+    gives: /wav foo$/,
+  },
+  'socketpipe.1: socketpipe -p 7400-7410 -l { ssh host } -r { pg_dump shop } -o { xz } > shop.xz': {
+    after: 'xz -dc shop.xz',
+    gives: /^dump of shop\n$/,
+  },
+  'socketpipe.1: socketpipe -b -i { cat in } -l { ssh one } \\\n    -r { socketpipe -b -i { sort } -l { ssh two } -r { uniq -c } -o { cat } } \\\n    -o { less }':
+    { before: "printf '%s\\n' b a b > in", gives: /^ +1 a\n +2 b\n$/ },
+  'sep.5: curl http://encode:7370/': {
+    before: encode,
+    swap: { 'curl -N': 'timeout 2 curl -sN' },
+    after: 'cat foo.mp3',
+    gives: /^audio\/x-wav\/to\/audio\/mpeg\/lame\.encode\.\.\.0\n\{"event":"add",.*\n\{"event":"ready"\}\nmp3 of wav foo$/,
+  },
+  "sep.5: (printf 'GET /text/sort.encode...0 HTTP/1.1\\r\\n'": {
+    before: 'export DIPUS_HOST=encode; serve -x sort sort/text; background dexport --plain',
+    gives: /^HTTP\/1\.1 101 Switching Protocols\r\n[^]*\r\n\r\na\nb\n$/,
+  },
+  "sep.5: printf 'b\\na\\n' |": {
+    before: 'export DIPUS_HOST=encode; serve -x sort sort/text; background dexport --plain',
+    gives: /^a\r?\nb\r?\n[^]*Sep-Exit: code 0/,
+  },
+  'sep.5: cd /tmp/dipus/exported/text': {
+    before: 'export DIPUS_HOST=encode; serve -x sort sort/text',
+    gives: /^\{"since":\d+,"running":0,"waiting":0,"max":64,"tty":false\}/,
+  },
+  "dipus.7: dserve 'gzip -c' gzip/text/to/gzip &": {
+    before: 'seq 1000 > README.md',
+    after: 'until ! dls -1 gzip; do sleep 0.1; done; echo over',
+    gives: /local\/text\/to\/gzip\/gzip\.box\.\.\.0\nlocal\/text\/to\/gzip\/gzip\.box\.\.\.0\n[^]*over\n$/,
+  },
+  'dipus.7: mkdir -p /tmp/dipus/local/text': {
+    before: 'printf "abc\\n" > README.md',
+    swap: { 'EXEC:rev &': 'EXEC:rev & until [ -S $DIPUS_ROOT/local/text/rev.box...0 ]; do sleep 0.05; done' },
+    gives: /^cba\ncba\n$/,
+  },
+};
+
+const standIns: Readonly<Record<string, string>> = {
+  lame: '[ "$*" = "- -" ] && printf "mp3 of " && exec cat',
+  madplay: '[ "$*" = "-" ] && exec cat > played',
+  sox: '[ "$*" = "-t wav - -d" ] && exec cat > played',
+  pg_dump: 'echo "dump of $1"',
+  less: 'exec cat',
+  // Who is root says so.
+  dexport: `[ "$(id -u)" = 0 ] && set -- --user root "$@"; exec ${bundle('dexport')} "$@"`,
+  ssh: 'shift; export SSH_CONNECTION="127.0.0.1 1 127.0.0.1 22" SSH_CLIENT="127.0.0.1 1 22"; exec sh -c "$*"',
+};
+
+// A command that goes on is ready when it has printed something.
+const prelude = `
+  background() { local out=out.$RANDOM$RANDOM; "$@" > $out & until [ -s $out ]; do sleep 0.05; done; }
+  serve() { background dserve "$@"; }
+  foreign() { socat -t 86400 UNIX-LISTEN:$1,fork EXEC:$2 & until [ -S $1 ]; do sleep 0.05; done; }
+  dead() {
+    mkdir -p $DIPUS_ROOT/\${1%/*}
+    socat -u UNIX-LISTEN:$DIPUS_ROOT/$1 - & until [ -S $DIPUS_ROOT/$1 ]; do sleep 0.05; done
+    kill -9 $!; wait $! 2> /dev/null; touch -d '-1 hour' $DIPUS_ROOT/$1
+  }
+  ip link set lo up; mount --bind hosts /etc/hosts
+`;
+
+function nameOf({ page, commands }: Example): string {
+  const first = commands[0]!;
+  return `${page}: ${first.startsWith('socketpipe') ? first : first.split('\n')[0]}`;
+}
+
+function scriptOf({ commands }: Example, { before = '', until, after = '', swap = {} }: Case): string {
+  const lines = commands.map((command, at) => {
+    const text = Object.entries(swap).reduce(
+      (line, [from, to]) => line.replaceAll(from, to),
+      command.replaceAll('/tmp/dipus', '$DIPUS_ROOT'),
+    );
+    const isLast = at === commands.length - 1;
+    if (isLast && until !== undefined) return `${text} > out & last=$!\nuntil ${until} > /dev/null; do sleep 0.05; done; cat out`;
+    return text.endsWith(' &') && !text.includes('>')
+      ? `${text.slice(0, -2)} > out.${at} & until [ -s out.${at} ]; do sleep 0.05; done; cat out.${at}`
+      : text;
+  });
+  return [prelude, before, '# The example:', ...lines, '# What came of it:', after].join('\n');
+}
+
+async function runCase(sandbox: Sandbox, example: Example, how: Case): Promise<void> {
+  const { dir, env } = sandbox;
+  mkdirSync(`${dir}/bin`);
+  for (const [name, text] of Object.entries(standIns)) {
+    writeFileSync(`${dir}/bin/${name}`, `#!/bin/sh\n${text}\n`);
+    chmodSync(`${dir}/bin/${name}`, 0o755);
+  }
+  writeFileSync(`${dir}/hosts`, '127.0.0.1 localhost encode desktop stereo host one two\n');
+  writeFileSync(`${dir}/foo.wav`, 'wav foo');
+  const script = scriptOf(example, how);
+  // What it leaves running ends with it.
+  const alone = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const { stdout, stderr } = await sandbox.run('unshare', [...alone, 'bash', '-c', script], '', {
+    env: { ...env, PATH: `${dir}/bin:${env['PATH']}` },
+  });
+  assert.match(stdout.toString(), how.gives, `${script}\nstderr: ${stderr}`);
+}
+
+const test = suite('examples');
+const examples = examplesOf('man');
+const missing =
+  whyNoHosts() ??
+  ['socat', 'curl', 'nc', 'rev', 'bzip2', 'xz'].filter((program) => !has(program)).map((program) => `there is no ${program}`)[0];
+
+test('every example of the pages is run, or it is said why not; and none is that is no more', () => {
+  assert.equal(Object.keys(cases).sort(), examples.map(nameOf).sort());
+});
+
+for (const example of examples) {
+  const name = nameOf(example);
+  const how = cases[name];
+  if (how === undefined || typeof how === 'string') continue;
+  if (missing !== undefined) test.skip(name, missing);
+  else test(name, () => withSandbox((sandbox) => runCase(sandbox, example, how)));
+}
+
+test.run();
