@@ -174,6 +174,31 @@ function linesOf(file: string): number {
   return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
 }
 
+test('who has used what is told at the end, as a sentence or as an object', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'tr a-z A-Z; exit 3', 'upper');
+    const plain = await exporter(sandbox, '-v');
+    const json = await exporter(sandbox, '--json');
+    for (const { port } of [plain, json]) {
+      await talk(port, 'POST /upper HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello');
+      await talk(port, `${upgradeTo('upper.box...0')}hello you`);
+      assert.is((await sandbox.run('dcat', [`sep://127.0.0.1:${port}/upper`], 'hello')).status, 3);
+    }
+    await plain.program.says(/^dexport: 127\.0\.0\.1: ends post of upper\.box\.\.\.0: status 3, \d+\.\d\d s, 5 bytes in, 5 out$/m);
+    await plain.program.says(/ends plain of upper\.box\.\.\.0: done, [\d.]+ s, 9 bytes in, 9 out$/m);
+    await plain.program.says(/ends data of upper\.box\.\.\.0: done, /);
+    await eventually('four objects', () => json.program.stderr.split('\n').filter((line) => line.startsWith('{')).length >= 4);
+    const lines = json.program.stderr.split('\n').filter((line) => line.startsWith('{'));
+    const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const { seconds, time, ...posted } = told[0]!;
+    assert.equal([typeof seconds, typeof time], ['number', 'number']);
+    const used = { service: 'upper.box...0', peer: '127.0.0.1', kind: 'post', result: 'broken', in: 5, out: 5 };
+    assert.equal(posted, { event: 'end', code: 3, ...used });
+    const kinds = told.slice(0, 4).map(({ kind }) => String(kind));
+    assert.equal(kinds.toSorted(), ['control', 'data', 'plain', 'post']);
+  });
+});
+
 /** Sends bytes to `echo` in parts, some of them after a while. */
 function slowEcho(port: number, bytes: number): { begun: Promise<void>; ended: Promise<number> } {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });

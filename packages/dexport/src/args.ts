@@ -6,7 +6,9 @@ import { isUri, sepPort } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
   tool: 'dexport',
-  forms: ['[-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] [-n MAX] [--grace SECS] [-v] [SERVICE...]'],
+  forms: [
+    '[-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] [-n MAX] [--grace SECS] [-v] [--json] [SERVICE...]',
+  ],
   summary: 'Offers the services in exported/ that answer a SERVICE, or all, to other hosts.',
   options: {
     listen: {
@@ -22,6 +24,7 @@ const commandLine: CommandLine = {
     max: { short: 'n', value: 'MAX', describe: 'at most MAX connections in all (default 4096)' },
     grace: { value: 'SECS', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
+    json: { describe: 'tell on stderr who has used what, an object a line' },
   },
 };
 
@@ -41,6 +44,7 @@ export interface Arguments {
   readonly maxConnections: number;
   readonly graceMs?: number;
   readonly isVerbose: boolean;
+  readonly isJson: boolean;
   readonly asks: readonly Ask[];
 }
 
@@ -60,6 +64,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     maxConnections: numberOption(values, 'max', 1, 1_000_000) ?? 4096,
     ...(graceMs !== undefined && { graceMs }),
     isVerbose: isGiven(values, 'verbose'),
+    isJson: isGiven(values, 'json'),
     asks: operands.map(readAsk),
   };
 }

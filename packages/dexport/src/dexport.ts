@@ -11,6 +11,7 @@ import { makeServer } from './http-server.ts';
 import { Limits } from './limits.ts';
 import { listenAll, type Listening } from './listen.ts';
 import { Offers } from './offers.ts';
+import { UseLog } from './use-log.ts';
 
 export interface DexportOptions {
   readonly context: Context;
@@ -69,10 +70,16 @@ function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportO
     descriptors,
     isOwnName: (name) => names.has(name) || announcing.some(({ hostName }) => hostName?.toLowerCase() === name),
     isVerbose: args.isVerbose,
+    useLog: new UseLog({ write: useWriter(args, context), isJson: args.isJson }),
     explain: context.explain,
     warn: context.warn,
     log: printDiagnostics,
   });
+}
+
+function useWriter(args: Arguments, context: Context): ((line: string) => void) | undefined {
+  if (args.isJson) return (line) => printDiagnostics(`${line}\n`);
+  return args.isVerbose ? context.explain : undefined;
 }
 
 /** Announces what listens beyond loopback, each port by itself: one name of mDNS leads to one port. */

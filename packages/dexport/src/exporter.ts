@@ -9,6 +9,7 @@ import { openService } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
 import type { Offer, Offers } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
+import type { Use, UseLog, UseResult } from './use-log.ts';
 
 export interface ExporterOptions {
   readonly tree: Tree;
@@ -17,6 +18,7 @@ export interface ExporterOptions {
   /** Whether a name, in lower case, is one of this exporter. */
   isOwnName(name: string): boolean;
   readonly isVerbose: boolean;
+  readonly useLog: UseLog;
   /** A line for `-v`. */
   explain(message: string): void;
   warn(error: unknown): void;
@@ -40,6 +42,11 @@ export class Exporter {
   /** A line for `-v` about a client. */
   explain(client: Socket, what: string): void {
     if (this.options.isVerbose) this.options.explain(`${client.remoteAddress}: ${what}`);
+  }
+
+  /** Notes that a client uses a service. Returns how to tell the end of that. */
+  use(client: Socket, offer: Offer, kind: Use['kind']): (result: UseResult) => void {
+    return this.options.useLog.begin(() => ({ peer: client.remoteAddress ?? '', service: servicePath(offer), kind }));
   }
 
   /** Counts a stream as open until it has ended. */

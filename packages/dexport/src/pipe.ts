@@ -36,7 +36,9 @@ async function pipe(exporter: Exporter, offer: Offer, exchange: Exchange): Promi
     response.writeHead(200, takesTrailers ? { ...headers, Trailer: exitTrailer } : headers);
   };
   const streams = new Streams(exchange, service.data, begin);
+  const tellEnd = exporter.use(request.socket, offer, 'post');
   const why = await failureOf(service, streams, { left, takesTrailers });
+  tellEnd({ result: why ? 'broken' : 'done', exit: await knownExit(service), ...streams.bytes });
   if (why !== undefined) {
     // The program is stopped first; it must not take the cut body for a whole one.
     service.session?.close();
@@ -78,6 +80,12 @@ async function failureOf(
   if (takesTrailers || ('code' in exit && exit.code === 0)) return undefined;
   const how = 'code' in exit ? `ended with ${exit.code}` : `was killed by ${exit.signal}`;
   return { status: 500, reason: [how, printable(service.lastWords())].filter((text) => text !== '').join(': ') };
+}
+
+/** The status, if the program has ended. */
+async function knownExit({ outcome }: OpenService): Promise<Exit | undefined> {
+  const result = await Promise.race([outcome, undefined]);
+  return result && 'exit' in result ? result.exit : undefined;
 }
 
 async function exitOf({ outcome }: OpenService): Promise<Exit> {

@@ -17,6 +17,8 @@ export class Streams {
   #settle!: () => void;
   #isRefused = false;
   #isOver = false;
+  #bytesIn = 0;
+  #bytesOut = 0;
 
   /** `begin` is called before each part of the answer. */
   constructor(exchange: Exchange, data: Duplex, begin: () => void) {
@@ -36,6 +38,11 @@ export class Streams {
     this.#answer();
   }
 
+  /** What has come for the service, and from it. */
+  get bytes(): { readonly in: number; readonly out: number } {
+    return { in: this.#bytesIn, out: this.#bytesOut };
+  }
+
   /** Closes the connection to the service. */
   close(): void {
     this.#isOver = true;
@@ -52,6 +59,7 @@ export class Streams {
   #send(): void {
     const { request } = this.#exchange;
     request.on('data', (chunk: Buffer) => {
+      this.#bytesIn += chunk.length;
       if (this.#isRefused || this.#isOver) return;
       this.#data.write(chunk, () => request.resume());
       if (this.#data.writableLength > maxWaitingBytes) request.pause();
@@ -67,6 +75,7 @@ export class Streams {
     const { response } = this.#exchange;
     this.#data.on('data', (chunk: Buffer) => {
       if (this.#isOver) return;
+      this.#bytesOut += chunk.length;
       this.#begin();
       response.write(chunk, () => this.#data.resume());
       if (response.writableLength > maxWaitingBytes) this.#data.pause();

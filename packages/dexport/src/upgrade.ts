@@ -9,6 +9,7 @@ import { ForeignSessions } from '@dipus/session/foreign';
 import type { Exporter } from './exporter.ts';
 import type { Offer } from './offers.ts';
 import { Refusal } from './refusal.ts';
+import type { UseResult } from './use-log.ts';
 import { checkOneHost, checkOrigin, readTarget } from './target.ts';
 
 const switching = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${sepProtocol}\r\n${versionHeader}: ${sepVersion}\r\n\r\n`;
@@ -37,25 +38,36 @@ export class Upgrades {
     const kind = kindOf(request.headers['sep-socket']);
     const offer = this.#offer(request.url ?? '');
     this.#exporter.explain(socket, `opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
+    const tellEnd = this.#exporter.use(socket, offer, kind ?? 'plain');
     if (kind !== undefined && !offer.control) {
+      socket.once('close', () => tellEnd({ result: 'closed' }));
       socket.write(switching);
       return this.#foreign.serve(offer, socket);
     }
     const service = await this.#exporter.connect(offer, kind);
     if (socket.destroyed) return void service.destroy();
-    this.#relay(socket, service, kind);
+    this.#relay(socket, service, { kind, tellEnd });
     // In this turn: before any answer can come, and behind what has come for the service, which can begin with it.
     process.nextTick(() => socket.write(switching));
   }
 
-  #relay(socket: Socket, service: Socket, kind: SocketKind | undefined): void {
+  #relay(socket: Socket, service: Socket, { kind, tellEnd }: { kind: SocketKind | undefined; tellEnd: (result: UseResult) => void }): void {
     const [a, b] = [
       { socket, kind: 'tcp' as const },
       { socket: service, kind: 'unix' as const },
     ];
-    const options = { mayHandOver: () => this.#exporter.options.descriptors.hasRoom };
+    let isCounted = true;
+    const options = {
+      mayHandOver: () => {
+        const { hasRoom } = this.#exporter.options.descriptors;
+        // What other processes copy is not seen here.
+        if (hasRoom) isCounted = false;
+        return hasRoom;
+      },
+    };
     const started = kind === undefined ? relay(a, b, options) : this.#exporter.sessions.relay(a, b, options);
     this.#exporter.track(started.ended, () => started.break());
+    void started.ended.then((result) => tellEnd({ result, ...(isCounted && { in: service.bytesWritten, out: service.bytesRead }) }));
   }
 
   #offer(raw: string): Offer {

@@ -1,0 +1,62 @@
+// The log of use: a line for each connection to a service when it has ended.
+import type { Exit } from '@dipus/proto/control';
+import type { SocketKind } from '@dipus/proto/sep';
+
+/** Who uses what. */
+export interface Use {
+  /** The address of the client. */
+  readonly peer: string;
+  /** The path of the service. */
+  readonly service: string;
+  readonly kind: 'plain' | SocketKind | 'post';
+}
+
+/** How it ended, as far as that is known. */
+export interface UseResult {
+  readonly result: 'done' | 'broken' | 'closed';
+  readonly exit?: Exit | undefined;
+  /** Bytes to the service and from it. */
+  readonly in?: number | undefined;
+  readonly out?: number | undefined;
+}
+
+export interface UseLogOptions {
+  /** Takes a line; undefined where nobody wants to know. */
+  readonly write: ((line: string) => void) | undefined;
+  /** An object a line, else a sentence. */
+  readonly isJson: boolean;
+}
+
+export class UseLog {
+  readonly #options: UseLogOptions;
+
+  constructor(options: UseLogOptions) {
+    this.#options = options;
+  }
+
+  /** Notes that a use begins. Returns how to tell its end. */
+  begin(used: () => Use): (result: UseResult) => void {
+    const { write, isJson } = this.#options;
+    if (!write) return () => {};
+    const use = used();
+    const began = Date.now();
+    return (result) => {
+      const seconds = (Date.now() - began) / 1000;
+      write(isJson ? objectOf(use, result, seconds) : sentenceOf(use, result, seconds));
+    };
+  }
+}
+
+function objectOf({ service, peer, kind }: Use, { exit, ...result }: UseResult, seconds: number): string {
+  return JSON.stringify({ event: 'end', ...exit, seconds, service, peer, kind, ...result, time: Date.now() / 1000 });
+}
+
+function sentenceOf({ service, peer, kind }: Use, result: UseResult, seconds: number): string {
+  const bytes = result.in === undefined ? [] : [`${result.in} bytes in`, `${result.out} out`];
+  return `${peer}: ends ${kind} of ${service}: ${[howOf(result), `${seconds.toFixed(2)} s`, ...bytes].join(', ')}`;
+}
+
+function howOf({ result, exit }: UseResult): string {
+  if (exit) return 'code' in exit ? `status ${exit.code}` : `signal ${exit.signal}`;
+  return result === 'broken' ? 'broken off' : result;
+}
