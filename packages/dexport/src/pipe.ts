@@ -84,7 +84,7 @@ async function failureOf(
 
 /** The status, if the program has ended. */
 async function knownExit({ outcome }: OpenService): Promise<Exit | undefined> {
-  const result = await Promise.race([outcome, undefined]);
+  const result = await Promise.race([outcome, Promise.resolve(undefined)]);
   return result && 'exit' in result ? result.exit : undefined;
 }
 
