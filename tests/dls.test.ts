@@ -178,7 +178,7 @@ test('--json: one object a line', () =>
         .map((line) => JSON.parse(line) as Record<string, unknown>);
       const [ours, theirs] = objects;
       assert.is(objects.length, 2);
-      const { since, ...rest } = ours!;
+      const { since, pid: _pid, command: _command, ...rest } = ours!;
       assert.ok(Math.abs(Date.now() - (since as number)) < 60_000);
       const owner = { owner: rest['owner'], group: rest['group'] };
       assert.equal(rest, {
@@ -208,6 +208,55 @@ test('--json: one object a line', () =>
     }
   }));
 
+test('-l on a terminal has titles', () =>
+  withSandbox(async (sandbox) => {
+    await sandbox.start('dserve', ['cat', 'one']).line();
+    const { stdout } = await sandbox.run('script', ['-qec', 'dls -l', '/dev/null']);
+    const lines = stdout.toString().split('\r\n');
+    assert.match(lines[0]!, /^STATE RUNNING MODE       OWNER +GROUP +AGE PATH/);
+    assert.match(lines[1]!, /^alive +0\/64 srw------- /);
+    assert.is(lines[0]!.indexOf('PATH'), lines[1]!.indexOf('local/'));
+    assert.is((await sandbox.run('script', ['-qec', 'dls -l none', '/dev/null'])).stdout.length, 0);
+    assert.match(await dls(sandbox, '-l'), /^alive 0\/64 srw/);
+  }));
+
+test('--wait: until something answers, or until its time is over', () =>
+  withSandbox(async (sandbox) => {
+    const { root, run, start } = sandbox;
+    const early = start('dls', ['-v', '--wait', '60', '-f', 'late']);
+    await early.says(/nothing is there, waiting for it/);
+    await start('dserve', ['cat', 'late']).line();
+    const { status, stdout } = await early.ended;
+    assert.equal([status, stdout.toString()], [0, `${root}/local/late.box...0\n`]);
+    const never = await run('dls', ['--wait', '0.2', 'never']);
+    assert.equal([never.status, never.stdout.length, never.stderr], [1, 0, '']);
+    const stopped = start('dls', ['-v', '--wait', '600', 'never']);
+    await stopped.says(/waiting/);
+    assert.is((await stopped.stop('SIGTERM')).signal, 'SIGTERM');
+  }));
+
+test('--wait: a host that is not there yet', () =>
+  withSandbox(async ({ run, start, dir }) => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const port = (taken.address() as { port: number }).port;
+    await new Promise((done) => taken.close(done));
+    const early = start('dls', ['-v', '--wait', '60', `sep://127.0.0.1:${port}`]);
+    await early.says(/nothing is there, waiting for it/);
+    await start('dserve', ['-x', 'cat', 'late'], { cwd: dir }).line();
+    await start('dexport', ['--user', 'root', '-l', `127.0.0.1:${port}`]).line();
+    assert.is((await early.ended).stdout.toString(), 'late.box...0\n');
+    assert.match((await run('dls', [`sep://127.0.0.1:1`])).stderr, /connection refused\n/);
+  }));
+
+test('-v tells of what is passed over', () =>
+  withSandbox(async ({ run, start, root }) => {
+    const server = start('dserve', ['cat', 'killed']);
+    await server.line();
+    await server.stop('SIGKILL');
+    assert.is((await run('dls', ['-v'])).stderr, `dls: ${root}/local/killed.box...0 is dead\n`);
+  }));
+
 test('a socket that is not in the tree', () =>
   withSandbox(async (sandbox) => {
     const path = `${sandbox.dir}/some.sock`;
@@ -226,6 +275,8 @@ test('wrong usage', () =>
       ['-x'],
       ['-w', '-1'],
       ['-w', '-l'],
+      ['-w', '--wait', '1'],
+      ['--wait', 'soon'],
       ['a//b'],
       ['../etc'],
       ['a\u0007'],
@@ -239,7 +290,7 @@ test('wrong usage', () =>
       assert.not.ok(stderr.includes('\u0007'));
     }
     const help = await run('dls', ['--help']);
-    assert.match(help.stdout.toString(), /^usage: dls \[-1\] \[-a\] \[-f\] \[-l\] \[-w\] \[--json\] \[SERVICE\]\n/);
+    assert.match(help.stdout.toString(), /^usage: dls \[-1\] \[-a\] \[-f\] \[-l\] \[-v\] \[-w\] \[--json\] \[--wait SECS\] \[SERVICE\]\n/);
     assert.match((await run('dls', ['--version'])).stdout.toString(), /^dls \d/);
   }));
 

@@ -1,14 +1,13 @@
+import { isatty } from 'node:tty';
 import { run } from '@dipus/cli/run';
 import { openTree } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
-import { listAndWatch, listOnce } from './dls.ts';
+import { dls } from './dls.ts';
 
 run({ name: 'dls' }, async (context) => {
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.startExplaining();
-  const tree = openTree(process.env, context.explain);
   if (args.isWatch) context.endWithReader();
-  if (args.isWatch) return listAndWatch(args, tree, context);
-  return listOnce(args, tree, context);
+  return dls(args, () => openTree(process.env, context.explain), context, { isTerminal: isatty(1), now: Date.now() });
 });

@@ -1,64 +1,52 @@
-import { answer, canName, type Ask } from '@dipus/proto/ask';
-import { probeService } from '@dipus/tree/probe';
-import type { Entry } from '@dipus/tree/list';
-import type { Tree } from '@dipus/tree/root';
+import { untilThere } from '@dipus/cli/appear';
 import type { Context } from '@dipus/cli/run';
-import { watchTree } from '@dipus/tree/watch';
+import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
-import { findEntries, findStates, readService } from './found.ts';
-import { listRemote, watchRemote } from './remote.ts';
-import { jsonOf, printEvent, printLong, printShort } from './print.ts';
+import { openLocal } from './local.ts';
+import type { Found, Named, Place } from './place.ts';
+import { formatEvent, formatJson, formatLong, formatShort } from './print.ts';
+import { openRemote } from './remote.ts';
+import { readService } from './service.ts';
 
-/** Lists once. Returns 1, silently, where nothing answers a SERVICE that was given. Throws UsageError and Failure. */
-export async function listOnce(args: Arguments, tree: Tree, context: Context): Promise<number> {
-  const wanted = args.service === undefined ? everything : readService(args.service);
-  if ('scheme' in wanted) return listRemote(args, wanted, context);
-  const entries = findEntries(tree, wanted, args.isAll);
-  const found = await findStates(tree, entries, { all: args.isAll, withInfo: args.isLong || args.isJson, firstOnly: args.isFirstOnly });
-  if (args.isJson) context.print(found.map((each) => `${JSON.stringify(jsonOf(each))}\n`).join(''));
-  else if (args.isLong) context.print(printLong(found, args.isFull, Date.now()));
-  else context.print(printShort(found, args.isFull));
-  return found.length === 0 && args.service !== undefined ? 1 : 0;
+/** What is shown to a person, who can do with a header. */
+export interface Audience {
+  readonly isTerminal: boolean;
+  readonly now: number;
 }
 
-/** Lists what there is as `+` lines, then each change, until it is stopped. A dead socket is told of only with `-a`. */
-export async function listAndWatch(args: Arguments, tree: Tree, context: Context): Promise<void> {
-  const wanted = args.service === undefined ? everything : readService(args.service);
-  if ('scheme' in wanted) return watchRemote(args, wanted, context);
-  const { stop } = context;
-  const shown = new Map<string, Entry>();
-  const isWanted = (entry: Entry): boolean => {
-    const found = 'file' in wanted ? entry.file === wanted.file && { named: true } : answer(wanted, entry);
-    return Boolean(found) && (args.isAll || entry.untrusted === undefined || (found as { named: boolean }).named);
-  };
-  // Changes are told in the order in which they came, though looking at one takes a while.
-  let queue = Promise.resolve();
-  let failed: (error: unknown) => void;
-  const failure = new Promise<never>((_, reject) => (failed = reject));
-  const inTurn = (work: () => Promise<void> | void): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
-  const events = {
-    added: (entry: Entry) => {
-      if (!isWanted(entry)) return;
-      inTurn(async () => {
-        // What is shown though it is not trusted was named, or all is wanted.
-        const isProbed = !args.isAll && entry.untrusted === undefined;
-        if (isProbed && ['dead', 'untrusted'].includes(await probeService({ file: entry.file, trustedBy: tree }))) return;
-        shown.set(entry.file, entry);
-        context.print(printEvent('add', entry, args));
-      });
-    },
-    removed: (entry: Entry) =>
-      inTurn(() => {
-        if (shown.delete(entry.file)) context.print(printEvent('remove', entry, args));
-      }),
-    trouble: context.warn,
-  };
-  const watch = watchTree(tree, events, { hasUntrusted: args.isAll || 'file' in wanted || canName(wanted) });
+/**
+ * Lists once, or with -w what there is and each change until it is stopped. Returns 1, silently, where nothing answers a SERVICE that was
+ * given. Throws UsageError and Failure.
+ */
+export async function dls(args: Arguments, openTree: () => Tree, context: Context, audience: Audience): Promise<number> {
+  const wanted = readService(args.service);
+  const place = 'scheme' in wanted ? await openRemote(wanted, context) : openLocal(openTree(), wanted, context);
   try {
-    await Promise.race([failure, new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))]);
+    if (args.isWatch) return await watch(place, args, context);
+    const found = await find(place, args, context);
+    context.print(format(found, args, audience));
+    return found.length === 0 && args.service !== undefined ? 1 : 0;
   } finally {
-    watch.close();
+    place.close();
   }
 }
 
-const everything: Ask = { segments: [], hasGlob: false };
+function find(place: Place, args: Arguments, { stop, explain }: Context): Promise<Found[]> {
+  const looks = { isAll: args.isAll, isFirstOnly: args.isFirstOnly, withInfo: args.isLong || args.isJson };
+  const look = async (isLate: () => boolean): Promise<Found[] | undefined> => {
+    const found = await place.list(looks);
+    return found.length > 0 || isLate() ? found : undefined;
+  };
+  return untilThere(look, { waitMs: args.waitMs ?? 0, stop, waiting: () => explain('nothing is there, waiting for it') });
+}
+
+async function watch(place: Place, args: Arguments, context: Context): Promise<number> {
+  const tell = (event: 'add' | 'remove') => (service: Named) => context.print(formatEvent(event, service, args));
+  await place.watch(args.isAll, { added: tell('add'), removed: tell('remove') }, context.stop);
+  return 0;
+}
+
+function format(found: readonly Found[], args: Arguments, audience: Audience): string {
+  if (args.isJson) return formatJson(found);
+  return args.isLong ? formatLong(found, args.isFull, audience) : formatShort(found, args.isFull);
+}

@@ -3,114 +3,71 @@ import { Failure } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import type { Info } from '@dipus/proto/control';
-import { servicePath } from '@dipus/proto/name';
-import { printable } from '@dipus/proto/printable';
+import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { describeService } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
-import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
-import { openHost, type OpenOptions } from '@dipus/remote/open';
+import { probeRemote, watchLiving } from '@dipus/remote/living';
+import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
-import type { Arguments } from './args.ts';
-import { mapSome } from './found.ts';
+import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
 
-/** A service as it was found there. */
-interface Found {
-  readonly service: RemoteService;
-  readonly state: RemoteState | 'untrusted';
-  readonly info?: Info;
-}
-
-/** Lists once, paths as they are there, with -f as URIs. Returns 1, silently, where nothing answers. Rejects with Failure. */
-export async function listRemote(args: Arguments, uri: HostUri, context: Context): Promise<number> {
-  const host = await openHost(uri, settingOf(context));
-  try {
-    const services = await host.list({ ask: uri.ask, isAll: args.isAll });
-    const found = await findAll(host, args, services);
-    context.print(printAll(host, args, found));
-    return found.length === 0 ? 1 : 0;
-  } finally {
-    host.close();
-  }
-}
-
-/** Lists what there is as `+` lines, then each change, until it is stopped. Rejects with Failure where the host is lost. */
-export async function watchRemote(args: Arguments, uri: HostUri, context: Context): Promise<void> {
-  const host = await openHost(uri, settingOf(context));
-  const known = new Map<string, RemoteService>();
-  const events = {
-    added: (service: RemoteService) => {
-      known.set(host.pathOf(service), service);
-      context.print(printEvent(host, args, { event: 'add', service }));
+/** Paths are as they are there, in full they are URIs. The host is connected to when it is asked. */
+export async function openRemote(uri: HostUri, { explain, stop, warn }: Context): Promise<Place> {
+  const host = await openHost(uri, { explain, stop, prompter: openPrompter });
+  return {
+    list: async (looks) => {
+      const services = await host.list({ ask: uri.ask, isAll: looks.isAll });
+      const look = looks.isFirstOnly ? lookForOne<RemoteService> : lookAtAll<RemoteService>;
+      return look(services, (service) => findOne(host, service, looks));
     },
-    removed: (path: string) => {
-      const service = known.get(path);
-      if (known.delete(path) && service) context.print(printEvent(host, args, { event: 'remove', service }));
-    },
-    ready: () => {},
-    trouble: (reason: string) => host.hasExporter || context.warn(new Failure('watch', host.printed, reason)),
+    watch: (isAll, events, stopWatch) => watch({ host, uri, isAll, warn }, events, stopWatch),
+    close: () => host.close(),
   };
-  try {
-    const end = await watchLiving(host, { ask: uri.ask, isAll: args.isAll }, events, context.stop);
-    if (end) throw end.cause;
-  } finally {
-    host.close();
-  }
-}
-
-function settingOf({ explain, stop }: Context): OpenOptions {
-  return { explain, stop, prompter: openPrompter };
-}
-
-async function findAll(host: RemoteHost, args: Arguments, services: readonly RemoteService[]): Promise<Found[]> {
-  const found: (Found | undefined)[] = [];
-  const look = async (at: number): Promise<void> => void (found[at] = await findOne(host, args, services[at]!));
-  if (!args.isFirstOnly) await mapSome([...services.keys()], look);
-  else for (let at = 0; at < services.length && !found.some(Boolean); at++) await look(at);
-  return found.filter((each) => each !== undefined);
 }
 
 /** Undefined for what is dead, unless all is wanted. */
-async function findOne(host: RemoteHost, args: Arguments, service: RemoteService): Promise<Found | undefined> {
-  if (service.untrusted !== undefined && args.isAll) return { service, state: 'untrusted' };
-  const withInfo = args.isLong && (service.control || host.hasExporter);
+async function findOne(host: RemoteHost, service: RemoteService, looks: Looks): Promise<Found | undefined> {
+  const named = { ...nameOf(host, service), origin: host.uriOf(service) };
+  if (service.untrusted !== undefined && looks.isAll) return { ...named, state: 'untrusted', untrusted: service.untrusted };
+  const withInfo = looks.withInfo && (service.control || host.hasExporter);
   const info = withInfo ? await askInfo((half) => host.dial(service, half)).catch((): Info | undefined => undefined) : undefined;
-  if (info) return { service, state: 'alive', info };
+  if (info) return { ...named, state: 'alive', info };
   const state = withInfo && host.hasExporter ? 'dead' : await probeRemote(host, service);
-  return state === 'dead' && !args.isAll && !host.hasExporter ? undefined : { service, state };
+  return state === 'dead' && !looks.isAll && !host.hasExporter ? undefined : { ...named, state };
 }
 
-function printAll(host: RemoteHost, args: Arguments, found: readonly Found[]): string {
-  if (args.isJson) return found.map((each) => `${JSON.stringify(jsonOf(host, each))}\n`).join('');
-  return found.map((each) => `${args.isLong ? printState(each) : ''}${shownPath(host, args, each.service)}${remark(each)}\n`).join('');
+interface Watching {
+  readonly host: RemoteHost;
+  readonly uri: HostUri;
+  readonly isAll: boolean;
+  readonly warn: Context['warn'];
 }
 
-/** State and running/max; mode and owner are the other host's affair. */
-function printState({ state, info }: Found): string {
-  const use = info && info.max > 0 ? `${info.running}/${info.max}` : '-';
-  return `${state.padEnd(5)} ${use.padStart(7)} `;
+async function watch({ host, uri, isAll, warn }: Watching, events: PlaceEvents, stop: AbortSignal): Promise<void> {
+  const known = new Map<string, Named>();
+  const result = await watchLiving(
+    host,
+    { ask: uri.ask, isAll },
+    {
+      added: (service) => {
+        const named = nameOf(host, service);
+        known.set(named.path, named);
+        events.added(named);
+      },
+      removed: (path) => {
+        const named = known.get(path);
+        if (named && known.delete(path)) events.removed(named);
+      },
+      ready: () => {},
+      trouble: (reason) => host.hasExporter || warn(new Failure('watch', host.printed, reason)),
+    },
+    stop,
+  );
+  if (result) throw result.cause;
 }
 
-function remark({ service, state }: Found): string {
-  if (service.untrusted !== undefined && state === 'untrusted') return `  (untrusted: ${printable(service.untrusted)})`;
-  return state === 'dead' ? '  (dead)' : '';
-}
-
-function printEvent(host: RemoteHost, args: Arguments, { event, service }: { event: 'add' | 'remove'; service: RemoteService }): string {
-  if (!args.isJson) return `${event === 'add' ? '+' : '-'} ${shownPath(host, args, service)}\n`;
-  const facts = event === 'add' ? describeService(service) : { path: servicePath(service) };
-  return `${JSON.stringify({ event, ...facts, ...placeOf(host, service) })}\n`;
-}
-
-function jsonOf(host: RemoteHost, { service, state }: Found): Record<string, unknown> {
-  return { ...describeService(service), ...placeOf(host, service), state, origin: host.uriOf(service) };
-}
-
-/** An exporter offers one area; elsewhere it belongs to the name. */
-function placeOf(host: RemoteHost, { area }: RemoteService): { area?: string } {
-  return host.hasExporter ? {} : { area };
-}
-
-function shownPath(host: RemoteHost, args: Arguments, service: RemoteService): string {
-  return args.isFull ? host.uriOf(service) : host.pathOf(service);
+function nameOf(host: RemoteHost, service: RemoteService): Named {
+  // An exporter offers one area; elsewhere it belongs to the name.
+  const place = host.hasExporter ? {} : { area: service.area };
+  return { path: host.pathOf(service), full: host.uriOf(service), members: () => ({ ...describeService(service), ...place }) };
 }

@@ -29,6 +29,9 @@ export interface Info {
   readonly waiting: number;
   readonly max: number;
   readonly tty: boolean;
+  /** The process that serves, and the command that it runs; only of services of this host. */
+  readonly pid?: number;
+  readonly command?: string;
 }
 
 export const controlPreface = 'SEP/1 CONTROL\n';
@@ -92,9 +95,10 @@ export function parseWaiting(payload: Buffer): { ahead: number } | undefined {
 export function parseInfo(payload: Buffer): Info | undefined {
   const value = parseObject(payload);
   if (!value) return undefined;
-  const { origin, since, running, waiting, max, tty } = value;
+  const { origin, since, running, waiting, max, tty, pid, command } = value;
   if (!isCount(since) || !isCount(running) || !isCount(waiting) || !isCount(max)) return undefined;
-  return { ...(typeof origin === 'string' && { origin }), since, running, waiting, max, tty: tty === true };
+  const own = { ...(isCount(pid) && { pid }), ...(typeof command === 'string' && { command }) };
+  return { ...(typeof origin === 'string' && { origin }), since, running, waiting, max, tty: tty === true, ...own };
 }
 
 export function parseSignal(payload: Buffer): SignalName | undefined {

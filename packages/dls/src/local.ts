@@ -1,0 +1,155 @@
+// The services of this host.
+import { accessSync, constants } from 'node:fs';
+import { basename } from 'node:path';
+import type { Context } from '@dipus/cli/run';
+import { answer, canName, type Ask } from '@dipus/proto/ask';
+import { parseServiceName } from '@dipus/proto/name';
+import { askInfo } from '@dipus/session/control-client';
+import { entryPath, findEntry, findServices, lookAt, type Entry } from '@dipus/tree/list';
+import { listeningFiles } from '@dipus/tree/listening';
+import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
+import { probeService } from '@dipus/tree/probe';
+import type { Tree } from '@dipus/tree/root';
+import { watchTree } from '@dipus/tree/watch';
+import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
+
+type LocalAsk = Ask | { readonly file: string };
+type Telling = Pick<Context, 'warn' | 'explain'>;
+
+export function openLocal(tree: Tree, wanted: LocalAsk, { warn, explain }: Telling): Place {
+  return {
+    list: (looks) => list({ tree, looks, explain }, findEntries(tree, wanted, looks.isAll)),
+    watch: (isAll, events, stop) => watch({ tree, wanted, isAll, warn }, events, stop),
+    close: () => {},
+  };
+}
+
+/** The entries that answer, in order. A file outside the tree is an entry without an area. */
+function findEntries(tree: Tree, wanted: LocalAsk, all: boolean): Entry[] {
+  if ('segments' in wanted) return findServices(tree, wanted, all).map(({ entry }) => entry);
+  const { file } = wanted;
+  const inTree = findEntry(tree, file);
+  if (inTree) return [inTree];
+  const stat = lookAt(tree, file);
+  if (!stat?.isSocket()) return [];
+  const name = parseServiceName(basename(file)) ?? { name: basename(file), host: '', instance: 0 };
+  return [{ ...name, area: '', protocol: '', file, stat, hasControl: hasOwnControl(file) }];
+}
+
+interface Listing {
+  readonly tree: Tree;
+  readonly looks: Looks;
+  readonly explain: Context['explain'];
+}
+
+async function list({ tree, looks, explain }: Listing, entries: readonly Entry[]): Promise<Found[]> {
+  const { isAll, isFirstOnly, withInfo } = looks;
+  const listening = listeningFiles();
+  const look = async (entry: Entry): Promise<Found | undefined> => {
+    const found = await (withInfo ? stateWithInfo(tree, entry, listening) : stateOf(tree, entry));
+    const isHidden =
+      found.state === 'gone' ||
+      found.state === 'other' ||
+      (found.state === 'untrusted' && entry.untrusted === undefined) ||
+      (found.state === 'dead' && !isAll);
+    if (isHidden) explain(`${entry.file} is ${found.state}`);
+    return isHidden ? undefined : found;
+  };
+  if (isFirstOnly) return lookForOne(entries, look);
+  if (withInfo) return lookAtAll(entries, look);
+  // What needs no look is not waited for: there may be very many.
+  const found = entries.map((entry) => knownState(entry, listening));
+  const open = [...entries.keys()].filter((at) => !found[at]);
+  await lookAtAll(open, async (at) => (found[at] = await look(entries[at]!)));
+  return found.filter((each) => each !== undefined);
+}
+
+function knownState(entry: Entry, listening: ReadonlySet<string>): Found | undefined {
+  if (entry.untrusted !== undefined) return { ...factsOf(entry), state: 'untrusted' };
+  return listening.has(entry.file) ? { ...factsOf(entry), state: 'alive' } : undefined;
+}
+
+async function stateOf(tree: Tree, entry: Entry): Promise<Found> {
+  const state = entry.untrusted === undefined ? await probeService(serviceOf(tree, entry)) : 'untrusted';
+  return { ...factsOf(entry), state };
+}
+
+function serviceOf(tree: Tree, { area, file }: Entry): ServiceToOpen {
+  return { file, trustedBy: area === '' ? undefined : tree };
+}
+
+/** As it is, with what its control socket tells, if it has one. */
+async function stateWithInfo(tree: Tree, seen: Entry, listening: ReadonlySet<string>): Promise<Found> {
+  const entry = { ...seen, hasControl: seen.hasControl && hasOwnControl(seen.file) };
+  if (entry.untrusted !== undefined) return stateOf(tree, entry);
+  // A connection to a foreign service may start a program.
+  if (!entry.hasControl && listening.has(entry.file)) return { ...factsOf(entry), state: mayOpen(entry) ? 'alive' : 'forbidden' };
+  if (!entry.hasControl) return stateOf(tree, entry);
+  const info = await askInfo(() => openService(serviceOf(tree, entry), 'control')).catch(() => undefined);
+  return info ? { ...factsOf(entry), state: 'alive', info, origin: info.origin } : stateOf(tree, entry);
+}
+
+// connect(2) wants to write.
+function mayOpen(entry: Entry): boolean {
+  try {
+    accessSync(entry.file, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface Watching {
+  readonly tree: Tree;
+  readonly wanted: LocalAsk;
+  readonly isAll: boolean;
+  readonly warn: Context['warn'];
+}
+
+async function watch({ tree, wanted, isAll, warn }: Watching, events: PlaceEvents, stop: AbortSignal): Promise<void> {
+  const shown = new Set<string>();
+  const isWanted = (entry: Entry): boolean => {
+    const found = 'file' in wanted ? entry.file === wanted.file && { named: true } : answer(wanted, entry);
+    return Boolean(found) && (isAll || entry.untrusted === undefined || (found as { named: boolean }).named);
+  };
+  // Changes are told in the order in which they came, though looking at one takes a while.
+  let queue = Promise.resolve();
+  let failed: (error: unknown) => void;
+  const failure = new Promise<never>((_, reject) => (failed = reject));
+  const inTurn = (work: () => Promise<void> | void): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
+  const treeEvents = {
+    added: (entry: Entry) => {
+      if (!isWanted(entry)) return;
+      inTurn(async () => {
+        // What is shown though it is not trusted was named, or all is wanted.
+        const isProbed = !isAll && entry.untrusted === undefined;
+        if (isProbed && ['dead', 'untrusted'].includes(await probeService({ file: entry.file, trustedBy: tree }))) return;
+        shown.add(entry.file);
+        events.added(nameOf(entry));
+      });
+    },
+    removed: (entry: Entry) =>
+      inTurn(() => {
+        if (shown.delete(entry.file)) events.removed(nameOf(entry));
+      }),
+    trouble: warn,
+  };
+  const watching = watchTree(tree, treeEvents, { hasUntrusted: isAll || 'file' in wanted || canName(wanted) });
+  try {
+    await Promise.race([failure, new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))]);
+  } finally {
+    watching.close();
+  }
+}
+
+function factsOf(entry: Entry): Named & Pick<Found, 'stat' | 'untrusted'> {
+  return { ...nameOf(entry), stat: entry.stat, ...(entry.untrusted !== undefined && { untrusted: entry.untrusted }) };
+}
+
+function nameOf(entry: Entry): Named {
+  const { protocol, name, host, instance, hasControl, area, file } = entry;
+  const path = area === '' ? file : entryPath(entry);
+  const below = area === '' ? file : path.slice(area.length + 1);
+  const members = () => ({ path: below, protocol, name, host, instance, control: hasControl, area, file });
+  return { path, full: file, members };
+}

@@ -1,0 +1,68 @@
+// Where services are: the tree of this host, or another host.
+import type { Info } from '@dipus/proto/control';
+import type { FileFacts } from '@dipus/tree/list';
+import type { State } from '@dipus/tree/probe';
+
+/** Which service it is. */
+export interface Named {
+  /** As it is printed: below the root, as the other host tells it, or in full for a socket that is in no tree. */
+  readonly path: string;
+  /** With -f: its file, or its URI. */
+  readonly full: string;
+  /** The members of its JSON object that say so. */
+  members(): Readonly<Record<string, unknown>>;
+}
+
+/** A service as it was found. */
+export interface Found extends Named {
+  readonly state: State;
+  /** Why an ask that does not name it does not take it. */
+  readonly untrusted?: string;
+  /** What only this host knows of its own. */
+  readonly stat?: FileFacts;
+  readonly info?: Info;
+  /** Where it comes from; undefined for what was made here. */
+  readonly origin?: string | undefined;
+}
+
+export interface Looks {
+  /** Also what no ask would take. */
+  readonly isAll: boolean;
+  readonly isFirstOnly: boolean;
+  /** Ask each for what `dls -l` shows. */
+  readonly withInfo: boolean;
+}
+
+export interface PlaceEvents {
+  added(service: Named): void;
+  /** Comes only for what was added. */
+  removed(service: Named): void;
+}
+
+export interface Place {
+  /** What answers, in order. Rejects with Failure. */
+  list(looks: Looks): Promise<Found[]>;
+  /** Tells of what there is, then of each change, until `stop` aborts. Rejects with Failure where that cannot be known any more. */
+  watch(isAll: boolean, events: PlaceEvents, stop: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** Looks at items, a few at a time: each look may hold a descriptor or two. */
+export async function lookAtAll<T>(items: readonly T[], look: (item: T) => Promise<Found | undefined>): Promise<Found[]> {
+  const found: (Found | undefined)[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let at = next++; at < items.length; at = next++) found[at] = await look(items[at]!);
+  };
+  await Promise.all(Array.from({ length: 32 }, worker));
+  return found.filter((each) => each !== undefined);
+}
+
+/** Looks at items until one is found. */
+export async function lookForOne<T>(items: readonly T[], look: (item: T) => Promise<Found | undefined>): Promise<Found[]> {
+  for (const item of items) {
+    const found = await look(item);
+    if (found) return [found];
+  }
+  return [];
+}
