@@ -196,6 +196,73 @@ test('hosts from stdin come and go, and stay at its end', async () => {
   });
 });
 
+test('ends where nothing is left that it could import from', async () => {
+  await withSandbox(async ({ run }) => {
+    const bad = await run('dimport', ['-'], 'nonsense\nhttp://box\n\n');
+    assert.is(bad.status, 1);
+    assert.is(bad.stderr.split('\n').length, 3);
+    assert.equal([(await run('dimport', ['-'])).status, (await run('dimport', ['-'], 'sep://box\n- sep://box\n')).status], [0, 0]);
+  });
+});
+
+test('does not ask an ssh host all the time', async () => {
+  await withSandbox(async ({ run }) => {
+    for (const seconds of ['0', '0.01']) {
+      const { status, stderr } = await run('dimport', ['--poll', seconds, 'ssh://box']);
+      assert.equal([status, stderr.split('\n')[0]], [2, 'dimport: --poll needs at least 0.1']);
+    }
+  });
+});
+
+test('ends at once where a host is silent', async () => {
+  await withSandbox(async (sandbox) => {
+    const silent = await hostile(sandbox, 'silent');
+    const here = importer(sandbox, '-v', silent.uri);
+    await here.program.says(/descriptors/);
+    await sleep(300);
+    const began = Date.now();
+    assert.is((await here.program.stop()).status, 0);
+    assert.ok(Date.now() - began < promised(2000) / 4, `${Date.now() - began} ms`);
+  });
+});
+
+test('a pause of the whole process is no silence of the host', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      await offer(sandbox, 'cat', 'echo');
+      const there = await exporter(sandbox);
+      const here = importer(sandbox, there.uri);
+      await here.has(1);
+      const stream = connect(`${here.root}/${sockets(here.root)[0]}`);
+      stream.write('one\n');
+      assert.is(String((await once(stream, 'data'))[0]), 'one\n');
+      here.program.signal('SIGSTOP');
+      await sleep(4500);
+      here.program.signal('SIGCONT');
+      stream.write('two\n');
+      assert.is(String((await once(stream, 'data'))[0]), 'two\n');
+      stream.destroy();
+      assert.is(here.program.stderr, '');
+      await here.has(1);
+    },
+    // A ping every 1.5 s: silence is told after 3.2.
+    { DIPUS_TIME_SCALE: '0.1' },
+  );
+});
+
+test('thousands of one name get their numbers without searching', async () => {
+  await withSandbox(async (sandbox) => {
+    const evil = await hostile(sandbox, 'one-name');
+    const here = importer(sandbox, evil.uri);
+    const count = rounds(600, 4000);
+    await eventually('all', () => sockets(here.root).length === count, 80_000);
+    const began = process.hrtime.bigint();
+    await here.program.stop();
+    assert.ok(Number(process.hrtime.bigint() - began) < 60e9);
+    assert.equal(sockets(here.root), []);
+  });
+}, 120_000);
+
 test('an exporter that means ill', async () => {
   await withSandbox(async (sandbox) => {
     await offer(sandbox, 'cat', 'echo');

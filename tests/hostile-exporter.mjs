@@ -27,6 +27,10 @@ const names = [
 const answers = {
   names: (socket) => socket.write(head + chunk(names.map(add).join('') + add('good.box...0') + ready)),
   many: (socket) => socket.write(head + chunk(Array.from({ length: 10_000 }, (_, at) => add(`many/s${at}.box...0`)).join('') + ready)),
+  'one-name': (socket) => {
+    const count = process.env.DIPUS_TEST_LONG === '1' ? 4000 : 600;
+    socket.write(head + chunk(Array.from({ length: count }, (_, at) => add(`one.h${at}...0`)).join('') + ready));
+  },
   flapping: (socket) => {
     socket.write(head + chunk(ready));
     const timer = setInterval(() => socket.write(chunk(add('flap.box...0')) + chunk('{"event":"remove","path":"flap.box...0"}\n')), 1);

@@ -13,6 +13,9 @@ const commandLine: CommandLine = {
   },
 };
 
+// More often would keep both hosts busy with nothing else.
+const leastPollMs = 100;
+
 export interface Arguments {
   readonly text?: string;
   readonly uris: readonly HostUri[];
@@ -28,6 +31,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const isFromStdin = operands.includes('-');
   const isOnce = isGiven(values, 'once');
   const pollMs = secondsOption(values, 'poll');
+  if (pollMs !== undefined && pollMs < leastPollMs) throw new UsageError(`--poll needs at least ${leastPollMs / 1000}`);
   if (text === undefined && operands.length === 0) throw new UsageError('no URI given', 'dimport sep://HOST; ddiscover finds hosts');
   if (isFromStdin && operands.length > 1) throw new UsageError('- does not go with a URI');
   if (isFromStdin && isOnce) throw new UsageError('--once does not go with -');

@@ -25,12 +25,14 @@ const descriptorsOfImport = 3;
 export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportSetting): Promise<number> {
   const sources = new Sources(newSetting(tree, context), args, context);
   for (const uri of args.uris) await sources.add(uri);
-  if (lines) void readLines(lines, sources, context);
-  const isStopped = aborted(context.stop).then(() => true);
-  const result = args.isOnce ? await Promise.race([isStopped, sources.allEnded().then(() => false)]) : await isStopped;
-  if (result) await sources.finish(context);
+  const status = await Promise.race([
+    aborted(context.stop).then(() => 0),
+    ...(args.isOnce ? [sources.allEnded().then(() => 1)] : []),
+    ...(lines ? [readLines(lines, sources, context)] : []),
+  ]);
+  if (context.stop.aborted) await sources.finish(context);
   else sources.closeHosts();
-  return result ? 0 : 1;
+  return status;
 }
 
 function newSetting(tree: Tree, context: Context): Setting {
@@ -98,6 +100,10 @@ class Sources {
     if (![...this.#sources.values(), ...this.#leaving].some(({ host }) => host === source.host)) source.host.close();
   }
 
+  get isEmpty(): boolean {
+    return this.#sources.size + this.#leaving.size === 0;
+  }
+
   async allEnded(): Promise<void> {
     await Promise.all([...this.#sources.values()].map((source) => source.ended));
   }
@@ -117,7 +123,9 @@ class Sources {
   }
 }
 
-async function readLines(lines: AsyncIterable<string>, sources: Sources, context: Context): Promise<void> {
+/** Resolves with the status where nothing is left to be done: all lines are read, and none of them is imported from. */
+async function readLines(lines: AsyncIterable<string>, sources: Sources, context: Context): Promise<number> {
+  let status = 0;
   for await (const line of lines) {
     const [, sign = '+', text = ''] = /^\s*(?:([+-])\s+)?(.*?)\s*$/.exec(line) ?? [];
     if (text === '') continue;
@@ -128,8 +136,10 @@ async function readLines(lines: AsyncIterable<string>, sources: Sources, context
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       context.warn(new Failure('read', 'stdin', error.message));
+      status = 1;
     }
   }
+  return sources.isEmpty ? status : new Promise(() => {});
 }
 
 function keyOf({ ask, ...uri }: HostUri): string {

@@ -26,6 +26,7 @@ export class Imports {
   readonly #wanted = new Map<string, RemoteService>();
   readonly #made = new Map<string, Made>();
   readonly #removedAt = new Map<string, number>();
+  readonly #numbers = new Map<string, Numbers>();
   #isWorking = false;
 
   constructor(host: RemoteHost, setting: Setting, streams: Streams, trouble: (error: Failure) => void) {
@@ -64,8 +65,14 @@ export class Imports {
     if (!made) return;
     this.#made.delete(path);
     this.#removedAt.set(path, Date.now());
-    made.kept.release();
+    this.#release(made.kept);
     this.#setting.print(`- ${made.path}\n`);
+  }
+
+  #release(kept: KeptService): void {
+    const { service } = kept.claim;
+    this.#numbersOf({ ...service, area: this.#setting.area }).delete(service.instance);
+    kept.release();
   }
 
   async #work(): Promise<void> {
@@ -99,7 +106,7 @@ export class Imports {
     try {
       const made = await this.#claim(service);
       // Much may have happened meanwhile.
-      if (!this.#wanted.has(path)) made.kept.release();
+      if (!this.#wanted.has(path)) this.#release(made.kept);
       else {
         this.#made.set(path, made);
         this.#setting.print(`+ ${made.path}\n`);
@@ -116,12 +123,21 @@ export class Imports {
   async #claim(service: RemoteService): Promise<Made> {
     const { protocol, name, instance } = service;
     const wanted = { area: this.#setting.area, protocol, name, host: this.#hostName };
+    const numbers = this.#numbersOf(wanted);
     try {
-      return await this.#keep(service, { ...wanted, instance });
+      if (!numbers.has(instance)) return await this.#keep(service, { ...wanted, instance });
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      return this.#keep(service, wanted);
     }
+    return this.#keep(service, { ...wanted, leastInstance: numbers.leastFree });
+  }
+
+  /** Those that imports of ours have of a name: they need not be tried. */
+  #numbersOf({ protocol, name }: Wanted): Numbers {
+    const key = `${protocol}/${name}`;
+    let numbers = this.#numbers.get(key);
+    if (!numbers) this.#numbers.set(key, (numbers = new Numbers()));
+    return numbers;
   }
 
   async #keep(service: RemoteService, wanted: Wanted): Promise<Made> {
@@ -141,7 +157,28 @@ export class Imports {
     });
     const belowRoot = (path: string): string => path.slice(tree.root.length + 1);
     const made: Made = { kept, path: belowRoot(kept.claim.path) };
+    this.#numbersOf(wanted).add(kept.claim.service.instance);
     return made;
+  }
+}
+
+/** Instance numbers in use, and the least that may be free. */
+class Numbers {
+  readonly #used = new Set<number>();
+  leastFree = 0;
+
+  has(number: number): boolean {
+    return this.#used.has(number);
+  }
+
+  add(number: number): void {
+    this.#used.add(number);
+    while (this.#used.has(this.leastFree)) this.leastFree++;
+  }
+
+  delete(number: number): void {
+    this.#used.delete(number);
+    this.leastFree = Math.min(this.leastFree, number);
   }
 }
 

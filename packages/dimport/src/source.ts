@@ -97,7 +97,7 @@ export class Source {
 
   /** Each cause is told once, until all has been well for a while. */
   #tell(error: Failure): void {
-    if (this.#told.has(error.message)) return this.#setting.explain(error.message);
+    if (this.#told.has(error.message)) return;
     if (this.#told.size < 100) this.#told.add(error.message);
     this.#setting.warn(error);
   }

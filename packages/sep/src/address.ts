@@ -7,11 +7,13 @@ export interface ExporterAddress {
   readonly port: number;
   /** How names are resolved; the system's way unless given. */
   readonly lookup?: LookupFunction;
+  /** Ends requests that wait for the head of their answer. */
+  readonly closed?: AbortSignal;
 }
 
 /** The exporter of a URI. */
-export function addressOf(uri: HostUri, lookup?: LookupFunction): ExporterAddress {
-  return { host: uri.host, port: uri.port ?? sepPort, ...(lookup && { lookup }) };
+export function addressOf(uri: HostUri, options: Pick<ExporterAddress, 'lookup' | 'closed'> = {}): ExporterAddress {
+  return { host: uri.host, port: uri.port ?? sepPort, ...options };
 }
 
 /** `sep://HOST[:PORT]`, the default port left out. */

@@ -45,14 +45,14 @@ function send(host: ExporterAddress, target: string, headers: Record<string, str
   return request({ method: 'GET', path: target, headers: { Host: authority(host), ...headers }, createConnection });
 }
 
-const readBytes = 65_536;
+// One for all connections: what it holds is copied before anything else is read.
+const readBuffer = Buffer.allocUnsafe(65_536);
 
 /**
  * A connection that reads from the kernel only while somebody wants its bytes: pause() stops it at once, so that what comes behind the 101 is
  * there for whichever process the descriptor is handed to. An ordinary socket reads on until its buffer is full.
  */
 function connectUnhurried({ host, port, lookup }: ExporterAddress): Socket {
-  const buffer = Buffer.allocUnsafe(readBytes);
   // readableHighWaterMark: else a paused stream fills its buffer. It goes on to the stream (net.Socket), which the types do not say.
   const options: NetConnectOpts & DuplexOptions = {
     host,
@@ -62,9 +62,9 @@ function connectUnhurried({ host, port, lookup }: ExporterAddress): Socket {
     noDelay: true,
     ...(lookup && { lookup }),
     readableHighWaterMark: 0,
-    onread: { buffer, callback: (length) => socket.push(Buffer.from(buffer.subarray(0, length))) },
+    onread: { buffer: readBuffer, callback: (length) => socket.push(Buffer.from(readBuffer.subarray(0, length))) },
   };
-  const socket = connect(options);
+  const socket: Socket = connect(options);
   return socket;
 }
 
@@ -72,13 +72,19 @@ function headOf<T>(sent: ClientRequest, host: ExporterAddress, target: string, l
   return new Promise((resolve, reject) => {
     const late = (): void => void sent.destroy(new Error(`no answer within ${timing.headMs / 1000} s`));
     const timer = setTimeout(late, timing.headMs);
-    const failed = (error: unknown): void => {
+    const close = (): void => void sent.destroy(new Error('given up'));
+    const settle = (): void => {
       clearTimeout(timer);
+      host.closed?.removeEventListener('abort', close);
+    };
+    host.closed?.addEventListener('abort', close, { once: true });
+    const failed = (error: unknown): void => {
+      settle();
       reject(new Failure('connect', `${formatAddress(host)}${target === '/' ? '' : target}`, firstOf(error)));
     };
     sent.on('error', failed);
     listen((value) => {
-      clearTimeout(timer);
+      settle();
       resolve(value);
     });
     sent.end();

@@ -15,9 +15,10 @@ export class SepHost implements RemoteHost {
   readonly host: string;
   readonly hasExporter = true;
   readonly #address: ExporterAddress;
+  readonly #closed = new AbortController();
 
   constructor(uri: HostUri, lookup: LookupFunction) {
-    this.#address = addressOf(uri, lookup);
+    this.#address = addressOf(uri, { lookup, closed: this.#closed.signal });
     this.host = uri.host;
     this.printed = formatAddress(this.#address);
   }
@@ -43,6 +44,6 @@ export class SepHost implements RemoteHost {
   }
 
   close(): void {
-    // Nothing is held between requests.
+    this.#closed.abort();
   }
 }

@@ -29,11 +29,17 @@ export async function watchServices(
       resolve(stop.aborted ? undefined : { isSilent, cause: new Failure('watch', formatAddress(host), reason) });
     };
     const stopped = (): void => finish('stopped');
-    const silent = (): void => finish(`silent for ${Math.round((timing.pingMs * silences) / 1000)} s`, true);
+    let heard = 0;
+    const silent = (): void => {
+      const before = heard;
+      // This process may have been stopped: what has come meanwhile is read before a timer is believed.
+      setImmediate(() => heard === before && finish(`silent for ${Math.round((timing.pingMs * silences) / 1000)} s`, true));
+    };
     const timer = setTimeout(silent, timing.pingMs * silences);
     stop.addEventListener('abort', stopped);
     const lines = new Lines((line) => tell(line, events));
     answer.on('data', (chunk: Buffer) => {
+      heard++;
       timer.refresh();
       if (!lines.push(chunk)) finish(`it sent a line longer than ${maxLineBytes} bytes`);
     });

@@ -21,6 +21,8 @@ export interface Wanted {
   readonly name: string;
   readonly host: string;
   readonly instance?: number;
+  /** Where the search for a free number begins; 0 unless given. */
+  readonly leastInstance?: number;
   /** Mode and group of both sockets; 0600 and the process's own unless given. */
   readonly mode?: number;
   readonly gid?: number;
@@ -104,7 +106,7 @@ interface Settled {
 async function settle(directory: HeldDirectory, newborn: Newborn, order: { wanted: Wanted; stop: AbortSignal }): Promise<Settled> {
   const { wanted, stop } = order;
   const place = { directory, mayRemove: removableIn(directory), stop };
-  for (let instance = wanted.instance ?? 0; instance <= maxInstance;) {
+  for (let instance = wanted.instance ?? wanted.leastInstance ?? 0; instance <= maxInstance;) {
     const service = { protocol: wanted.protocol, name: wanted.name, host: wanted.host, instance };
     const fileName = printServiceName(service);
     const files = publish(directory, newborn, fileName);
