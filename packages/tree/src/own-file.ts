@@ -103,9 +103,9 @@ export function removeDead(directory: HeldDirectory, file: OwnFile): boolean {
 
 function putBack(directory: HeldDirectory, from: string, to: string): void {
   try {
-    linkNew(directory.at(from), directory.at(to));
-    // Where somebody was faster, the owner of this one sees that it has lost its name, and claims another.
-    if (statAt(directory.at(from))?.isSocket()) unlinkSync(directory.at(from));
+    const isBack = linkNew(directory.at(from), directory.at(to));
+    // Where somebody was faster, a service sees that it has lost its name, and claims another; anything else is kept.
+    if (isBack || statAt(directory.at(from))?.isSocket()) unlinkSync(directory.at(from));
   } catch {
     // A file of somebody else, or a directory, gets no second name.
     if (!statAt(directory.at(to))) renameSync(directory.at(from), directory.at(to));
