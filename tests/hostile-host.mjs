@@ -166,6 +166,7 @@ const server = createServer((connection) => {
     if (isSilent) return;
     const own = next++;
     const channel = {
+      hangUp: () => connection.destroy(),
       confirm: (recipient = sender, window = windowBytes, bytes = 32_768) =>
         send(Buffer.concat([Buffer.of(91), u32(recipient), u32(own), u32(window), u32(bytes)])),
       fail: () => send(Buffer.concat([Buffer.of(92), u32(sender), u32(2), string('open failed'), string('')])),
@@ -193,7 +194,7 @@ function serveEcho(stream, own, { confirm, data, close, end }) {
   stream.on(`CHANNEL_EOF:${own}`, () => [end(), close()]);
 }
 
-function serveSession(stream, own, { confirm, data, close, end }) {
+function serveSession(stream, own, { confirm, data, close, end, hangUp }) {
   if (kind === 'sftp-confirmed-twice') confirm();
   confirm();
   if (kind === 'sftp-closes-before-its-answer') {
@@ -218,6 +219,8 @@ function serveSession(stream, own, { confirm, data, close, end }) {
       const reply = answer(body, seen);
       for (let at = 0; at < reply.length; at += 30_000) data(reply.subarray(at, at + 30_000));
       if (kind === 'sftp-dies' && body[0] === 12) close();
+      // The tree has been read once.
+      if (kind === 'closes-late' && body[0] === 12) setTimeout(() => hangUp(), 50);
     }
   });
 }

@@ -88,6 +88,25 @@ else {
   for (const [title, rows] of Object.entries({ answers, trees, channels, connections })) {
     test(`${title} that are wrong`, () => withSandbox((sandbox) => tryAll(sandbox, rows)), 600_000);
   }
+  addLosses();
+}
+
+function addLosses(): void {
+  test(
+    'a host that is lost again and again leaves nothing behind',
+    () =>
+      withSandbox(async (sandbox) => {
+        const key = `${sandbox.dir}/key`;
+        makeKey(key);
+        const env = await hostOf({ ...sandbox, dir: `${sandbox.dir}/lost` }, key, 'closes-late');
+        const imports = sandbox.start('dimport', ['-v', 'ssh://box?root=/t'], { env: { ...env, DIPUS_TIME_SCALE: '0.1' } });
+        // Node warns of the 11th listener of one kind.
+        await imports.says(/(?:trying again in[^]*){13}/, 120_000);
+        assert.not.match(imports.stderr, /Warning|listeners/);
+        assert.is((await imports.stop()).status, 0);
+      }),
+    180_000,
+  );
 }
 
 async function tryAll(sandbox: Sandbox, rows: readonly Row[]): Promise<void> {
@@ -102,13 +121,8 @@ async function tryAll(sandbox: Sandbox, rows: readonly Row[]): Promise<void> {
 
 async function tryRow(sandbox: Sandbox, key: string, row: Row): Promise<void> {
   const { kind, dls, dcat = dls, dcatStatus } = row;
-  const { dir, start } = sandbox;
-  mkdirSync(dir);
-  const server = start(process.execPath, [hostile, key, kind]);
-  const port = await server.line();
-  writeFileSync(`${dir}/known`, knownLine(`[127.0.0.1]:${port}`, `${key}.pub`));
-  const lines = ['Host box', 'HostName 127.0.0.1', `Port ${port}`, 'User root', `UserKnownHostsFile ${dir}/known`, 'IdentityFile none'];
-  const env = { ...withSshConfig(sandbox, lines), DIPUS_ROOT: `${dir}/root`, DIPUS_TIME_SCALE: '0.3' };
+  const { start } = sandbox;
+  const env = await hostOf(sandbox, key, kind);
   const use = (tool: string, ...args: string[]): Program => start(tool, args, { env });
   const listed = measured(kind, use('dls', 'ssh://box?root=/t'));
   const piped = use('dcat', 'ssh://box/x?root=/t');
@@ -121,7 +135,16 @@ async function tryRow(sandbox: Sandbox, key: string, row: Row): Promise<void> {
   const { status, stderr } = await within(mostSeconds * 1000, `${kind}: dimport ends`, measured(kind, imports, 'SIGTERM'));
   isClean(kind, 'dimport', stderr);
   assert.is(status, 0, `${kind}: dimport: ${stderr}`);
-  await server.stop();
+}
+
+/** Starts a host of a kind; the environment in which `ssh://box` leads to it. */
+async function hostOf(sandbox: Sandbox, key: string, kind: string): Promise<NodeJS.ProcessEnv> {
+  const { dir, start } = sandbox;
+  mkdirSync(dir);
+  const port = await start(process.execPath, [hostile, key, kind]).line();
+  writeFileSync(`${dir}/known`, knownLine(`[127.0.0.1]:${port}`, `${key}.pub`));
+  const lines = ['Host box', 'HostName 127.0.0.1', `Port ${port}`, 'User root', `UserKnownHostsFile ${dir}/known`, 'IdentityFile none'];
+  return { ...withSshConfig(sandbox, lines), DIPUS_ROOT: `${dir}/root`, DIPUS_TIME_SCALE: '0.3' };
 }
 
 /** Waits for the end of a program, or ends it, and looks at what it takes meanwhile. */
