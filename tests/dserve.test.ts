@@ -1,9 +1,9 @@
 // dserve: its programs, limits, files of services, ends, and what it says of bad input. Its names: claim.test.ts.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
-import { eventually, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 
 const test = suite('dserve');
 
@@ -85,7 +85,7 @@ test('-n: the next one waits its turn, unread', async () => {
     first.write('first');
     await new Promise((resolve) => first.once('data', resolve));
     const second = ask(service.path, 'second');
-    await service.says(/a connection waits, 0 ahead of it/);
+    await service.says(/one\.box\.\.\.0: client 2 waits, 0 ahead of it/);
     assert.is((await sandbox.run('dls', ['-l', 'one'])).stdout.toString().split(/ +/)[1], '1/1');
     first.destroy();
     assert.is(await second, 'second');
@@ -123,13 +123,125 @@ test('--from: many services, bad lines named, the rest served', async () => {
       [7, /no COMMAND behind alone/],
       [8, /use group nogroup-like-this: there is no such group/],
     ] as const) {
-      assert.match(service.stderr.split('\n').find((text) => text.startsWith(`dserve: read services:${line}: `)) ?? '', reason);
+      assert.match(
+        service.stderr.split('\n').find((text) => new RegExp(`^dserve: (read|serve) services:${line}: `).test(text)) ?? '',
+        reason,
+      );
     }
     assert.is((await service.stop()).status, 0);
     assert.not.ok(paths.some((path) => existsSync(path)));
     const { status, stderr } = await sandbox.run('dserve', ['--from', '-'], 'nothing\n');
     assert.is(status, 1);
     assert.match(stderr, /^dserve: read stdin:1: no COMMAND behind nothing\ndserve: serve services: none is left to serve\n$/);
+  });
+});
+
+test('--from: a line takes the options of the command line', async () => {
+  await withSandbox(async (sandbox) => {
+    const lines = [
+      '-n 1 one echo up; cat',
+      '--pty -xm644 term test -t 0 && echo a terminal',
+      '--max=2 --export --mode 640 two cat',
+      '-n 0 bad cat',
+      '-m',
+      '--from x cat',
+      '-x',
+    ];
+    writeFileSync(`${sandbox.dir}/services`, lines.join('\n'));
+    const service = sandbox.start('dserve', ['--from', 'services']);
+    const [one, term, two] = [await service.line(), await service.line(), await service.line()];
+    assert.is(await service.line(), 'ready');
+    assert.match((await sandbox.run('dls', ['-l', 'one'])).stdout.toString(), /^\S+ +0\/1 /m);
+    assert.match((await sandbox.run('dls', ['-l', 'two'])).stdout.toString(), /^\S+ +0\/2 /m);
+    assert.is(await ask(one), 'up\n');
+    assert.match(await ask(term), /a terminal/);
+    assert.equal(
+      [term, two].map((path) => statSync(path).mode & 0o777),
+      [0o644, 0o640],
+    );
+    assert.equal(service.stderr.trimEnd().split('\n'), [
+      'dserve: read services:4: --max 0: not a whole number from 1 to 1000000',
+      'dserve: read services:5: -m needs a value',
+      'dserve: read services:6: unknown option --from',
+      'dserve: read services:7: no NAME',
+    ]);
+    assert.is((await service.stop()).status, 0);
+  });
+});
+
+test('--from: at SIGHUP lines that are gone end, new ones begin, and the rest is not touched', async () => {
+  await withSandbox(async (sandbox) => {
+    const file = `${sandbox.dir}/services`;
+    writeFileSync(file, 'stays echo up; cat\ngoes echo up; cat\nchanges echo old\n');
+    const service = sandbox.start('dserve', ['--from', 'services']);
+    const [stays, goes, changes] = [await service.line(), await service.line(), await service.line()];
+    assert.is(await service.line(), 'ready');
+    const clients = ['stays', 'goes'].map((name) => sandbox.start('dcat', [name]));
+    for (const client of clients) await client.line();
+    const before = statSync(stays).ino;
+    writeFileSync(file, '# again\nchanges echo new\nstays echo up; cat\ncomes cat\nbad..name x\n');
+    service.signal('SIGHUP');
+    assert.equal(
+      [await service.line(), await service.line(), await service.line()],
+      [changes, `${sandbox.root}/local/comes.box...0`, 'ready'],
+    );
+    assert.is(statSync(stays).ino, before);
+    assert.not.ok(existsSync(goes));
+    assert.is(await ask(changes), 'new\n');
+    // What runs may end in its own time, of both.
+    for (const client of clients) {
+      client.child.stdin!.end('the rest');
+      const { status, stdout } = await client.ended;
+      assert.equal([status, stdout.toString()], [0, 'up\nthe rest']);
+    }
+    unlinkSync(file);
+    service.signal('SIGHUP');
+    await service.says(/^dserve: read services: no such file or directory$/m);
+    assert.is(await ask(changes), 'new\n');
+    writeFileSync(file, '');
+    service.signal('SIGHUP');
+    assert.is(await service.line(), 'ready');
+    assert.not.ok(existsSync(stays));
+    writeFileSync(file, 'last cat\n');
+    service.signal('SIGHUP');
+    assert.is(await service.line(), `${sandbox.root}/local/last.box...0`);
+    assert.is((await service.stop()).status, 0);
+  });
+});
+
+test('-v tells of each client when it begins and when it ends; --json the same for programs', async () => {
+  await withSandbox(async (sandbox) => {
+    const text = await serve(sandbox, '-v', 'read -r code; exit $code', 'ends');
+    await ask(text.path, '0\n');
+    await sandbox.run('dcat', ['ends'], '3\n');
+    const lines = [
+      /^dserve: ends\.box\.\.\.0: client 1 begins: plain, of this host, has process \d+$/m,
+      /^dserve: ends\.box\.\.\.0: client 1 ends: status 0 after \d+\.\d\d s$/m,
+      /^dserve: ends\.box\.\.\.0: client 2 begins: control, of this host, has process \d+$/m,
+      /^dserve: ends\.box\.\.\.0: client 2 ends: status 3 after \d+\.\d\d s$/m,
+    ];
+    for (const line of lines) await text.says(line);
+    const json = await serve(sandbox, '--json', 'kill -9 $$', 'dies');
+    await sandbox.run('dcat', ['dies']);
+    await json.says(/"end"/);
+    const [begin, end] = json.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const { time, pid, ...rest } = begin!;
+    assert.equal(rest, { event: 'begin', service: 'dies.box...0', client: 1, kind: 'control' });
+    assert.ok(typeof pid === 'number' && Math.abs(Number(time) - Date.now() / 1000) < 60);
+    assert.equal([end!['event'], end!['signal'], typeof end!['seconds']], ['end', 'KILL', 'number']);
+  });
+});
+
+test('-g alone is warned of', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, '-g', 'daemon', 'cat', 'shared');
+    assert.match(
+      service.stderr,
+      /^dserve: serve shared for group daemon: mode 600 lets none of its members in\ndserve: hint: -m 660 goes with -g\n$/,
+    );
   });
 });
 
@@ -144,6 +256,127 @@ test('SIGTERM: out of the tree at once, open streams finish, status 0', async ()
     const { status, stdout } = await client.ended;
     assert.equal([status, stdout.toString()], [0, 'ready\nthe rest']);
     assert.is((await service.ended).status, 0);
+  });
+});
+
+test('SIGTERM: whoever waits in the plain queue is left, and nothing more is begun', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, '-v', '--grace', '0.5', '-n', '1', 'echo $$ >> begun; exec sleep 4242', 'one');
+    const clients = [1, 2, 3].map(() => sandbox.start('socat', ['-u', `UNIX-CONNECT:${service.path}`, '-']));
+    await service.says(/waits, 1 ahead of it/);
+    service.signal('SIGTERM');
+    assert.is((await service.ended).status, 0);
+    await Promise.all(clients.map((client) => client.ended));
+    assert.is(readFileSync(`${sandbox.dir}/begun`, 'utf8').trim().split('\n').length, 1);
+  });
+});
+
+test('SIGTERM: connections that are only held do not keep it', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'cat', 'held');
+    const control = service.path.replace(/held/, '.held');
+    const before = ownSockets(service.pid);
+    const silent = connect({ path: control, allowHalfOpen: true });
+    const idle = connect({ path: control, allowHalfOpen: true }, () => idle.write('SEP/1 CONTROL\n'));
+    const half = connect({ path: control, allowHalfOpen: true }, () => half.write(`SEP/1 DATA ${'0'.repeat(32)}\n`));
+    const closed = [silent, idle, half].map(
+      (socket) =>
+        new Promise<void>((resolve) =>
+          socket
+            .on('error', () => {})
+            .on('end', () => socket.destroy())
+            .on('close', () => resolve())
+            .resume(),
+        ),
+    );
+    await eventually('all three', () => ownSockets(service.pid) === before + 3);
+    const begun = Date.now();
+    assert.is((await service.stop()).status, 0);
+    await Promise.all(closed);
+    assert.ok(Date.now() - begun < 5000, `${Date.now() - begun} ms`);
+  });
+});
+
+/** How many UNIX sockets a process has open. */
+function ownSockets(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:');
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
+test('killed in the middle of an upload: its programs die before they see an end', async () => {
+  await withSandbox(async (sandbox) => {
+    for (let round = 0; round < rounds(5, 200); round++) {
+      // Children of the shell too, which would go on to commit by themselves.
+      const service = await serve(sandbox, 'echo up; (cat > part; mv part whole); echo done > committed', 'store');
+      const client = sandbox.start('dcat', ['store']);
+      await client.line();
+      client.child.stdin!.write('the beginning');
+      await service.stop('SIGKILL');
+      assert.is.not((await client.ended).status, 0);
+      await eventually('the end of its programs', () => !processesIn(sandbox.dir).includes('cat'));
+      assert.not.ok(existsSync(`${sandbox.dir}/whole`) || existsSync(`${sandbox.dir}/committed`), `round ${round}`);
+    }
+  });
+});
+
+/** The names of the processes that work in a folder. */
+function processesIn(dir: string): string[] {
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/cwd`) === dir ? [readFileSync(`/proc/${pid}/comm`, 'utf8').trim()] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+test('a guard that is killed is replaced, and ended with its service', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'echo up; exec sleep 4242', 'long');
+    const guards = (): string[] =>
+      execFileSync('ps', ['-e', '-o', 'ppid=,pid=,args='], { encoding: 'utf8' })
+        .split('\n')
+        .map((line) => line.trim().split(/ +/))
+        .filter(([parent, , ...args]) => Number(parent) === service.pid && args.join(' ').includes('groups='))
+        .map(([, pid]) => pid!);
+    const client = sandbox.start('dcat', ['long']);
+    await client.line();
+    const [first] = await eventually('a guard', () => (guards().length === 1 ? guards() : undefined));
+    process.kill(Number(first), 'SIGKILL');
+    const [second] = await eventually('another guard', () => (guards().length === 1 && guards()[0] !== first ? guards() : undefined));
+    await service.stop('SIGKILL');
+    await client.ended;
+    await eventually('the end of program and guard', () => !existsSync(`/proc/${second}`) && !processesIn(sandbox.dir).includes('sleep'));
+  });
+});
+
+test('a successor has the name before SIGTERM takes it from its predecessor: nobody is refused', async () => {
+  await withSandbox(async (sandbox) => {
+    let service = await serve(sandbox, 'cat', 'echo');
+    const over = new AbortController();
+    // One that had looked before the successor was there looks again.
+    const once = async (): Promise<void> => {
+      const { stdout, stderr } = await sandbox.run('dcat', ['-w', '20', 'echo'], 'hello');
+      assert.equal([stdout.toString(), stderr], ['hello', '']);
+    };
+    const use = async (): Promise<number> => {
+      let count = 0;
+      for (; !over.signal.aborted; count++) await once();
+      return count;
+    };
+    const users = [use(), use()];
+    for (let round = 0; round < rounds(2, 30); round++) {
+      const successor = await serve(sandbox, 'cat', 'echo');
+      assert.is((await service.stop()).status, 0);
+      service = successor;
+    }
+    over.abort();
+    for (const count of await Promise.all(users)) assert.ok(count > 0);
   });
 });
 
@@ -163,7 +396,7 @@ test('SIGTERM twice, or the end of --grace: programs are ended, and their client
   }
 });
 
-test('who waits for a turn is told of the shutdown', async () => {
+test('whoever waits for a turn is told of the shutdown', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, '-n', '1', 'echo ready; cat', 'one');
     const running = sandbox.start('dcat', ['one']);
@@ -172,8 +405,9 @@ test('who waits for a turn is told of the shutdown', async () => {
     await waiting.says(/at its limit, waiting/);
     service.signal('SIGTERM');
     const { status, stderr } = await waiting.ended;
-    assert.is(status, 125);
-    assert.match(stderr, /one\.box\.\.\.0: the service is shutting down\n$/);
+    // It may ask elsewhere, and there is nobody.
+    assert.is(status, 127);
+    assert.match(stderr, /one\.box\.\.\.0: the service is shutting down\n/);
     running.child.stdin!.end();
     assert.is((await running.ended).status, 0);
   });
@@ -231,7 +465,7 @@ test('bad input: one clear line, status 2 or 1, nothing made', async () => {
       [['cat', 'x...70000'], 'dserve: "x...70000" is not NAME[...N][/PROTOCOL]', 2],
       [['-m', '999', 'cat', 'x'], 'dserve: mode "999" is not octal, 0 to 777', 2],
       [['-n', '0', 'cat', 'x'], 'dserve: --max 0: not a whole number from 1 to 1000000', 2],
-      [['-g', 'no-such-group', 'cat', 'x'], 'dserve: use group no-such-group: there is no such group', 1],
+      [['-m', '660', '-g', 'no-such-group', 'cat', 'x'], 'dserve: use group no-such-group: there is no such group', 1],
       [['--from', 'missing'], 'dserve: read missing: no such file or directory', 1],
       [['--from', 'file', '-x'], 'dserve: --export does not go with --from: it stands in the lines of FILE', 2],
       [['lame - -', 'lame', 'audio/x-wav'], 'dserve: unexpected operand audio/x-wav', 2],

@@ -54,12 +54,14 @@ async function control(path: string, started: (session: ClientSession) => void):
   return { session, ended: Promise.all([outcome, closed]).then(([how]) => ({ text, outcome: how })) };
 }
 
+/** Its programs, by their command lines; not the guard that outlives it. */
 function childrenOf(pid: number): string[] {
   return execFileSync('ps', ['-e', '-o', 'ppid=,args='], { encoding: 'utf8' })
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line.startsWith(`${pid} `))
-    .map((line) => line.slice(`${pid} `.length));
+    .map((line) => line.slice(`${pid} `.length))
+    .filter((args) => !args.includes('groups='));
 }
 
 function residentMiB(pid: number): number {

@@ -1,27 +1,39 @@
 import { isGiven, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
 import { UsageError } from '@dipus/cli/errors';
+import { splitWords } from '@dipus/cli/words';
 import { parseServiceToMake } from '@dipus/proto/ask';
+import { printable } from '@dipus/proto/printable';
 import { parseMode, type ServiceRequest } from './service-request.ts';
+
+// What one service takes, on the command line and in a line of a file.
+const serviceOptions = {
+  export: { short: 'x', describe: 'offer it to other hosts: in exported/, not local/' },
+  mode: { short: 'm', value: 'MODE', describe: 'MODE of the sockets, octal (default 600)' },
+  group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
+  max: { short: 'n', value: 'MAX', describe: 'at most MAX at a time, the next ones wait (default 64)' },
+  pty: { describe: 'give each connection a terminal of its own' },
+} as const;
 
 const commandLine: CommandLine = {
   tool: 'dserve',
-  forms: ['[-x] [-m MODE] [-g GROUP] [-n MAX] [--pty] [--grace SECS] [-v] COMMAND NAME[/PROTOCOL]', '[--grace SECS] [-v] --from FILE'],
+  forms: [
+    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--pty] [--grace SECS] [-v] [--json] COMMAND NAME[/PROTOCOL]',
+    '[--grace SECS] [-v] [--json] --from FILE',
+  ],
   summary: 'Makes a command a service: it runs for each connection, with the connection as its stdin and stdout.',
   options: {
-    export: { short: 'x', describe: 'offer it to other hosts: in exported/, not local/' },
-    mode: { short: 'm', value: 'MODE', describe: 'MODE of the sockets, octal (default 600)' },
-    group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
-    max: { short: 'n', value: 'MAX', describe: 'at most MAX at a time, the next ones wait (default 64)' },
-    pty: { describe: 'give each connection a terminal of its own' },
-    from: { value: 'FILE', describe: 'many services, a line of FILE each: [-x] [-m MODE] [-g GROUP] NAME[/PROTOCOL] COMMAND' },
+    ...serviceOptions,
+    from: { value: 'FILE', describe: 'many services, a line of FILE each, read again at SIGHUP: [OPTIONS] NAME[/PROTOCOL] COMMAND' },
     grace: { value: 'SECS', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
-    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done, and who uses it' },
+    json: { describe: 'tell on stderr who uses it, a JSON object a line' },
   },
 };
 
 export interface Arguments {
   readonly text?: string;
   readonly isVerbose: boolean;
+  readonly isLogJson: boolean;
   readonly graceMs?: number;
   readonly service?: ServiceRequest;
   /** A file of services; `-` is stdin. */
@@ -32,11 +44,11 @@ export interface Arguments {
 export function parseArguments(argv: readonly string[], host: () => string): Arguments {
   const { text, operands, values } = parseCommandLine(commandLine, argv);
   const graceMs = secondsOption(values, 'grace');
-  const common = { isVerbose: isGiven(values, 'verbose'), ...(graceMs !== undefined && { graceMs }) };
+  const common = { isVerbose: isGiven(values, 'verbose'), isLogJson: isGiven(values, 'json'), ...(graceMs !== undefined && { graceMs }) };
   if (text !== undefined) return { ...common, text };
   const from = textOption(values, 'from');
   if (from !== undefined) {
-    const other = ['export', 'mode', 'group', 'max', 'pty'].find((name) => isGiven(values, name));
+    const other = Object.keys(serviceOptions).find((name) => isGiven(values, name));
     if (other !== undefined) throw new UsageError(`--${other} does not go with --from: it stands in the lines of FILE`);
     if (operands.length > 0) throw new UsageError(`operand ${operands[0]} does not go with --from`);
     return { ...common, from };
@@ -47,6 +59,35 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
   if (extra !== undefined) throw new UsageError(`unexpected operand ${extra}`, 'quote COMMAND as one word');
   if (command.trim() === '') throw new UsageError('COMMAND is empty');
   return { ...common, service: { ...parseTarget(name, host()), command, ...options(values) } };
+}
+
+/**
+ * Reads a line that describes one service: `[OPTIONS] NAME[/PROTOCOL] COMMAND`, options as on the command line, COMMAND being all that is left, as it
+ * is. Throws UsageError.
+ */
+export function parseServiceLine(line: string, host: string): ServiceRequest {
+  const words: string[] = [];
+  for (const { 0: word, index } of line.matchAll(/\S+/g)) {
+    words.push(word);
+    const target = operandOf(words);
+    if (target === undefined) continue;
+    const command = line.slice(index + word.length).trim();
+    if (command === '') throw new UsageError(`no COMMAND behind ${printable(target)}`);
+    const { values } = parseCommandLine({ ...commandLine, options: serviceOptions }, words);
+    return { ...parseTarget(target, host), command, ...options(values) };
+  }
+  splitWords(serviceOptions, words);
+  throw new UsageError('no NAME');
+}
+
+/** The first operand in these words; undefined: none yet, or words that cannot be understood without the next one. */
+function operandOf(words: readonly string[]): string | undefined {
+  try {
+    return splitWords(serviceOptions, words).operands[0];
+  } catch (error) {
+    if (error instanceof UsageError && error.message.endsWith('needs a value')) return undefined;
+    throw error;
+  }
 }
 
 /** Reads `NAME[...N][/PROTOCOL]`. Throws UsageError. */

@@ -1,8 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exit, TerminalSize } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
+import { guardGroup } from './guard.ts';
 
 /** A program that serves one connection. */
 export interface Program {
@@ -27,29 +29,37 @@ export interface Command {
 /** Where the program's stderr goes: to this process's own, or to a reader that says when it may go on. */
 export type StderrReader = (bytes: Buffer, drained: () => void) => void;
 
+interface OnSocket {
+  readonly connection: Socket;
+  readonly readStderr?: StderrReader;
+}
+
 /**
  * Starts a command with the connection itself as its stdin and stdout; when this resolves no copy of it is left in this process, nor if it
  * rejects. The program has a process group of its own. `ended` waits up to timing.stderrDrainMs for the rest of stderr.
  */
-export async function startOnSocket(command: Command, connection: Socket, readStderr?: StderrReader): Promise<Program> {
+export async function startOnSocket(command: Command, { connection, readStderr }: OnSocket): Promise<Program> {
   let child: ChildProcess;
+  let release = (): void => {};
   try {
     child = spawn('/bin/sh', ['-c', command.command], {
       stdio: [connection, connection, readStderr ? 'pipe' : 'inherit'],
       env: command.environment,
       detached: true,
     });
+    release = child.pid === undefined ? release : guardGroup(child.pid);
     await once(child, 'spawn');
   } finally {
     connection.destroy();
     if (!connection.closed) await once(connection, 'close');
   }
-  const exited = once(child, 'exit').then(([code, signal]) =>
-    code === null ? { signal: String(signal).replace(/^SIG/, '') } : { code: Number(code) },
-  );
+  const exited = once(child, 'exit').then(([code, signal]) => {
+    release();
+    return code === null ? { signal: String(signal).replace(/^SIG/, '') } : { code: Number(code) };
+  });
   const drained = readStderr && child.stderr ? passOn(child, readStderr) : Promise.resolve();
   const ended = exited.then(async (exit) => {
-    await Promise.race([drained, delay(timing.stderrDrainMs)]);
+    await Promise.race([drained, sleep(timing.stderrDrainMs, undefined, { ref: false })]);
     child.stderr?.destroy();
     return exit;
   });
@@ -63,7 +73,7 @@ export async function endGroup(pid: number): Promise<void> {
   signalGroup(pid, 'TERM');
   for (const end = Date.now() + timing.killMs; isGroupThere(pid);) {
     if (Date.now() >= end) return signalGroup(pid, 'KILL');
-    await delay(Math.min(50, timing.killMs / 10));
+    await sleep(Math.min(50, timing.killMs / 10), undefined, { ref: false });
   }
 }
 
@@ -92,8 +102,4 @@ function passOn(child: ChildProcess, readStderr: StderrReader): Promise<void> {
   });
   stderr.on('error', () => {});
   return new Promise((resolve) => stderr.once('close', resolve).once('end', resolve));
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

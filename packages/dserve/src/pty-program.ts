@@ -4,6 +4,7 @@ import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events';
 import { closeSync, existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { pump } from '@dipus/relay/pump';
@@ -18,7 +19,7 @@ const cat: readonly [string, ...string[]] = existsSync('/usr/bin/setpriv') ? ['/
  * Starts a command on a terminal and relays it to the connection, which it owns from now on. The connection's end becomes the terminal's end-of-file
  * character; its close hangs up. `ended` comes behind all output, and rejects where some is lost. Throws where no terminal or process is to be had.
  */
-export function startOnPty(maker: PtyMaker, command: Command, { connection, terminal }: Client): Program {
+export function startOnPty(maker: PtyMaker, command: Command, { connection, terminal }: OnPty): Program {
   const pty = startPty(maker, command, terminal);
   const cats: ChildProcess[] = [];
   try {
@@ -34,7 +35,7 @@ export function startOnPty(maker: PtyMaker, command: Command, { connection, term
   }
 }
 
-interface Client {
+interface OnPty {
   readonly connection: Socket;
   readonly terminal: Terminal;
 }
@@ -124,7 +125,7 @@ class Relayed implements Program {
     if (sent.kind === 'refused') this.abandon();
     const isWhole = sent.kind === 'end' && (await this.#reader) === 'itself';
     // The terminal ends with its program.
-    if (isWhole) await Promise.race([this.#pty.exited, delay(timing.stderrDrainMs)]);
+    if (isWhole) await Promise.race([this.#pty.exited, sleep(timing.stderrDrainMs, undefined, { ref: false })]);
     if (!isWhole || !this.#hasExited) void this.#hangUp();
     const exit = await this.#pty.exited;
     this.#stopCats();
@@ -163,8 +164,4 @@ type CatEnd = 'itself' | 'killed';
 /** How a cat ended. At the end of a terminal it fails with EIO. */
 function goneOf(child: ChildProcess): Promise<CatEnd> {
   return once(child, 'exit').then(([, signal]) => (signal === null ? 'itself' : 'killed'));
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

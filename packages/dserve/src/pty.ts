@@ -7,6 +7,7 @@ import { dirname, resolve } from 'node:path';
 import { Failure } from '@dipus/cli/errors';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { realTimeName } from '@dipus/proto/signal';
+import { guardGroup } from './guard.ts';
 import type { Command } from './program.ts';
 
 /** The native part of node-pty 1.1 (src/unix/pty.cc). */
@@ -69,7 +70,11 @@ export function startPty({ native, helper }: PtyMaker, command: Command, { cols,
   // No folder: the one that the program is started in, also where that has been removed. Numbers below 0: as whom we run.
   const made = native.fork('/bin/sh', ['-c', command.command], environment, '', cols, rows, -1, -1, false, helper, ended);
   const side = openSide(made.pty);
-  void exited.then(() => side.close());
+  const release = guardGroup(made.pid);
+  void exited.then(() => {
+    release();
+    side.close();
+  });
   return {
     pid: made.pid,
     master: made.fd,

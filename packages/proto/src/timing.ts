@@ -23,6 +23,8 @@ export const timing = {
   busyRetryMs: 100,
   /** Between two PINGs of a client; two that are not answered end the session. */
   pingMs: 15_000,
+  /** How long one service of a file may take to claim its name before the next one begins. */
+  claimMs: 500,
   /** How often a service looks whether its name is still its own. */
   keepMs: 1_000,
   /** How old a socket that refuses must be before it counts as dead: a foreign one is bound before it listens. */

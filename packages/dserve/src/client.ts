@@ -1,0 +1,109 @@
+// Whoever has connected to a service, from there to the end of its program.
+import type { Socket } from 'node:net';
+import { reasonOf } from '@dipus/cli/errors';
+import type { Exit, Terminal } from '@dipus/proto/control';
+import type { Session } from '@dipus/session/session';
+import { isOpen, looked } from './presence.ts';
+import { signalGroup, type Program, type StderrReader } from './program.ts';
+
+/** What a program gets of its client. The connection is whoever's starts it. */
+export interface Connected {
+  readonly connection: Socket;
+  readonly terminal: Terminal;
+  /** Where there is none, stderr is this process's own. */
+  readonly readStderr?: StderrReader;
+}
+
+export interface Client {
+  readonly kind: 'plain' | 'control';
+  waits(ahead: number): void;
+  /** Whether it is still there when its turn comes. */
+  isWanted(): Promise<boolean>;
+  connected(): Connected;
+  /** Its program runs. */
+  started(program: Program, hasTerminal: boolean): void;
+  ended(exit: Exit): void;
+  /** Its program was not started, or is lost. `isElsewhere`: another service may be asked, or the successor of this one. */
+  failed(reason: string, isElsewhere?: boolean): void;
+}
+
+const usualTerminal: Terminal = { cols: 80, rows: 24, term: 'xterm' };
+
+/** A client of the plain socket, which cannot be told anything. */
+export class PlainClient implements Client {
+  readonly kind = 'plain';
+  readonly #connection: Socket;
+  #hasWaited = false;
+
+  constructor(connection: Socket) {
+    this.#connection = connection.on('error', () => {});
+  }
+
+  waits(): void {
+    this.#hasWaited = true;
+  }
+  async isWanted(): Promise<boolean> {
+    return !this.#hasWaited || isOpen(this.#connection);
+  }
+  connected(): Connected {
+    return { connection: this.#connection, terminal: usualTerminal };
+  }
+  started(): void {}
+  ended(): void {}
+  failed(): void {
+    this.#connection.destroy();
+  }
+}
+
+/** A client of the control socket. */
+export class ControlClient implements Client {
+  readonly kind = 'control';
+  readonly #session: Session;
+  #program: Program | undefined;
+  #isGone = false;
+  #hasWaited = false;
+
+  /** `gone`: it has left before its program was started. */
+  constructor(session: Session, gone: () => void) {
+    this.#session = session;
+    session.listen({
+      signal: (name) => this.#program && signalGroup(this.#program.pid, name),
+      resize: (size) => this.#program?.resize?.(size),
+      gone: () => {
+        this.#isGone = true;
+        if (this.#program) this.#program.abandon();
+        else gone();
+      },
+    });
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  waits(ahead: number): void {
+    this.#hasWaited = true;
+    this.#session.waiting(ahead);
+  }
+  async isWanted(): Promise<boolean> {
+    if (this.#hasWaited) await looked();
+    return !this.#isGone;
+  }
+  connected(): Connected {
+    const { start } = this.#session;
+    const readStderr: StderrReader = (bytes, drained) => this.#session.stderr(bytes, drained);
+    return { connection: this.#session.takeData(), terminal: start.tty ?? usualTerminal, readStderr };
+  }
+  started(program: Program, hasTerminal: boolean): void {
+    this.#program = program;
+    void program.ended.catch(reasonOf).finally(() => (this.#program = undefined));
+    if (this.#isGone) return program.abandon();
+    this.#session.started(hasTerminal);
+  }
+  ended(exit: Exit): void {
+    this.#session.exit(exit);
+  }
+  failed(reason: string, isElsewhere = false): void {
+    this.#session.fail(reason, isElsewhere);
+  }
+}

@@ -1,0 +1,46 @@
+// A process that outlives this one by a moment: the programs that are left when this one is killed are killed by it, before the end of a client that has lost
+// its service could pass for the end of their input. It sleeps until then, so that a program starts without a process more.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { timing } from '@dipus/proto/timing';
+
+// It is told of each process group: `+ -123`, and `- -123` when that has ended.
+const script = `trap '' HUP INT TERM QUIT PIPE; groups=' '
+while read -r what group; do
+  case $what in
+    +) groups="$groups$group " ;;
+    -) groups="\${groups%% $group *} \${groups#* $group }" ;;
+  esac
+done
+[ "$groups" = ' ' ] || kill -s KILL -- $groups`;
+
+const groups = new Set<number>();
+let guard: ChildProcess | undefined;
+
+/** Lets this process group not outlive this process. Returns how to say that it has ended. */
+export function guardGroup(pid: number): () => void {
+  groups.add(pid);
+  if (guard) tell(`+ -${pid}\n`);
+  else startGuard();
+  return () => {
+    groups.delete(pid);
+    tell(`- -${pid}\n`);
+  };
+}
+
+function startGuard(): void {
+  const child = spawn('/bin/sh', ['-c', script], { cwd: '/', stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  const over = (): void => {
+    if (guard !== child) return;
+    guard = undefined;
+    // Somebody has ended it. Where none can be started for now, the next program starts one.
+    if (groups.size > 0) setTimeout(() => guard ?? startGuard(), timing.keepMs).unref();
+  };
+  child.on('error', over).on('exit', over).unref();
+  child.stdin?.on('error', () => {});
+  guard = child;
+  for (const pid of groups) tell(`+ -${pid}\n`);
+}
+
+function tell(line: string): void {
+  guard?.stdin?.write(line);
+}

@@ -1,0 +1,146 @@
+// The programs of one service: each client has one, in its turn.
+import type { Descriptors } from '@dipus/cli/descriptors';
+import { Failure, reasonOf } from '@dipus/cli/errors';
+import { printServiceName } from '@dipus/proto/name';
+import type { KeptService } from '@dipus/tree/keep';
+import type { Client } from './client.ts';
+import { Gate, type Turn } from './gate.ts';
+import { startOnSocket, type Command, type Program } from './program.ts';
+import { startOnPty } from './pty-program.ts';
+import type { PtyMaker } from './pty.ts';
+import type { ServiceRequest } from './service-request.ts';
+import { logOf, type UseLog } from './use-log.ts';
+
+/** What the services of a process share. */
+export interface Shared {
+  readonly descriptors: Descriptors;
+  explain(message: string): void;
+  warn(error: unknown): void;
+  /** A line of the log of use; nothing unless it was asked for. */
+  log(line: string): void;
+  readonly isLogJson: boolean;
+}
+
+interface Parts {
+  /** Where each program has a terminal of its own. */
+  readonly pty: PtyMaker | undefined;
+  /** Clients can come a moment before the claim is known. */
+  readonly claiming: Promise<KeptService>;
+}
+
+export class Runs {
+  readonly max: number;
+  readonly #request: ServiceRequest;
+  readonly #shared: Shared;
+  readonly #parts: Parts;
+  readonly #gate: Gate;
+  readonly #programs = new Set<Program>();
+  #name: string;
+
+  constructor(request: ServiceRequest, shared: Shared, parts: Parts) {
+    this.max = request.max;
+    this.#request = request;
+    this.#shared = shared;
+    this.#parts = parts;
+    this.#gate = new Gate(request.max);
+    this.#name = request.name;
+    void parts.claiming.then(({ claim }) => (this.#name = printServiceName(claim.service)));
+  }
+
+  get running(): number {
+    return this.#gate.running;
+  }
+  get waiting(): number {
+    return this.#gate.waiting;
+  }
+  get isFull(): boolean {
+    return this.#gate.isFull;
+  }
+
+  /** Runs the program for a client when its turn comes. Returns how to leave before that. */
+  enter(client: Client): () => void {
+    const turn = this.#turnOf(client);
+    this.#gate.enter(turn);
+    return () => this.#gate.cancel(turn);
+  }
+
+  /** Nothing is begun any more. Resolves when the last program has ended. */
+  close(): Promise<void> {
+    return this.#gate.close();
+  }
+
+  /** Ends the programs that still run: TERM, then KILL. `now`: KILL at once. */
+  endPrograms(now: boolean): void {
+    for (const program of this.#programs) {
+      if (now) program.kill();
+      else program.end();
+    }
+  }
+
+  #turnOf(client: Client): Turn {
+    const log = logOf({ service: this.#name, kind: client.kind }, this.#shared.log, this.#shared.isLogJson);
+    return {
+      begin: () => void this.#run(client, log),
+      wait: (ahead) => {
+        client.waits(ahead);
+        log({ event: 'wait', ahead });
+      },
+      drop: () => client.failed('the service is shutting down', true),
+    };
+  }
+
+  /** Runs the program of a client from its turn to its end, if it is still there. Never rejects. */
+  async #run(client: Client, log: UseLog): Promise<void> {
+    try {
+      const command = this.#commandOf(await this.#parts.claiming);
+      if (await client.isWanted()) await this.#runProgram(client, command, log);
+      else {
+        client.failed('its client has gone');
+        log({ event: 'leave' });
+      }
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  async #runProgram(client: Client, command: Command, log: UseLog): Promise<void> {
+    const begun = Date.now();
+    let program: Program | undefined;
+    try {
+      program = await this.#start(client, command);
+      this.#programs.add(program);
+      client.started(program, this.#parts.pty !== undefined);
+      log({ event: 'begin', pid: program.pid });
+      const exit = await program.ended;
+      client.ended(exit);
+      log({ event: 'end', exit, seconds: (Date.now() - begun) / 1000 });
+    } catch (error) {
+      const reason = `${program ? 'the program is lost' : 'cannot start the program'}: ${reasonOf(error)}`;
+      this.#shared.warn(new Failure(program ? 'serve' : 'start', this.#request.command, error));
+      client.failed(reason);
+      log({ event: 'fail', reason });
+    } finally {
+      if (program) this.#programs.delete(program);
+    }
+  }
+
+  async #start(client: Client, command: Command): Promise<Program> {
+    const { pty } = this.#parts;
+    const connected = client.connected();
+    return pty ? startOnPty(pty, command, connected) : startOnSocket(command, connected);
+  }
+
+  #commandOf(kept: KeptService): Command {
+    const { service, path } = kept.claim;
+    return {
+      command: this.#request.command,
+      environment: {
+        ...process.env,
+        DIPUS_SERVICE: printServiceName(service),
+        DIPUS_PROTOCOL: service.protocol,
+        DIPUS_HOST: service.host,
+        DIPUS_SOCKET: path,
+      },
+    };
+  }
+}

@@ -1,0 +1,144 @@
+// The services of this process: what is asked for begins, what is asked for no more ends, and the rest is not touched.
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '@dipus/cli/errors';
+import { timing } from '@dipus/proto/timing';
+import { groupId } from '@dipus/tree/accounts';
+import type { Tree } from '@dipus/tree/root';
+import type { ServiceRequest } from './service-request.ts';
+import type { Shared } from './runs.ts';
+import { startService, type RunningService } from './service.ts';
+
+/** A service that is asked for, and how trouble with it is to be named. */
+export interface Asked {
+  readonly request: ServiceRequest;
+  /** What stands before the reason, where the service comes from a file: `services:3`. */
+  readonly origin?: string;
+}
+
+export interface ServicesOptions {
+  readonly shared: Shared;
+  /** How long open streams may finish when a service ends. */
+  readonly graceMs: number;
+  /** Gives up what still takes time. */
+  readonly stopNow: AbortSignal;
+  /** Called with each service when it is ready. */
+  claimed(service: RunningService): void;
+}
+
+/** A service that is asked for, from then to its end. */
+interface Entry {
+  service?: RunningService;
+  /** Aborted when it is asked for no more. */
+  readonly gone: AbortController;
+}
+
+export class Services {
+  readonly #tree: Tree;
+  readonly #options: ServicesOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #ending = new Set<RunningService>();
+
+  constructor(tree: Tree, options: ServicesOptions) {
+    this.#tree = tree;
+    this.#options = options;
+  }
+
+  /** How many there are, or are about to be. */
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  /** Makes these the services that there are. One of a file that cannot be made is warned of; for any other this throws Failure. */
+  async change(asked: readonly Asked[]): Promise<void> {
+    const wanted = byKey(asked);
+    for (const [key, entry] of this.#entries) if (!wanted.has(key)) this.#drop(key, entry);
+    for (const [key, one] of wanted) {
+      if (this.#entries.has(key)) continue;
+      const begun = this.#begin(key, one);
+      // In their order; but one that has to wait for its name does not hold the others.
+      await (one.origin === undefined ? begun : Promise.race([begun, sleep(timing.claimMs, undefined, { ref: false })]));
+    }
+  }
+
+  /** Ends all: out of the tree at once; then the programs, finished within the grace, or ended. */
+  async end(graceMs: number): Promise<void> {
+    const services = [...this.#ending];
+    for (const [key, entry] of this.#entries) {
+      if (entry.service) services.push(entry.service);
+      entry.gone.abort();
+      this.#entries.delete(key);
+    }
+    await this.#endAll(services, graceMs);
+  }
+
+  async #begin(key: string, { request, origin }: Asked): Promise<void> {
+    const entry: Entry = { gone: new AbortController() };
+    this.#entries.set(key, entry);
+    try {
+      const service = await startService(this.#tree, request, wantedOf(request), { ...this.#options.shared, stop: entry.gone.signal });
+      if (entry.gone.signal.aborted) return await service.close();
+      entry.service = service;
+      this.#options.claimed(service);
+    } catch (error) {
+      if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      if (entry.gone.signal.aborted) return;
+      if (origin === undefined) throw error;
+      this.#options.shared.warn(error instanceof Failure ? new Failure('serve', origin, error.message, error.hint) : error);
+    }
+  }
+
+  #drop(key: string, entry: Entry): void {
+    this.#entries.delete(key);
+    entry.gone.abort();
+    const { service } = entry;
+    if (!service) return;
+    this.#ending.add(service);
+    void this.#endAll([service], this.#options.graceMs).finally(() => this.#ending.delete(service));
+  }
+
+  async #endAll(services: readonly RunningService[], graceMs: number): Promise<void> {
+    const { stopNow } = this.#options;
+    const finished = Promise.all(services.map((service) => service.close()));
+    const over = new AbortController();
+    const endPrograms = (now: boolean): void => services.forEach((service) => service.endPrograms(now));
+    await Promise.race([finished, pause(graceMs, over.signal), aborted(stopNow, over.signal)]);
+    endPrograms(stopNow.aborted);
+    void aborted(stopNow, over.signal).then(() => endPrograms(true));
+    // A program that even KILL does not end must not hold us.
+    await Promise.race([finished, pause(timing.killMs + timing.partingMs, over.signal)]);
+    over.abort();
+    for (const service of services) service.part();
+  }
+}
+
+/** What is asked for by its words; of two that are the same the second is another one. */
+function byKey(asked: readonly Asked[]): Map<string, Asked> {
+  const found = new Map<string, Asked>();
+  for (const one of asked) {
+    let key = JSON.stringify(one.request);
+    while (found.has(key)) key += '+';
+    found.set(key, one);
+  }
+  return found;
+}
+
+function wantedOf(request: ServiceRequest): Parameters<typeof startService>[2] {
+  const { area, protocol, name, host, instance, mode, group } = request;
+  const gid = group === undefined ? undefined : groupId(group);
+  if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');
+  const optional = { ...(instance !== undefined && { instance }), ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
+  return { area, protocol, name, host, ...optional };
+}
+
+/** Resolves after that time, or never once `over` has been aborted. Does not hold the process. */
+function pause(ms: number, over: AbortSignal): Promise<void> {
+  return sleep(ms, undefined, { ref: false, signal: over }).catch(() => never);
+}
+
+/** Resolves when the first has been aborted, or never once `over` has been. */
+async function aborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort', { signal: over }).catch(() => never);
+}
+
+const never = new Promise<never>(() => {});
