@@ -1,4 +1,3 @@
-import { fstatSync, statSync } from 'node:fs';
 import { Failure } from '@dipus/cli/errors';
 import { signalStatus, type Context, type EndedBySignal } from '@dipus/cli/run';
 import { printDiagnostics } from '@dipus/cli/output';
@@ -18,7 +17,6 @@ import { notFound, tellRefusals } from './refusals.ts';
 import { openSources, sizeOf, type Source } from './source.ts';
 import { transfer } from './transfer.ts';
 
-const stdout = 1;
 const stderr = 2;
 
 /** Pipes the input through the first service that can be opened. Returns the exit status. Throws Failure and UsageError. */
@@ -41,7 +39,6 @@ export async function dcat(args: Arguments, openTree: () => Tree, context: Conte
     if (context.stop.aborted) return 0;
     if (!('service' in found)) return tellRefusals(found, args.service, openTree, context);
     context.explain(`using ${found.service.path}`);
-    if (args.isVerbose && isNowhere(stdout)) context.explain('stdout is closed, or /dev/null: the answer goes nowhere');
     return await use(found.service, { sources, hasProgress: args.hasProgress }, context);
   } finally {
     found.close();
@@ -68,11 +65,6 @@ async function use(
     terminal?.restore();
     progress?.finish();
   }
-}
-
-// In place of what is closed when it starts the interpreter opens /dev/null: the two cannot be told apart.
-function isNowhere(fd: number): boolean {
-  return fstatSync(fd).rdev === statSync('/dev/null').rdev;
 }
 
 /** ^C goes to the service's program first. */

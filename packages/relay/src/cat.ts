@@ -7,6 +7,7 @@ import type { Duplex, Readable, Writable } from 'node:stream';
 import { codeOf } from '@dipus/proto/failure';
 import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
+import { runner as deathRunner } from './runner.ts';
 import { readableOf, writableOf } from './stdio.ts';
 
 export interface Copy {
@@ -48,7 +49,10 @@ const guarded = `trap "" INT HUP
   [ "$1" = 0 ] || exec 4<&0
   { ${guard}
   } </dev/null >/dev/null 2>&1 &
-  exec cat 3<&- 4<&-`;
+  shift
+  exec "$@" cat 3<&- 4<&-`;
+// A copier that reads from what others read after us must be gone before they learn that we are; the guard is there for where the kernel cannot do it.
+const bound = deathRunner ?? [];
 const unguarded = 'trap "" INT HUP; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec cat';
 
 /**
@@ -63,7 +67,7 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: C
   const { runner, heldMs = 0 } = options;
   const [file, ...args] = runner
     ? ([...runner, '/bin/sh', '-c', unguarded] as const)
-    : (['/bin/sh', '-c', guarded, 'sh', String(Math.ceil(heldMs / 1000))] as const);
+    : (['/bin/sh', '-c', guarded, 'sh', String(Math.ceil(heldMs / 1000)), ...(heldMs === 0 ? bound : [])] as const);
   const child = spawn(file, args, {
     stdio: runner ? [source, target, 'pipe'] : [source, target, 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },

@@ -1,9 +1,9 @@
 // Bytes between two connections, both ways, to both ends (sep(5), ERRORS).
-import { existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
 import type { Endpoint } from './endpoint.ts';
 import { Flow, readAway } from './flow.ts';
+import { runner } from './runner.ts';
 import { guardSocket } from './guarded-socket.ts';
 
 /** 'done': both directions to their ends. 'broken': bytes may be missing. */
@@ -32,7 +32,7 @@ export interface Relay {
 // A stream of this length is worth two processes that copy without us.
 const longBytes = 4 << 20;
 const maxHandedOver = 64;
-const canHandOver = process.platform === 'linux' && existsSync('/usr/bin/setpriv');
+const canHandOver = runner !== undefined;
 let handedOver = 0;
 
 /**
