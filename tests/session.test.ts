@@ -5,7 +5,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { controlPreface, dataPreface } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, frameType, type Frame } from '@dipus/proto/frame';
-import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { exporter, importer, offer } from './sep-pair.ts';
 
 const test = suite('session');
 const tokenA = 'a'.repeat(32);
@@ -207,7 +208,7 @@ test('the end of the control connection ends the program, half-closed or closed'
 
 test('an ERROR that may be retried is retried by dcat, and 503 for POST; another one, and text, is not', async () => {
   await withSandbox(async (sandbox) => {
-    const { root, run, start } = sandbox;
+    const { root, run } = sandbox;
     const directory = `${root}/exported`;
     mkdirSync(directory, { recursive: true });
     let payload = '';
@@ -215,8 +216,9 @@ test('an ERROR that may be retried is retried by dcat, and 503 for POST; another
     const control = createServer({ allowHalfOpen: true }, (connection) => {
       connection
         .on('error', () => {})
-        .once('data', () => {
-          asked++;
+        .once('data', (chunk: Buffer) => {
+          // dexport only holds a connection.
+          if (chunk.length > controlPreface.length) asked++;
           connection.end(encodeFrame(frameType.error, payload));
         });
     });
@@ -226,8 +228,7 @@ test('an ERROR that may be retried is retried by dcat, and 503 for POST; another
       once(plain.listen(`${directory}/odd.box...0`), 'listening'),
     ]);
     try {
-      const exporter = start('dexport', ['-l', '127.0.0.1:0', '--user', 'root']);
-      const url = (await exporter.line()).replace('sep:', 'http:');
+      const url = (await exporter(sandbox)).uri.replace('sep:', 'http:');
       const post = async (): Promise<string> => (await run('curl', ['-s', '-i', '-X', 'POST', '-d', 'x', `${url}/odd`])).stdout.toString();
       payload = '{"reason":"come again","retry":true}';
       assert.match(await post(), /^HTTP\/1\.1 503 [^]*Retry-After: 1\r\n[^]*odd\.box\.\.\.0: come again\n$/);
@@ -264,6 +265,75 @@ test('a client that does not read its stderr stops the program, not the service'
     assert.match((await sandbox.run('dls', ['-l', 'loud'])).stdout.toString(), /^alive 1\/64/);
     wire.socket.destroy();
     data.socket.destroy();
+  });
+});
+
+test('who was stopped for longer than two pings has lost nothing: a local service, an importer, dcat itself', async () => {
+  const pingMs = 15_000 * 0.05;
+  await withSandbox(
+    async (sandbox) => {
+      const service = await offer(sandbox, 'cat', 'echo');
+      const there = await exporter(sandbox);
+      const here = importer(sandbox, there.uri);
+      await here.has(1);
+      const clients = [
+        sandbox.start('dcat', ['-t', '30', 'echo']),
+        here.start('dcat', ['-t', '30', 'echo']),
+        here.start('dcat', ['-t', '30', `${there.uri}/echo`]),
+      ];
+      for (const client of clients) {
+        client.child.stdin!.write('one\n');
+        await client.line();
+      }
+      // Not dserve for the one that comes over the network: that it is lost then is what its pings are for.
+      for (const [stopped, inUse] of [
+        [here.program, clients.slice(1)],
+        [clients[2]!, clients.slice(1)],
+        [service, clients.slice(0, 2)],
+      ] as const) {
+        stopped.signal('SIGSTOP');
+        await sleep(pingMs * 4);
+        stopped.signal('SIGCONT');
+        await sleep(pingMs);
+        for (const client of inUse) {
+          client.child.stdin!.write('more\n');
+          assert.is(await client.line(), 'more', client.stderr);
+        }
+      }
+      for (const client of clients.slice(0, 2)) {
+        client.child.stdin!.end();
+        assert.is((await client.ended).status, 0, client.stderr);
+      }
+    },
+    { DIPUS_TIME_SCALE: '0.05' },
+  );
+});
+
+test('EXIT by a signal that this system does not have is 255', async () => {
+  await withSandbox(async (sandbox) => {
+    const { root, run } = sandbox;
+    mkdirSync(`${root}/local`, { recursive: true });
+    const connections: Socket[] = [];
+    const control = createServer({ allowHalfOpen: true }, (connection) => {
+      connection.on('error', () => {});
+      connections.push(connection);
+      if (connections.length < 2) return;
+      connections[0]!.write(encodeFrame(frameType.started, '{"tty":false}'));
+      connections[0]!.end(encodeFrame(frameType.exit, '{"signal":"EMT"}'));
+      connections[1]!.end();
+    });
+    const plain = createServer();
+    await Promise.all([
+      once(control.listen(`${root}/local/.odd.box...0`), 'listening'),
+      once(plain.listen(`${root}/local/odd.box...0`), 'listening'),
+    ]);
+    try {
+      assert.is((await run('dcat', ['odd'])).status, 255);
+    } finally {
+      control.close();
+      plain.close();
+      for (const connection of connections) connection.destroy();
+    }
   });
 });
 

@@ -127,10 +127,13 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
     .then(finish, fail);
 }
 
-/** 128+n, as a shell shows the death by a signal. */
+// The greatest status there is: of a signal that other systems have.
+const unknownSignal = 127;
+
+/** 128+n, as a shell shows the death by a signal; 255 for a name that no signal has here. */
 export function signalStatus(signal: string): number {
   const name = (signal.startsWith('SIG') ? signal : `SIG${signal}`) as NodeJS.Signals;
-  return 128 + (constants.signals[name] ?? realTimeNumber(signal) ?? 0);
+  return 128 + (constants.signals[name] ?? realTimeNumber(signal) ?? unknownSignal);
 }
 
 const isFirstProcess = process.pid === 1;

@@ -2,8 +2,9 @@
 import type { Socket } from 'node:net';
 import { reasonOf } from '@dipus/cli/errors';
 import type { Exit, Terminal } from '@dipus/proto/control';
+import { socketsSeen } from '@dipus/proto/sockets-seen';
 import type { Session } from '@dipus/session/session';
-import { isOpen, looked } from './presence.ts';
+import { isOpen } from './presence.ts';
 import { signalGroup, type Program, type StderrReader } from './program.ts';
 
 /** What a program gets of its client. The connection is whoever's starts it. */
@@ -86,7 +87,7 @@ export class ControlClient implements Client {
     this.#session.waiting(ahead);
   }
   async isWanted(): Promise<boolean> {
-    if (this.#hasWaited) await looked();
+    if (this.#hasWaited) await socketsSeen();
     return !this.#isGone;
   }
   connected(): Connected {

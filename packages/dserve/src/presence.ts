@@ -5,8 +5,3 @@ import type { Socket } from 'node:net';
 export function isOpen(connection: Socket): Promise<boolean> {
   return new Promise((resolve) => connection.write(Buffer.alloc(0), (error) => resolve(!error)));
 }
-
-/** Resolves when all sockets have been looked at once more: who has left by now is known to have. */
-export async function looked(): Promise<void> {
-  for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
-}

@@ -4,6 +4,7 @@ import type { Ask } from '@dipus/proto/ask';
 import { Failure } from '@dipus/proto/failure';
 import type { RemoteEvents, WatchResult } from '@dipus/proto/remote';
 import { askTarget, maxLineBytes, parseWatchEvent } from '@dipus/proto/sep';
+import { socketsSeen } from '@dipus/proto/sockets-seen';
 import { timing } from '@dipus/proto/timing';
 import { formatAddress, type ExporterAddress } from './address.ts';
 import { exported } from './list.ts';
@@ -30,12 +31,12 @@ export async function watchServices(
     };
     const stopped = (): void => finish('stopped');
     let heard = 0;
-    const silent = (): void => {
+    const silent = async (): Promise<void> => {
       const before = heard;
-      // This process may have been stopped: what has come meanwhile is read before a timer is believed.
-      setImmediate(() => heard === before && finish(`silent for ${Math.round((timing.pingMs * silences) / 1000)} s`, true));
+      await socketsSeen();
+      if (heard === before) finish(`silent for ${Math.round((timing.pingMs * silences) / 1000)} s`, true);
     };
-    const timer = setTimeout(silent, timing.pingMs * silences);
+    const timer = setTimeout(() => void silent(), timing.pingMs * silences);
     stop.addEventListener('abort', stopped);
     const lines = new Lines((line) => tell(line, events));
     answer.on('data', (chunk: Buffer) => {

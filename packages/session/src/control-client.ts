@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   controlPreface,
@@ -16,6 +17,7 @@ import {
 } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, FrameError, frameType, type Frame } from '@dipus/proto/frame';
 import { parseSessionError, type SessionError } from '@dipus/proto/session-error';
+import { socketsSeen } from '@dipus/proto/sockets-seen';
 import { timing } from '@dipus/proto/timing';
 
 /** Opens one more connection to the control socket, as this half of a session: connected, half-open allowed, not read yet. */
@@ -122,7 +124,8 @@ class Client {
     this.#socket.on('close', () => this.#end({ lost: 'the service closed the connection before its program had ended' }));
     this.#socket.on('end', () => this.#socket.destroy());
     this.#socket.write(Buffer.concat([Buffer.from(controlPreface), start]));
-    this.#ping = setInterval(() => this.#sendPing(), timing.pingMs).unref();
+    // On a UNIX socket a loss shows by itself; who does not answer there may be stopped.
+    if (!isUnix(this.#socket)) this.#ping = setInterval(() => void this.#sendPing(), timing.pingMs).unref();
     this.#socket.resume();
   }
 
@@ -136,7 +139,8 @@ class Client {
     this.#socket.destroy();
   }
 
-  #sendPing(): void {
+  async #sendPing(): Promise<void> {
+    if (this.#unanswered === 2) await socketsSeen();
     if (this.#unanswered === 2) return this.#end({ lost: 'the service did not answer two pings' });
     this.#unanswered++;
     this.send(encodeFrame(frameType.ping));
@@ -175,6 +179,10 @@ class Client {
     this.close();
     this.#events.ended(outcome);
   }
+}
+
+function isUnix(socket: Duplex): boolean {
+  return socket instanceof Socket && socket.remoteAddress === undefined;
 }
 
 /** undefined: the stream is broken. */
