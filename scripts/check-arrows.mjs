@@ -1,5 +1,5 @@
-// Imports run one way: command -> cli, remote, session, tree, relay, sep, ssh, mdns -> proto; and each package declares what it imports. session
-// stands on relay, and remote is made of the middle layer.
+// Imports run one way: command -> cli, remote, session, tree, relay, sep, ssh, mdns -> proto; and each package declares what it imports.
+// session stands on relay, and remote is made of the middle layer.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';

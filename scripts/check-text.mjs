@@ -7,7 +7,8 @@ const maxColumns = 140;
 const findings = collectFindings();
 const pages = ['README.md', 'CHANGELOG.md', 'HACKING.md'];
 
-for (const dir of [...listPackages().map((one) => `${one.dir}/src`), 'tests', 'scripts']) for (const file of sourcesOf(dir)) checkComments(file);
+for (const dir of [...listPackages().map((one) => `${one.dir}/src`), 'tests', 'scripts'])
+  for (const file of sourcesOf(dir)) checkComments(file);
 findings.end();
 
 function checkComments(file) {

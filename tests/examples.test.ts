@@ -1,5 +1,5 @@
-// Every example of the pages is run as it is printed, and its result looked at. The hosts that the pages speak of are this one, in a network
-// namespace of its own; programs that play, encode or log in are stand-ins.
+// Every example of the pages is run as it is printed, and its result looked at. The hosts that the pages speak of are this one, in a
+// network namespace of its own; programs that play, encode or log in are stand-ins.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { bundle, has, suite, withSandbox, type Sandbox } from './harness.ts';

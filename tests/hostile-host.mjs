@@ -1,5 +1,5 @@
-// A host with an SSH server, SFTP and a tree at /t, that misbehaves in one way: node hostile-host.mjs HOST_KEY KIND. Prints its port; ends with
-// its stdin. The tree has local/x.box...0, which has no control socket, and local/y.box...0, which has one; both echo.
+// A host with an SSH server, SFTP and a tree at /t, that misbehaves in one way: node hostile-host.mjs HOST_KEY KIND. Prints its port; ends
+// with its stdin. The tree has local/x.box...0, which has no control socket, and local/y.box...0, which has one; both echo.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import SSH2Stream from 'ssh2-streams/lib/ssh.js';

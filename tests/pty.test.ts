@@ -1,4 +1,5 @@
-// dserve --pty: programs on terminals of their own. Nothing of one session reaches another, all output comes before the end, and nobody waits in vain.
+// dserve --pty: programs on terminals of their own. Nothing of one session reaches another, all output comes before the end, and nobody
+// waits in vain.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';

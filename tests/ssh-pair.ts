@@ -1,4 +1,5 @@
-// Two roots on one machine that stand for two hosts, joined by a private sshd: services are made in the sandbox's root, and used from the root `b`.
+// Two roots on one machine that stand for two hosts, joined by a private sshd: services are made in the sandbox's root, and used from the
+// root `b`.
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { mkdirSync, rmSync } from 'node:fs';

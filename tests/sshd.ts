@@ -69,8 +69,8 @@ export async function startSshd(sandbox: Sandbox, authorized: string, setting: S
 }
 
 /**
- * The environment of what sshd runs, for its SetEnv. bash reads the account's .bashrc when sshd starts it, and who knows what that does; no home, no
- * such file.
+ * The environment of what sshd runs, for its SetEnv. bash reads the account's .bashrc when sshd starts it, and who knows what that does; no
+ * home, no such file.
  */
 export function environmentThere(path: string | undefined): string {
   return `PATH="${path}" HOME=/nonexistent`;

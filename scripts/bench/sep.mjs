@@ -1,6 +1,6 @@
-// A service of another host through an imported socket, with socat in both relay places beside it. An echo with large buffers socat does not
-// survive: each of its relays writes without reading, and all of them wait for one another for ever. So against those the same bytes go there and
-// then back, by two services; the echo is measured against socat's default.
+// A service of another host through an imported socket, with socat in both relay places beside it. An echo with large buffers socat does
+// not survive: each of its relays writes without reading, and all of them wait for one another for ever. So against those the same bytes go
+// there and then back, by two services; the echo is measured against socat's default.
 import { freePort, listens, startExport, startImport } from './pair.mjs';
 import { lackOf } from './stage.mjs';
 import { atLeast } from './targets.mjs';

@@ -9,8 +9,8 @@ import { delimiter } from 'node:path';
 const program = '/usr/sbin/sshd';
 
 /**
- * A private sshd on loopback, and a client's settings for it: `command` logs in to it, and so does ssh://bench in `env`. Undefined where there is
- * no sshd.
+ * A private sshd on loopback, and a client's settings for it: `command` logs in to it, and so does ssh://bench in `env`. Undefined where
+ * there is no sshd.
  */
 export async function startSshd(stage) {
   if (!existsSync(program)) return undefined;

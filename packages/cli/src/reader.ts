@@ -23,8 +23,8 @@ interface TcpBinding {
 
 /**
  * Node reads no pipe that is open for writing only, so it never waits for what poll(2) tells of one without its reader. Its handle for TCP
- * does not look at the mode: it waits for input, of which there is none, and is woken when the reader has gone. The descriptor is one of our
- * own, because it is made non-blocking.
+ * does not look at the mode: it waits for input, of which there is none, and is woken when the reader has gone. The descriptor is one of
+ * our own, because it is made non-blocking.
  */
 function watchPipe(gone: () => void): void {
   try {

@@ -47,7 +47,8 @@ export interface EndedBySignal {
 /**
  * Runs a command: `main` works and returns its exit status (nothing: 0). This is the only place that writes errors, sets the exit
  * status and handles signals. After SIGINT, SIGTERM or SIGHUP the program cleans up and dies of that signal (a daemon: ends with
- * main's status after SIGTERM). When the reader of stdout has gone it dies of SIGPIPE, silently. A signal that was ignored at the start stays so.
+ * main's status after SIGTERM). When the reader of stdout has gone it dies of SIGPIPE, silently. A signal that was ignored at the start
+ * stays so.
  */
 export function run(tool: Tool, main: (context: Context) => Promise<number | void | EndedBySignal>): void {
   const stop = new AbortController();
@@ -138,7 +139,9 @@ export function signalStatus(signal: string): number {
 
 const isFirstProcess = process.pid === 1;
 
-/** What the starter of the command saw before Node hid it (packages/cli/starter.in): signals that are ignored, and whether stdout is closed. */
+/**
+ * What the starter of the command saw before Node hid it (packages/cli/starter.in): signals that are ignored, and whether stdout is closed.
+ */
 function readStart(): { ignored: ReadonlySet<StopSignal>; isStdoutClosed: boolean } {
   const words = (process.env['DIPUS_IGNORED'] ?? '').split(' ');
   delete process.env['DIPUS_IGNORED'];

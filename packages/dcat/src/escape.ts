@@ -4,8 +4,8 @@ const tilde = 0x7e;
 const dot = 0x2e;
 
 /**
- * What is typed, but for ssh's escapes behind a newline (ssh(1), Escape characters): `~.` ends it with the error that `ended` makes, and nothing
- * that was typed later is passed on; `~~` is one `~`. Whatever else follows a `~` is passed on with it.
+ * What is typed, but for ssh's escapes behind a newline (ssh(1), Escape characters): `~.` ends it with the error that `ended` makes, and
+ * nothing that was typed later is passed on; `~~` is one `~`. Whatever else follows a `~` is passed on with it.
  */
 export function readEscapes(ended: () => Error): Transform {
   let isLineStart = true;

@@ -7,7 +7,10 @@ import type { Candidate } from './candidates.ts';
 // Of more than these some are asked, taken at random: the best of many is little better than the best of some.
 const maxAsked = 16;
 
-/** Candidates, lower ranks first; of one rank the one with the fewest running first, ties at random. Asks only where there is a choice, and when its turn comes. */
+/**
+ * Candidates, lower ranks first; of one rank the one with the fewest running first, ties at random. Asks only where there is a choice, and
+ * when its turn comes.
+ */
 export async function* byLoad(candidates: readonly Candidate[]): AsyncGenerator<Candidate> {
   for (let from = 0; from < candidates.length;) {
     const { rank } = candidates[from]!;

@@ -1,4 +1,4 @@
-// Finding the first match that can be opened (commands.md, dcat). Nothing has been sent when one is given up for the next.
+// Finding the first match that can be opened (dcat(1)). Nothing has been sent when one is given up for the next.
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
@@ -13,7 +13,9 @@ import { leaveUnbegun } from './parting.ts';
 export interface OpenService {
   readonly path: string;
   readonly data: Duplex;
-  /** The other end is on another host: a reset is an error, and nothing tells whether a plain service still reads when its answer has ended. */
+  /**
+   * The other end is on another host: a reset is an error, and nothing tells whether a plain service still reads when its answer has ended.
+   */
   readonly isRemote: boolean;
   /** Not for a foreign service, nor where only the plain socket may be opened. */
   readonly session?: ClientSession;

@@ -1,4 +1,5 @@
-// Leaving a session before its end: the service is told to stop, and sees no end of its input before. It must not take a cut stream for a whole one.
+// Leaving a session before its end: the service is told to stop, and sees no end of its input before. It must not take a cut stream for a
+// whole one.
 import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -9,8 +10,8 @@ import type { ClientSession } from '@dipus/session/control-client';
 const lookEveryMs = 50;
 
 /**
- * Leaves a session whose program runs, and closes its connections: the data connection when the service has, or when its program must have been
- * killed. No other process may hold that one any more but to read.
+ * Leaves a session whose program runs, and closes its connections: the data connection when the service has, or when its program must have
+ * been killed. No other process may hold that one any more but to read.
  */
 export async function leaveSession(session: ClientSession): Promise<void> {
   const { data } = session;

@@ -38,7 +38,10 @@ export async function enterRawMode(resized: (size: TerminalSize) => void): Promi
   };
 }
 
-/** A shell that remembers the settings, and sets them again when we have gone without a word: SIGKILL leaves no time for one. Returns the word. */
+/**
+ * A shell that remembers the settings, and sets them again when we have gone without a word: SIGKILL leaves no time for one. Returns the
+ * word.
+ */
 async function armGuard(): Promise<() => void> {
   const script = `trap "" INT QUIT HUP TERM TTOU TSTP
     saved=$(stty -g <&3) || exit

@@ -21,7 +21,10 @@ export interface Source {
   stream(): Readable;
 }
 
-/** Looks at each file; `-` is stdin. A regular one is opened again in its turn, anything else only once. Throws Failure: nothing has been sent then. */
+/**
+ * Looks at each file; `-` is stdin. A regular one is opened again in its turn, anything else only once. Throws Failure: nothing has been
+ * sent then.
+ */
 export function openSources(files: readonly string[]): Source[] {
   return files.map((file) => {
     try {

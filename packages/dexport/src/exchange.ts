@@ -49,7 +49,10 @@ export class Exchange {
     request.once('end', () => socket.destroy());
   }
 
-  /** The client has sent its end behind its request. It still wants the answer (RFC 9112 9.6), or has closed, which only shows when it is written to. */
+  /**
+   * The client has sent its end behind its request. It still wants the answer (RFC 9112 9.6), or has closed, which only shows when it is
+   * written to.
+   */
   halfClose(): void {
     if (!this.#knocking) this.#lookForClient(timing.knockMs);
   }

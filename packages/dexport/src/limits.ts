@@ -48,7 +48,10 @@ export class Limits {
   }
 }
 
-/** How many of these are of the peer of one of them; not counted where it cannot be more than `most`. Whom a connection comes from is a system call. */
+/**
+ * How many of these are of the peer of one of them; not counted where it cannot be more than `most`. Whom a connection comes from is a
+ * system call.
+ */
 function countOf(socket: Socket, among: ReadonlySet<Socket>, most: number): number {
   if (among.size <= most) return 0;
   const peer = peerOf(socket);

@@ -13,8 +13,8 @@ import { readAway, Refusal } from './refusal.ts';
 import { Streams } from './streams.ts';
 
 /**
- * Pipes a request through a service. Rejects with Refusal before anything is answered: also where the program fails without output. A program that
- * fails later, and a stream that breaks, end without the last chunk; only whoever takes trailers is told of the status.
+ * Pipes a request through a service. Rejects with Refusal before anything is answered: also where the program fails without output. A
+ * program that fails later, and a stream that breaks, end without the last chunk; only whoever takes trailers is told of the status.
  */
 export async function pipeThrough(exporter: Exporter, offer: Offer, exchange: Exchange): Promise<void> {
   exchange.request.socket.setKeepAlive(true, timing.keepAliveMs);

@@ -21,7 +21,10 @@ export function busy(reason: string): Refusal {
 
 const maxRefusedBytes = 64 << 20;
 
-/** Answers on a connection that the HTTP server does not answer for. What the client still sends is read away for a moment, then it is closed. */
+/**
+ * Answers on a connection that the HTTP server does not answer for. What the client still sends is read away for a moment, then it is
+ * closed.
+ */
 export function refuseRaw(socket: Socket, refusal: Refusal, lingerMs: number = timing.refusedBodyMs): void {
   if (!socket.writable) return void socket.destroy();
   const body = `${refusal.message}\n`;

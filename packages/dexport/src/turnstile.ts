@@ -17,8 +17,9 @@ export interface TurnstileEvents {
 }
 
 /**
- * Shows the platform's parser no byte of a request before the one in front of it was answered, and no end of the connection either. Stands at `push`,
- * the point at which a stream is given what it reads (Node, stream). Reading goes on meanwhile, so that it is seen when the client goes.
+ * Shows the platform's parser no byte of a request before the one in front of it was answered, and no end of the connection either. Stands
+ * at `push`, the point at which a stream is given what it reads (Node, stream). Reading goes on meanwhile, so that it is seen when the
+ * client goes.
  */
 export class Turnstile {
   readonly #socket: Socket;

@@ -62,8 +62,8 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
 }
 
 /**
- * Reads a line that describes one service: `[OPTIONS] NAME[/PROTOCOL] COMMAND`, options as on the command line, COMMAND being all that is left, as it
- * is. Throws UsageError.
+ * Reads a line that describes one service: `[OPTIONS] NAME[/PROTOCOL] COMMAND`, options as on the command line, COMMAND being all that is
+ * left, as it is. Throws UsageError.
  */
 export function parseServiceLine(line: string, host: string): ServiceRequest {
   const words: string[] = [];

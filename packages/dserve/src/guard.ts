@@ -1,5 +1,6 @@
-// A process that outlives this one by a moment: the programs that are left when this one is killed are killed by it, before the end of a client that has lost
-// its service could pass for the end of their input. It sleeps until then, so that a program starts without a process more.
+// A process that outlives this one by a moment: the programs that are left when this one is killed are killed by it, before the end of a
+// client that has lost its service could pass for the end of their input. It sleeps until then, so that a program starts without a process
+// more.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { timing } from '@dipus/proto/timing';
 

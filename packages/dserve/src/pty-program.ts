@@ -1,5 +1,5 @@
-// A program on a terminal, relayed to a connection. Two cat(1) hold the terminal's other end, so that it may block them, and never this process; what goes
-// between them and the connection passes through here.
+// A program on a terminal, relayed to a connection. Two cat(1) hold the terminal's other end, so that it may block them, and never this
+// process; what goes between them and the connection passes through here.
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync } from 'node:fs';
@@ -16,8 +16,9 @@ const eof = '\u0004';
 const cat: readonly [string, ...string[]] = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', 'cat'] : ['cat'];
 
 /**
- * Starts a command on a terminal and relays it to the connection, which it owns from now on. The connection's end becomes the terminal's end-of-file
- * character; its close hangs up. `ended` comes behind all output, and rejects where some is lost. Throws where no terminal or process is to be had.
+ * Starts a command on a terminal and relays it to the connection, which it owns from now on. The connection's end becomes the terminal's
+ * end-of-file character; its close hangs up. `ended` comes behind all output, and rejects where some is lost. Throws where no terminal or
+ * process is to be had.
  */
 export function startOnPty(maker: PtyMaker, command: Command, { connection, terminal }: OnPty): Program {
   const pty = startPty(maker, command, terminal);
@@ -146,7 +147,8 @@ class Relayed implements Program {
     if (passed.kind === 'end') this.#tellEnd(endsLine ? eof : eof + eof, timing.eofMs);
   }
 
-  // Again and again, as a pipe has its end again and again: a program that is not ready yet drops the first, or makes another character of it.
+  // Again and again, as a pipe has its end again and again: a program that is not ready yet drops the first, or makes another character of
+  // it.
   #tellEnd(text: string, ms: number): void {
     const { stdin } = this.#parts.writer;
     if (this.#isStopped || this.#hasExited) return;

@@ -1,5 +1,6 @@
-// Terminals by node-pty, an optional dependency: it is compiled when it is installed. Only its native part is used. The streams that it lays over a
-// terminal go on writing to a descriptor that is closed, which may be somebody else's by then, and drop what they have not read at the exit.
+// Terminals by node-pty, an optional dependency: it is compiled when it is installed. Only its native part is used. The streams that it
+// lays over a terminal go on writing to a descriptor that is closed, which may be somebody else's by then, and drop what they have not read
+// at the exit.
 import { closeSync, constants as fileConstants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
@@ -39,7 +40,10 @@ export interface PtyMaker {
 /** A program that leads a session on a terminal of its own. */
 export interface Pty {
   readonly pid: number;
-  /** The terminal's other end, non-blocking. Whoever starts the program closes it in the same turn: it would pass to every program started later. */
+  /**
+   * The terminal's other end, non-blocking. Whoever starts the program closes it in the same turn: it would pass to every program started
+   * later.
+   */
   readonly master: number;
   readonly exited: Promise<Exit>;
   /** Nothing once the program has exited. */
@@ -83,7 +87,10 @@ export function startPty({ native, helper }: PtyMaker, command: Command, { cols,
   };
 }
 
-/** The program's side of its terminal, for its size, and so that the terminal has no end before the program has. Without it there are no sizes. */
+/**
+ * The program's side of its terminal, for its size, and so that the terminal has no end before the program has. Without it there are no
+ * sizes.
+ */
 function openSide(path: string): { use(act: (fd: number) => void): void; close(): void } {
   let fd: number | undefined;
   try {

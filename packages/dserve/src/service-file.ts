@@ -8,7 +8,10 @@ export interface BadLine {
   readonly reason: string;
 }
 
-/** Reads a file of services, a line each. Empty lines and those beginning with `#` are passed over. Bad lines are returned beside the good ones. */
+/**
+ * Reads a file of services, a line each. Empty lines and those beginning with `#` are passed over. Bad lines are returned beside the good
+ * ones.
+ */
 export function parseServiceFile(text: string, host: string): { services: { line: number; request: ServiceRequest }[]; bad: BadLine[] } {
   const services: { line: number; request: ServiceRequest }[] = [];
   const bad: BadLine[] = [];

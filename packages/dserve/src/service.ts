@@ -26,7 +26,8 @@ export interface RunningService {
   part(): void;
 }
 
-// What one control connection holds at most: itself, and its program's stderr; on a terminal: its size, and two ends of pipes, of two such connections.
+// What one control connection holds at most: itself, and its program's stderr; on a terminal: its size, and two ends of pipes, of two such
+// connections.
 const descriptorsOfControl = { socket: 2, pty: 3 };
 const descriptorsOfPlain = { socket: 1, pty: 4 };
 const maxShownCommand = 1000;

@@ -23,7 +23,10 @@ export interface AnnounceOptions {
   /** The host's name without `.local`. */
   readonly host: string;
   readonly port: number;
-  /** Where it listens: only those are announced, on the networks they belong to. `0.0.0.0` and `::` stand for all of a family; all unless given. */
+  /**
+   * Where it listens: only those are announced, on the networks they belong to. `0.0.0.0` and `::` stand for all of a family; all unless
+   * given.
+   */
   readonly addresses?: readonly string[];
   /** Told of what goes wrong later; nobody by default. */
   trouble?(error: unknown): void;

@@ -1,8 +1,8 @@
 import { publishedPath } from './name.ts';
 
 /**
- * Files at which something listens, from the text of /proc/net/unix (proc(5)); the names under which our sockets were bound are read as their final
- * ones. Only of one network namespace, and only a hint that spares connections: never a ground to remove or to keep.
+ * Files at which something listens, from the text of /proc/net/unix (proc(5)); the names under which our sockets were bound are read as
+ * their final ones. Only of one network namespace, and only a hint that spares connections: never a ground to remove or to keep.
  */
 export function parseListening(text: string): Set<string> {
   const files = new Set<string>();

@@ -38,8 +38,8 @@ export interface RemoteHost {
   /** The host as it was addressed. */
   readonly host: string;
   /**
-   * An exporter of ours runs on the remote host: it lists only the living, and answers sessions for services without a control socket. Else both are
-   * the caller's affair.
+   * An exporter of ours runs on the remote host: it lists only the living, and answers sessions for services without a control socket. Else
+   * both are the caller's affair.
    */
   readonly hasExporter: boolean;
   /** The path by which a service is told of. */
@@ -50,8 +50,8 @@ export interface RemoteHost {
   /** Watches until the host is lost, or `stop` aborts (resolves with undefined then). Rejects with Failure where it cannot begin. */
   watch(query: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<WatchResult | undefined>;
   /**
-   * Connects to a service; `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet; the caller closes it.
-   * Rejects with Failure, its code that of the system: EAGAIN for busy, EACCES for forbidden, ECONNREFUSED or ENOENT for dead.
+   * Connects to a service; `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet; the caller
+   * closes it. Rejects with Failure, its code that of the system: EAGAIN for busy, EACCES for forbidden, ECONNREFUSED or ENOENT for dead.
    */
   dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex>;
   /** Ends what the host itself holds open, and for ssh all that goes over its connection. */

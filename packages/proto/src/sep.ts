@@ -45,8 +45,8 @@ export function printWatchEvent(event: WatchEvent): string {
 }
 
 /**
- * Reads one line of a watch; 'unknown' for an event that a later version may add or a service whose name cannot be one; undefined where the line is
- * no event at all.
+ * Reads one line of a watch; 'unknown' for an event that a later version may add or a service whose name cannot be one; undefined where the
+ * line is no event at all.
  */
 export function parseWatchEvent(line: string): WatchEvent | 'unknown' | undefined {
   let value: unknown;

@@ -2,8 +2,8 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /**
- * One of the two connections of a relay. An error of TCP is an error; a UNIX socket has only ends; a channel of another connection can tell of errors,
- * and be told only of ends.
+ * One of the two connections of a relay. An error of TCP is an error; a UNIX socket has only ends; a channel of another connection can tell
+ * of errors, and be told only of ends.
  */
 export type Endpoint = { readonly socket: Socket; readonly kind: 'tcp' | 'unix' } | { readonly socket: Duplex; readonly kind: 'channel' };
 

@@ -11,8 +11,8 @@ export interface GuardEvents {
 type Done = (error?: Error | null) => void;
 
 /**
- * From now on an error of one direction leaves the socket as it is and is told to `events` instead. Returns how to destroy it. The guard works at
- * the points that streams are extended by: `_write`, `_writev`, `_final` and `destroy` of this one socket.
+ * From now on an error of one direction leaves the socket as it is and is told to `events` instead. Returns how to destroy it. The guard
+ * works at the points that streams are extended by: `_write`, `_writev`, `_final` and `destroy` of this one socket.
  */
 export function guardSocket(socket: Duplex, events: GuardEvents): () => void {
   // oxlint-disable no-underscore-dangle -- the names that node:stream gives to its extension points

@@ -7,8 +7,8 @@ import type { CopyResult } from './copy-result.ts';
 const maxWaitingBytes = 256 << 10;
 
 /**
- * Copies from a stream to another with back-pressure until the source ends, all is written, or either fails. Ends and closes nothing. `refused`: the
- * target takes no more.
+ * Copies from a stream to another with back-pressure until the source ends, all is written, or either fails. Ends and closes nothing.
+ * `refused`: the target takes no more.
  */
 export function pump(source: Readable, target: Writable): Promise<CopyResult> {
   return new Promise((resolve) => {
@@ -53,7 +53,10 @@ export function pump(source: Readable, target: Writable): Promise<CopyResult> {
   });
 }
 
-/** How a write that fails ends a copy: the other side takes no more, or is lost, which whoever reads from it is told; or the system says what it is. */
+/**
+ * How a write that fails ends a copy: the other side takes no more, or is lost, which whoever reads from it is told; or the system says
+ * what it is.
+ */
 function endOf(error: Error): CopyResult {
   const isGone = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'].includes(codeOf(error) ?? '');
   return isGone ? { kind: 'refused' } : { kind: 'write-error', reason: reasonOf(error) };

@@ -1,5 +1,6 @@
-// Our own stdin and stdout as streams, where that harms nobody: between them and a channel no process is needed. What may be shared with somebody who
-// would not expect it to become non-blocking is left to one: a terminal, a socket (it may even be both of ours), a pipe to be written to.
+// Our own stdin and stdout as streams, where that harms nobody: between them and a channel no process is needed. What may be shared with
+// somebody who would not expect it to become non-blocking is left to one: a terminal, a socket (it may even be both of ours), a pipe to be
+// written to.
 import { createReadStream, createWriteStream, fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';

@@ -8,7 +8,9 @@ import { Deaths, type Mortal } from '@dipus/session/deaths';
 /** What answers at a service's socket; busy and forbidden are alive. */
 export type RemoteState = 'alive' | 'busy' | 'forbidden' | 'dead';
 
-/** The state of a service, by connecting and closing: to its control socket if it has one. Rejects with Failure where it cannot be known. */
+/**
+ * The state of a service, by connecting and closing: to its control socket if it has one. Rejects with Failure where it cannot be known.
+ */
 export async function probeRemote(host: RemoteHost, service: RemoteService): Promise<RemoteState> {
   if (host.hasExporter) return 'alive';
   try {

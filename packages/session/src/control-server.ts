@@ -4,7 +4,10 @@ import { Pairs } from './pairs.ts';
 import { awaitPreface, errorFrame } from './preface.ts';
 import type { SessionHandler } from './session.ts';
 
-/** Answers the control protocol (sep(5), Control sockets): returns what takes each connection, half-open and connected, and owns it from then on. */
+/**
+ * Answers the control protocol (sep(5), Control sockets): returns what takes each connection, half-open and connected, and owns it from
+ * then on.
+ */
 export function serveControl(handler: SessionHandler): (connection: Socket) => void {
   const pairs = new Pairs(handler);
   return (connection) => {

@@ -4,7 +4,10 @@ import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { printSessionError, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 
-/** Calls `found` with the first line of a connection to a control socket, and what came behind it. Where none comes in time the client is told and left. */
+/**
+ * Calls `found` with the first line of a connection to a control socket, and what came behind it. Where none comes in time the client is
+ * told and left.
+ */
 export function awaitPreface(socket: Socket, found: (preface: Preface) => void): void {
   let bytes: Buffer = Buffer.alloc(0);
   const timer = setTimeout(() => fail('no preface came'), timing.prefaceMs).unref();

@@ -21,8 +21,8 @@ export class SessionRelays {
   readonly #sessions = new Map<string, Session>();
 
   /**
-   * As relay(): an error of one connection of a session ends both, the control connection at once, and data is never given a false end. `half` says
-   * which this is where its opening has been read; else it is looked for in what passes.
+   * As relay(): an error of one connection of a session ends both, the control connection at once, and data is never given a false end.
+   * `half` says which this is where its opening has been read; else it is looked for in what passes.
    */
   relay(a: Endpoint, b: Endpoint, { half, ...options }: Pick<RelayOptions, 'mayHandOver'> & { readonly half?: SessionHalf } = {}): Relay {
     let session: Session | undefined;

@@ -1,4 +1,5 @@
-// A claimer links both sockets to their names before it takes away the directory in which they were bound: for that moment each has two links.
+// A claimer links both sockets to their names before it takes away the directory in which they were bound: for that moment each has two
+// links.
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { codeOf } from '@dipus/proto/failure';
 import { isBindingName } from '@dipus/proto/name';

@@ -22,8 +22,8 @@ export class Distrust extends Error {
 }
 
 /**
- * Connects to a socket of a service: half-open, not read yet; the caller owns it. Rejects with Distrust, or the system's error: ENOENT for a control
- * socket that is not of the plain one's owner.
+ * Connects to a socket of a service: half-open, not read yet; the caller owns it. Rejects with Distrust, or the system's error: ENOENT for
+ * a control socket that is not of the plain one's owner.
  */
 export async function openService(service: ServiceToOpen, half: 'plain' | 'control'): Promise<Socket> {
   const held: HeldFile[] = [];

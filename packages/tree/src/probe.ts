@@ -7,8 +7,8 @@ import { controlPath, Distrust, openService, type ServiceToOpen } from './open-s
 import { connectHeld, holdFile, isLinux } from './socket-file.ts';
 
 /**
- * What answers at a socket file. busy (its queue is full) and forbidden (we may not open it) are alive; newborn refuses but may only not listen
- * yet; gone: no file; other: no stream socket, and none of our business; untrusted: it was not even connected to.
+ * What answers at a socket file. busy (its queue is full) and forbidden (we may not open it) are alive; newborn refuses but may only not
+ * listen yet; gone: no file; other: no stream socket, and none of our business; untrusted: it was not even connected to.
  */
 export type State = 'alive' | 'busy' | 'forbidden' | 'newborn' | 'dead' | 'gone' | 'other' | 'untrusted';
 

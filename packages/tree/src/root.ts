@@ -19,8 +19,8 @@ export interface Tree {
 const hint = 'set DIPUS_ROOT to a directory of your own, or have the administrator install tmpfiles.d/dipus.conf';
 
 /**
- * The tree of $DIPUS_ROOT, or /tmp/dipus; `explain` is told of what cannot be read in it. Throws Failure where the root or a directory above it
- * may not be relied on, or where there is no /proc.
+ * The tree of $DIPUS_ROOT, or /tmp/dipus; `explain` is told of what cannot be read in it. Throws Failure where the root or a directory
+ * above it may not be relied on, or where there is no /proc.
  */
 export function openTree(environment: Environment, explain: (line: string) => void = () => {}): Tree {
   requireProc();

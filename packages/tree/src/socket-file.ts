@@ -35,7 +35,10 @@ export function holdFile(path: string): HeldFile {
   }
 }
 
-/** Connects to a held socket: half-open, not read yet; the caller owns it. Rejects with the system's error; a file that is no socket is ENOTSOCK. */
+/**
+ * Connects to a held socket: half-open, not read yet; the caller owns it. Rejects with the system's error; a file that is no socket is
+ * ENOTSOCK.
+ */
 export async function connectHeld({ stat, connectPath }: HeldFile): Promise<Socket> {
   if (!stat.isSocket()) throw systemError('ENOTSOCK', 'is not a socket');
   return connected(connectPath);
