@@ -49,9 +49,9 @@ interface Pending {
 }
 
 /**
- * A channel, heard from the moment that it is asked for. `stream` is the caller's once it is open: its end() sends EOF, destroy() closes the channel; the
- * other side's EOF is its end, a channel or connection that is closed without one an error (ECONNRESET). After the other side's EOF and close a write
- * fails with EPIPE, not before all that came has been read.
+ * A channel, heard from the moment that it is asked for. `stream` is the caller's once it is open: its end() sends EOF, destroy()
+ * closes the channel; the other side's EOF is its end, a channel or connection that is closed without one an error (ECONNRESET).
+ * After the other side's EOF and close a write fails with EPIPE, not before all that came has been read.
  */
 export class Channel {
   readonly stream: Duplex;
@@ -100,7 +100,10 @@ export class Channel {
     for (const [event, listener] of this.#listeners) wire.stream.on(event, listener);
   }
 
-  /** Asks for the channel. Rejects with ChannelRefusal, or with an Error when the connection is lost or nobody answers; it is closed then. */
+  /**
+   * Asks for the channel. Rejects with ChannelRefusal, or with an Error when the connection is lost or nobody answers; it is
+   * closed then.
+   */
   async open(send: (local: number) => boolean): Promise<void> {
     try {
       await this.#ask(() => send(this.#local));

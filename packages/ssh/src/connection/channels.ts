@@ -17,8 +17,8 @@ export class Channels {
   }
 
   /**
-   * Connects to a socket of the remote host: half-open, not read yet; the caller closes it. Rejects with ChannelRefusal, or with an Error. An error that
-   * comes before the caller listens is in `errored`.
+   * Connects to a socket of the remote host: half-open, not read yet; the caller closes it. Rejects with ChannelRefusal, or with
+   * an Error. An error that comes before the caller listens is in `errored`.
    */
   async openSocket(path: string): Promise<Duplex> {
     const { stream } = this.#wire;
@@ -26,7 +26,10 @@ export class Channels {
     return usable((await this.#open(open)).stream);
   }
 
-  /** Starts a program or a subsystem on the remote host, as `request` asks; undefined where the other side will not. Rejects as openSocket() does. */
+  /**
+   * Starts a program or a subsystem on the remote host, as `request` asks; undefined where the other side will not. Rejects as
+   * openSocket() does.
+   */
   async openSession(request: (stream: SSH2Stream, remote: number) => boolean): Promise<Duplex | undefined> {
     const { stream } = this.#wire;
     const channel = await this.#open((local) => stream.session(local, windowBytes, packetBytes));

@@ -1,12 +1,13 @@
-// Between a protocol layer and its connection. Not by pipe(): that asks for process.stdout, and so makes it non-blocking for all who share it.
+// Between a protocol layer and its connection. Not by pipe(): that asks for process.stdout, and so makes it non-blocking for all who
+// share it.
 import type { Readable, Writable } from 'node:stream';
 
 // So much may wait for the network; then the source is stopped.
 const maxWaitingBytes = 256 << 10;
 
 /**
- * Passes on all that a protocol layer has to send, with back-pressure: what comes in one turn goes out by one call of the system, since a packet is
- * made of several chunks. Ends the target with the source.
+ * Passes on all that a protocol layer has to send, with back-pressure: what comes in one turn goes out by one call of the system,
+ * since a packet is made of several chunks. Ends the target with the source.
  */
 export function sendAll(source: Readable, target: Writable): void {
   let isGathering = false;

@@ -4,7 +4,7 @@ import { tryKeys } from './keys.ts';
 import type { LoginOptions } from './prompter.ts';
 import { tryKeyboard, tryPassword } from './passwords.ts';
 import type { AuthMethod, SshConfig } from '../settings/ssh-config.ts';
-import { printTarget, wayOut } from '../settings/target.ts';
+import { formatTarget, wayOut } from '../settings/target.ts';
 import { attempt, type Outcome, type Trial } from './trial.ts';
 
 /** Authenticates the user: by keys, then by what a person types. Rejects with Failure, which says what was tried. */
@@ -50,14 +50,14 @@ function refusal({ config, prompter, methods, tried, skipped }: Trial): Failure 
     `tried ${tried.join(', ') || 'nothing'}`,
     ...(failures.length > 0 ? [`not usable ${failures.join(', ')}`] : []),
   ];
-  const typed = methods.some((method) => method === 'password' || method === 'keyboard-interactive');
   const isBeyond = failures.some((each) => each.includes('not supported')) || methods.every((method) => beyond.includes(method));
-  const hint = isBeyond
-    ? wayOut(config.target)
-    : typed && !prompter
-      ? 'a password can be typed only on a terminal; without one use a key'
-      : undefined;
-  return new Failure('log in to', printTarget(config.target), parts.join('; '), hint);
+  const hint = isBeyond ? wayOut(config.target) : typingHint(methods, prompter !== undefined);
+  return new Failure('log in to', formatTarget(config.target), parts.join('; '), hint);
+}
+
+function typingHint(methods: readonly string[], mayAsk: boolean): string | undefined {
+  const isTyped = methods.some((method) => method === 'password' || method === 'keyboard-interactive');
+  return isTyped && !mayAsk ? 'a password can be typed only on a terminal; without one use a key' : undefined;
 }
 
 const beyond = ['gssapi-with-mic', 'gssapi-keyex', 'hostbased'];

@@ -11,7 +11,7 @@ import type { LoginOptions } from './prompter.ts';
 import { dialServer } from '../connection/transport.ts';
 import { runProxy } from '../connection/proxy.ts';
 import { readSshConfig, type SshConfig } from '../settings/ssh-config.ts';
-import { printTarget, type LoginTarget } from '../settings/target.ts';
+import { formatTarget, type LoginTarget } from '../settings/target.ts';
 
 /** A connection that is authenticated. */
 export interface Login {
@@ -57,7 +57,7 @@ function connectTo(config: SshConfig, { types, options }: { types: readonly stri
   const { host, port, user, proxy, offer } = config;
   options.explain(`logging in to ${host} port ${port} as ${user}${proxy ? ` by ${proxy.name}` : ''}`);
   const transport = proxy ? runProxy(proxy, (line) => options.explain(line)) : dialServer(config);
-  const connection = new Connection(transport, printTarget(config.target), preferHostKeys(offer, types));
+  const connection = new Connection(transport, formatTarget(config.target), preferHostKeys(offer, types));
   const { stream } = connection;
   stream.on('GLOBAL_REQUEST', (_name: string, wantsReply: boolean) => wantsReply && stream.requestFailure());
   stream.on('CHANNEL_OPEN', ({ sender }: { sender: number }) => stream.channelOpenFail(sender, prohibited, '', ''));

@@ -1,6 +1,6 @@
 import type { KeyboardPrompt } from 'ssh2-streams/lib/ssh.js';
 import { Failure } from '@dipus/proto/failure';
-import { printTarget } from '../settings/target.ts';
+import { formatTarget } from '../settings/target.ts';
 import type { Heard } from '../connection/connection.ts';
 import { outcomeOf, type Outcome, type Trial } from './trial.ts';
 
@@ -15,7 +15,7 @@ export async function tryPassword(trial: Trial): Promise<Outcome> {
     connection.stream.authPassword(config.user, password);
     const answer = await heard;
     if (answer.event !== 'USERAUTH_PASSWD_CHANGEREQ') return outcomeOf(trial, answer);
-    throw new Failure('log in to', printTarget(config.target), 'the password has expired', 'change it by logging in with ssh');
+    throw new Failure('log in to', formatTarget(config.target), 'the password has expired', 'change it by logging in with ssh');
   });
 }
 

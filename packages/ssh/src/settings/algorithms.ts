@@ -4,8 +4,9 @@ import type { Algorithms, KexInit } from 'ssh2-streams/lib/ssh.js';
 export type Offer = { readonly [kind in 'kex' | 'serverHostKey' | 'cipher' | 'hmac']: readonly string[] };
 
 /**
- * What may be offered to a server. The modes are those whose handshake cannot be shortened by somebody in between (Terrapin, CVE-2023-48795): GCM
- * counts by itself, and counter mode comes with MACs of the plain text only. Nothing stands on SHA-1, MD5, CBC or small groups.
+ * What may be offered to a server. The modes are those whose handshake cannot be shortened by somebody in between (Terrapin,
+ * CVE-2023-48795): GCM counts by itself, and counter mode comes with MACs of the plain text only. Nothing stands on SHA-1, MD5,
+ * CBC or small groups.
  */
 export const safeOffer: Offer = {
   kex: ['curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256', 'ecdh-sha2-nistp384', 'ecdh-sha2-nistp521'],

@@ -5,7 +5,7 @@ import { timing } from '@dipus/proto/timing';
 import { emptyKind, narrowOffer, type Offer } from './algorithms.ts';
 import { proxyOf, type Proxy } from '../connection/proxy.ts';
 import { parseSettings, type Settings } from './settings.ts';
-import { printTarget, wayOut, type LoginTarget } from './target.ts';
+import { formatTarget, wayOut, type LoginTarget } from './target.ts';
 import type { ServerAddress } from '../connection/transport.ts';
 import { expandPath, type TokenValues } from './tokens.ts';
 
@@ -79,9 +79,9 @@ function askSsh(args: readonly string[], target: LoginTarget, signal: AbortSigna
   return new Promise((resolve, reject) => {
     execFile('ssh', args, { encoding: 'utf8', signal }, (error, stdout, stderr) => {
       if (!error) resolve(stdout);
-      else if (signal.aborted) reject(new Failure('read', `ssh settings for ${printTarget(target)}`, 'interrupted'));
+      else if (signal.aborted) reject(new Failure('read', `ssh settings for ${formatTarget(target)}`, 'interrupted'));
       else if (codeOf(error) === 'ENOENT') resolve(undefined);
-      else reject(new Failure('read', `ssh settings for ${printTarget(target)}`, stderr.trim().split('\n').at(-1) || 'ssh -G failed'));
+      else reject(new Failure('read', `ssh settings for ${formatTarget(target)}`, stderr.trim().split('\n').at(-1) || 'ssh -G failed'));
     });
   });
 }
@@ -94,7 +94,7 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
   const alias = settings.one('hostkeyalias');
   const values: TokenValues = { host, original: target.host, port, user, alias: alias ?? host, jump };
   const refused = unsupported.find(([, isSet]) => isSet(settings));
-  if (refused) throw new Failure('read', `ssh settings for ${printTarget(target)}`, `${refused[0]} is not supported`, wayOut(target));
+  if (refused) throw new Failure('read', `ssh settings for ${formatTarget(target)}`, `${refused[0]} is not supported`, wayOut(target));
   const proxy = proxyOf(settings.word('proxycommand'), values);
   const bindAddress = settings.word('bindaddress');
   const offer = narrowOffer({
@@ -104,7 +104,8 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
     hmac: settings.list('macs'),
   });
   const missing = emptyKind(offer);
-  if (missing) throw new Failure('read', `ssh settings for ${printTarget(target)}`, `they allow no ${missing} that is safe and known here`);
+  if (missing)
+    throw new Failure('read', `ssh settings for ${formatTarget(target)}`, `they allow no ${missing} that is safe and known here`);
   return {
     target,
     host,

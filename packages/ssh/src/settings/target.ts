@@ -6,11 +6,11 @@ export interface LoginTarget {
 }
 
 /** `ssh://[USER@]HOST[:PORT]` as the user typed it; ssh reads it too. */
-export function printTarget({ user, host, port }: LoginTarget): string {
+export function formatTarget({ user, host, port }: LoginTarget): string {
   return `ssh://${user === undefined ? '' : `${user}@`}${host.includes(':') ? `[${host}]` : host}${port === undefined ? '' : `:${port}`}`;
 }
 
 /** How ssh carries a single socket of a host that only ssh itself can log in to. */
 export function wayOut(target: LoginTarget): string {
-  return `ssh can carry a socket: ssh -N -L LOCAL.sock:REMOTE.sock ${printTarget(target)}; then use unix:///DIR/LOCAL.sock`;
+  return `ssh can carry a socket: ssh -N -L LOCAL.sock:REMOTE.sock ${formatTarget(target)}; then use unix:///DIR/LOCAL.sock`;
 }

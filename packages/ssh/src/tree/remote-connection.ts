@@ -39,7 +39,10 @@ export class RemoteConnection {
     return this.#sftp;
   }
 
-  /** Connects to a socket of the remote host: half-open, not read yet; the caller closes it. Rejects with an Error that has the system's code, where it can be known. */
+  /**
+   * Connects to a socket of the remote host: half-open, not read yet; the caller closes it. Rejects with an Error that has the
+   * system's code, where it can be known.
+   */
   async openSocket(path: string): Promise<Duplex> {
     try {
       const stream = await this.#open(path);
@@ -54,7 +57,10 @@ export class RemoteConnection {
     }
   }
 
-  /** The same for a socket of a service, which is looked at again beside: nothing has been sent to it when it turns out to be none to rely on. */
+  /**
+   * The same for a socket of a service, which is looked at again beside: nothing has been sent to it when it turns out to be none
+   * to rely on.
+   */
   async openChecked(socket: RemoteSocket): Promise<Duplex> {
     const opening = this.openSocket(socket.control ?? socket.plain);
     const check = this.files().then(async (sftp) => {

@@ -38,7 +38,10 @@ export interface Standing {
   readonly trust: Trust;
 }
 
-/** What the names in a directory stand for; what is no service and no directory of the tree is left out. Symbolic links are not followed. */
+/**
+ * What the names in a directory stand for; what is no service and no directory of the tree is left out. Symbolic links are not
+ * followed.
+ */
 export function readContents(place: RemotePlace, names: readonly RemoteName[], { untrusted, trust }: Standing): RemoteContents {
   const directories = names.filter(({ name, file }) => isDirectory(file) && isSegment(name)).map(({ name }) => name);
   const services = new Map<string, RemoteServiceFile>();

@@ -59,8 +59,8 @@ export class RemoteTree {
   }
 
   /**
-   * Rejects with Failure where there is no tree, or none that may be relied on: what was known is told as gone then. Rejects with SftpLost, also where it
-   * takes longer than timing.lookMs.
+   * Rejects with Failure where there is no tree, or none that may be relied on: what was known is told as gone then. Rejects with
+   * SftpLost, also where it takes longer than timing.lookMs.
    */
   async look(): Promise<void> {
     const late = setTimeout(() => this.#sftp.fail(`its tree cannot be read within ${timing.lookMs / 1000} s`), timing.lookMs);

@@ -35,7 +35,10 @@ export interface RemoteSocket {
   readonly isNamed: boolean;
 }
 
-/** Looks again at what is opened. Rejects with an Error whose code is EACCES for what may not be relied on, or ENOENT for a control socket. */
+/**
+ * Looks again at what is opened. Rejects with an Error whose code is EACCES for what may not be relied on, or ENOENT for a control
+ * socket.
+ */
 export async function checkRemoteSocket(sftp: Sftp, { directories, plain, control, isNamed }: RemoteSocket, trust: Trust): Promise<void> {
   const [socket, beside, ...above] = await Promise.all([
     sftp.lstat(plain),

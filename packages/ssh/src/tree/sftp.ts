@@ -14,15 +14,19 @@ import {
   type RemoteFile,
 } from './sftp-packet.ts';
 
+const knownStatus: Partial<Record<number, { readonly code: 'ENOENT' | 'EACCES'; readonly reason: string }>> = {
+  [status.noSuchFile]: { code: 'ENOENT', reason: 'no such file or directory' },
+  [status.permissionDenied]: { code: 'EACCES', reason: 'permission denied' },
+};
+
 /** The other side did not do what was asked; `code` as the remote system would name it, where that is known. */
 export class SftpError extends Error {
   readonly code: 'ENOENT' | 'EACCES' | undefined;
 
   constructor(number: number, text: string) {
-    const known = number === status.noSuchFile ? 'ENOENT' : number === status.permissionDenied ? 'EACCES' : undefined;
-    const said = text.slice(0, maxReason).toLowerCase() || 'failure';
-    super(known === 'ENOENT' ? 'no such file or directory' : known === 'EACCES' ? 'permission denied' : said);
-    this.code = known;
+    const known = knownStatus[number];
+    super(known?.reason ?? (text.slice(0, maxReason).toLowerCase() || 'failure'));
+    this.code = known?.code;
   }
 }
 

@@ -11,6 +11,7 @@ import { RemoteChanges } from './remote-changes.ts';
 import type { RemoteServiceFile } from './remote-directory.ts';
 import { RemoteTree, type RemoteRoot, type RemoteTreeEvents } from './remote-tree.ts';
 import { logIn } from '../login/login.ts';
+import { formatTarget } from '../settings/target.ts';
 import type { LoginOptions } from '../login/prompter.ts';
 import { SftpLost } from './sftp.ts';
 
@@ -34,7 +35,7 @@ export class SshHost implements RemoteHost {
 
   constructor(uri: HostUri, options: SshHostOptions) {
     this.#uri = uri;
-    this.printed = formatUri(uri);
+    this.printed = formatTarget(uri);
     this.host = uri.host;
     this.#root = { path: uri.root ?? defaultRoot, host: this.printed };
     this.#options = options;
@@ -224,11 +225,6 @@ class Looks {
       }
     }
   }
-}
-
-function formatUri({ user, host, port }: HostUri): string {
-  const bracketed = host.includes(':') ? `[${host}]` : host;
-  return `ssh://${user === undefined ? '' : `${user}@`}${bracketed}${port === undefined ? '' : `:${port}`}`;
 }
 
 function encodePath(path: string): string {
