@@ -1,13 +1,13 @@
 // Bytes between a socket and a descriptor, copied by cat(1) processes that hold both: no byte passes through this process, the two directions
 // have handles of their own, and one that fails does not take the other with it.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { codeOf } from '@dipus/proto/failure';
 import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
-import { runner as deathRunner } from './runner.ts';
+import { runner } from './runner.ts';
 import { readableOf, writableOf } from './stdio.ts';
 
 export interface Copy {
@@ -27,51 +27,49 @@ export interface Copy {
 /** What is no socket, or a socket of which something was read, is copied through this process, between it and a pipe of cat's. */
 export type CopyEndpoint = Duplex | number | 'pipe';
 
-/** What becomes of a copier whose parent is killed. It must not read on, nor may its death be taken for an end. */
 export interface CopyOptions {
-  /** A command that runs another, given as its arguments, and sees to the copier's end. */
-  readonly runner?: readonly string[];
-  /** The copier ends with its parent; its source is kept open for this long then, unless that ends first. */
+  /** How long the source is kept open when we are killed, unless it ends first; not at all unless given. */
   readonly heldMs?: number;
 }
 
-// Waits for a word on descriptor 3. When that ends without one our parent has been killed: the copier, which is $$, goes with it, and the source,
-// on descriptor 4, is read away. It may be the connection of a session: its service is told by another one to stop, and must see no end before.
-// A copier that is woken must not interrupt who writes to it (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be
-// asked for it copies all the same.
-const guard = `trap "" INT TERM HUP QUIT
+// ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt who writes to it
+// (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
+const bound = `[ "$PPID" = "$1" ] || exit
+  trap "" INT HUP
+  chrt -b -p 0 $$ </dev/null >/dev/null 2>&1
+  exec cat`;
+// The guard waits for a word on descriptor 3. When that ends without one our parent has been killed: the copier, which is $$, goes
+// with it, and the source, on descriptor 4, is read away. It may be the connection of a session: its service is told by another one
+// to stop, and must see no end before.
+const guarded = `trap "" INT HUP
+  [ "$1" = 0 ] || exec 4<&0
+  {
+    trap "" INT TERM HUP QUIT
     chrt -b -p 0 $$
     read -r word <&3 && exit
     kill -9 $$
-    [ "$1" = 0 ] || { timeout "$1" cat <&4; sleep 1; }`;
-// ^C at a terminal goes to the whole group, and is for the program at the other end.
-const guarded = `trap "" INT HUP
-  [ "$1" = 0 ] || exec 4<&0
-  { ${guard}
+    [ "$1" = 0 ] || { timeout "$1" cat <&4; sleep 1; }
   } </dev/null >/dev/null 2>&1 &
-  shift
-  exec "$@" cat 3<&- 4<&-`;
-// A copier that reads from what others read after us must be gone before they learn that we are; the guard is there for where the kernel cannot do it.
-const bound = deathRunner ?? [];
-const unguarded = 'trap "" INT HUP; chrt -b -p 0 $$ </dev/null >/dev/null 2>&1; exec cat';
+  exec cat 3<&- 4<&-`;
 
 /**
- * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed. ECONNRESET read
- * from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything (unix(7)).
+ * Copies from one end to the other until the source ends. The ends stay the caller's: a socket is neither shut down nor closed.
+ * ECONNRESET read from a UNIX socket is its end: it comes after all data, and says only that the other side did not read everything
+ * (unix(7)). What copies ends with us.
  */
 export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: CopyOptions = {}): Copy {
   // What was read already, or has failed already, no other process would see.
   const isBegun = source instanceof Socket && (source.readableLength > 0 || source.destroyed);
   if (typeof source === 'object' && (isBegun || !(source instanceof Socket))) return copyFrom(source, target, options);
   if (typeof target === 'object' && !(target instanceof Socket)) return copyInto(source, target, options);
-  const { runner, heldMs = 0 } = options;
-  const [file, ...args] = runner
-    ? ([...runner, '/bin/sh', '-c', unguarded] as const)
-    : (['/bin/sh', '-c', guarded, 'sh', String(Math.ceil(heldMs / 1000)), ...(heldMs === 0 ? bound : [])] as const);
-  const child = spawn(file, args, {
-    stdio: runner ? [source, target, 'pipe'] : [source, target, 'pipe', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C' },
-  });
+  const { heldMs = 0 } = options;
+  const stdio: StdioOptions = [source, target, 'pipe'];
+  const settings = { env: { ...process.env, LC_ALL: 'C' } };
+  // What reads from where others read after us must be gone before they learn that we are: only the kernel can do that.
+  const child =
+    runner && heldMs === 0
+      ? spawn(runner[0], [...runner.slice(1), '/bin/sh', '-c', bound, 'sh', String(process.pid)], { ...settings, stdio })
+      : spawn('/bin/sh', ['-c', guarded, 'sh', String(Math.ceil(heldMs / 1000))], { ...settings, stdio: [...stdio, 'pipe'] });
   const dismissGuard = (): void => dismiss(child);
   let isStopped = false;
   let complaint = '';

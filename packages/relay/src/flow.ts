@@ -5,7 +5,6 @@ import { codeOf } from '@dipus/proto/failure';
 import { startCopy, type Copy } from './cat.ts';
 import type { CopyResult } from './copy-result.ts';
 import type { Endpoint } from './endpoint.ts';
-import { runner } from './runner.ts';
 
 export interface FlowEvents {
   /** Sees each chunk before it is passed on. */
@@ -22,9 +21,6 @@ export interface FlowEvents {
 
 // More than this waiting for the target stops the source.
 const maxWaitingBytes = 65_536;
-
-// No connection outlives its relay.
-const copying = runner ? { runner } : {};
 
 /** Copies from one end to the other, with back-pressure, until the source ends. Shuts down and closes nothing. */
 export class Flow {
@@ -68,7 +64,7 @@ export class Flow {
   /** Leaves the rest to a process that holds both connections; no byte may be between them. From then on this process must not touch them. */
   handOver(): void {
     if (this.source.kind === 'channel' || this.target.kind === 'channel') return;
-    this.#copy = startCopy(this.source.socket, this.target.socket, copying);
+    this.#copy = startCopy(this.source.socket, this.target.socket);
     void this.#copy.ended.then((end) => this.#copied(end));
   }
 
@@ -158,5 +154,5 @@ let nowhereFd: number | undefined;
 /** Reads a connection that was handed over to its end, and throws away what comes. */
 export function readAway(socket: Socket): Copy {
   nowhereFd ??= openSync('/dev/null', 'w');
-  return startCopy(socket, nowhereFd, copying);
+  return startCopy(socket, nowhereFd);
 }
