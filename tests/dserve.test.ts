@@ -39,6 +39,21 @@ test('the program has the connection as stdin and stdout, a group of its own, an
   });
 });
 
+test('programs have the limit of open files, and ignore the signals, that dserve was started with', async () => {
+  await withSandbox(async (sandbox) => {
+    for (const pty of ['', '--pty ']) {
+      const script = `ulimit -Sn 512; trap "" HUP; exec dserve ${pty}'ulimit -Sn; kill -HUP $$; echo lives; kill -INT $$; echo no' start`;
+      const service = sandbox.start('sh', ['-c', script]);
+      await service.line();
+      const { status, stdout } = await sandbox.run('dcat', ['start']);
+      assert.equal([status, stdout.toString().replaceAll('\r', '')], [130, '512\nlives\n']);
+      service.signal('SIGHUP');
+      assert.is((await sandbox.run('dcat', ['start'])).status, 130);
+      await service.stop();
+    }
+  });
+});
+
 test('no copy of the connection is left in dserve', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'echo up; readlink /proc/$$/fd/0; cat', 'hold');

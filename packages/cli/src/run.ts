@@ -5,6 +5,7 @@ import { scaleTiming } from '@dipus/proto/timing';
 import { describeError, Failure, UsageError } from './errors.ts';
 import { OutputGone, printDiagnostics, printLines } from './output.ts';
 import { watchReader } from './reader.ts';
+import { ignoredAtStart } from './start.ts';
 
 export interface Tool {
   readonly name: string;
@@ -139,13 +140,10 @@ export function signalStatus(signal: string): number {
 
 const isFirstProcess = process.pid === 1;
 
-/**
- * What the starter of the command saw before Node hid it (packages/cli/starter.in): signals that are ignored, and whether stdout is closed.
- */
+/** What concerns this program of what the starter of the command saw. */
 function readStart(): { ignored: ReadonlySet<StopSignal>; isStdoutClosed: boolean } {
-  const words = (process.env['DIPUS_IGNORED'] ?? '').split(' ');
-  delete process.env['DIPUS_IGNORED'];
-  return { ignored: new Set(stopSignals.filter((signal) => words.includes(signal.slice(3)))), isStdoutClosed: words.includes('stdout') };
+  const ignored = new Set(stopSignals.filter((signal) => ignoredAtStart.has(signal.slice('SIG'.length))));
+  return { ignored, isStdoutClosed: ignoredAtStart.has('stdout') };
 }
 
 // Node ignores SIGPIPE from the start; taking a handler away again gives any signal its default action back.

@@ -1,6 +1,7 @@
 // The programs of one service: each client has one, in its turn.
 import type { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, reasonOf } from '@dipus/cli/errors';
+import { asStartedByUser } from '@dipus/cli/start';
 import { printServiceName } from '@dipus/proto/name';
 import type { KeptService } from '@dipus/tree/keep';
 import type { Client } from './client.ts';
@@ -133,7 +134,7 @@ export class Runs {
   #commandOf(kept: KeptService): Command {
     const { service, path } = kept.claim;
     return {
-      command: this.#request.command,
+      command: asStartedByUser(this.#request.command),
       environment: {
         ...process.env,
         DIPUS_SERVICE: printServiceName(service),
