@@ -53,7 +53,7 @@ function arrowFault(one, file, { library, target }) {
   if (one.name === 'proto') return 'proto stands on nothing';
   if (one.isCommand) {
     if (target === '@dipus/cli/options' && !file.endsWith('/src/args.ts')) return 'args.ts alone reads the command line';
-    return one.name === 'socketpipe' && library !== 'cli' ? 'socketpipe knows neither tree nor proto' : undefined;
+    return one.name === 'socketpipe' && !['cli', 'proto'].includes(library) ? 'socketpipe knows no tree' : undefined;
   }
   if (library === 'cli') return 'no library stands on cli';
   if (!middle.includes(library) || standsOn[one.name]?.includes(library)) return undefined;

@@ -5,8 +5,8 @@ import { carry } from './carry.ts';
 import type { Ending } from './command.ts';
 import type { Connection } from './connection.ts';
 import { lendTerminal, startLogin, type Login } from './login.ts';
-import { carryMarker, printOrder, type Notice, type Order } from './order.ts';
-import { startLimit } from './wait.ts';
+import { carryMarker, formatOrder, type Notice, type Order } from './order.ts';
+import { startLimit, type Limit } from './limit.ts';
 
 export interface NearEdge {
   readonly isStdinTerminal: boolean;
@@ -52,59 +52,85 @@ export interface Attempt {
 
 /** Logs in, and gives the order. Owns the login until it is a session's. */
 export function openLogin(job: Job, edge: NearEdge, order: Order): Attempt {
-  let login = startOrdered(job, edge, order);
-  let isReplaced = false;
-  let hasLoggedIn = false;
-  let releaseTerminal = (): void => {};
-  const onHello = (): void => {
-    hasLoggedIn = true;
-    edge.explain('logged in');
-    // Not before: what a login asks for at the terminal must not come to us.
-    if (edge.isStdinTerminal && !job.isBatch) releaseTerminal = lendTerminal(edge.openPrompter(), login);
-  };
-  void login.told('hello').then(onHello);
-  if (job.isBatch) login.stdin.end();
+  return new LoginAttempt(job, edge, order);
+}
 
-  let onEnded: (ended: EndedLogin) => void = () => {};
-  const ended = new Promise<EndedLogin>((resolve) => (onEnded = resolve));
-  void login.ended.then((ending) => isReplaced || onEnded({ login, ending }));
+class LoginAttempt implements Attempt {
+  readonly listening: Attempt['listening'];
+  readonly ended: Promise<EndedLogin>;
+  readonly late: Promise<never>;
+  readonly #job: Job;
+  readonly #edge: NearEdge;
+  readonly #order: Order;
+  readonly #limit: Limit;
+  #login: Login;
+  #isReplaced = false;
+  #hasLoggedIn = false;
+  #onEnded: (ended: EndedLogin) => void = () => {};
+  #releaseTerminal = (): void => {};
 
-  const limit = startLimit(job.limitMs, (reason) =>
-    hasLoggedIn ? new Failure('reach', 'the remote end', reason) : new Failure('log in by', login.name, reason),
-  );
+  constructor(job: Job, edge: NearEdge, order: Order) {
+    this.#job = job;
+    this.#edge = edge;
+    this.#order = order;
+    const login = startOrdered(job, edge, order);
+    this.#login = login;
+    void login.told('hello').then(() => this.#greet());
+    if (job.isBatch) login.stdin.end();
+    this.ended = new Promise((resolve) => (this.#onEnded = resolve));
+    void login.ended.then((ending) => this.#isReplaced || this.#onEnded({ login, ending }));
+    this.#limit = startLimit(job.limitMs, (reason) =>
+      this.#hasLoggedIn ? new Failure('reach', 'the remote end', reason) : new Failure('log in by', login.name, reason),
+    );
+    this.late = this.#limit.late;
+    this.listening = login.told('listening');
+  }
 
-  // In batch mode the first login hears nothing more; no user is needed for another.
-  const replaceLogin = async (): Promise<void> => {
-    isReplaced = true;
-    login.kill('SIGTERM');
-    await login.ended;
-    const { port: _, ...rest } = order;
-    login = startOrdered(job, edge, { ...rest, isBatch: false });
-    void login.ended.then((ending) => onEnded({ login, ending }));
-  };
-  const carryData = async (): Promise<Connection> => {
+  async carry(): Promise<Connection> {
+    const job = this.#job;
     if (job.isDirectOnly) throw new Failure('reach', 'the remote end', 'neither end can connect to the other', directHint);
-    edge.warn(new Failure('reach', 'the remote end', 'no direct connection is possible; the data goes through the login command'));
-    releaseTerminal();
-    if (job.isBatch) await replaceLogin();
-    login.stdin.write(`\n${carryMarker(order.token)}\n`);
+    this.#edge.warn(new Failure('reach', 'the remote end', 'no direct connection is possible; the data goes through the login command'));
+    this.#releaseTerminal();
+    if (job.isBatch) await this.#replaceLogin();
+    const login = this.#login;
+    login.stdin.write(`\n${carryMarker(this.#order.token)}\n`);
     await login.told('carry');
     return carry(login.stdout, login.stdin);
-  };
-  return {
-    listening: login.told('listening'),
-    ended,
-    late: limit.late,
-    carry: carryData,
-    session: (connection) => ({ connection, login, releaseTerminal: () => releaseTerminal() }),
-    giveUp: () => {
-      releaseTerminal();
-      login.stdin.destroy();
-      login.stdout.destroy();
-      login.kill('SIGTERM');
-    },
-    clearLimit: () => limit.clear(),
-  };
+  }
+
+  session(connection: Connection): Session {
+    return { connection, login: this.#login, releaseTerminal: () => this.#releaseTerminal() };
+  }
+
+  giveUp(): void {
+    this.#releaseTerminal();
+    this.#login.stdin.destroy();
+    this.#login.stdout.destroy();
+    this.#login.kill('SIGTERM');
+  }
+
+  clearLimit(): void {
+    this.#limit.clear();
+  }
+
+  #greet(): void {
+    const edge = this.#edge;
+    this.#hasLoggedIn = true;
+    edge.explain('logged in');
+    // Not before: what a login asks for at the terminal must not come to us.
+    if (edge.isStdinTerminal && !this.#job.isBatch) this.#releaseTerminal = lendTerminal(edge.openPrompter(), this.#login);
+  }
+
+  // In batch mode the first login hears nothing more; no user is needed for another.
+  async #replaceLogin(): Promise<void> {
+    this.#isReplaced = true;
+    this.#login.kill('SIGTERM');
+    await this.#login.ended;
+    const { port: _, ...rest } = this.#order;
+    const login = startOrdered(this.#job, this.#edge, { ...rest, isBatch: false });
+    this.#login = login;
+    void login.ended.then((ending) => this.#onEnded({ login, ending }));
+  }
 }
 
 const directHint = 'without --direct the data would go through the login command; -h, -p, -4 and -6 say how to connect';
@@ -113,6 +139,6 @@ function startOrdered(job: Job, edge: NearEdge, order: Order): Login {
   const words = ['socketpipe', '-s', '-'];
   edge.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
   const login = startLogin(job.login, words, edge.showStderr);
-  login.stdin.write(printOrder(order));
+  login.stdin.write(formatOrder(order));
   return login;
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askExactly, readBytes, socketOptions, type Place } from './bytes.ts';
-import { answerBytes, isAnswer, printCall } from './handshake.ts';
+import { answerBytes, isAnswer, formatCall } from './handshake.ts';
 import type { Pair } from './listen.ts';
 
 // As in happy eyeballs (RFC 8305, section 5): the next address is tried without giving up the one before.
@@ -56,7 +56,7 @@ async function openControl(place: Place, token: string, nonce: string, over: Abo
   over.addEventListener('abort', drop);
   control.on('error', () => {});
   try {
-    control.write(printCall(token, { role: 'c', nonce }));
+    control.write(formatCall(token, { role: 'c', nonce }));
     const answer = await readBytes(control, answerBytes);
     if (!isAnswer(token, { role: 'c', nonce }, answer)) throw new Error('somebody else listens there');
     over.throwIfAborted();
@@ -71,7 +71,7 @@ async function openControl(place: Place, token: string, nonce: string, over: Abo
 
 async function openData({ place, control }: Reached, token: string, nonce: string): Promise<Pair> {
   try {
-    const { socket, answer } = await askExactly(place, printCall(token, { role: 'd', nonce }), answerBytes);
+    const { socket, answer } = await askExactly(place, formatCall(token, { role: 'd', nonce }), answerBytes);
     if (!isAnswer(token, { role: 'd', nonce }, answer)) throw new Error('somebody else listens there');
     return { control, data: socket, answer: () => {} };
   } catch (error) {

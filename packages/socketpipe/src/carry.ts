@@ -1,108 +1,133 @@
 import { finished } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { readMessage, type Connection, type Message } from './connection.ts';
-import { frameReader, printFrameHead, type FrameType } from './frame.ts';
+import { frameReader, formatFrameHead, type FrameType } from './frame.ts';
 
 // Data under way that the other end's command has not taken yet. With no more than that, messages are never stuck behind data.
 const windowBytes = 1024 * 1024;
 
 /** The last way: data and messages as frames through the login command's stdin and stdout. Owns neither of the streams. */
 export function carry(from: Readable, to: Writable): Connection {
-  let source: Readable | undefined;
-  let sink: Writable | undefined;
-  let handle: (message: Message | undefined) => void = () => {};
-  let hasEnded = false;
-  let endOfSource = Promise.resolve();
-  let underWayBytes = 0;
+  return new CarriedConnection(from, to);
+}
 
-  const write = (type: FrameType, body: Buffer = Buffer.alloc(0)): void => {
+class CarriedConnection implements Connection {
+  readonly stdio = 'pipe';
+  readonly control: Connection['control'] = {
+    send: (message) => this.#write('m', Buffer.from(JSON.stringify(message))),
+    receive: (handler) => void (this.#handle = handler),
+    end: () => {},
+    close: () => {},
+  };
+  readonly #from: Readable;
+  readonly #to: Writable;
+  #source: Readable | undefined;
+  #sink: Writable | undefined;
+  #handle: (message: Message | undefined) => void = () => {};
+  #hasEnded = false;
+  #endOfSource = Promise.resolve();
+  #underWayBytes = 0;
+
+  constructor(from: Readable, to: Writable) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  open(): void {
+    // Frames are read as soon as there is somebody to take them.
+  }
+
+  attach(...[writer, reader]: Parameters<Connection['attach']>): void {
+    this.#source = writer?.stdout ?? undefined;
+    const sink = reader?.stdin ?? undefined;
+    this.#sink = sink?.on('error', () => sink.destroy());
+    readFrames(this.#from, (type, bytes) => this.#take(type, bytes));
+    const lose = (): void => this.#lose();
+    this.#from.on('end', lose).on('close', lose).on('error', lose);
+    this.#to.on('error', lose);
+    if (!this.#source) return void this.refuseWriting();
+    this.#source.on('data', (chunk: Buffer) => this.#send(chunk));
+    this.#endOfSource = endOf(this.#source).then(() => void this.refuseWriting());
+  }
+
+  // The pipe from the writer may still be full when he has ended; its end tells.
+  halfClose(): void {
+    if (!this.#source) this.refuseWriting();
+  }
+
+  refuseWriting(): boolean {
+    if (this.#hasEnded) return false;
+    this.#write('e');
+    this.#hasEnded = true;
+    this.#source?.destroy();
+    return true;
+  }
+
+  discard(): Promise<void> {
+    this.#sink?.destroy();
+    return Promise.resolve();
+  }
+
+  async flush(): Promise<void> {
+    await this.#endOfSource;
+    await new Promise((resolve) => this.#to.write('', resolve));
+  }
+
+  close(): void {
+    this.#handle = () => {};
+    this.#source?.destroy();
+    this.#sink?.destroy();
+  }
+
+  #write(type: FrameType, body: Buffer = Buffer.alloc(0)): void {
+    const to = this.#to;
     if (to.destroyed || to.writableEnded) return;
     to.cork();
-    to.write(printFrameHead(type, body.length));
+    to.write(formatFrameHead(type, body.length));
     if (body.length > 0) to.write(body);
     to.uncork();
-  };
-  const refuseWriting = (): boolean => {
-    if (hasEnded) return false;
-    write('e');
-    hasEnded = true;
-    source?.destroy();
-    return true;
-  };
-  const send = (chunk: Buffer): void => {
-    if (hasEnded) return;
-    write('d', chunk);
-    underWayBytes += chunk.length;
-    if (underWayBytes >= windowBytes) source?.pause();
-  };
-  const acknowledge = (lengthBytes: number): void => {
+  }
+
+  #send(chunk: Buffer): void {
+    if (this.#hasEnded) return;
+    this.#write('d', chunk);
+    this.#underWayBytes += chunk.length;
+    if (this.#underWayBytes >= windowBytes) this.#source?.pause();
+  }
+
+  #take(type: FrameType, bytes: Buffer): void {
+    switch (type) {
+      case 'd':
+        return this.#takeData(bytes);
+      case 'e':
+        return void this.#sink?.end();
+      case 'a':
+        this.#underWayBytes -= bytes.readUInt32BE();
+        if (this.#underWayBytes < windowBytes) this.#source?.resume();
+        return;
+      default: {
+        const message = readMessage(bytes.toString());
+        if (message) this.#handle(message);
+      }
+    }
+  }
+
+  #takeData(bytes: Buffer): void {
+    const sink = this.#sink;
+    if (sink && !sink.destroyed && !sink.writableEnded) sink.write(bytes, () => this.#acknowledge(bytes.length));
+    else this.#acknowledge(bytes.length);
+  }
+
+  #acknowledge(lengthBytes: number): void {
     const body = Buffer.alloc(4);
     body.writeUInt32BE(lengthBytes);
-    write('a', body);
-  };
-  const takeData = (bytes: Buffer): void => {
-    const isOpen = sink && !sink.destroyed && !sink.writableEnded;
-    if (isOpen) sink!.write(bytes, () => acknowledge(bytes.length));
-    else acknowledge(bytes.length);
-  };
-  const take = (type: FrameType, bytes: Buffer): void => {
-    if (type === 'd') takeData(bytes);
-    else if (type === 'e') sink?.end();
-    else if (type === 'a') {
-      underWayBytes -= bytes.readUInt32BE();
-      if (underWayBytes < windowBytes) source?.resume();
-    } else {
-      const message = readMessage(bytes.toString());
-      if (message) handle(message);
-    }
-  };
-  const lose = (): void => {
-    handle(undefined);
-    handle = () => {};
-  };
+    this.#write('a', body);
+  }
 
-  return {
-    control: {
-      send: (message) => write('m', Buffer.from(JSON.stringify(message))),
-      receive: (handler) => {
-        handle = handler;
-      },
-      end: () => {},
-      close: () => {},
-    },
-    stdio: 'pipe',
-    open: () => {},
-    attach: (writer, reader) => {
-      source = writer?.stdout ?? undefined;
-      sink = reader?.stdin ?? undefined;
-      sink?.on('error', () => sink?.destroy());
-      readFrames(from, take);
-      from.on('end', lose).on('close', lose).on('error', lose);
-      to.on('error', lose);
-      if (!source) {
-        refuseWriting();
-        return;
-      }
-      source.on('data', send);
-      endOfSource = endOf(source).then(() => void refuseWriting());
-    },
-    // The pipe from the writer may still be full when he has ended; its end tells.
-    halfClose: () => void (source ?? refuseWriting()),
-    refuseWriting,
-    discard: () => {
-      sink?.destroy();
-      return Promise.resolve();
-    },
-    flush: async () => {
-      await endOfSource;
-      await new Promise((resolve) => to.write('', resolve));
-    },
-    close: () => {
-      handle = () => {};
-      source?.destroy();
-      sink?.destroy();
-    },
-  };
+  #lose(): void {
+    this.#handle(undefined);
+    this.#handle = () => {};
+  }
 }
 
 function readFrames(from: Readable, take: (type: FrameType, bytes: Buffer) => void): void {

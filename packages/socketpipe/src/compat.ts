@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Failure } from '@dipus/cli/errors';
+import { aborted } from '@dipus/proto/waiting';
 import { resolveAll } from './addresses.ts';
 import type { Job } from './args.ts';
 import type { EndedLogin, NearEdge, Session } from './attempt.ts';
@@ -11,7 +12,7 @@ import { direct } from './direct.ts';
 import { lendTerminal, startLogin } from './login.ts';
 import { listenForAny } from './listen.ts';
 import { runRemote } from './remote.ts';
-import { aborted, startLimit } from './wait.ts';
+import { startLimit } from './limit.ts';
 
 // The protocol of socketpipe 1.x: the login command runs `socketpipe -s HOST PORT COMMAND...`, and who connects first is the remote end.
 

@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
+import { aborted } from '@dipus/proto/waiting';
 import { candidates, ownAddresses, readLoginAddresses, resolveAll } from './addresses.ts';
 import { callAny } from './call.ts';
 import { carry } from './carry.ts';
@@ -8,9 +9,8 @@ import type { Connection } from './connection.ts';
 import { direct } from './direct.ts';
 import { takeLines } from './lines.ts';
 import { listen } from './listen.ts';
-import { carryMarker, printNotice, readOrder, type Order } from './order.ts';
+import { carryMarker, formatNotice, readOrder, type Order } from './order.ts';
 import { runRemote } from './remote.ts';
-import { aborted } from './wait.ts';
 
 export interface FarEdge {
   /** What the login command gives us: the order, then perhaps a terminal's input or frames. */
@@ -31,7 +31,7 @@ const waitMs = 1_000;
 /** The remote end: reads the order, finds a way to the other end, runs the command there. Gives the command's status. */
 export async function serveRemoteEnd(edge: FarEdge): Promise<number> {
   try {
-    edge.print(printNotice({ kind: 'hello' }));
+    edge.print(formatNotice({ kind: 'hello' }));
     const stdin = readStdin(edge.stdin);
     const order = await orStop(stdin.order, edge.stop);
     if (!order) return 0;
@@ -85,7 +85,7 @@ function readStdin(stdin: Readable): OrderedStdin {
 async function findWay(order: Order, stdin: OrderedStdin, edge: FarEdge): Promise<Connection> {
   const over = new AbortController();
   const carried = stdin.marker.then(() => {
-    edge.print(printNotice({ kind: 'carry' }));
+    edge.print(formatNotice({ kind: 'carry' }));
     edge.explain('the data goes through the login command');
     return carry(edge.stdin, edge.openStdout());
   });
@@ -104,7 +104,7 @@ async function findDirectWay(order: Order, edge: FarEdge, over: AbortSignal): Pr
   if (order.port !== undefined) {
     const server = knownAddresses(order, edge)?.server;
     const addresses = listener ? candidates(server, ownAddresses()) : [];
-    edge.print(printNotice({ kind: 'listening', port: listener?.port ?? 0, addresses }));
+    edge.print(formatNotice({ kind: 'listening', port: listener?.port ?? 0, addresses }));
     if (listener) edge.explain(`waiting to be called on port ${listener.port}`);
   }
   const waiting = showPatience(edge, over);
@@ -130,7 +130,7 @@ async function callBack(order: Order, edge: FarEdge): Promise<Connection | undef
 async function showPatience(edge: FarEdge, over: AbortSignal): Promise<never> {
   while (!over.aborted) {
     await sleep(waitMs, undefined, { signal: over }).catch(() => {});
-    if (!over.aborted) edge.print(printNotice({ kind: 'wait' }));
+    if (!over.aborted) edge.print(formatNotice({ kind: 'wait' }));
   }
   return new Promise(() => {});
 }

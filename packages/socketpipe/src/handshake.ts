@@ -19,7 +19,7 @@ export const callBytes: number = 'socketpipe x '.length + 32 + 1 + 32 + 1;
 export const answerBytes = 33;
 
 /** What the calling end says. */
-export function printCall(token: string, call: Call): string {
+export function formatCall(token: string, call: Call): string {
   return `socketpipe ${call.role} ${call.nonce} ${macOf(token, 'call', call)}\n`;
 }
 
@@ -28,17 +28,17 @@ export function readCall(token: string, bytes: Buffer): Call | undefined {
   const match = /^socketpipe ([cd]) ([0-9a-f]{32}) [0-9a-f]{32}\n$/.exec(bytes.toString('latin1'));
   if (!match) return undefined;
   const call = { role: match[1] as Role, nonce: match[2]! };
-  return isSame(bytes, printCall(token, call)) ? call : undefined;
+  return isSame(bytes, formatCall(token, call)) ? call : undefined;
 }
 
 /** What the listening end answers to a call that it has accepted. */
-export function printAnswer(token: string, call: Call): string {
+export function formatAnswer(token: string, call: Call): string {
   return `${macOf(token, 'answer', call)}\n`;
 }
 
 /** Whether the answer comes from somebody who knows the token. */
 export function isAnswer(token: string, call: Call, bytes: Buffer): boolean {
-  return isSame(bytes, printAnswer(token, call));
+  return isSame(bytes, formatAnswer(token, call));
 }
 
 function macOf(token: string, direction: 'call' | 'answer', call: Call): string {

@@ -1,7 +1,8 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { Failure } from '@dipus/cli/errors';
+import { codeOf } from '@dipus/proto/failure';
 import { readBytes, socketOptions } from './bytes.ts';
-import { callBytes, printAnswer, readCall } from './handshake.ts';
+import { callBytes, formatAnswer, readCall } from './handshake.ts';
 import type { Family } from './addresses.ts';
 
 /** From the lower to the higher port, both included; 0 to 0: any free one. */
@@ -44,7 +45,7 @@ export async function listen(ports: PortRange, family: Family, token: string): P
     const welcome = (socket: Socket, bytes: Buffer): void => {
       const call = readCall(token, bytes);
       if (!call) return void socket.destroy();
-      const answer = (): void => void socket.write(printAnswer(token, call));
+      const answer = (): void => void socket.write(formatAnswer(token, call));
       if (call.role === 'c') {
         controls.set(call.nonce, socket);
         return answer();
@@ -106,8 +107,4 @@ function bindTo(server: Server, where: { port: number; host: string; ipv6Only?: 
 function dropOldest(sockets: Set<Socket>): void {
   const [oldest] = sockets;
   oldest?.destroy();
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
 }

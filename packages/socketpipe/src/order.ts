@@ -31,7 +31,7 @@ export function newToken(): string {
   return randomBytes(16).toString('hex');
 }
 
-export function printOrder(order: Order): string {
+export function formatOrder(order: Order): string {
   return `${JSON.stringify(order)}\n`;
 }
 
@@ -62,7 +62,7 @@ export type Notice =
 // Begins every notice; whatever stands before it in a line or in lines of their own comes from login scripts.
 const magic = 'socketpipe-1-notice ';
 
-export function printNotice(notice: Notice): string {
+export function formatNotice(notice: Notice): string {
   return `${magic}${JSON.stringify(notice)}\n`;
 }
 

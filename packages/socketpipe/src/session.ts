@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
+import { aborted } from '@dipus/proto/waiting';
 import type { Job } from './args.ts';
 import type { NearEdge, Session } from './attempt.ts';
 import type { Ending } from './command.ts';
 import { isCutShort, type Connection } from './connection.ts';
 import { startLocal, type Local } from './local.ts';
 import type { Login } from './login.ts';
-import { aborted } from './wait.ts';
 
 // What the remote end may take to end its command by force, and a little more.
 const stopMs = 6_000;

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts';
 import { direct } from './direct.ts';
 import { listen } from './listen.ts';
 import { newToken, type Notice, type Order } from './order.ts';
-import { aborted } from './wait.ts';
+import { aborted } from '@dipus/proto/waiting';
 
 const longestWayMs = 4_000;
 

@@ -1,13 +1,5 @@
 import type { Failure } from '@dipus/cli/errors';
 
-/** Settles when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
-}
-
 export interface Limit {
   /** Rejects when the time is over. */
   readonly late: Promise<never>;
