@@ -90,16 +90,26 @@ export class Program {
   #stdout: Buffer[] = [];
   #stderr = '';
   #line = 0;
+  #isOver = false;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(command: string, args: readonly string[], options: SpawnOptions) {
     this.child = spawnChild(command, [...args], { stdio: ['pipe', 'pipe', 'pipe'], ...options });
-    this.child.stdout?.on('data', (chunk: Buffer) => this.#stdout.push(chunk));
-    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
+    this.child.stdout?.on('data', (chunk: Buffer) => {
+      this.#stdout.push(chunk);
+      this.#wake();
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+      this.#wake();
+    });
     // A program that ends before it has read its input is no error of the test.
     this.child.stdin?.on('error', () => {});
     this.ended = once(this.child, 'close').then((values) => {
       const [code, signal] = values as [number | null, NodeJS.Signals | null];
       running.delete(this);
+      this.#isOver = true;
+      this.#wake();
       return { code, signal, status: code ?? 128 + signalNumber(signal!), stdout: this.stdout, stderr: this.#stderr };
     });
     running.add(this);
@@ -118,23 +128,34 @@ export class Program {
   /** The next line of stdout that has not been taken yet. Rejects when the program ends without one. */
   async line(ms = 30_000): Promise<string> {
     const at = this.#line++;
-    let isOver = false;
-    void this.ended.then(() => (isOver = true));
-    return eventually(
-      `line ${at + 1} of stdout of ${this.child.spawnargs.join(' ')}; stderr: ${this.#stderr}`,
-      () => {
-        const lines = this.stdout.toString().split('\n');
-        if (lines.length > at + 1) return lines[at]!;
-        if (isOver) throw new Error(`ended without line ${at + 1}; stderr: ${this.#stderr}`);
-        return undefined;
-      },
-      ms,
-    );
+    return this.#until(`line ${at + 1} of stdout of ${this.child.spawnargs.join(' ')}`, ms, () => {
+      const lines = this.stdout.toString().split('\n');
+      return lines.length > at + 1 ? lines[at]! : undefined;
+    });
   }
 
-  /** Waits until stderr matches. */
+  /** Waits until stderr matches. Rejects when the program ends before. */
   async says(pattern: RegExp, ms = 30_000): Promise<void> {
-    await eventually(`stderr like ${pattern}, not ${JSON.stringify(this.#stderr)}`, () => pattern.test(this.#stderr), ms);
+    await this.#until(`stderr like ${pattern}`, ms, () => pattern.test(this.#stderr) || undefined);
+  }
+
+  /** Looks again at each output, and at the end. */
+  async #until<T>(what: string, ms: number, look: () => T | undefined): Promise<T> {
+    const wait = async (): Promise<T> => {
+      for (;;) {
+        const seen = look();
+        if (seen !== undefined) return seen;
+        if (this.#isOver) throw new Error(`ended without ${what}; stderr: ${this.#stderr}`);
+        await new Promise<void>((done) => this.#waiting.push(done));
+      }
+    };
+    return within(ms, what, wait()).catch((error: Error) => {
+      throw new Error(`${error.message}; stderr: ${this.#stderr}`, { cause: error });
+    });
+  }
+
+  #wake(): void {
+    for (const done of this.#waiting.splice(0)) done();
   }
 
   signal(name: NodeJS.Signals): void {
