@@ -44,13 +44,18 @@ export function withSharedTree(body: (sandbox: Users) => Promise<void>): Promise
       mkdirSync(`${sandbox.root}/${area}`);
       chmodSync(`${sandbox.root}/${area}`, 0o1777);
     }
-    await body(sandbox);
+    try {
+      await body(sandbox);
+    } finally {
+      // Nothing of Node's removes paths beyond the longest.
+      await sandbox.run('rm', ['-rf', sandbox.root]);
+    }
   });
 }
 
 /** A test of users and of what a mode forbids. */
-export function testAsRoot(test: Suite, title: string, body: () => Promise<void>): void {
-  if (isRoot) test(title, body);
+export function testAsRoot(test: Suite, title: string, body: () => Promise<void>, deadlineMs?: number): void {
+  if (isRoot) test(title, body, deadlineMs);
   else test.skip(title, 'only root can be other users');
 }
 

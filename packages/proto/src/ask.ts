@@ -1,4 +1,14 @@
-import { compareBytes, isProtocol, parseServiceName, printServiceName, sortKey, type Service } from './name.ts';
+import {
+  compareBytes,
+  isProtocol,
+  isTooLong,
+  maxDepth,
+  maxNameBytes,
+  parseServiceName,
+  printServiceName,
+  sortKey,
+  type Service,
+} from './name.ts';
 import { isPrintable, printable } from './printable.ts';
 
 /** What somebody looks for: the segments between slashes; none asks for everything. */
@@ -36,7 +46,18 @@ export function askOf(segments: readonly string[]): Ask {
     if (segment === '.' || segment === '..') throw new AskError(`has a part ${segment}`);
     if (segment.includes('/') || !isPrintable(segment)) throw new AskError(`has a part ${printable(segment)} that no name may have`);
   }
-  return { segments, hasGlob: segments.some((segment) => segment.includes('*')) };
+  if (!segments.some((segment) => segment.includes('*'))) return { segments: bounded(segments), hasGlob: false };
+  const short = segments.map((segment) => (segment === '**' ? segment : segment.replace(/\*+/g, '*')));
+  return { segments: bounded(short.filter((segment, at) => segment !== '**' || short[at - 1] !== '**')), hasGlob: true };
+}
+
+/** An area, a protocol and a name, each with as many `*` as can matter. */
+function bounded(segments: readonly string[]): readonly string[] {
+  const isLong = (segment: string): boolean => segment.replaceAll('*', '').length > maxNameBytes;
+  const most = 2 * (maxDepth + 2) + 1;
+  if (segments.length > most || segments.some(isLong) || isTooLong(segments.join('/')))
+    throw new AskError('is longer than any path of a service');
+  return segments;
 }
 
 /** Whether, and how well, a service answers an ask. Pure; the best of the possible readings counts. */
@@ -105,34 +126,35 @@ function answerGlob(segments: readonly string[], service: PlacedService): Answer
 
 // Both globs are matched greedily with one point to come back to, so that no pattern takes exponential time.
 function globMatches(pattern: readonly string[], text: readonly string[]): boolean {
-  return wildMatches(pattern, text, (part) => part === '**', segmentMatches);
-}
-
-function segmentMatches(pattern: string, text: string): boolean {
-  if (!pattern.includes('*')) return pattern === text;
-  return wildMatches(
-    [...pattern],
-    [...text],
-    (char) => char === '*',
-    (a, b) => a === b,
+  return wildMatches({ length: pattern.length, isWild: (at) => pattern[at] === '**' }, text.length, (at, position) =>
+    segmentMatches(pattern[at]!, text[position]!),
   );
 }
 
-function wildMatches(
-  pattern: readonly string[],
-  text: readonly string[],
-  isWild: (part: string) => boolean,
-  equal: (pattern: string, text: string) => boolean,
-): boolean {
+// Halves of surrogate pairs need no care: what follows a star never begins with the second one.
+function segmentMatches(pattern: string, text: string): boolean {
+  if (!pattern.includes('*')) return pattern === text;
+  return wildMatches(
+    { length: pattern.length, isWild: (at) => pattern[at] === '*' },
+    text.length,
+    (at, position) => pattern[at] === text[position],
+  );
+}
+
+interface Pattern {
+  readonly length: number;
+  isWild(at: number): boolean;
+}
+
+function wildMatches(pattern: Pattern, length: number, equal: (at: number, position: number) => boolean): boolean {
   let at = 0;
   let wildAt = -1;
   let resumeAt = 0;
-  for (let position = 0; position < text.length;) {
-    const part = pattern[at];
-    if (part !== undefined && isWild(part)) {
+  for (let position = 0; position < length;) {
+    if (at < pattern.length && pattern.isWild(at)) {
       wildAt = at++;
       resumeAt = position;
-    } else if (part !== undefined && equal(part, text[position]!)) {
+    } else if (at < pattern.length && equal(at, position)) {
       at++;
       position++;
     } else if (wildAt >= 0) {
@@ -142,7 +164,8 @@ function wildMatches(
       return false;
     }
   }
-  return pattern.slice(at).every(isWild);
+  while (at < pattern.length && pattern.isWild(at)) at++;
+  return at === pattern.length;
 }
 
 /** Splits `NAME[...N][/PROTOCOL]`, as dserve takes it. Undefined where it is neither. */

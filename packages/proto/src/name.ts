@@ -14,10 +14,11 @@ export interface Service extends ServiceName {
 
 export const maxInstance = 65_535;
 /** The longest path of a socket, in bytes, from the top of the file system or, of what another host has, from its area. */
-export const maxPathBytes = 4000;
+export const maxTreePathBytes = 4000;
 /** The most segments of a protocol. */
 export const maxDepth = 64;
-const maxFileNameBytes = 255;
+/** The longest file name, in bytes (NAME_MAX). */
+export const maxNameBytes = 255;
 const SERVICE_NAME = /^([^.\s/]+)\.([^.\s/]+(?:\.[^.\s/]+)*)\.\.\.(0|[1-9]\d{0,4})$/u;
 const temporaryName = /^\.(?:.+\.\.\.\d+)?~[0-9a-f]{8}$/u;
 const birthDirectory = /\/\.~[0-9a-f]{8}$/;
@@ -73,7 +74,7 @@ export function servicePath(service: Service): string {
 /** Whether a path is longer than any tree holds. */
 export function isTooLong(path: string): boolean {
   // No character of UTF-16 has more than three bytes.
-  return path.length * 3 > maxPathBytes && utf8Bytes(path) > maxPathBytes;
+  return path.length * 3 > maxTreePathBytes && utf8Bytes(path) > maxTreePathBytes;
 }
 
 /** Reads a path below an area; undefined where it is not the path of a service. Inverse of servicePath. */
@@ -137,8 +138,8 @@ export function sortKey(service: Service): string {
 
 // U+FFFD is what a file name that is not UTF-8 reads as; such a name could not be opened again.
 function isFileName(text: string): boolean {
-  if (asciiName.test(text)) return text.length <= maxFileNameBytes;
-  return utf8Bytes(text) <= maxFileNameBytes && isPrintable(text) && !text.includes('\ufffd');
+  if (asciiName.test(text)) return text.length <= maxNameBytes;
+  return utf8Bytes(text) <= maxNameBytes && isPrintable(text) && !text.includes('\ufffd');
 }
 
 function utf8Bytes(text: string): number {

@@ -2,7 +2,17 @@
 import type { Stats } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, Failure } from '@dipus/proto/failure';
-import { controlName, maxInstance, printServiceName, type Service } from '@dipus/proto/name';
+import {
+  controlName,
+  isProtocol,
+  isTooLong,
+  maxDepth,
+  maxInstance,
+  maxTreePathBytes,
+  printServiceName,
+  servicePath,
+  type Service,
+} from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
 import { userName } from './accounts.ts';
 import { bear, type Newborn, type Servers } from './birth.ts';
@@ -68,6 +78,7 @@ export async function claim(tree: Tree, wanted: Wanted, claimant: Claimant): Pro
 }
 
 async function claimOnce(tree: Tree, wanted: Wanted, { open, stop }: Claimant): Promise<Claim> {
+  checkWhole(tree, wanted);
   const directory = makeDirectory(tree, wanted.area, wanted.protocol);
   const fileName = printServiceName({ ...wanted, instance: wanted.instance ?? 0 });
   const servers = open();
@@ -89,6 +100,17 @@ async function claimOnce(tree: Tree, wanted: Wanted, { open, stop }: Claimant): 
 }
 
 const gone = Object.assign(new Error('its directory was taken away'), { code: 'ENOENT' });
+
+/** Before anything is made: the tree holds no longer paths. */
+function checkWhole({ root }: Tree, { area, protocol, name, host, instance = 0 }: Wanted): void {
+  const path = `${root}/${area}/${servicePath({ protocol, name, host, instance })}`;
+  if (isTooLong(path) || !isProtocol(protocol))
+    throw new Failure(
+      'create',
+      `${name}.${host}`,
+      `its path is longer than ${maxTreePathBytes} bytes, or deeper than ${maxDepth} directories`,
+    );
+}
 
 function checkLength(directory: HeldDirectory, fileName: string): void {
   if (Buffer.byteLength(controlName(fileName)) > 255) throw new Failure('create', fileName, 'longer than a file name can be');

@@ -6,7 +6,7 @@ import {
   isSegment,
   isTooLong,
   maxDepth,
-  maxPathBytes,
+  maxTreePathBytes,
   parseServiceName,
   parseServicePath,
   servicePath,
@@ -159,7 +159,7 @@ function entriesOf({ trust }: Tree, place: Place, { seen, names }: { seen: reado
 /** What stands at a path, not followed; undefined where nothing does, or nothing that can be looked at. */
 export function lookAt(tree: Tree, path: string): Stats | undefined {
   try {
-    if (isTooLong(path)) throw systemError('ENAMETOOLONG', `longer than ${maxPathBytes} bytes`);
+    if (isTooLong(path)) throw systemError('ENAMETOOLONG', `longer than ${maxTreePathBytes} bytes`);
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     if (!isTheirs(error)) throw new Failure('read', path, error);

@@ -56,6 +56,8 @@ export async function reapDirectory(tree: Tree, directory: ScannedDirectory, rea
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return;
     if (codeOf(error) === undefined) throw error;
+    // Somebody else's, who has shut it.
+    if (['EACCES', 'ELOOP', 'ENAMETOOLONG'].includes(codeOf(error)!) && !held) return tree.passOver(directory.path, error);
     report.trouble(error instanceof Failure ? error : new Failure('reap', directory.path, error));
   } finally {
     held?.close();

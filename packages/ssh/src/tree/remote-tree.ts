@@ -9,7 +9,7 @@ import {
   type RemotePlace,
   type RemoteServiceFile,
 } from './remote-directory.ts';
-import { maxDepth, maxPathBytes } from '@dipus/proto/name';
+import { maxDepth, maxTreePathBytes } from '@dipus/proto/name';
 import { whyNotAsRoot, whyNotDirectory, type Trust } from '@dipus/proto/trust';
 import { isDirectory, readRemoteTrust } from './remote-trust.ts';
 import { timing } from '@dipus/proto/timing';
@@ -183,7 +183,7 @@ export class RemoteTree {
     const rootBytes = Buffer.byteLength(this.#root.path);
     const places = [...contents.directories]
       .map((name) => childOf(place, name, untrusted))
-      .filter(({ path }) => !this.#known.has(path) && Buffer.byteLength(path) - rootBytes <= maxPathBytes);
+      .filter(({ path }) => !this.#known.has(path) && Buffer.byteLength(path) - rootBytes <= maxTreePathBytes);
     const isDeep = place.path.slice(this.#root.path.length).split('/').length > maxDepth;
     if (places.length === 0 || (!isDeep && this.#known.size + places.length <= maxDirectories)) return places;
     this.#events.trouble(isDeep ? `directories deeper than ${maxDepth} are left out` : `more than ${maxDirectories} directories`);
