@@ -39,6 +39,8 @@ export const timing = {
   deathRetryMs: 100,
   /** How long the head of a request or of an answer may take, connecting included. */
   headMs: 10_000,
+  /** How long the list of an exporter, or the beginning of a watch, may take. */
+  listMs: 15_000,
   /** How long an SSH server may take for one answer. */
   answerMs: 30_000,
   /** How long one address of an SSH server may take to connect while there are others. */

@@ -6,12 +6,14 @@ import { Failure } from '@dipus/proto/failure';
 import { sepProtocol, socketHeader, targetOf, type SocketKind } from '@dipus/proto/sep';
 import type { Service } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
+import { readBody, inWords } from './body.ts';
 import { authority, formatAddress, type ExporterAddress } from './address.ts';
 
 // What a status stands for, as the system would name it.
 const codes: Readonly<Record<number, string>> = { 403: 'EACCES', 404: 'ENOENT', 502: 'ECONNREFUSED', 503: 'EAGAIN' };
 
 const maxReasonBytes = 1000;
+const maxInterim = 100;
 
 /** The answer's head, its body unread. Rejects with Failure, for a status that is not 200 too. */
 export async function get(host: ExporterAddress, target: string, accept: string): Promise<IncomingMessage> {
@@ -22,7 +24,7 @@ export async function get(host: ExporterAddress, target: string, accept: string)
 }
 
 /**
- * Connects to a service as sep.md says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet. Rejects with
+ * Connects to a service as sep(5) says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet. Rejects with
  * Failure; where the exporter said no, its code is what the exporter met: EACCES, ENOENT, ECONNREFUSED (dead), EAGAIN (busy).
  */
 export async function dialService(host: ExporterAddress, service: Service, kind: SocketKind | undefined): Promise<Socket> {
@@ -80,8 +82,10 @@ function headOf<T>(sent: ClientRequest, host: ExporterAddress, target: string, l
     host.closed?.addEventListener('abort', close, { once: true });
     const failed = (error: unknown): void => {
       settle();
-      reject(new Failure('connect', `${formatAddress(host)}${target === '/' ? '' : target}`, firstOf(error)));
+      reject(new Failure('connect', `${formatAddress(host)}${target === '/' ? '' : target}`, inWords(firstOf(error))));
     };
+    let interim = 0;
+    sent.on('information', () => ++interim > maxInterim && sent.destroy(new Error('it sends interim answers without end')));
     sent.on('error', failed);
     listen((value) => {
       settle();
@@ -97,16 +101,8 @@ function firstOf(error: unknown): unknown {
 }
 
 async function refusal(host: ExporterAddress, target: string, answer: IncomingMessage): Promise<Failure> {
-  let reason = '';
-  try {
-    for await (const chunk of answer) {
-      reason += String(chunk);
-      if (reason.length > maxReasonBytes) break;
-    }
-  } catch {
-    // The status says enough.
-  }
-  answer.destroy();
+  // The status says enough where nothing can be read.
+  const reason = await readBody(answer, { maxBytes: maxReasonBytes, ms: timing.refusedBodyMs }).then(String, () => '');
   const line = reason.split('\n')[0]!.slice(0, maxReasonBytes).trim();
   const said = new Error(line === '' ? `answered ${answer.statusCode}` : line);
   return new Failure('connect', `${formatAddress(host)}${target}`, Object.assign(said, { code: codes[answer.statusCode ?? 0] }));
