@@ -1,5 +1,5 @@
-// Bytes between a socket and a descriptor, copied by cat(1) processes that hold both: no byte passes through this process, the two directions
-// have handles of their own, and one that fails does not take the other with it.
+// Bytes between a socket and a descriptor, copied by cat(1) processes that hold both: no byte passes through this process, the two
+// directions have handles of their own, and one that fails does not take the other with it.
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
@@ -32,8 +32,8 @@ export interface CopyOptions {
   readonly heldMs?: number;
 }
 
-// ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt who writes to it
-// (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
+// ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt who writes
+// to it (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
 const bound = `[ "$PPID" = "$1" ] || exit
   trap "" INT HUP
   chrt -b -p 0 $$ </dev/null >/dev/null 2>&1
