@@ -232,7 +232,8 @@ test('a service that is killed takes programs and their terminals with it', asyn
 
 // What a session's program does depends on its number: says nothing and reads nothing; gives an answer of a known length; ends at once.
 const answerBytes = 70_000;
-const mixed = `case $(($$ % 3)) in 0) sleep 0.02; exit 4;; 1) stty raw -echo; head -c ${answerBytes} /dev/zero | tr "\\0" x; printf END;; *) exit 3;; esac`;
+const answers = `stty raw -echo; head -c ${answerBytes} /dev/zero | tr "\\0" x; printf END`;
+const mixed = `case $(($$ % 3)) in 0) sleep 0.02; exit 4;; 1) ${answers};; *) exit 3;; esac`;
 
 /** What is wrong with what a client was given that has sent only lines of `mark`; undefined: nothing. */
 function faultIn(text: string, mark: string, outcome?: Outcome): string | undefined {

@@ -6,8 +6,8 @@ const files = take('DIPUS_FILES');
 export const ignoredAtStart: ReadonlySet<string> = new Set(ignoredWords.filter((word) => word !== ''));
 
 /**
- * A command for sh(1) that runs as it would have been run by whoever started this process: Node has raised the limit of open files, and has given
- * ignored signals their defaults back.
+ * A command for sh(1) that runs as it would have been run by whoever started this process: Node has raised the limit of open files, and
+ * has given ignored signals their defaults back.
  */
 export function asStartedByUser(command: string): string {
   const signals = [...ignoredAtStart].filter((word) => word !== 'stdout');
