@@ -64,7 +64,7 @@ function addLists(): void {
           'exported/audio/x-wav/to/audio/mpeg/lame.box...0  (dead)\nexported/audio/x-wav/to/audio/ogg/lame.box...0\n',
         );
         assert.is(await list('-1f', uri()), `ssh://box/local/echo.box...0?root=${root}\n`);
-        assert.is(await list('-l', uri('echo')), 'alive    0/64 local/echo.box...0\n');
+        assert.is(await list('-l', uri('echo')), 'alive 0/64 local/echo.box...0\n');
         assert.is(await list(uri('exported')), 'exported/audio/x-wav/to/audio/ogg/lame.box...0\n');
         const { path, area, control, state, origin } = JSON.parse(await list('--json', uri('echo')));
         assert.equal([path, area, control, state], ['echo.box...0', 'local', true, 'alive']);
