@@ -92,7 +92,7 @@ class Keeper implements KeptService {
     });
   }
 
-  #look(): void {
+  #look(isFirstLook = true): void {
     if (this.#isReleased || this.#isReclaiming) return;
     const { directory, files } = this.#claim;
     try {
@@ -101,6 +101,8 @@ class Keeper implements KeptService {
       if (codeOf(error) === undefined) throw error;
       return;
     }
+    // Taken aside by somebody who mistook it for the dead one before it, it is back in an instant.
+    if (isFirstLook) return void setTimeout(() => this.#look(false), timing.keepMs / 50);
     this.#isReclaiming = true;
     void this.#reclaim().finally(() => (this.#isReclaiming = false));
   }
