@@ -91,7 +91,7 @@ testAsRoot(
           assert.not.match(program.stderr, /internal error|\n {4}at /, program.child.spawnargs.join(' '));
         }
         assert.is(attacker.stdout.toString(), 'ready\n', `seed ${seed}`);
-        for (const [what, all] of differences) assert.ok(median(all) < boundMs, `${what}: ${median(all)} ms later, seed ${seed}`);
+        for (const [what, all] of differences) assert.ok(quartile(all) < boundMs, `${what}: ${quartile(all)} ms later, seed ${seed}`);
         await attacker.stop('SIGKILL');
       }),
     ),
@@ -103,9 +103,9 @@ function factsOf(file: string): unknown {
   return { file, ino, mode, uid, gid, nlink };
 }
 
-/** Of the differences to a use of the same kind in a tree without him, the middle one: noise is as often on the one side as on the other. */
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+/** Of the differences to a use in a tree without him, the one below which a quarter lies: a lasting delay moves all, noise both ways alike. */
+function quartile(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 4)]!;
 }
 
 test.run();
