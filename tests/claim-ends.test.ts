@@ -113,7 +113,7 @@ testAsRoot(test, 'what a claim may not set is told as such, and nothing is left'
 async function withFewInodes({ start, root }: Sandbox, inodes: number): Promise<{ program: Program; line: string }> {
   mkdirSync(root, { recursive: true });
   const script = `mount -t tmpfs -o mode=755,nr_inodes=${inodes} none "$DIPUS_ROOT" && mkdir "$DIPUS_ROOT"/local 2>/dev/null
-    dserve cat echo/a/b 2>&1; find "$DIPUS_ROOT" -mindepth 1`;
+    dserve cat echo/a/b 2>&1 & trap "kill $!" TERM; wait; find "$DIPUS_ROOT" -mindepth 1`;
   const program = start('unshare', ['-m', 'sh', '-c', script]);
   return { program, line: await program.line() };
 }
@@ -125,7 +125,10 @@ if (isRoot && has('unshare')) {
       let failures = 0;
       for (let inodes = 2; ; inodes++) {
         const { program, line } = await withFewInodes(sandbox, inodes);
-        if (line.startsWith('/')) break;
+        if (line.startsWith('/')) {
+          await program.stop();
+          break;
+        }
         failures++;
         assert.match(line, /^dserve: .*no space left on device$/);
         const { stdout } = await program.ended;
