@@ -1,4 +1,5 @@
-// Does at random what a user may do to a tree that others share: hostile-driver ROOT SEED. Sockets of its own log what they get that is secret.
+// Does at random what a user may do to a tree that others share: hostile-driver ROOT SEED. Sockets of its own log what they get that is
+// secret.
 import {
   chmodSync,
   linkSync,

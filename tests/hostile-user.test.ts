@@ -1,4 +1,5 @@
-// Somebody who may write in the shared directories does at random all that he may, beside services, exporters, watchers and clients of others.
+// Somebody who may write in the shared directories does at random all that he may, beside services, exporters, watchers and clients of
+// others.
 import { lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -103,7 +104,9 @@ function factsOf(file: string): unknown {
   return { file, ino, mode, uid, gid, nlink };
 }
 
-/** Of the differences to a use in a tree without him, the one below which a quarter lies: a lasting delay moves all, noise both ways alike. */
+/**
+ * Of the differences to a use in a tree without him, the one below which a quarter lies: a lasting delay moves all, noise both ways alike.
+ */
 function quartile(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 4)]!;
 }

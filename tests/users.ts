@@ -75,7 +75,10 @@ const script = `
     console.log('ready');
   });`;
 
-/** What makes a socket with this mode and tells of each connection and of what it got; it answers `upper`: that in upper case, else the text. */
+/**
+ * What makes a socket with this mode and tells of each connection and of what it got; it answers `upper`: that in upper case, else the
+ * text.
+ */
 export async function listener(users: Users, uid: number, path: string, { mode = '666', answer = 'upper' } = {}): Promise<Program> {
   const program = users.startAs(uid, process.execPath, '-e', script, path, mode, answer);
   assert.is(await program.line(), 'ready');

@@ -61,7 +61,9 @@ export class Flow {
     );
   }
 
-  /** Leaves the rest to a process that holds both connections; no byte may be between them. From then on this process must not touch them. */
+  /**
+   * Leaves the rest to a process that holds both connections; no byte may be between them. From then on this process must not touch them.
+   */
   handOver(): void {
     if (this.source.kind === 'channel' || this.target.kind === 'channel') return;
     this.#copy = startCopy(this.source.socket, this.target.socket);

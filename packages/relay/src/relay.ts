@@ -16,7 +16,9 @@ export interface RelayOptions {
   readonly mayEnd?: () => Promise<boolean>;
   /** The end of `b` has been passed on to `a`, all bytes before it. */
   readonly answered?: () => void;
-  /** Asked after an error: whether a UNIX socket is kept without an end until its other side has closed it, or timing.heldMs have passed. */
+  /**
+   * Asked after an error: whether a UNIX socket is kept without an end until its other side has closed it, or timing.heldMs have passed.
+   */
   readonly isHeld?: () => boolean;
   /** Whether two processes and their descriptors may be had for a long stream; yes unless given. */
   readonly mayHandOver?: () => boolean;
@@ -36,8 +38,9 @@ const canHandOver = runner !== undefined;
 let handedOver = 0;
 
 /**
- * Relays between two connections that are connected and half-open allowed, and owns them from now on. Each direction ends by itself; an error of
- * TCP, or of anything that cannot be told from a loss, becomes a reset on TCP. A UNIX socket that takes no more input keeps its answer.
+ * Relays between two connections that are connected and half-open allowed, and owns them from now on. Each direction ends by itself; an
+ * error of TCP, or of anything that cannot be told from a loss, becomes a reset on TCP. A UNIX socket that takes no more input keeps its
+ * answer.
  */
 export function relay(a: Endpoint, b: Endpoint, options: RelayOptions = {}): Relay {
   const started = new Pair(a, b, options);
@@ -212,7 +215,10 @@ class Pair implements Relay {
   }
 }
 
-/** A reset that comes in one with data is read as an end (libuv, uv__stream_io); a write fails where it was one, and that is told by the guard. */
+/**
+ * A reset that comes in one with data is read as an end (libuv, uv__stream_io); a write fails where it was one, and that is told by the
+ * guard.
+ */
 async function lookForReset(socket: Socket): Promise<void> {
   if (!socket.writableEnded && socket.writableLength === 0) socket.write(Buffer.alloc(0));
   await new Promise((resolve) => setImmediate(resolve));

@@ -24,8 +24,8 @@ export async function get(host: ExporterAddress, target: string, accept: string)
 }
 
 /**
- * Connects to a service as sep(5) says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet. Rejects with
- * Failure; where the exporter said no, its code is what the exporter met: EACCES, ENOENT, ECONNREFUSED (dead), EAGAIN (busy).
+ * Connects to a service as sep(5) says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet.
+ * Rejects with Failure; where the exporter said no, its code is what the exporter met: EACCES, ENOENT, ECONNREFUSED (dead), EAGAIN (busy).
  */
 export async function dialService(host: ExporterAddress, service: Service, kind: SocketKind | undefined): Promise<Socket> {
   const target = targetOf(service);
@@ -51,8 +51,8 @@ function send(host: ExporterAddress, target: string, headers: Record<string, str
 const readBuffer = Buffer.allocUnsafe(65_536);
 
 /**
- * A connection that reads from the kernel only while somebody wants its bytes: pause() stops it at once, so that what comes behind the 101 is
- * there for whichever process the descriptor is handed to. An ordinary socket reads on until its buffer is full.
+ * A connection that reads from the kernel only while somebody wants its bytes: pause() stops it at once, so that what comes behind the 101
+ * is there for whichever process the descriptor is handed to. An ordinary socket reads on until its buffer is full.
  */
 function connectUnhurried({ host, port, lookup }: ExporterAddress): Socket {
   // readableHighWaterMark: else a paused stream fills its buffer. It goes on to the stream (net.Socket), which the types do not say.

@@ -57,7 +57,10 @@ export interface Walk {
 
 const everything: Walk = { hasUntrusted: true, isWanted: () => true };
 
-/** What answers an ask, in order; what is not trusted only where the ask names it or `all` is wanted. What cannot be read is passed over. Throws Failure. */
+/**
+ * What answers an ask, in order; what is not trusted only where the ask names it or `all` is wanted. What cannot be read is passed over.
+ * Throws Failure.
+ */
 export function findServices(tree: Tree, ask: Ask, all = false): { entry: Entry; named: boolean }[] {
   const isWanted = ask.segments.length === 0 ? everything.isWanted : (service: PlacedService) => answer(ask, service) !== undefined;
   const entries: Entry[] = [];
