@@ -74,7 +74,8 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: C
   let isStopped = false;
   let complaint = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(0, 4096)));
-  child.stdin?.on('error', () => {});
+  // A guard that is gone needs no word.
+  for (const pipe of [child.stdin, child.stdio[3]]) pipe?.on('error', () => {});
   const closed = child.stderr ? once(child.stderr, 'close') : Promise.resolve();
   const ended = once(child, 'exit').then(
     async ([code, signal]): Promise<CopyResult> => {
