@@ -99,7 +99,7 @@ testAsRoot(test, 'what a claim may not set is told as such, and nothing is left'
   withUsers(async ({ root, runAs }) => {
     mkdirSync(`${root}/local`, { recursive: true });
     chownSync(`${root}/local`, ann, ann);
-    const ended = await runAs(ann, 'dserve', '-g', 'root', 'cat', 'echo/a/b');
+    const ended = await runAs(ann, 'dserve', '-m', '660', '-g', 'root', 'cat', 'echo/a/b');
     assert.is(ended.status, 1);
     assert.match(
       ended.stderr,

@@ -140,7 +140,7 @@ if (isRoot) {
 
 test('a group that is none, or not ours', () =>
   withSandbox(async ({ run, root }) => {
-    const unknown = await run('dserve', ['-g', 'no-such-group', 'cat', 'echo']);
+    const unknown = await run('dserve', ['-m', '660', '-g', 'no-such-group', 'cat', 'echo']);
     assert.equal([unknown.status, unknown.stderr], [1, 'dserve: use group no-such-group: there is no such group\n']);
     assert.not.ok(existsSync(`${root}/local/echo.box...0`));
   }));
