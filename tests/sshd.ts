@@ -7,12 +7,12 @@ import { delimiter } from 'node:path';
 import { has, type Program, type Sandbox } from './harness.ts';
 
 /** Why this machine cannot run a private sshd; undefined where it can. */
-export const noSshd: string | undefined =
-  !has('ssh') || !has('ssh-keygen') || !existsSync('/usr/sbin/sshd')
-    ? 'no OpenSSH server and client'
-    : process.getuid?.() === 0
-      ? undefined
-      : 'sshd needs root';
+export const noSshd: string | undefined = whyNoSshd();
+
+function whyNoSshd(): string | undefined {
+  if (!has('ssh') || !has('ssh-keygen') || !existsSync('/usr/sbin/sshd')) return 'no OpenSSH server and client';
+  return process.getuid?.() === 0 ? undefined : 'sshd needs root';
+}
 
 export interface SshdSetting {
   /** Lines of sshd_config, before ours: the first value of a name counts. */

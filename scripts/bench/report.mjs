@@ -15,11 +15,15 @@ function printTargets(targets) {
   const width = Math.max(0, ...targets.map((target) => [...target.what].length));
   console.log('\ntargets');
   for (const { what, measured, met } of targets) {
-    const verdict = met === undefined ? 'open' : met ? 'met' : 'missed';
-    console.log(`  ${verdict.padEnd(6)}  ${what.padEnd(width)}  ${measured ?? 'the peer is not installed'}`);
+    console.log(`  ${verdictOf(met).padEnd(6)}  ${what.padEnd(width)}  ${measured ?? 'the peer is not installed'}`);
   }
   const count = (met) => targets.filter((target) => target.met === met).length;
   console.log(`\n${count(true)} met, ${count(false)} missed, ${count(undefined)} open`);
+}
+
+function verdictOf(met) {
+  if (met === undefined) return 'open';
+  return met ? 'met' : 'missed';
 }
 
 function figures(row, unit) {

@@ -77,7 +77,7 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
         if (key === 'enter' || (key === 'end' && typed.length === 0)) return end(typed.join(''));
         if (key === 'interrupt') return interrupt();
         if (key === undefined) typed.push(char);
-        const erased = key === 'erase' ? typed.splice(-1) : key === 'all' ? typed.splice(0) : [];
+        const erased = erase(typed, key);
         if (isShown) show(key === undefined ? printable(char) : '\b \b'.repeat(erased.length));
       }
     });
@@ -85,6 +85,12 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
 }
 
 type Key = 'enter' | 'end' | 'interrupt' | 'erase' | 'all';
+
+/** Takes what the key erases from the end of the text; returns that. */
+function erase(typed: string[], key: Key | undefined): string[] {
+  if (key === 'erase') return typed.splice(-1);
+  return key === 'all' ? typed.splice(0) : [];
+}
 
 /** What a key does besides adding itself; as terminals have it by default. */
 function keyOf(char: string): Key | undefined {

@@ -45,8 +45,8 @@ export interface Candidates {
 export async function findCandidates(service: string, openTree: () => Tree, context: Context): Promise<Candidates> {
   const uri = readUri(service);
   if (uri && uri.scheme !== 'unix') return findRemote(uri, openTree, context);
-  const path = uri ? resolve(uri.path) : service.startsWith('/') ? resolve(service) : undefined;
-  if (path !== undefined) return { candidates: [candidateAt(path)], untrusted: () => [], close: () => {} };
+  const path = uri ? uri.path : service;
+  if (uri || path.startsWith('/')) return { candidates: [candidateAt(resolve(path))], untrusted: () => [], close: () => {} };
   return findLocal(readAsk(service), openTree, context.explain);
 }
 

@@ -93,8 +93,12 @@ export function matches<T extends PlacedService>(ask: Ask, services: Iterable<T>
 /** local, exported, then imports by user. */
 export function compareAreas(a: string, b: string): number {
   if (a === b) return 0;
-  const order = (area: string): number => (area === 'local' ? 0 : area === 'exported' ? 1 : 2);
-  return order(a) - order(b) || compareBytes(a, b);
+  return areaOrder(a) - areaOrder(b) || compareBytes(a, b);
+}
+
+function areaOrder(area: string): number {
+  if (area === 'local') return 0;
+  return area === 'exported' ? 1 : 2;
 }
 
 function answerWithoutArea(ask: Ask, segments: readonly string[], service: PlacedService): Answer | undefined {

@@ -71,16 +71,22 @@ export function parseArgs(argv: readonly string[]): Request {
 }
 
 function jobOptions(values: ParsedLine['values']): Omit<Job, 'input' | 'output' | 'login' | 'remote'> {
-  if (isGiven(values, 'ipv4') && isGiven(values, 'ipv6')) throw new UsageError('-4 and -6 exclude each other');
   return {
     isBatch: isGiven(values, 'batch'),
     isDirectOnly: isGiven(values, 'direct'),
     isVerbose: isGiven(values, 'verbose'),
     host: textOption(values, 'host'),
-    family: isGiven(values, 'ipv4') ? 4 : isGiven(values, 'ipv6') ? 6 : 0,
+    family: familyOption(values),
     ports: parsePorts(textOption(values, 'port')),
     limitMs: secondsOption(values, 'timeout') ?? 30_000,
   };
+}
+
+function familyOption(values: ParsedLine['values']): Job['family'] {
+  const [is4, is6] = [isGiven(values, 'ipv4'), isGiven(values, 'ipv6')];
+  if (is4 && is6) throw new UsageError('-4 and -6 exclude each other');
+  if (is4) return 4;
+  return is6 ? 6 : 0;
 }
 
 function parseFar(words: readonly string[]): Request {

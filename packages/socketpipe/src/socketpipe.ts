@@ -23,11 +23,7 @@ export async function socketpipe(
 
 /** A login that fails says why by itself; its status is ours. */
 function loginStatus({ login, ending }: EndedLogin, edge: NearEdge): number {
-  const reason = ending.failure
-    ? ending.failure.message
-    : ending.signal
-      ? `it died of ${ending.signal}`
-      : `it ended with status ${ending.status}`;
+  const reason = ending.failure?.message ?? (ending.signal ? `it died of ${ending.signal}` : `it ended with status ${ending.status}`);
   const hint = ending.status === 127 ? 'is socketpipe installed there, and on the PATH of a command that is run by the login?' : undefined;
   edge.warn(new Failure('log in by', login.name, reason, hint));
   return ending.status === 0 ? 125 : ending.status;
