@@ -9,11 +9,11 @@ import {
   parseStart,
   parseStarted,
   parseWaiting,
-  printJson,
+  formatJson,
   signalNames,
   type Info,
 } from '@dipus/proto/control';
-import { busy, parseSessionError, permissionsChanged, printSessionError } from '@dipus/proto/session-error';
+import { busy, parseSessionError, permissionsChanged, formatSessionError } from '@dipus/proto/session-error';
 import { rounds, suite } from './harness.ts';
 
 const test = suite('control frames');
@@ -66,7 +66,7 @@ test('EXIT', () => {
 
 test('ERROR', () => {
   for (const error of [busy, permissionsChanged, { reason: 'no: "such" thing\n', retry: false }])
-    assert.equal(parseSessionError(Buffer.from(printSessionError(error))), error);
+    assert.equal(parseSessionError(Buffer.from(formatSessionError(error))), error);
   assert.equal(parseSessionError(json({ reason: 'x', retry: 1, more: [] })), { reason: 'x', retry: false });
   // Text, as the first release sent it, and JSON that is something else.
   for (const text of [
@@ -82,7 +82,7 @@ test('ERROR', () => {
     '5',
   ])
     assert.equal(parseSessionError(Buffer.from(text)), { reason: text, retry: false });
-  assert.ok(printSessionError({ reason: '\0'.repeat(100_000), retry: false }).length < 65_536);
+  assert.ok(formatSessionError({ reason: '\0'.repeat(100_000), retry: false }).length < 65_536);
 });
 
 test('WAITING', () => {
@@ -124,11 +124,11 @@ test('RESIZE', () => {
 
 test('what we print is what we read', () => {
   const info: Info = { origin: 'sep://h', since: 1, running: 2, waiting: 3, max: 4, tty: true };
-  assert.equal(parseInfo(Buffer.from(printJson(info))), info);
-  assert.equal(parseStart(Buffer.from(printJson({ token }))), { token });
-  assert.equal(parseExit(Buffer.from(printJson({ signal: 'KILL' }))), { signal: 'KILL' });
-  assert.equal(parseWaiting(Buffer.from(printJson({ ahead: 7 }))), { ahead: 7 });
-  assert.equal(parseSize(Buffer.from(printJson({ cols: 3, rows: 4 }))), { cols: 3, rows: 4 });
+  assert.equal(parseInfo(Buffer.from(formatJson(info))), info);
+  assert.equal(parseStart(Buffer.from(formatJson({ token }))), { token });
+  assert.equal(parseExit(Buffer.from(formatJson({ signal: 'KILL' }))), { signal: 'KILL' });
+  assert.equal(parseWaiting(Buffer.from(formatJson({ ahead: 7 }))), { ahead: 7 });
+  assert.equal(parseSize(Buffer.from(formatJson({ cols: 3, rows: 4 }))), { cols: 3, rows: 4 });
 });
 
 test('what is no object is nothing, and nothing throws', () => {

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
-import { makeKey, startSshd, withSshConfig, type Sshd, type SshdSetting } from './sshd.ts';
+import { makeKey, startSshd, withSshConfig, type Sshd, type SshdOptions } from './sshd.ts';
 
 /** The program that logs in as the tools do. */
 export const driver: string = resolve('build/tests/login-driver.js');
@@ -21,13 +21,13 @@ export interface Host extends Sandbox {
   startLogin(lines: readonly string[], args?: readonly string[], env?: NodeJS.ProcessEnv): Program;
 }
 
-/** Runs `body` with a host that runs sshd as `setting` says. */
-export async function withHost(body: (host: Host) => Promise<void>, setting: SshdSetting = {}): Promise<void> {
+/** Runs `body` with a host that runs sshd as `options` says. */
+export async function withHost(body: (host: Host) => Promise<void>, options: SshdOptions = {}): Promise<void> {
   await withSandbox(async (sandbox) => {
     const { dir } = sandbox;
     mkdirSync(`${dir}/keys`);
     const key = `${dir}/keys/own`;
-    const sshd = await startSshd(sandbox, makeKey(key), setting);
+    const sshd = await startSshd(sandbox, makeKey(key), options);
     const known = `${dir}/known`;
     writeFileSync(known, sshd.knownHosts);
     const common = ['HostName 127.0.0.1', `Port ${sshd.port}`, 'User root', `UserKnownHostsFile ${known}`, 'GlobalKnownHostsFile none'];

@@ -8,7 +8,7 @@ import {
   isProtocol,
   parseServiceName,
   parseServicePath,
-  printServiceName,
+  formatServiceName,
   servicePath,
 } from '@dipus/proto/name';
 import { suite } from './harness.ts';
@@ -19,7 +19,7 @@ test('service names that are', () => {
   for (const text of ['lame.encode...0', 'www.foo.example.com...0', 'a.b...65535', 'x.fe80::1...3', 'naïve.héte...1', 'a-b_c.d...10']) {
     const name = parseServiceName(text);
     assert.ok(name, text);
-    assert.is(printServiceName(name), text);
+    assert.is(formatServiceName(name), text);
   }
 });
 

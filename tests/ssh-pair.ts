@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { eventually, type Ended, type Program } from './harness.ts';
 import { withHost, type Host } from './login.ts';
 import { sockets } from './sep-pair.ts';
-import { environmentThere, type SshdSetting } from './sshd.ts';
+import { environmentThere, type SshdOptions } from './sshd.ts';
 
 export interface Pair extends Host {
   /** The folder that is the root of who uses services. */
@@ -24,12 +24,12 @@ export interface Pair extends Host {
 }
 
 /** An sshd where PATH has no dls, so that trees are polled. */
-export const withoutDls: SshdSetting = { config: [`SetEnv ${environmentThere('/usr/bin:/bin')}`] };
+export const withoutDls: SshdOptions = { config: [`SetEnv ${environmentThere('/usr/bin:/bin')}`] };
 
 /** Runs `body` with two such hosts. `extra` is added to the environment of who uses services. */
 export async function withPair(
   body: (pair: Pair) => Promise<void>,
-  setting: SshdSetting = {},
+  options: SshdOptions = {},
   extra: NodeJS.ProcessEnv = {},
 ): Promise<void> {
   await withHost(async (host) => {
@@ -50,7 +50,7 @@ export async function withPair(
         return sockets(near);
       },
     });
-  }, setting);
+  }, options);
 }
 
 /** A service without a control socket, in this process. */

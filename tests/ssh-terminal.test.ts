@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { has, suite } from './harness.ts';
 import { authorize, driver, withHost, type Host } from './login.ts';
-import { makeKey, noSshd, type SshdSetting } from './sshd.ts';
+import { makeKey, noSshd, type SshdOptions } from './sshd.ts';
 import { withScreen, type Screen } from './tmux.ts';
 
 const test = suite('ssh login on a terminal');
@@ -16,7 +16,7 @@ interface Session extends Omit<Host, 'logIn'> {
 }
 
 /** A shell in a terminal, where ssh has these settings; `stty -g` is the same before and after. */
-function atTerminal(lines: (host: Host) => string[], body: (session: Session) => Promise<void>, setting: SshdSetting = {}): Promise<void> {
+function atTerminal(lines: (host: Host) => string[], body: (session: Session) => Promise<void>, options: SshdOptions = {}): Promise<void> {
   return withHost(async (host) => {
     await withScreen(host, host.envWith(...lines(host)), async (screen) => {
       await screen.type('stty -g > before', 'Enter');
@@ -30,7 +30,7 @@ function atTerminal(lines: (host: Host) => string[], body: (session: Session) =>
       await screen.type("clear; stty -g > after; cmp before after && echo rest''ored", 'Enter');
       await screen.shows(/^restored$/m);
     });
-  }, setting);
+  }, options);
 }
 
 if (noSshd !== undefined) test.skip('everything', noSshd);

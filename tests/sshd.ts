@@ -14,7 +14,7 @@ function whyNoSshd(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'sshd needs root';
 }
 
-export interface SshdSetting {
+export interface SshdOptions {
   /** Lines of sshd_config, before ours: the first value of a name counts. */
   readonly config?: readonly string[];
   /** What it says before authentication. */
@@ -37,27 +37,27 @@ export interface Sshd {
 }
 
 /** Starts an sshd; it has ended when the sandbox ends. `authorized` is what its authorized_keys has. */
-export async function startSshd(sandbox: Sandbox, authorized: string, setting: SshdSetting = {}): Promise<Sshd> {
-  const port = setting.port ?? (await freePort());
+export async function startSshd(sandbox: Sandbox, authorized: string, options: SshdOptions = {}): Promise<Sshd> {
+  const port = options.port ?? (await freePort());
   const dir = `${sandbox.dir}/sshd-${port}`;
   mkdirSync('/run/sshd', { recursive: true });
   mkdirSync(dir, { recursive: true, mode: 0o755 });
   chmodSync(sandbox.dir, 0o755);
   writeFileSync(`${dir}/authorized_keys`, authorized);
-  const types = setting.hostKeys ?? ['ed25519'];
-  const bits = setting.hostKeyBits === undefined ? [] : ['-b', String(setting.hostKeyBits)];
+  const types = options.hostKeys ?? ['ed25519'];
+  const bits = options.hostKeyBits === undefined ? [] : ['-b', String(options.hostKeyBits)];
   for (const type of types) if (!existsSync(`${dir}/host-${type}`)) makeKey(`${dir}/host-${type}`, type, '', bits);
-  if (setting.banner !== undefined) writeFileSync(`${dir}/banner`, setting.banner);
+  if (options.banner !== undefined) writeFileSync(`${dir}/banner`, options.banner);
   const lines = [
-    ...(setting.config ?? []),
+    ...(options.config ?? []),
     ...types.map((type) => `HostKey ${dir}/host-${type}`),
-    ...(setting.banner === undefined ? [] : [`Banner ${dir}/banner`]),
+    ...(options.banner === undefined ? [] : [`Banner ${dir}/banner`]),
     'StrictModes no',
     `AuthorizedKeysFile ${dir}/authorized_keys`,
     `SetEnv ${environmentThere(sandbox.env['PATH'])}`,
     'UsePAM no',
     'PermitRootLogin yes',
-    ...(setting.config?.some((line) => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
+    ...(options.config?.some((line) => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
     'MaxStartups 100',
     `ListenAddress 127.0.0.1:${port}`,
   ];

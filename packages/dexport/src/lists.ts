@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answer } from '@dipus/proto/ask';
 import { servicePath } from '@dipus/proto/name';
-import { describeService, printWatchEvent, sepVersion, versionHeader } from '@dipus/proto/sep';
+import { describeService, formatWatchEvent, sepVersion, versionHeader } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
 import type { Exchange } from './exchange.ts';
 import type { Offer, Offers } from './offers.ts';
@@ -34,13 +34,13 @@ export function answerWatch(offers: Offers, { ask }: Target, exchange: Exchange)
     if (response.writableLength > maxUnreadBytes) response.destroy();
   };
   const isWanted = (offer: Offer): boolean => answer(ask, offer) !== undefined;
-  const all = offers.list(ask).map((offer) => printWatchEvent({ event: 'add', service: offer }));
-  send(`${all.join('')}${printWatchEvent({ event: 'ready' })}`);
+  const all = offers.list(ask).map((offer) => formatWatchEvent({ event: 'add', service: offer }));
+  send(`${all.join('')}${formatWatchEvent({ event: 'ready' })}`);
   const unsubscribe = offers.subscribe({
-    added: (offer) => isWanted(offer) && send(printWatchEvent({ event: 'add', service: offer })),
-    removed: (offer) => isWanted(offer) && send(printWatchEvent({ event: 'remove', path: servicePath(offer) })),
+    added: (offer) => isWanted(offer) && send(formatWatchEvent({ event: 'add', service: offer })),
+    removed: (offer) => isWanted(offer) && send(formatWatchEvent({ event: 'remove', path: servicePath(offer) })),
   });
-  const sendPing = (): void => send(printWatchEvent({ event: 'ping' }));
+  const sendPing = (): void => send(formatWatchEvent({ event: 'ping' }));
   exchange.knock = sendPing;
   const ping = setInterval(sendPing, timing.pingMs);
   response.once('close', () => {

@@ -10,9 +10,9 @@ import { openHost } from '@dipus/remote/open';
 import type { Tree } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
 import { Source } from './source.ts';
-import type { Setting } from './setting.ts';
+import type { ImportOptions } from './import-options.ts';
 
-export interface DimportSetting {
+export interface DimportOptions {
   readonly context: Context;
   /** Lines that name more hosts, or take some back. */
   readonly lines?: AsyncIterable<string>;
@@ -22,8 +22,8 @@ const maxImports = 4096;
 const descriptorsOfImport = 3;
 
 /** Imports until it is stopped, or with --once until the last host has gone. Returns the exit status. Throws Failure. */
-export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportSetting): Promise<number> {
-  const sources = new Sources(newSetting(tree, context), args, context);
+export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportOptions): Promise<number> {
+  const sources = new Sources(importOptions(tree, context), args, context);
   for (const uri of args.uris) await sources.add(uri);
   const status = await Promise.race([
     aborted(context.stop).then(() => 0),
@@ -35,7 +35,7 @@ export async function dimport(args: Arguments, tree: Tree, { context, lines }: D
   return status;
 }
 
-function newSetting(tree: Tree, context: Context): Setting {
+function importOptions(tree: Tree, context: Context): ImportOptions {
   const descriptors = new Descriptors();
   const most = Math.max(1, Math.min(maxImports, Math.floor(descriptors.capacity / 2 / descriptorsOfImport)));
   context.explain(`${descriptors.limit} descriptors: up to ${most} imports`);
@@ -58,15 +58,15 @@ function ownArea(): string {
 
 /** The URIs that are imported from. Those of one host share what there is to share. */
 class Sources {
-  readonly #setting: Setting;
+  readonly #options: ImportOptions;
   readonly #args: Arguments;
   readonly #context: Context;
   readonly #sources = new Map<string, Source>();
   /** Those that were taken back while they had open streams. */
   readonly #leaving = new Set<Source>();
 
-  constructor(setting: Setting, args: Arguments, context: Context) {
-    this.#setting = setting;
+  constructor(options: ImportOptions, args: Arguments, context: Context) {
+    this.#options = options;
     this.#args = args;
     this.#context = context;
   }
@@ -74,7 +74,7 @@ class Sources {
   async add(uri: HostUri): Promise<void> {
     const key = keyOf(uri);
     if (this.#sources.has(key)) return;
-    this.#sources.set(key, new Source(uri, await this.#hostOf(uri), { isOnce: this.#args.isOnce, setting: this.#setting }));
+    this.#sources.set(key, new Source(uri, await this.#hostOf(uri), { ...this.#options, isOnce: this.#args.isOnce }));
   }
 
   remove(uri: HostUri): void {

@@ -14,7 +14,7 @@ import { ForeignSessions } from '@dipus/session/foreign';
 import { awaitSession, type SessionHalf } from '@dipus/session/opening';
 import { refuseSession } from '@dipus/session/preface';
 import type { Servers } from '@dipus/tree/claim';
-import type { Setting } from './setting.ts';
+import type { ImportOptions } from './import-options.ts';
 import type { Streams } from './streams.ts';
 
 // A local connection and one to the other host.
@@ -23,22 +23,22 @@ const descriptorsOfStream = 2;
 export class Import {
   readonly #host: RemoteHost;
   readonly #service: RemoteService;
-  readonly #setting: Setting;
+  readonly #options: ImportOptions;
   readonly #streams: Streams;
   readonly #matchModes: () => boolean;
   readonly #foreign: ForeignSessions<RemoteService>;
   readonly #since = Date.now();
 
-  constructor(host: RemoteHost, service: RemoteService, setting: Setting, streams: Streams, matchModes: () => boolean) {
+  constructor(host: RemoteHost, service: RemoteService, options: ImportOptions, streams: Streams, matchModes: () => boolean) {
     this.#host = host;
     this.#service = service;
-    this.#setting = setting;
+    this.#options = options;
     this.#streams = streams;
     this.#matchModes = matchModes;
     this.#foreign = new ForeignSessions<RemoteService>({
       connect: () => this.#dial(undefined),
       clientKind: 'unix',
-      refuse: () => (setting.descriptors.isExceeded ? busy : undefined),
+      refuse: () => (options.descriptors.isExceeded ? busy : undefined),
       mayHandOver: () => false,
       originOf: () => this.#origin,
       track: (relayed) => streams.add(relayed),
@@ -50,7 +50,7 @@ export class Import {
     const plain = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => void this.#servePlain(connection));
     const control = createServer({ allowHalfOpen: true }, (connection) => this.#serveControl(connection));
     for (const server of [plain, control]) {
-      server.on('error', (error) => this.#setting.explain(`accept for ${this.#origin}: ${reasonOf(error)}`));
+      server.on('error', (error) => this.#options.explain(`accept for ${this.#origin}: ${reasonOf(error)}`));
     }
     return { plain, control };
   }
@@ -61,21 +61,21 @@ export class Import {
 
   async #servePlain(connection: Socket): Promise<void> {
     connection.on('error', () => {});
-    const { descriptors } = this.#setting;
+    const { descriptors } = this.#options;
     descriptors.hold(connection, descriptorsOfStream);
     if (descriptors.isExceeded) return void connection.destroy();
     try {
       const remote = await this.#dial(undefined);
       this.#streams.add(relay({ socket: connection, kind: 'unix' }, remote, this.#relayOptions));
     } catch (error) {
-      this.#setting.explain(reasonOf(error));
+      this.#options.explain(reasonOf(error));
       connection.destroy();
     }
   }
 
   #serveControl(connection: Socket): void {
     connection.on('error', () => {});
-    const { descriptors } = this.#setting;
+    const { descriptors } = this.#options;
     descriptors.hold(connection, descriptorsOfStream);
     if (descriptors.isExceeded) return refuseConnection(connection, busy);
     if (this.#matchModes()) return refuseConnection(connection, permissionsChanged);
@@ -88,7 +88,7 @@ export class Import {
       const remote = await this.#dial(half.kind);
       this.#streams.add(this.#streams.sessions.relay({ socket: connection, kind: 'unix' }, remote, { ...this.#relayOptions, half }));
     } catch (error) {
-      this.#setting.explain(reasonOf(error));
+      this.#options.explain(reasonOf(error));
       if (half.kind === 'data') {
         connection.destroy();
         return this.#streams.sessions.break(half.token);
@@ -98,7 +98,7 @@ export class Import {
   }
 
   get #relayOptions(): { mayHandOver(): boolean } {
-    return { mayHandOver: () => this.#setting.descriptors.hasRoom };
+    return { mayHandOver: () => this.#options.descriptors.hasRoom };
   }
 
   async #dial(kind: SocketKind | undefined): Promise<Endpoint> {

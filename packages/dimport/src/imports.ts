@@ -7,7 +7,7 @@ import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import { Import } from './import.ts';
-import type { Setting } from './setting.ts';
+import type { ImportOptions } from './import-options.ts';
 import type { Streams } from './streams.ts';
 
 /** A socket in the tree, and the path under which it was told of. */
@@ -20,7 +20,7 @@ interface Made {
 export class Imports {
   readonly #host: RemoteHost;
   readonly #hostName: string;
-  readonly #setting: Setting;
+  readonly #options: ImportOptions;
   readonly #streams: Streams;
   readonly #trouble: (error: Failure) => void;
   readonly #wanted = new Map<string, RemoteService>();
@@ -29,19 +29,19 @@ export class Imports {
   readonly #numbers = new Map<string, Numbers>();
   #isWorking = false;
 
-  constructor(host: RemoteHost, setting: Setting, streams: Streams, trouble: (error: Failure) => void) {
+  constructor(host: RemoteHost, options: ImportOptions, streams: Streams, trouble: (error: Failure) => void) {
     this.#host = host;
     this.#hostName = nameOf(host);
-    this.#setting = setting;
+    this.#options = options;
     this.#streams = streams;
     this.#trouble = trouble;
   }
 
   add(service: RemoteService): void {
     const path = this.#host.pathOf(service);
-    if (!this.#wanted.has(path) && this.#wanted.size >= this.#setting.maxImports) {
+    if (!this.#wanted.has(path) && this.#wanted.size >= this.#options.maxImports) {
       return this.#trouble(
-        new Failure('import from', this.#host.printed, `more than ${this.#setting.maxImports} services; the rest is left out`),
+        new Failure('import from', this.#host.printed, `more than ${this.#options.maxImports} services; the rest is left out`),
       );
     }
     this.#wanted.set(path, service);
@@ -66,12 +66,12 @@ export class Imports {
     this.#made.delete(path);
     this.#removedAt.set(path, Date.now());
     this.#release(made.kept);
-    this.#setting.print(`- ${made.path}\n`);
+    this.#options.print(`- ${made.path}\n`);
   }
 
   #release(kept: KeptService): void {
     const { service } = kept.claim;
-    this.#numbersOf({ ...service, area: this.#setting.area }).delete(service.instance);
+    this.#numbersOf({ ...service, area: this.#options.area }).delete(service.instance);
     kept.release();
   }
 
@@ -95,7 +95,7 @@ export class Imports {
       }
     } finally {
       this.#isWorking = false;
-      this.#setting.descriptors.measure();
+      this.#options.descriptors.measure();
     }
   }
 
@@ -109,7 +109,7 @@ export class Imports {
       if (!this.#wanted.has(path)) this.#release(made.kept);
       else {
         this.#made.set(path, made);
-        this.#setting.print(`+ ${made.path}\n`);
+        this.#options.print(`+ ${made.path}\n`);
       }
       return true;
     } catch (error) {
@@ -122,7 +122,7 @@ export class Imports {
   /** The number that the service has there, where it is free. */
   async #claim(service: RemoteService): Promise<Made> {
     const { protocol, name, instance } = service;
-    const wanted = { area: this.#setting.area, protocol, name, host: this.#hostName };
+    const wanted = { area: this.#options.area, protocol, name, host: this.#hostName };
     const numbers = this.#numbersOf(wanted);
     try {
       if (!numbers.has(instance)) return await this.#keep(service, { ...wanted, instance });
@@ -141,19 +141,19 @@ export class Imports {
   }
 
   async #keep(service: RemoteService, wanted: Wanted): Promise<Made> {
-    const { tree, print, stop } = this.#setting;
-    const imported = new Import(this.#host, service, this.#setting, this.#streams, () => kept.matchModes());
+    const { tree, print, stop } = this.#options;
+    const imported = new Import(this.#host, service, this.#options, this.#streams, () => kept.matchModes());
     const kept = await keepService(tree, wanted, {
       open: () => imported.open(),
       stop,
       reclaimed: (path) => {
         const isSame = made.path === belowRoot(path);
-        this.#setting.warn(new Failure('keep', path, 'its socket was taken away; claimed it again'));
+        this.#options.warn(new Failure('keep', path, 'its socket was taken away; claimed it again'));
         if (isSame) return;
         print(`- ${made.path}\n+ ${belowRoot(path)}\n`);
         made.path = belowRoot(path);
       },
-      lost: (error) => this.#setting.warn(error),
+      lost: (error) => this.#options.warn(error),
     });
     const belowRoot = (path: string): string => path.slice(tree.root.length + 1);
     const made: Made = { kept, path: belowRoot(kept.claim.path) };

@@ -6,7 +6,7 @@ import type { HostUri } from '@dipus/proto/uri';
 import type { WatchResult, RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { watchLiving } from '@dipus/remote/living';
 import { Imports } from './imports.ts';
-import type { Setting } from './setting.ts';
+import type { ImportOptions } from './import-options.ts';
 import { Streams } from './streams.ts';
 
 /** Follows a host until it is closed; with `isOnce`, until the host has gone. */
@@ -14,18 +14,18 @@ export class Source {
   readonly ended: Promise<void>;
   readonly uri: HostUri;
   readonly host: RemoteHost;
-  readonly #setting: Setting;
+  readonly #options: ImportOptions;
   readonly #streams = new Streams();
   readonly #imports: Imports;
   readonly #stop = new AbortController();
   readonly #told = new Set<string>();
   #isClosed = false;
 
-  constructor(uri: HostUri, host: RemoteHost, options: { setting: Setting; isOnce: boolean }) {
+  constructor(uri: HostUri, host: RemoteHost, options: ImportOptions & { readonly isOnce: boolean }) {
     this.uri = uri;
     this.host = host;
-    this.#setting = options.setting;
-    this.#imports = new Imports(host, options.setting, this.#streams, (error) => this.#tell(error));
+    this.#options = options;
+    this.#imports = new Imports(host, options, this.#streams, (error) => this.#tell(error));
     this.ended = this.#follow(options.isOnce);
   }
 
@@ -71,7 +71,7 @@ export class Source {
         {
           added: (service) => !this.#isClosed && this.#isWanted(service) && this.#imports.add(service),
           removed: (path) => this.#imports.remove(path),
-          ready: () => this.#setting.explain(`${this.host.printed}: watching`),
+          ready: () => this.#options.explain(`${this.host.printed}: watching`),
           trouble: (reason) => this.#tell(new Failure('import from', this.host.printed, reason)),
         },
         this.#stop.signal,
@@ -91,7 +91,7 @@ export class Source {
   // Half of it or more, so that many importers do not come back at once.
   async #pause(ms: number): Promise<void> {
     const pauseMs = ms * (0.5 + Math.random() / 2);
-    this.#setting.explain(`${this.host.printed}: trying again in ${(pauseMs / 1000).toFixed(1)} s`);
+    this.#options.explain(`${this.host.printed}: trying again in ${(pauseMs / 1000).toFixed(1)} s`);
     await sleep(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => {});
   }
 
@@ -99,6 +99,6 @@ export class Source {
   #tell(error: Failure): void {
     if (this.#told.has(error.message)) return;
     if (this.#told.size < 100) this.#told.add(error.message);
-    this.#setting.warn(error);
+    this.#options.warn(error);
   }
 }

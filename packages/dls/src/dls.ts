@@ -4,7 +4,7 @@ import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { openLocal } from './local.ts';
 import type { Found, Named, Place } from './place.ts';
-import { formatEvent, formatJson, formatLong, formatShort } from './print.ts';
+import { formatEvent, formatJson, formatLong, formatShort } from './format.ts';
 import { openRemote } from './remote.ts';
 import { readService } from './service.ts';
 

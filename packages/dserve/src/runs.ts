@@ -2,7 +2,7 @@
 import type { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, reasonOf } from '@dipus/cli/errors';
 import { asStartedByUser } from '@dipus/cli/start';
-import { printServiceName } from '@dipus/proto/name';
+import { formatServiceName } from '@dipus/proto/name';
 import type { KeptService } from '@dipus/tree/keep';
 import type { Client } from './client.ts';
 import { Gate, type Turn } from './gate.ts';
@@ -45,7 +45,7 @@ export class Runs {
     this.#parts = parts;
     this.#gate = new Gate(request.max);
     this.#name = request.name;
-    void parts.claiming.then(({ claim }) => (this.#name = printServiceName(claim.service)));
+    void parts.claiming.then(({ claim }) => (this.#name = formatServiceName(claim.service)));
   }
 
   get running(): number {
@@ -137,7 +137,7 @@ export class Runs {
       command: asStartedByUser(this.#request.command),
       environment: {
         ...process.env,
-        DIPUS_SERVICE: printServiceName(service),
+        DIPUS_SERVICE: formatServiceName(service),
         DIPUS_PROTOCOL: service.protocol,
         DIPUS_HOST: service.host,
         DIPUS_SOCKET: path,

@@ -5,7 +5,7 @@ import {
   maxDepth,
   maxNameBytes,
   parseServiceName,
-  printServiceName,
+  formatServiceName,
   sortKey,
   type Service,
 } from './name.ts';
@@ -118,12 +118,12 @@ function answerWithoutArea(ask: Ask, segments: readonly string[], service: Place
 
 function nameForm(text: string, service: Service): 'whole' | 'part' | undefined {
   if (text === service.name || text === `${service.name}.${service.host}`) return 'part';
-  return text === printServiceName(service) ? 'whole' : undefined;
+  return text === formatServiceName(service) ? 'whole' : undefined;
 }
 
 function answerGlob(segments: readonly string[], service: PlacedService): Answer | undefined {
   const protocol = service.protocol === '' ? [] : service.protocol.split('/');
-  const names = [service.name, `${service.name}.${service.host}`, printServiceName(service)];
+  const names = [service.name, `${service.name}.${service.host}`, formatServiceName(service)];
   const readings = [protocol, ...names.map((name) => [name]), ...names.map((name) => [...protocol, name])];
   return readings.some((reading) => globMatches(segments, reading)) ? { rank: rank.glob, named: false } : undefined;
 }

@@ -61,7 +61,7 @@ export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
   return token === undefined ? 'broken' : { kind: 'data', token, rest };
 }
 
-export function printJson(value: Start | { tty: boolean } | Exit | Info | TerminalSize | { ahead: number }): string {
+export function formatJson(value: Start | { tty: boolean } | Exit | Info | TerminalSize | { ahead: number }): string {
   return JSON.stringify(value);
 }
 

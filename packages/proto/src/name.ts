@@ -24,7 +24,7 @@ const temporaryName = /^\.(?:.+\.\.\.\d+)?~[0-9a-f]{8}$/u;
 const birthDirectory = /\/\.~[0-9a-f]{8}$/;
 const asciiName = /^[!-~]+$/;
 
-/** Reads `NAME.HOST...N`; undefined where the text is no service name. Inverse of printServiceName. */
+/** Reads `NAME.HOST...N`; undefined where the text is no service name. Inverse of formatServiceName. */
 export function parseServiceName(text: string): ServiceName | undefined {
   const parts = SERVICE_NAME.exec(text);
   if (!parts) return undefined;
@@ -33,7 +33,7 @@ export function parseServiceName(text: string): ServiceName | undefined {
   return { name: parts[1]!, host: parts[2]!, instance };
 }
 
-export function printServiceName(service: ServiceName): string {
+export function formatServiceName(service: ServiceName): string {
   return `${service.name}.${service.host}...${service.instance}`;
 }
 
@@ -67,7 +67,7 @@ export function publishedPath(path: string): string {
 
 /** `protocol/NAME.HOST...N`: the path of a service below its area. */
 export function servicePath(service: Service): string {
-  const file = printServiceName(service);
+  const file = formatServiceName(service);
   return service.protocol === '' ? file : `${service.protocol}/${file}`;
 }
 

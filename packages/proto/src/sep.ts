@@ -39,7 +39,7 @@ export function parseOffered(value: unknown): OfferedService | undefined {
   return service && { ...service, control: control === true };
 }
 
-export function printWatchEvent(event: WatchEvent): string {
+export function formatWatchEvent(event: WatchEvent): string {
   if (event.event === 'add') return `${JSON.stringify({ event: 'add', ...describeService(event.service) })}\n`;
   return `${JSON.stringify(event)}\n`;
 }

@@ -12,7 +12,7 @@ export const permissionsChanged: SessionError = { reason: 'permissions changed, 
 const maxReasonLength = 4096;
 
 /** The payload of ERROR. */
-export function printSessionError({ reason, retry }: SessionError): string {
+export function formatSessionError({ reason, retry }: SessionError): string {
   return JSON.stringify({ reason: reason.slice(0, maxReasonLength), retry });
 }
 

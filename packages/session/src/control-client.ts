@@ -8,7 +8,7 @@ import {
   parseInfo,
   parseStarted,
   parseWaiting,
-  printJson,
+  formatJson,
   type Exit,
   type Info,
   type SignalName,
@@ -56,14 +56,14 @@ export async function startSession(dial: Dial, wanted: Omit<Start, 'token'>, eve
     throw error;
   }
   data.on('error', () => {});
-  const start = encodeFrame(frameType.start, printJson({ token, ...wanted }));
+  const start = encodeFrame(frameType.start, formatJson({ token, ...wanted }));
   const client = new Client(control, events);
   client.begin(start);
   data.write(dataPreface(token));
   return {
     data,
     signal: (name) => client.send(encodeFrame(frameType.signal, name)),
-    resize: (size) => client.send(encodeFrame(frameType.resize, printJson(size))),
+    resize: (size) => client.send(encodeFrame(frameType.resize, formatJson(size))),
     close: () => client.close(),
   };
 }

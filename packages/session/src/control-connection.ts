@@ -3,7 +3,7 @@ import {
   parseSignal,
   parseSize,
   parseStart,
-  printJson,
+  formatJson,
   type Exit,
   type Info,
   type SignalName,
@@ -66,11 +66,11 @@ export class ControlConnection {
   }
 
   started(tty: boolean): void {
-    this.#send(frameType.started, printJson({ tty }));
+    this.#send(frameType.started, formatJson({ tty }));
   }
 
   waiting(ahead: number): void {
-    this.#send(frameType.waiting, printJson({ ahead }));
+    this.#send(frameType.waiting, formatJson({ ahead }));
   }
 
   /** Bytes of the program's stderr; `drained` is called when more may come. */
@@ -84,7 +84,7 @@ export class ControlConnection {
   }
 
   exit(exit: Exit): void {
-    this.#finish(encodeFrame(frameType.exit, printJson(exit)));
+    this.#finish(encodeFrame(frameType.exit, formatJson(exit)));
   }
 
   fail(error: SessionError): void {
@@ -138,7 +138,7 @@ export class ControlConnection {
   }
 
   async #answerInfo(): Promise<void> {
-    this.#answer(frameType.info, printJson(await this.#info()));
+    this.#answer(frameType.info, formatJson(await this.#info()));
   }
 
   #answer(type: number, payload: Uint8Array | string): void {

@@ -10,7 +10,7 @@ import { relay, type Relay } from '@dipus/relay/relay';
 import { serveControl } from './control-server.ts';
 import type { Session } from './session.ts';
 
-export interface ForeignSetting<T> {
+export interface ForeignOptions<T> {
   /** Connects to the service's own socket. */
   connect(service: T): Promise<Endpoint>;
   /** What its clients' connections are. */
@@ -27,13 +27,13 @@ export interface ForeignSetting<T> {
 
 /** Answers control and data connections to foreign services. */
 export class ForeignSessions<T extends object> {
-  readonly #setting: ForeignSetting<T>;
+  readonly #options: ForeignOptions<T>;
   readonly #serve = new WeakMap<T, (connection: Socket) => void>();
   readonly #since = Date.now();
   #running = 0;
 
-  constructor(setting: ForeignSetting<T>) {
-    this.#setting = setting;
+  constructor(options: ForeignOptions<T>) {
+    this.#options = options;
   }
 
   /** Takes a connection over, whose first bytes are a preface. */
@@ -41,7 +41,7 @@ export class ForeignSessions<T extends object> {
     let serve = this.#serve.get(service);
     if (!serve) {
       serve = serveControl({
-        refuse: () => this.#setting.refuse(),
+        refuse: () => this.#options.refuse(),
         begin: (session) => void this.#run(service, session),
         info: () => this.#info(service),
       });
@@ -52,7 +52,7 @@ export class ForeignSessions<T extends object> {
   }
 
   #info(service: T): Info {
-    const origin = this.#setting.originOf?.(service);
+    const origin = this.#options.originOf?.(service);
     return {
       ...(origin !== undefined && { origin }),
       since: this.#since,
@@ -76,12 +76,12 @@ export class ForeignSessions<T extends object> {
     });
     let service: Endpoint;
     try {
-      service = await this.#setting.connect(foreign);
+      service = await this.#options.connect(foreign);
     } catch (error) {
       return session.fail(reasonOf(error));
     }
     if (isGone) return void service.socket.destroy();
-    const { clientKind, mayHandOver, track } = this.#setting;
+    const { clientKind, mayHandOver, track } = this.#options;
     const data = session.takeData();
     session.started(false);
     const mayEnd = async (): Promise<boolean> => {

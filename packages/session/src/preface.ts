@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { parsePreface, type Preface } from '@dipus/proto/control';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
-import { printSessionError, type SessionError } from '@dipus/proto/session-error';
+import { formatSessionError, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 
 /**
@@ -36,7 +36,7 @@ export function awaitPreface(socket: Socket, found: (preface: Preface) => void):
 
 /** A frame of ERROR. */
 export function errorFrame(error: SessionError): Buffer {
-  return encodeFrame(frameType.error, printSessionError(error));
+  return encodeFrame(frameType.error, formatSessionError(error));
 }
 
 /** Writes ERROR, and ends the connection when the client has seen it. */

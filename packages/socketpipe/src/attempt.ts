@@ -8,7 +8,7 @@ import { lendTerminal, startLogin, type Login } from './login.ts';
 import { carryMarker, formatOrder, type Notice, type Order } from './order.ts';
 import { startLimit, type Limit } from './limit.ts';
 
-export interface NearEdge {
+export interface NearOptions {
   readonly isStdinTerminal: boolean;
   readonly isStdoutTerminal: boolean;
   /** Our stdin as a stream; asked for only when it is a terminal that may be read. */
@@ -51,8 +51,8 @@ export interface Attempt {
 }
 
 /** Logs in, and gives the order. Owns the login until it is a session's. */
-export function openLogin(job: Job, edge: NearEdge, order: Order): Attempt {
-  return new LoginAttempt(job, edge, order);
+export function openLogin(job: Job, options: NearOptions, order: Order): Attempt {
+  return new LoginAttempt(job, options, order);
 }
 
 class LoginAttempt implements Attempt {
@@ -60,7 +60,7 @@ class LoginAttempt implements Attempt {
   readonly ended: Promise<EndedLogin>;
   readonly late: Promise<never>;
   readonly #job: Job;
-  readonly #edge: NearEdge;
+  readonly #options: NearOptions;
   readonly #order: Order;
   readonly #limit: Limit;
   #login: Login;
@@ -69,11 +69,11 @@ class LoginAttempt implements Attempt {
   #onEnded: (ended: EndedLogin) => void = () => {};
   #releaseTerminal = (): void => {};
 
-  constructor(job: Job, edge: NearEdge, order: Order) {
+  constructor(job: Job, options: NearOptions, order: Order) {
     this.#job = job;
-    this.#edge = edge;
+    this.#options = options;
     this.#order = order;
-    const login = startOrdered(job, edge, order);
+    const login = startOrdered(job, options, order);
     this.#login = login;
     void login.told('hello').then(() => this.#greet());
     if (job.isBatch) login.stdin.end();
@@ -89,7 +89,7 @@ class LoginAttempt implements Attempt {
   async carry(): Promise<Connection> {
     const job = this.#job;
     if (job.isDirectOnly) throw new Failure('reach', 'the remote end', 'neither end can connect to the other', directHint);
-    this.#edge.warn(new Failure('reach', 'the remote end', 'no direct connection is possible; the data goes through the login command'));
+    this.#options.warn(new Failure('reach', 'the remote end', 'no direct connection is possible; the data goes through the login command'));
     this.#releaseTerminal();
     if (job.isBatch) await this.#replaceLogin();
     const login = this.#login;
@@ -114,11 +114,11 @@ class LoginAttempt implements Attempt {
   }
 
   #greet(): void {
-    const edge = this.#edge;
+    const options = this.#options;
     this.#hasLoggedIn = true;
-    edge.explain('logged in');
+    options.explain('logged in');
     // Not before: what a login asks for at the terminal must not come to us.
-    if (edge.isStdinTerminal && !this.#job.isBatch) this.#releaseTerminal = lendTerminal(edge.openPrompter(), this.#login);
+    if (options.isStdinTerminal && !this.#job.isBatch) this.#releaseTerminal = lendTerminal(options.openPrompter(), this.#login);
   }
 
   // In batch mode the first login hears nothing more; no user is needed for another.
@@ -127,7 +127,7 @@ class LoginAttempt implements Attempt {
     this.#login.kill('SIGTERM');
     await this.#login.ended;
     const { port: _, ...rest } = this.#order;
-    const login = startOrdered(this.#job, this.#edge, { ...rest, isBatch: false });
+    const login = startOrdered(this.#job, this.#options, { ...rest, isBatch: false });
     this.#login = login;
     void login.ended.then((ending) => this.#onEnded({ login, ending }));
   }
@@ -135,10 +135,10 @@ class LoginAttempt implements Attempt {
 
 const directHint = 'without --direct the data would go through the login command; -h, -p, -4 and -6 say how to connect';
 
-function startOrdered(job: Job, edge: NearEdge, order: Order): Login {
+function startOrdered(job: Job, options: NearOptions, order: Order): Login {
   const words = ['socketpipe', '-s', '-'];
-  edge.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
-  const login = startLogin(job.login, words, edge.showStderr);
+  options.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
+  const login = startLogin(job.login, words, options.showStderr);
   login.stdin.write(formatOrder(order));
   return login;
 }

@@ -11,14 +11,14 @@ import { socketpipe } from './socketpipe.ts';
 run({ name: 'socketpipe', failureStatus: 125, usageStatus: 125 }, async (context) => {
   const request = parseArgs(process.argv.slice(2));
   if (request.role === 'text') return context.print(request.text);
-  if (request.role === 'far') return serveRemoteEnd(farEdge(context));
+  if (request.role === 'far') return serveRemoteEnd(farOptions(context));
   if (request.role === 'far-compat') return serveOldPeer(request, context);
   if (request.job.isVerbose) context.startExplaining();
-  return socketpipe(request.job, nearEdge(context), request.role === 'near' ? setUp : setUpOldPeer);
+  return socketpipe(request.job, nearOptions(context), request.role === 'near' ? setUp : setUpOldPeer);
 });
 
 // Our stdin and stdout are the local commands'; only a terminal is ever read here, and Node reads it by a descriptor of its own.
-function nearEdge(context: Context): Parameters<typeof socketpipe>[1] {
+function nearOptions(context: Context): Parameters<typeof socketpipe>[1] {
   return {
     ...context,
     isStdinTerminal: isatty(0),
@@ -30,7 +30,7 @@ function nearEdge(context: Context): Parameters<typeof socketpipe>[1] {
   };
 }
 
-function farEdge(context: Context): Parameters<typeof serveRemoteEnd>[0] {
+function farOptions(context: Context): Parameters<typeof serveRemoteEnd>[0] {
   return {
     ...context,
     stdin: process.stdin,

@@ -6,7 +6,7 @@ import { Failure } from '@dipus/cli/errors';
 import { aborted } from '@dipus/proto/waiting';
 import { resolveAll } from './addresses.ts';
 import type { Job } from './args.ts';
-import type { EndedLogin, NearEdge, Session } from './attempt.ts';
+import type { EndedLogin, NearOptions, Session } from './attempt.ts';
 import { socketOptions } from './bytes.ts';
 import { direct } from './direct.ts';
 import { lendTerminal, startLogin } from './login.ts';
@@ -17,19 +17,19 @@ import { startLimit } from './limit.ts';
 // The protocol of socketpipe 1.x: the login command runs `socketpipe -s HOST PORT COMMAND...`, and who connects first is the remote end.
 
 /** As setUp, with an old remote end. */
-export async function setUpOldPeer(job: Job, edge: NearEdge): Promise<Session | EndedLogin | undefined> {
+export async function setUpOldPeer(job: Job, options: NearOptions): Promise<Session | EndedLogin | undefined> {
   const host = job.host ?? (await askAddress(job.login));
   const listener = await listenForAny(job.ports, job.family);
   const words = ['socketpipe', '-s', host, String(listener.port), ...job.remote];
-  edge.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
-  const login = startLogin(job.login, words, edge.showStderr);
-  const isAtTerminal = edge.isStdinTerminal && !job.isBatch;
-  const releaseTerminal = isAtTerminal ? lendTerminal(edge.openPrompter(), login) : () => {};
+  options.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
+  const login = startLogin(job.login, words, options.showStderr);
+  const isAtTerminal = options.isStdinTerminal && !job.isBatch;
+  const releaseTerminal = isAtTerminal ? lendTerminal(options.openPrompter(), login) : () => {};
   if (!isAtTerminal) login.stdin.end();
   const limit = startLimit(job.limitMs, (reason) => new Failure('wait', 'for the remote end', reason));
   const ended = login.ended.then((ending) => ({ login, ending }));
   try {
-    const result = await Promise.race([listener.first, ended, limit.late, aborted(edge.stop)]);
+    const result = await Promise.race([listener.first, ended, limit.late, aborted(options.stop)]);
     if (result && 'remoteAddress' in result) return { connection: direct(result), login, releaseTerminal };
     releaseTerminal();
     login.kill('SIGTERM');
@@ -47,10 +47,10 @@ export async function setUpOldPeer(job: Job, edge: NearEdge): Promise<Session | 
 /** The remote end as an old near end starts it. Gives the command's status. */
 export async function serveOldPeer(
   peer: { host: string; port: number; command: readonly string[] },
-  edge: { warn: (error: unknown) => void; stop: AbortSignal },
+  options: { warn: (error: unknown) => void; stop: AbortSignal },
 ): Promise<number> {
   const socket = await connectUnread(await resolveAll([peer.host], 0), peer);
-  return runRemote(direct(socket), peer.command, edge);
+  return runRemote(direct(socket), peer.command, options);
 }
 
 async function connectUnread(addresses: readonly string[], peer: { host: string; port: number }): Promise<Socket> {

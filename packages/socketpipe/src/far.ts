@@ -12,7 +12,7 @@ import { listen } from './listen.ts';
 import { carryMarker, formatNotice, readOrder, type Order } from './order.ts';
 import { runRemote } from './remote.ts';
 
-export interface FarEdge {
+export interface FarOptions {
   /** What the login command gives us: the order, then perhaps a terminal's input or frames. */
   readonly stdin: Readable;
   /** For frames; made only when they are needed. */
@@ -29,17 +29,17 @@ export interface FarEdge {
 const waitMs = 1_000;
 
 /** The remote end: reads the order, finds a way to the other end, runs the command there. Gives the command's status. */
-export async function serveRemoteEnd(edge: FarEdge): Promise<number> {
+export async function serveRemoteEnd(options: FarOptions): Promise<number> {
   try {
-    edge.print(formatNotice({ kind: 'hello' }));
-    const stdin = readStdin(edge.stdin);
-    const order = await orStop(stdin.order, edge.stop);
+    options.print(formatNotice({ kind: 'hello' }));
+    const stdin = readStdin(options.stdin);
+    const order = await orStop(stdin.order, options.stop);
     if (!order) return 0;
-    if (order.isVerbose) edge.startExplaining();
-    const connection = await orStop(findWay(order, stdin, edge), edge.stop);
-    return connection ? await runRemote(connection, order.command, edge) : 0;
+    if (order.isVerbose) options.startExplaining();
+    const connection = await orStop(findWay(order, stdin, options), options.stop);
+    return connection ? await runRemote(connection, order.command, options) : 0;
   } finally {
-    edge.stdin.destroy();
+    options.stdin.destroy();
   }
 }
 
@@ -82,62 +82,62 @@ function readStdin(stdin: Readable): OrderedStdin {
   return { order: ordered, marker, gone };
 }
 
-async function findWay(order: Order, stdin: OrderedStdin, edge: FarEdge): Promise<Connection> {
+async function findWay(order: Order, stdin: OrderedStdin, options: FarOptions): Promise<Connection> {
   const over = new AbortController();
   const carried = stdin.marker.then(() => {
-    edge.print(formatNotice({ kind: 'carry' }));
-    edge.explain('the data goes through the login command');
-    return carry(edge.stdin, edge.openStdout());
+    options.print(formatNotice({ kind: 'carry' }));
+    options.explain('the data goes through the login command');
+    return carry(options.stdin, options.openStdout());
   });
   try {
-    return await Promise.race([carried, stdin.gone, findDirectWay(order, edge, over.signal)]);
+    return await Promise.race([carried, stdin.gone, findDirectWay(order, options, over.signal)]);
   } finally {
     over.abort();
   }
 }
 
-async function findDirectWay(order: Order, edge: FarEdge, over: AbortSignal): Promise<Connection> {
-  const called = await callBack(order, edge);
+async function findDirectWay(order: Order, options: FarOptions, over: AbortSignal): Promise<Connection> {
+  const called = await callBack(order, options);
   if (called) return called;
-  const listener = order.port === undefined ? undefined : await listen(order.ports, order.family, order.token).catch(edge.warn);
+  const listener = order.port === undefined ? undefined : await listen(order.ports, order.family, order.token).catch(options.warn);
   over.addEventListener('abort', () => listener?.close());
   if (order.port !== undefined) {
-    const server = knownAddresses(order, edge)?.server;
+    const server = knownAddresses(order, options)?.server;
     const addresses = listener ? candidates(server, ownAddresses()) : [];
-    edge.print(formatNotice({ kind: 'listening', port: listener?.port ?? 0, addresses }));
-    if (listener) edge.explain(`waiting to be called on port ${listener.port}`);
+    options.print(formatNotice({ kind: 'listening', port: listener?.port ?? 0, addresses }));
+    if (listener) options.explain(`waiting to be called on port ${listener.port}`);
   }
-  const waiting = showPatience(edge, over);
+  const waiting = showPatience(options, over);
   return listener ? Promise.race([listener.pair.then((pair) => direct(pair.data, pair)), waiting]) : waiting;
 }
 
-async function callBack(order: Order, edge: FarEdge): Promise<Connection | undefined> {
+async function callBack(order: Order, options: FarOptions): Promise<Connection | undefined> {
   if (order.port === undefined) return undefined;
-  const named = order.host === undefined ? candidates(knownAddresses(order, edge)?.client, order.addresses) : [order.host];
+  const named = order.host === undefined ? candidates(knownAddresses(order, options)?.client, order.addresses) : [order.host];
   const hosts = await resolveAll(named, order.family);
-  edge.explain(`calling port ${order.port} of ${hosts.join(', ')}`);
+  options.explain(`calling port ${order.port} of ${hosts.join(', ')}`);
   try {
     const pair = await callAny(hosts, order.port, { token: order.token, limitMs: order.wayMs });
-    edge.explain(`connected to ${pair.data.remoteAddress} port ${order.port}`);
+    options.explain(`connected to ${pair.data.remoteAddress} port ${order.port}`);
     return direct(pair.data, pair);
   } catch {
-    edge.explain('cannot call back');
+    options.explain('cannot call back');
     return undefined;
   }
 }
 
 /** Never resolves; rejects when nobody is left to read our stdout. */
-async function showPatience(edge: FarEdge, over: AbortSignal): Promise<never> {
+async function showPatience(options: FarOptions, over: AbortSignal): Promise<never> {
   while (!over.aborted) {
     await sleep(waitMs, undefined, { signal: over }).catch(() => {});
-    if (!over.aborted) edge.print(formatNotice({ kind: 'wait' }));
+    if (!over.aborted) options.print(formatNotice({ kind: 'wait' }));
   }
   return new Promise(() => {});
 }
 
-function knownAddresses(order: Order, edge: FarEdge): ReturnType<typeof readLoginAddresses> {
+function knownAddresses(order: Order, options: FarOptions): ReturnType<typeof readLoginAddresses> {
   // Inherited from the session that the near end itself runs in, it tells nothing of the login.
-  return edge.session === order.session ? undefined : readLoginAddresses(edge.session);
+  return options.session === order.session ? undefined : readLoginAddresses(options.session);
 }
 
 async function orStop<T>(work: Promise<T>, stop: AbortSignal): Promise<T | undefined> {

@@ -1,6 +1,6 @@
 import type { StdioOptions } from 'node:child_process';
 import type { Job } from './args.ts';
-import type { NearEdge } from './attempt.ts';
+import type { NearOptions } from './attempt.ts';
 import { startCommand, type Command, type Ending } from './command.ts';
 import type { Connection } from './connection.ts';
 
@@ -20,11 +20,11 @@ export interface Local {
 }
 
 /** Starts the local commands on the connection, and half-closes it as they end. Their own stdin and stdout are ours. */
-export function startLocal(connection: Connection, job: Job, edge: NearEdge): Local {
+export function startLocal(connection: Connection, job: Job, options: NearOptions): Local {
   const { stdio, control } = connection;
   connection.open();
-  const input = startUnless(edge.isStdinTerminal, job.input, ['inherit', stdio, 'inherit']);
-  const output = startUnless(edge.isStdoutTerminal, job.output, [stdio, 'inherit', 'inherit']);
+  const input = startUnless(options.isStdinTerminal, job.input, ['inherit', stdio, 'inherit']);
+  const output = startUnless(options.isStdoutTerminal, job.output, [stdio, 'inherit', 'inherit']);
   connection.attach(input?.child, output?.child);
   let [isDeaf, isCutShort, isInputOver, isRemoteOver] = [false, false, false, false];
 
@@ -53,7 +53,7 @@ export function startLocal(connection: Connection, job: Job, edge: NearEdge): Lo
   return {
     input,
     output,
-    trouble: firstTrouble([input, output], edge),
+    trouble: firstTrouble([input, output], options),
     remoteHasEnded: () => {
       isRemoteOver = true;
       isCutShort ||= connection.refuseWriting() && !isInputOver;
@@ -76,11 +76,11 @@ function startUnless(isTerminal: boolean, argv: readonly string[] | undefined, s
   return isTerminal ? undefined : startCommand(['cat'], stdio);
 }
 
-function firstTrouble(commands: readonly (Command | undefined)[], edge: NearEdge): Promise<Ending> {
+function firstTrouble(commands: readonly (Command | undefined)[], options: NearOptions): Promise<Ending> {
   return new Promise((resolve) => {
     const onEnd = (ending: Ending): void => {
       if (!ending.failure) return;
-      edge.warn(ending.failure);
+      options.warn(ending.failure);
       resolve(ending);
     };
     for (const command of commands) void command?.ended.then(onEnd);

@@ -11,18 +11,18 @@ const lingerMs = 10_000;
 export async function runRemote(
   connection: Connection,
   argv: readonly string[],
-  edge: { warn: (error: unknown) => void; stop: AbortSignal },
+  options: { warn: (error: unknown) => void; stop: AbortSignal },
 ): Promise<number> {
   const { control, stdio } = connection;
   connection.open();
   const command = startCommand(argv, [stdio, stdio, 'inherit']);
   connection.attach(command.child, command.child);
   const orders = obey(control, connection, (signal) => endCommand(command, signal, killMs));
-  edge.stop.addEventListener('abort', () => endCommand(command, 'SIGTERM', killMs));
-  if (edge.stop.aborted) endCommand(command, 'SIGTERM', killMs);
+  options.stop.addEventListener('abort', () => endCommand(command, 'SIGTERM', killMs));
+  if (options.stop.aborted) endCommand(command, 'SIGTERM', killMs);
 
   const ending = await command.ended;
-  if (ending.failure) edge.warn(ending.failure);
+  if (ending.failure) options.warn(ending.failure);
   control?.send({ kind: 'exit', status: ending.status, isCutShort: orders.isRefused && isCutShort(ending, connection) });
   // An old near end does not know that the command has ended unless it reads EOF.
   if (!control) connection.halfClose();

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
 import { aborted } from '@dipus/proto/waiting';
 import type { Job } from './args.ts';
-import type { NearEdge, Session } from './attempt.ts';
+import type { NearOptions, Session } from './attempt.ts';
 import type { Ending } from './command.ts';
 import { isCutShort, type Connection } from './connection.ts';
 import { startLocal, type Local } from './local.ts';
@@ -19,11 +19,11 @@ interface Remote {
 }
 
 /** Runs the local commands on the session until all three have ended. Owns the session. Gives the exit status. */
-export async function runCommands(session: Session, job: Job, edge: NearEdge): Promise<number> {
+export async function runCommands(session: Session, job: Job, options: NearOptions): Promise<number> {
   // A command that reads the terminal must not share it with the login.
   if (job.input) session.releaseTerminal();
   const remote = watchRemote(session);
-  const local = startLocal(session.connection, job, edge);
+  const local = startLocal(session.connection, job, options);
   void remote.then(
     () => local.remoteHasEnded(),
     () => {},
@@ -31,12 +31,12 @@ export async function runCommands(session: Session, job: Job, edge: NearEdge): P
   const all = Promise.all([local.output?.ended, remote, local.input?.ended]);
   let isWhole = false;
   try {
-    const result = await Promise.race([all, local.trouble, aborted(edge.stop)]);
+    const result = await Promise.race([all, local.trouble, aborted(options.stop)]);
     if (!Array.isArray(result)) return result?.status ?? 0;
     isWhole = true;
     return statusOf(result, local, session.connection);
   } finally {
-    if (!isWhole) await endAll(session, local, edge, Promise.allSettled([local.output?.ended, remote, local.input?.ended]));
+    if (!isWhole) await endAll(session, local, options, Promise.allSettled([local.output?.ended, remote, local.input?.ended]));
     session.connection.close();
     session.releaseTerminal();
     await logOut(session.login, isWhole ? logoutMs : 0);
@@ -69,13 +69,13 @@ function statusOf([output, remote, input]: [Ending | undefined, Remote, Ending |
 }
 
 /** Ends all commands, here and there; by force after a while, or when the user asks twice. */
-async function endAll({ connection, login }: Session, local: Local, edge: NearEdge, over: Promise<unknown>): Promise<void> {
-  const signal = edge.stop.aborted ? (edge.stop.reason as NodeJS.Signals) : 'SIGTERM';
+async function endAll({ connection, login }: Session, local: Local, options: NearOptions, over: Promise<unknown>): Promise<void> {
+  const signal = options.stop.aborted ? (options.stop.reason as NodeJS.Signals) : 'SIGTERM';
   if (connection.control) connection.control.send({ kind: 'kill', signal: signal as 'SIGTERM' });
   else login.kill(signal);
   local.kill(signal);
   const patience = new AbortController();
-  await Promise.race([over, aborted(edge.stopNow), sleep(stopMs, undefined, { signal: patience.signal }).catch(() => {})]);
+  await Promise.race([over, aborted(options.stopNow), sleep(stopMs, undefined, { signal: patience.signal }).catch(() => {})]);
   patience.abort();
   local.kill('SIGKILL');
 }

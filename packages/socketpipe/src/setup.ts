@@ -1,6 +1,6 @@
 import { ownAddresses, resolveAll } from './addresses.ts';
 import type { Job } from './args.ts';
-import { openLogin, type EndedLogin, type NearEdge, type Session } from './attempt.ts';
+import { openLogin, type EndedLogin, type NearOptions, type Session } from './attempt.ts';
 import { callAny } from './call.ts';
 import type { Connection } from './connection.ts';
 import { direct } from './direct.ts';
@@ -14,22 +14,22 @@ const longestWayMs = 4_000;
  * Logs in and finds a way, within the job's time: the remote end calls, else it is called, else the login command carries the data.
  * Gives the login's ending where it has ended before, and undefined where the user has ended it all.
  */
-export async function setUp(job: Job, edge: NearEdge): Promise<Session | EndedLogin | undefined> {
+export async function setUp(job: Job, options: NearOptions): Promise<Session | EndedLogin | undefined> {
   const token = newToken();
   const listener = await listen(job.ports, job.family, token);
-  edge.explain(`waiting to be called on port ${listener.port}`);
-  const order = makeOrder(job, token, listener.port, edge.session);
-  const attempt = openLogin(job, edge, order);
+  options.explain(`waiting to be called on port ${listener.port}`);
+  const order = makeOrder(job, token, listener.port, options.session);
+  const attempt = openLogin(job, options, order);
   const called = listener.pair.then((pair) => {
-    edge.explain(`called from ${pair.data.remoteAddress}`);
+    options.explain(`called from ${pair.data.remoteAddress}`);
     return direct(pair.data, pair);
   });
   const turned = attempt.listening.then(async (notice) => {
     listener.close();
-    return (await turnRound(notice, order, edge)) ?? attempt.carry();
+    return (await turnRound(notice, order, options)) ?? attempt.carry();
   });
   try {
-    const result = await Promise.race([called, turned, attempt.ended, attempt.late, aborted(edge.stop)]);
+    const result = await Promise.race([called, turned, attempt.ended, attempt.late, aborted(options.stop)]);
     if (result !== undefined && 'stdio' in result) return attempt.session(result);
     attempt.giveUp();
     return result;
@@ -60,15 +60,15 @@ function makeOrder(job: Job, token: string, port: number, session: string | unde
 }
 
 /** Calls the remote end, which could not call us. */
-async function turnRound(notice: Notice & { kind: 'listening' }, order: Order, edge: NearEdge): Promise<Connection | undefined> {
+async function turnRound(notice: Notice & { kind: 'listening' }, order: Order, options: NearOptions): Promise<Connection | undefined> {
   const hosts = await resolveAll(notice.addresses, order.family);
-  edge.explain(`not called; calling port ${notice.port} of ${hosts.join(', ')}`);
+  options.explain(`not called; calling port ${notice.port} of ${hosts.join(', ')}`);
   try {
     const pair = await callAny(hosts, notice.port, { token: order.token, limitMs: order.wayMs });
-    edge.explain(`connected to ${pair.data.remoteAddress} port ${notice.port}`);
+    options.explain(`connected to ${pair.data.remoteAddress} port ${notice.port}`);
     return direct(pair.data, pair);
   } catch {
-    edge.explain('cannot call the remote end');
+    options.explain('cannot call the remote end');
     return undefined;
   }
 }

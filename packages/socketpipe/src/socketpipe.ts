@@ -1,30 +1,30 @@
 import { Failure } from '@dipus/cli/errors';
 import type { Job } from './args.ts';
-import type { EndedLogin, NearEdge, Session } from './attempt.ts';
+import type { EndedLogin, NearOptions, Session } from './attempt.ts';
 import { findTrouble } from './command.ts';
 import { runCommands } from './session.ts';
 
 /** Does the job: sets a session up by `setUp`, and runs the commands in it. Gives the exit status. */
 export async function socketpipe(
   job: Job,
-  edge: NearEdge,
-  setUp: (job: Job, edge: NearEdge) => Promise<Session | EndedLogin | undefined>,
+  options: NearOptions,
+  setUp: (job: Job, options: NearOptions) => Promise<Session | EndedLogin | undefined>,
 ): Promise<number> {
-  const trouble = [job.login, job.input, job.output].map((argv) => argv && findTrouble(argv[0]!, edge.path)).find(Boolean);
+  const trouble = [job.login, job.input, job.output].map((argv) => argv && findTrouble(argv[0]!, options.path)).find(Boolean);
   if (trouble) {
-    edge.warn(trouble);
+    options.warn(trouble);
     return 127;
   }
-  const session = await setUp(job, edge);
+  const session = await setUp(job, options);
   if (session === undefined) return 0;
-  if ('ending' in session) return loginStatus(session, edge);
-  return runCommands(session, job, edge);
+  if ('ending' in session) return loginStatus(session, options);
+  return runCommands(session, job, options);
 }
 
 /** A login that fails says why by itself; its status is ours. */
-function loginStatus({ login, ending }: EndedLogin, edge: NearEdge): number {
+function loginStatus({ login, ending }: EndedLogin, options: NearOptions): number {
   const reason = ending.failure?.message ?? (ending.signal ? `it died of ${ending.signal}` : `it ended with status ${ending.status}`);
   const hint = ending.status === 127 ? 'is socketpipe installed there, and on the PATH of a command that is run by the login?' : undefined;
-  edge.warn(new Failure('log in by', login.name, reason, hint));
+  options.warn(new Failure('log in by', login.name, reason, hint));
   return ending.status === 0 ? 125 : ending.status;
 }

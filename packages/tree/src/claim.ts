@@ -9,7 +9,7 @@ import {
   maxDepth,
   maxInstance,
   maxTreePathBytes,
-  printServiceName,
+  formatServiceName,
   servicePath,
   type Service,
 } from '@dipus/proto/name';
@@ -80,7 +80,7 @@ export async function claim(tree: Tree, wanted: Wanted, claimant: Claimant): Pro
 async function claimOnce(tree: Tree, wanted: Wanted, { open, stop }: Claimant): Promise<Claim> {
   checkWhole(tree, wanted);
   const directory = makeDirectory(tree, wanted.area, wanted.protocol);
-  const fileName = printServiceName({ ...wanted, instance: wanted.instance ?? 0 });
+  const fileName = formatServiceName({ ...wanted, instance: wanted.instance ?? 0 });
   const servers = open();
   let newborn: Newborn | undefined;
   try {
@@ -130,7 +130,7 @@ async function settle(directory: HeldDirectory, newborn: Newborn, order: { wante
   const place = { directory, mayRemove: removableIn(directory), stop };
   for (let instance = wanted.instance ?? wanted.leastInstance ?? 0; instance <= maxInstance;) {
     const service = { protocol: wanted.protocol, name: wanted.name, host: wanted.host, instance };
-    const fileName = printServiceName(service);
+    const fileName = formatServiceName(service);
     const files = publish(directory, newborn, fileName);
     if (files) return { service, files };
     const why = await makeRoom(place, fileName);
@@ -198,7 +198,7 @@ function inUseBy({ uid }: Stats): string {
 }
 
 function claimed(directory: HeldDirectory, servers: Servers, { service, files }: Settled): Claim {
-  const path = `${directory.path}/${printServiceName(service)}`;
+  const path = `${directory.path}/${formatServiceName(service)}`;
   const isLong = Buffer.byteLength(path) > maxPathBytes;
   let isReleased = false;
   const release = (): void => {

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { answer, matches } from '@dipus/proto/ask';
 import { Failure, reasonOf } from '@dipus/proto/failure';
-import { controlName, printServiceName, servicePath } from '@dipus/proto/name';
+import { controlName, formatServiceName, servicePath } from '@dipus/proto/name';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import type { SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
@@ -125,7 +125,7 @@ export class SshHost implements RemoteHost {
   }
 
   async dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {
-    const name = printServiceName(service);
+    const name = formatServiceName(service);
     const names = [service.area, ...service.protocol.split('/').filter(Boolean)];
     const directories = names.map((_, at) => [this.#root.path, ...names.slice(0, at + 1)].join('/'));
     const plain = `${directories.at(-1)}/${name}`;

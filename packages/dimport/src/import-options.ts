@@ -2,7 +2,7 @@ import type { Descriptors } from '@dipus/cli/descriptors';
 import type { Tree } from '@dipus/tree/root';
 
 /** What all imports of this process share. */
-export interface Setting {
+export interface ImportOptions {
   readonly tree: Tree;
   /** The area of the imports: the user's. */
   readonly area: string;
