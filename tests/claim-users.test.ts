@@ -149,7 +149,7 @@ testAsRoot(test, "somebody else's dead socket is in use: the number goes up", ()
       assert.is(await dserve.line(), `${local}/web.box...3`);
       for (const number of [0, 1]) {
         const fixed = await runAs(ann, 'dserve', 'cat', `web...${number}`);
-        const lines = `dserve: create ${local}/web.box...${number}: in use by ${mallory}\ndserve: hint: leave out the number to get a free one\n`;
+        const lines = `dserve: cannot create ${local}/web.box...${number}: in use by ${mallory}\ndserve: hint: leave out the number to get a free one\n`;
         assert.equal([fixed.status, fixed.stderr.replace('cannot ', '')], [1, lines]);
       }
       await dserve.stop();

@@ -141,7 +141,7 @@ if (isRoot) {
 test('a group that is none, or not ours', () =>
   withSandbox(async ({ run, root }) => {
     const unknown = await run('dserve', ['-m', '660', '-g', 'no-such-group', 'cat', 'echo']);
-    assert.equal([unknown.status, unknown.stderr], [1, 'dserve: use group no-such-group: there is no such group\n']);
+    assert.equal([unknown.status, unknown.stderr], [1, 'dserve: cannot use group no-such-group: there is no such group\n']);
     assert.not.ok(existsSync(`${root}/local/echo.box...0`));
   }));
 
@@ -202,7 +202,7 @@ test('instances live side by side; the smallest free number is taken', () =>
     const taken = await run('dserve', ['cat', 'echo...0']);
     assert.is(taken.status, 1);
     const path = `${root}/local/echo.box...0`;
-    assert.is(taken.stderr, `dserve: create ${path}: in use\ndserve: hint: leave out the number to get a free one\n`);
+    assert.is(taken.stderr, `dserve: cannot create ${path}: in use\ndserve: hint: leave out the number to get a free one\n`);
     await answersFor(services[0]!, path);
     await answersFor(again, `${root}/local/echo.box...1`);
     // Another host's name, area or protocol is another service.
@@ -297,7 +297,10 @@ for (const [what, make, isUntouched] of obstacles) {
         await answersFor(dserve, `${root}/local/echo.box...1`);
         const fixed = await run('dserve', ['cat', 'echo...0']);
         assert.is(fixed.status, 1);
-        assert.match(fixed.stderr, /^dserve: create .*\/echo\.box\.\.\.0: in use by something that is not a service\ndserve: hint: .*\n$/);
+        assert.match(
+          fixed.stderr,
+          /^dserve: cannot create .*\/echo\.box\.\.\.0: in use by something that is not a service\ndserve: hint: .*\n$/,
+        );
         const after = lstatSync(`${root}/local/${place}`);
         assert.ok(isUntouched(`${root}/local/${place}`));
         assert.equal([after.ino, after.mtimeMs, after.ctimeMs], [before.ino, before.mtimeMs, before.ctimeMs]);
@@ -390,7 +393,7 @@ async function loses(sandbox: Sandbox, what: string, take: (path: string) => voi
   dserve.signal('SIGSTOP');
   take(path);
   dserve.signal('SIGCONT');
-  const message = `dserve: keep ${path}: its socket was taken away; claimed it again\n`;
+  const message = `dserve: ${path} was taken away; claimed it again\n`;
   await dserve.says(/claimed it again\n$/, 1_000);
   assert.is(dserve.stderr, message, what);
   await answersFor(dserve, path);
@@ -438,7 +441,7 @@ if (has('socat')) {
       }
       await listenForeign(sandbox, `${dir}/again`);
       // One goes on under the next number, the other waits for the one that was asked for.
-      await free.says(/keep .*free\.box\.\.\.1: its socket was taken away; claimed it again\n$/);
+      await free.says(/free\.box\.\.\.1 was taken away; claimed it again\n$/);
       await answersFor(free, `${root}/local/free.box...1`);
       await fixed.says(/fixed\.box\.\.\.0: in use\n/);
       for (const path of paths) assert.is(await readAll(path, 'foreign'), 'foreign');
@@ -525,7 +528,7 @@ for (const bytes of [106, 107, 108, 120, 240]) {
       assert.is(Buffer.byteLength(path), bytes);
       const dserve = start('dserve', ['cat', `echo/${protocol}`]);
       assert.is(await dserve.line(), path);
-      const warning = bytes > 107 ? `dserve: serve ${path}: foreign tools cannot reach a path of this length\n` : '';
+      const warning = bytes > 107 ? `dserve: foreign tools cannot reach ${path}: its path is too long for them\n` : '';
       assert.is((await run('dcat', ['echo'], 'through')).stdout.toString(), 'through');
       assert.is((await run('dcat', [path], 'by path')).stdout.toString(), 'by path');
       assert.is((await run('dls', ['-f'])).stdout.toString(), `${path}\n`);
@@ -563,7 +566,7 @@ test('a name as long as a file name can be, and one that is longer', () =>
     assert.is((await run('dcat', [name])).stdout.toString(), `${dserve.pid} ${path}\n`);
     const longer = await run('dserve', ['cat', `${name}n`]);
     assert.is(longer.status, 1);
-    assert.match(longer.stderr, /^dserve: create n+\.box\.\.\.0: longer than a file name can be\n$/);
+    assert.match(longer.stderr, /^dserve: cannot create n+\.box\.\.\.0: longer than a file name can be\n$/);
     const longest = await run('dserve', ['cat', `${name}nn`]);
     assert.is(longest.status, 2);
     assert.equal(namesIn(`${root}/local`), [`.${name}.box...0`, `${name}.box...0`]);

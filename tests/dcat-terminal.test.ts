@@ -27,7 +27,7 @@ if (has('tmux')) {
         await screen.shows(/\^C\^M/);
         await screen.type('~.');
         await screen.shows(/left 125/);
-        await screen.shows(/dcat: .*use .*raw\.box\.\.\.0: ended by ~\. at the terminal/);
+        await screen.shows(/dcat: cannot stay connected to .*raw\.box\.\.\.0: ended by ~\. at the terminal/);
         await eventually('the settings', () => existsSync(`${sandbox.dir}/after`) && readFileSync(`${sandbox.dir}/after`).length > 0);
         assert.is(readFileSync(`${sandbox.dir}/after`, 'utf8'), readFileSync(`${sandbox.dir}/before`, 'utf8'));
         await eventually('the end of the program', () => !existsSync(`/proc/${pid}`));

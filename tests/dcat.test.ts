@@ -76,7 +76,7 @@ test('a file that cannot be read is an error before anything is sent', async () 
       ['.', 'is a directory'],
     ]) {
       const { status, stdout, stderr } = await sandbox.run('dcat', ['echo', 'good', file!]);
-      assert.equal([status, stdout.length, stderr], [125, 0, `dcat: read ${file}: ${reason}\n`]);
+      assert.equal([status, stdout.length, stderr], [125, 0, `dcat: cannot read ${file}: ${reason}\n`]);
     }
     const { stderr } = await service.stop();
     assert.is(stderr, '', 'the program was never started');
@@ -92,7 +92,7 @@ test('exit status, stderr and signal of the program come through', async () => {
     assert.equal([three.status, three.stderr], [3, 'trouble\n']);
     const killed = await sandbox.run('dcat', ['killed']);
     assert.is(killed.status, 137);
-    assert.match(killed.stderr, /^dcat: run .*killed\.box\.\.\.0: its program was killed by SIGKILL\n$/);
+    assert.match(killed.stderr, /^dcat: the program of .*killed\.box\.\.\.0 was killed by SIGKILL\n$/);
     assert.is((await sandbox.run('dcat', ['missing'])).status, 127);
   });
 });
@@ -155,7 +155,10 @@ test('kill -9 of dserve, in mid-stream: never 0, and it says what happened', asy
       await service.stop('SIGKILL');
       const { status, stderr } = await program.ended;
       assert.is(status, 125);
-      assert.match(stderr, /^dcat: use .*echo\.box\.\.\.0: the service closed the connection before its program had ended\n/);
+      assert.match(
+        stderr,
+        /^dcat: cannot stay connected to .*echo\.box\.\.\.0: the service closed the connection before its program had ended\n/,
+      );
     }
   });
 });
@@ -244,7 +247,7 @@ test('an input that is a connection, and is reset: 125, and no end for a program
           input.destroy();
           close();
           assert.is(status, 125, what);
-          assert.match(stderr, /dcat: read stdin: connection reset by peer\n/, what);
+          assert.match(stderr, /dcat: cannot read stdin: connection reset by peer\n/, what);
           await sandbox.run('rm', ['-f', 'part']);
           assert.not.ok(existsSync(`${sandbox.dir}/done`), what);
         }
@@ -359,7 +362,7 @@ test('stdout that is full is an error', async () => {
   await withSandbox(async (sandbox) => {
     await serve(sandbox, 'cat', 'echo');
     const { stdout, stderr } = await sandbox.run('bash', ['-c', 'echo x | dcat echo >/dev/full; echo $?']);
-    assert.equal([stdout.toString(), stderr], ['125\n', 'dcat: write stdout: no space left on device\n']);
+    assert.equal([stdout.toString(), stderr], ['125\n', 'dcat: cannot write to stdout: no space left on device\n']);
   });
 });
 
@@ -367,22 +370,25 @@ test('no service, dead ones, no socket, a program that ends with 127: 127, and w
   await withSandbox(async (sandbox) => {
     const none = await sandbox.run('dcat', ['nothing']);
     assert.is(none.status, 127);
-    assert.match(none.stderr, /find nothing: no such service: .*root is not there yet\ndcat: hint: dls shows what there is\n$/);
+    assert.match(
+      none.stderr,
+      /^dcat: cannot find nothing: no such service: .*root is not there yet\ndcat: hint: dls shows what there is\n$/,
+    );
     const service = await serve(sandbox, 'cat', 'dead');
     await service.stop('SIGKILL');
     const dead = await sandbox.run('dcat', ['dead']);
     assert.is(dead.status, 127);
-    assert.match(dead.stderr, /connect .*dead\.box\.\.\.0: connection refused\ndcat: hint: .*; dreap does\n$/);
+    assert.match(dead.stderr, /cannot connect to .*dead\.box\.\.\.0: connection refused\ndcat: hint: .*; dreap does\n$/);
     assert.ok(dead.stderr.includes(service.path));
     const other = await sandbox.run('dcat', ['other']);
     assert.is(other.status, 127);
-    assert.match(other.stderr, /find other: no such service\ndcat: hint/);
+    assert.match(other.stderr, /^dcat: cannot find other: no such service\ndcat: hint/);
     await serve(sandbox, 'no-such-command-here', 'empty');
     const empty = await sandbox.run('dcat', ['empty']);
     assert.is(empty.status, 127);
-    assert.match(empty.stderr, /run .*empty\.box\.\.\.0: its program ended with 127: /);
+    assert.match(empty.stderr, /the program of .*empty\.box\.\.\.0 ended with 127: /);
     const gone = await sandbox.run('dcat', [`${sandbox.dir}/none.sock`]);
-    assert.equal([gone.status, gone.stderr], [127, `dcat: connect ${sandbox.dir}/none.sock: no such file or directory\n`]);
+    assert.equal([gone.status, gone.stderr], [127, `dcat: cannot connect to ${sandbox.dir}/none.sock: no such file or directory\n`]);
   });
 });
 
@@ -474,7 +480,7 @@ test('stdout that is closed: 125, and nothing has been begun', async () => {
   await withSandbox(async (sandbox) => {
     await serve(sandbox, 'echo ran > ran; cat', 'echo');
     const { stdout, stderr } = await sandbox.run('bash', ['-c', 'exec 3>&1; echo x | dcat echo >&-; echo $? >&3']);
-    assert.equal([stdout.toString(), stderr], ['125\n', 'dcat: write stdout: it is closed\n']);
+    assert.equal([stdout.toString(), stderr], ['125\n', 'dcat: cannot write to stdout: it is closed\n']);
     assert.not.ok(existsSync(`${sandbox.dir}/ran`));
   });
 });
@@ -489,7 +495,7 @@ own('a service of somebody else: 126, and its path as it is, unless it is named'
     chownSync(path, 54_321, 54_321);
     const { status, stderr } = await sandbox.run('dcat', ['echo'], 'x', { env });
     assert.is(status, 126, stderr);
-    assert.ok(stderr.includes(`trust ${path}: `), stderr);
+    assert.ok(stderr.includes(`cannot trust ${path}: `), stderr);
     assert.is((await sandbox.run('dcat', ['echo.box...0'], 'x', { env })).stdout.toString(), 'x');
   });
 });

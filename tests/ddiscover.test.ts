@@ -93,7 +93,7 @@ onHosts('needs a network that can multicast', { alone: [] }, async ({ alone }) =
   for (const args of [[], ['-w']]) {
     const { status, stdout, stderr } = await alone.run('ddiscover', args);
     assert.is(`${status} ${stdout.toString()}`, '1 ');
-    assert.is(stderr, 'ddiscover: join multicast group 224.0.0.251: no network interface of this machine can multicast\n');
+    assert.is(stderr, 'ddiscover: cannot join multicast group 224.0.0.251: no network interface of this machine can multicast\n');
   }
 });
 

@@ -30,7 +30,7 @@ test('it says where it listens and who may use it, and ends with 0', async () =>
     assert.is((await program.stop()).status, 0);
     const taken = await exporter(sandbox);
     const second = await sandbox.run('dexport', ['--user', 'root', '-l', `127.0.0.1:${taken.port}`]);
-    assert.equal([second.status, second.stderr], [1, `dexport: listen on 127.0.0.1:${taken.port}: address already in use\n`]);
+    assert.equal([second.status, second.stderr], [1, `dexport: cannot listen on 127.0.0.1:${taken.port}: address already in use\n`]);
   });
 });
 

@@ -74,7 +74,7 @@ test('the same without importing', async () => {
     await program.stop();
     assert.is((await watch.ended).status, 1);
     const gone = await run('dcat', [`${uri}/echo`]);
-    assert.equal([gone.status, gone.stderr], [125, `dcat: connect ${uri}/echo: connection refused\n`]);
+    assert.equal([gone.status, gone.stderr], [125, `dcat: cannot connect to ${uri}/echo: connection refused\n`]);
   });
 });
 
@@ -172,7 +172,7 @@ test('--once ends with 1 when the host goes, or is not there', async () => {
     assert.is((await here.program.ended).status, 1);
     assert.equal(sockets(here.root), []);
     const none = await here.run('dimport', ['--once', there.uri]);
-    assert.equal([none.status, none.stderr], [1, `dimport: connect ${there.uri}/?watch: connection refused\n`]);
+    assert.equal([none.status, none.stderr], [1, `dimport: cannot connect to ${there.uri}/?watch: connection refused\n`]);
   });
 });
 
@@ -187,7 +187,7 @@ test('hosts from stdin come and go, and stay at its end', async () => {
     tell(`- ${uri}`);
     await here.has(0);
     tell('+ nonsense');
-    await here.program.says(/^dimport: read stdin: URI "nonsense" is not a URI\n/);
+    await here.program.says(/^dimport: cannot read stdin: URI "nonsense" is not a URI\n/);
     tell(uri);
     await here.has(1);
     here.program.child.stdin!.end();

@@ -111,7 +111,7 @@ test('only what was asked for', () =>
     assert.is(await dreap(sandbox, 'b.*'), 'local/audio/b.box...0\n');
     assert.equal(everything(root), ['exported', 'exported/audio', 'exported/audio/.a.box...0', 'exported/audio/a.box...0', 'local']);
     const outside = await run('dreap', ['/run/foo.sock']);
-    assert.equal([outside.status, outside.stderr], [1, `dreap: reap /run/foo.sock: not below the root ${root}\n`]);
+    assert.equal([outside.status, outside.stderr], [1, `dreap: cannot reap /run/foo.sock: not below the root ${root}\n`]);
     for (const args of [['a', 'b'], [''], ['-x'], ['-n', '-w'], ['a//b'], ['..'], ['sep://h/a'], ['unix:///a']]) {
       const { status, stdout, stderr } = await run('dreap', args);
       assert.equal([status, stdout.length], [2, 0], args.join(' '));

@@ -147,7 +147,7 @@ test('--from: many services, bad lines named, the rest served', async () => {
     assert.not.ok(paths.some((path) => existsSync(path)));
     const { status, stderr } = await sandbox.run('dserve', ['--from', '-'], 'nothing\n');
     assert.is(status, 1);
-    assert.match(stderr, /^dserve: read stdin:1: no COMMAND behind nothing\ndserve: serve services: none is left to serve\n$/);
+    assert.match(stderr, /^dserve: cannot read stdin:1: no COMMAND behind nothing\ndserve: cannot go on serving: no service is left\n$/);
   });
 });
 
@@ -175,10 +175,10 @@ test('--from: a line takes the options of the command line', async () => {
       [0o644, 0o640],
     );
     assert.equal(service.stderr.trimEnd().split('\n'), [
-      'dserve: read services:4: --max 0: not a whole number from 1 to 1000000',
-      'dserve: read services:5: -m needs a value',
-      'dserve: read services:6: unknown option --from',
-      'dserve: read services:7: no NAME',
+      'dserve: cannot read services:4: --max 0: not a whole number from 1 to 1000000',
+      'dserve: cannot read services:5: -m needs a value',
+      'dserve: cannot read services:6: unknown option --from',
+      'dserve: cannot read services:7: no NAME',
     ]);
     assert.is((await service.stop()).status, 0);
   });
@@ -211,7 +211,7 @@ test('--from: at SIGHUP lines that are gone end, new ones begin, and the rest is
     }
     unlinkSync(file);
     service.signal('SIGHUP');
-    await service.says(/^dserve: read services: no such file or directory$/m);
+    await service.says(/^dserve: cannot read services: no such file or directory$/m);
     assert.is(await ask(changes), 'new\n');
     writeFileSync(file, '');
     service.signal('SIGHUP');
@@ -255,7 +255,7 @@ test('-g alone is warned of', async () => {
     const service = await serve(sandbox, '-g', 'daemon', 'cat', 'shared');
     assert.match(
       service.stderr,
-      /^dserve: serve shared for group daemon: mode 600 lets none of its members in\ndserve: hint: -m 660 goes with -g\n$/,
+      /^dserve: cannot serve shared for group daemon: mode 600 lets none of its members in\ndserve: hint: -m 660 goes with -g\n$/,
     );
   });
 });
@@ -449,7 +449,7 @@ test('a program that cannot be started: that client is told, the service lives o
     const service = sandbox.start('dserve', ['--from', 'services']);
     const path = await service.line();
     const { status, stderr } = await sandbox.run('dcat', ['long'], 'x');
-    assert.equal([status, stderr], [125, `dcat: connect ${path}: cannot start the program: argument list too long\n`]);
+    assert.equal([status, stderr], [125, `dcat: cannot connect to ${path}: cannot start the program: argument list too long\n`]);
     assert.is(await ask(path).catch(() => ''), '', 'a plain client gets nothing');
     assert.match((await sandbox.run('dls', ['-l', 'long'])).stdout.toString(), /^alive 0\/64 /);
     assert.is((await service.stop()).status, 0);
@@ -480,8 +480,8 @@ test('bad input: one clear line, status 2 or 1, nothing made', async () => {
       [['cat', 'x...70000'], 'dserve: "x...70000" is not NAME[...N][/PROTOCOL]', 2],
       [['-m', '999', 'cat', 'x'], 'dserve: mode "999" is not octal, 0 to 777', 2],
       [['-n', '0', 'cat', 'x'], 'dserve: --max 0: not a whole number from 1 to 1000000', 2],
-      [['-m', '660', '-g', 'no-such-group', 'cat', 'x'], 'dserve: use group no-such-group: there is no such group', 1],
-      [['--from', 'missing'], 'dserve: read missing: no such file or directory', 1],
+      [['-m', '660', '-g', 'no-such-group', 'cat', 'x'], 'dserve: cannot use group no-such-group: there is no such group', 1],
+      [['--from', 'missing'], 'dserve: cannot read missing: no such file or directory', 1],
       [['--from', 'file', '-x'], 'dserve: --export does not go with --from: it stands in the lines of FILE', 2],
       [['lame - -', 'lame', 'audio/x-wav'], 'dserve: unexpected operand audio/x-wav', 2],
     ] as const) {

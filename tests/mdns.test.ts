@@ -208,7 +208,7 @@ onHosts('says who has its port', ['stereo'], async ({ stereo }) => {
   const holder = stereo.start(process.execPath, ['-e', `require("dgram").createSocket('udp6').bind(5353, () => console.log('bound'))`]);
   assert.is(await holder.line(), 'bound');
   const { status, stderr } = await stereo.run('ddiscover', ['-t', '0.1']);
-  assert.is(`${status} ${stderr}`, '1 ddiscover: bind UDP port 5353: address already in use\n');
+  assert.is(`${status} ${stderr}`, '1 ddiscover: cannot bind UDP port 5353: address already in use\n');
 });
 
 onHosts('one announcement of a process ends alone', ['stereo', 'desktop'], async ({ stereo, desktop }) => {

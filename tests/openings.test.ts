@@ -105,7 +105,7 @@ testAsRoot(test, 'a service that is tried again is looked at again', () =>
     await anns.stop('SIGKILL');
     const ended = await dcat.ended;
     assert.equal([ended.stdout.toString(), ended.status], ['', 126], ended.stderr);
-    assert.match(ended.stderr, new RegExp(`dcat: connect ${file}: belongs to ${mallory}\n`));
+    assert.match(ended.stderr, new RegExp(`dcat: cannot connect to ${file}: belongs to ${mallory}\n`));
     assert.is(forged.stdout.toString(), 'ready\n');
   }),
 );

@@ -124,12 +124,12 @@ test('stdout that is full or closed is a failure of the command, in one line', (
     const exporter = start('dexport', ['--user', 'root', '-l', '127.0.0.1:0']);
     const uri = await exporter.line();
     for (const [script, status, pattern] of [
-      ['dls > /dev/full', 1, /^dls: .*write stdout: no space left on device\n$/],
-      ['dls -w > /dev/full', 1, /^dls: .*write stdout: no space left on device\n$/],
-      [`dimport ${uri} > /dev/full`, 1, /^dimport: .*write stdout: no space left on device\n$/],
-      ['dls >&-', 1, /^dls: .*write stdout: it is closed\n$/],
-      ['dcat echo >&- </dev/null', 125, /^dcat: .*write stdout: it is closed\n$/],
-      ['dreap --help >&-', 1, /^dreap: .*write stdout: it is closed\n$/],
+      ['dls > /dev/full', 1, /^dls: cannot write to stdout: no space left on device\n$/],
+      ['dls -w > /dev/full', 1, /^dls: cannot write to stdout: no space left on device\n$/],
+      [`dimport ${uri} > /dev/full`, 1, /^dimport: cannot write to stdout: no space left on device\n$/],
+      ['dls >&-', 1, /^dls: cannot write to stdout: it is closed\n$/],
+      ['dcat echo >&- </dev/null', 125, /^dcat: cannot write to stdout: it is closed\n$/],
+      ['dreap --help >&-', 1, /^dreap: cannot write to stdout: it is closed\n$/],
       ['dls -a > list; cat list', 0, /^$/],
     ] as const) {
       const ended = await run('sh', ['-c', script]);

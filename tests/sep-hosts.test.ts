@@ -95,7 +95,7 @@ onHosts(
     }
     const importer = desktop.start('dimport', ['sep://box.local', 'sep://box-2.local', 'sep://nobody.local']);
     await imports(desktop, ['upper.box...0', 'other.box-2...0']);
-    await importer.says(/^dimport: connect sep:\/\/nobody\.local\/\?watch: /m, longMs);
+    await importer.says(/^dimport: cannot connect to sep:\/\/nobody\.local\/\?watch: /m, longMs);
     // A name that is neither ours nor announced: no upgrade, no answer.
     const refused = await desktop.run('curl', [
       '-s',
@@ -118,7 +118,7 @@ onHosts(
   async ({ stereo, desktop }) => {
     stereo.unplug();
     const exporter = await startExporter(stereo, { ...stereo.env, DIPUS_TIME_SCALE: '0.1' });
-    await exporter.says(/^dexport: join multicast group .*: no network interface of this machine can multicast\n/m, longMs);
+    await exporter.says(/^dexport: cannot join multicast group .*: no network interface of this machine can multicast\n/m, longMs);
     const watch = desktop.start('ddiscover', ['-w']);
     stereo.restore();
     assert.is(await watch.line(longMs), '+ sep://stereo.local:7370');

@@ -101,7 +101,7 @@ else {
       assert.is((await through(login, 'exec no-such')).status, 127);
       const refused = await through([...login.slice(0, -1), 'nobody-here@127.0.0.1'], 'true');
       assert.is(refused.status, 255);
-      assert.match(refused.stderr, /Permission denied[^]*socketpipe: log in by ssh -F: it ended with status 255/);
+      assert.match(refused.stderr, /Permission denied[^]*socketpipe: cannot log in by ssh -F: it ended with status 255/);
     });
   });
 
@@ -237,7 +237,7 @@ else {
           assert.match(quiet.stderr, says);
           if (!title.includes('login')) return assert.is(quiet.stderr, '');
           const direct = await inNear(args('-b', '--direct'));
-          assert.match(direct.stderr, /^socketpipe: reach the remote end: neither end can connect to the other\nsocketpipe: hint: /);
+          assert.match(direct.stderr, /^socketpipe: cannot reach the remote end: neither end can connect to the other\nsocketpipe: hint: /);
           assert.is(direct.status, 125);
           await statusesThroughLogin(inNear, login);
         });

@@ -87,13 +87,13 @@ test('commands that cannot be found, logins that fail: at once, with a message',
     const good = { i: ['true'], l: ['env'], r: ['cat'], o: ['cat'] };
     writeFileSync(`${dir}/not-executable`, '');
     const cases: [Partial<typeof good>, number, RegExp][] = [
-      [{ r: ['no-such'] }, 127, /^socketpipe: run no-such: no such command\n$/],
-      [{ i: ['no-such'] }, 127, /^socketpipe: run no-such: no such command\n$/],
-      [{ o: ['no-such'] }, 127, /^socketpipe: run no-such: no such command\n$/],
-      [{ l: ['no-such'] }, 127, /^socketpipe: run no-such: no such command\n$/],
-      [{ r: ['./not-executable'] }, 126, /^socketpipe: run \.\/not-executable: permission denied\n$/],
+      [{ r: ['no-such'] }, 127, /^socketpipe: cannot run no-such: no such command\n$/],
+      [{ i: ['no-such'] }, 127, /^socketpipe: cannot run no-such: no such command\n$/],
+      [{ o: ['no-such'] }, 127, /^socketpipe: cannot run no-such: no such command\n$/],
+      [{ l: ['no-such'] }, 127, /^socketpipe: cannot run no-such: no such command\n$/],
+      [{ r: ['./not-executable'] }, 126, /^socketpipe: cannot run \.\/not-executable: permission denied\n$/],
       [{ l: ['sh', '-c', 'echo refused >&2; exit 7'] }, 7, /^refused\nsocketpipe: log in by sh -c: it ended with status 7\n$/],
-      [{ l: ['sh', '-c', 'exit 0'] }, 125, /^socketpipe: log in by sh -c: it ended with status 0\n$/],
+      [{ l: ['sh', '-c', 'exit 0'] }, 125, /^socketpipe: cannot log in by sh -c: it ended with status 0\n$/],
       [
         { l: ['env', 'PATH=/var/empty', '/usr/bin/env'] },
         127,
@@ -139,7 +139,7 @@ test('wrong usage', async () => {
     }
     for (const text of ['', 'tar: this is no order\n', '{"version":1}\n', '{"version":1,"token":"x","command":[]}\n', 'null\n']) {
       const ended = await run('socketpipe', ['-s', '-'], text);
-      assert.match(ended.stderr, /^socketpipe: read what to run: /);
+      assert.match(ended.stderr, /^socketpipe: cannot read what to run: /);
       assert.is(ended.status, 125);
     }
   });
@@ -289,7 +289,7 @@ test('-t bounds the set-up', async () => {
       ...group('-r', 'cat'),
       ...group('-o', 'cat'),
     ]);
-    assert.match(late.stderr, /^socketpipe: log in by sh -c: not done within 0.3 s\n$/);
+    assert.match(late.stderr, /^socketpipe: cannot log in by sh -c: not done within 0.3 s\n$/);
     assert.is(late.status, 125);
   });
 });
@@ -311,7 +311,7 @@ test('-p: listens in the range, and says when all of it is taken', async () => {
     const rest = ['-b', ...group('-i', 'echo', 'ported'), ...env, ...group('-r', 'cat'), ...group('-o', 'cat')];
     const full = await run('socketpipe', ['-p', `${port}`, ...rest]);
     assert.is(full.status, 125);
-    assert.match(full.stderr, /^socketpipe: listen port \d+: address already in use\n$/);
+    assert.match(full.stderr, /^socketpipe: cannot listen on port \d+: address already in use\n$/);
     const program = start('socketpipe', ['-v', '-p', `${port}-${Math.min(port + 20, 65_535)}`, ...rest]);
     const ended = await program.ended;
     assert.is(ended.stdout.toString(), 'ported\n', ended.stderr);
@@ -374,7 +374,7 @@ test('a remote end that is killed is no success', async () => {
     ];
     const ended = await run('socketpipe', args);
     assert.is(ended.status, 125);
-    assert.match(ended.stderr, /socketpipe: reach the remote end: the connection was lost/);
+    assert.match(ended.stderr, /socketpipe: cannot reach the remote end: the connection was lost/);
   });
 });
 

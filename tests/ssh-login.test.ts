@@ -14,7 +14,7 @@ const hostile = resolve('tests/hostile-sshd.mjs');
 
 /** It has logged in. */
 function isIn(ended: Ended, about = ''): void {
-  assert.equal([ended.stdout.toString(), ended.status, ended.stderr], ['in\nread ssh://box: closed here\n', 0, ''], about);
+  assert.equal([ended.stdout.toString(), ended.status, ended.stderr], ['in\ncannot read from ssh://box: closed here\n', 0, ''], about);
 }
 
 /** It has failed with this line, and this hint where one is given. */
@@ -77,12 +77,12 @@ function addTests(): void {
     await withHost(async ({ logIn, known }) => {
       failed(
         await logIn(['HostKeyAlgorithms rsa-sha2-512']),
-        /^login: connect ssh:\/\/box: no host key in common; .* only ssh-ed25519$/,
+        /^login: cannot connect to ssh:\/\/box: no host key in common; .* only ssh-ed25519$/,
         /safe/,
       );
       failed(
         await logIn(['Ciphers aes128-cbc']),
-        /^login: read ssh settings for ssh:\/\/box: they allow no cipher that is safe and known here$/,
+        /^login: cannot read the ssh settings for ssh:\/\/box: they allow no cipher that is safe and known here$/,
       );
       assert.ok(existsSync(known));
     });
@@ -98,7 +98,7 @@ function addTests(): void {
         assert.is(await program.line(30_000), 'in');
         relay.flip();
         const { stderr, status } = await program.ended;
-        assert.equal([stderr, status], ['login: read ssh://box: the server breaks the protocol: Invalid HMAC\n', 1], cipher);
+        assert.equal([stderr, status], ['login: cannot read from ssh://box: the server breaks the protocol: Invalid HMAC\n', 1], cipher);
         relay.close();
       });
   }, 60_000);
@@ -111,7 +111,7 @@ function addTests(): void {
       const unknown = (ended: Ended): void => {
         failed(
           ended,
-          /^login: trust ssh:\/\/box: its host key is not known: ED25519 key SHA256:/,
+          /^login: cannot trust ssh:\/\/box: its host key is not known: ED25519 key SHA256:/,
           /^login: hint: log in once by ssh, or add a line/,
         );
         assert.ok(ended.stderr.includes(fingerprint) && new RegExp(name).test(ended.stderr), ended.stderr);
@@ -177,7 +177,7 @@ function addTests(): void {
       for (const value of ['yes', 'ask', 'accept-new', 'no'])
         failed(
           await logIn([`StrictHostKeyChecking ${value}`]),
-          /^login: trust ssh:\/\/box: ITS HOST KEY HAS CHANGED, or somebody else answers: it shows ED25519 key SHA256:.*, known is ED25519 key SHA256:.* \(.*known:2\)$/,
+          /^login: cannot trust ssh:\/\/box: ITS HOST KEY HAS CHANGED, or somebody else answers: it shows ED25519 key SHA256:.*, known is ED25519 key SHA256:.* \(.*known:2\)$/,
           /^login: hint: if its administrator confirms the new key: ssh-keygen -f .*known -R '\[127\.0\.0\.1\]:\d+'$/,
         );
       assert.is(readFileSync(known, 'utf8'), changed);
@@ -191,11 +191,14 @@ function addTests(): void {
   }, 60_000);
 
   test('a small RSA host key', async () => {
-    await withHost(async ({ logIn }) => failed(await logIn([]), /^login: trust ssh:\/\/box: its RSA key has 1024 bits, fewer than 2048$/), {
-      hostKeys: ['rsa'],
-      hostKeyBits: 1024,
-      config: ['RequiredRSASize 1024'],
-    });
+    await withHost(
+      async ({ logIn }) => failed(await logIn([]), /^login: cannot trust ssh:\/\/box: its RSA key has 1024 bits, fewer than 2048$/),
+      {
+        hostKeys: ['rsa'],
+        hostKeyBits: 1024,
+        config: ['RequiredRSASize 1024'],
+      },
+    );
   });
 
   test('key files of every type and format', async () => {
@@ -238,7 +241,7 @@ function addTests(): void {
         const only = ['IdentityFile none', 'PreferredAuthentications publickey'];
         failed(
           await logIn(only),
-          /^login: log in to ssh:\/\/box: permission denied for root; the server takes publickey, password, keyboard-interactive; tried nothing$/,
+          /^login: cannot log in to ssh:\/\/box: permission denied for root; the server takes publickey, password, keyboard-interactive; tried nothing$/,
           /a password can be typed only on a terminal/,
         );
         makeKey(`${dir}/keys/stranger`);
@@ -275,7 +278,10 @@ function addTests(): void {
       async ({ dir, logIn }) => {
         for (const name of ['a', 'b', 'c']) makeKey(`${dir}/keys/${name}`);
         const files = ['a', 'b', 'c'].map((name) => `IdentityFile ${dir}/keys/${name}`);
-        failed(await logIn(files), /^login: log in to ssh:\/\/box: the server closed the connection: Too many authentication failures/);
+        failed(
+          await logIn(files),
+          /^login: cannot log in to ssh:\/\/box: the server closed the connection: Too many authentication failures/,
+        );
       },
       { config: ['MaxAuthTries 2'] },
     );
@@ -327,7 +333,7 @@ function addTests(): void {
       writeFileSync(`${sshd.dir}/authorized_keys`, '');
       failed(
         await logIn(['IdentityFile none', `CertificateFile ${key}-cert.pub`], ['ssh://nobody@box'], { SSH_AUTH_SOCK: socket }),
-        /^login: log in to ssh:\/\/nobody@box: permission denied for nobody; .*; not usable agent key .*: certificates are not supported, /,
+        /^login: cannot log in to ssh:\/\/nobody@box: permission denied for nobody; .*; not usable agent key .*: certificates are not supported, /,
         /^login: hint: ssh can carry a socket: ssh -N -L LOCAL\.sock:REMOTE\.sock ssh:\/\/nobody@box; then use unix:\/\/\/DIR\/LOCAL\.sock$/,
       );
     });
@@ -338,7 +344,7 @@ function addTests(): void {
       async ({ logIn }) =>
         failed(
           await logIn([]),
-          /^login: log in to ssh:\/\/box: permission denied for root; the server takes (?:gssapi-keyex, )?gssapi-with-mic; tried nothing$/,
+          /^login: cannot log in to ssh:\/\/box: permission denied for root; the server takes (?:gssapi-keyex, )?gssapi-with-mic; tried nothing$/,
           /^login: hint: ssh can carry a socket: ssh -N -L LOCAL\.sock:REMOTE\.sock ssh:\/\/box; then use unix:\/\/\/DIR\/LOCAL\.sock$/,
         ),
       { config: ['PubkeyAuthentication no', 'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'GSSAPIAuthentication yes'] },
@@ -355,7 +361,10 @@ function addTests(): void {
       isIn(await logIn(['User nobody']));
       assert.match((await logIn(['User nobody'], ['ssh://daemon@box'])).stdout.toString(), /^in\n/);
       assert.equal(users().slice(-2), ['nobody', 'daemon']);
-      failed(await logIn(['NoSuchSetting yes']), /^login: read ssh settings for ssh:\/\/box: .*Bad configuration option|terminating/i);
+      failed(
+        await logIn(['NoSuchSetting yes']),
+        /^login: cannot read the ssh settings for ssh:\/\/box: .*Bad configuration option|terminating/i,
+      );
     });
   }, 60_000);
 
@@ -401,17 +410,20 @@ function addTests(): void {
       if (has('nc')) isIn(await logIn(['ProxyCommand nc %h %p']));
       failed(
         await logIn(['ProxyCommand echo no way >&2; exit 7']),
-        /^login: connect ssh:\/\/box: the proxy ended \(echo no way >&2; exit 7\): no way$/,
+        /^login: cannot connect to ssh:\/\/box: the proxy ended \(echo no way >&2; exit 7\): no way$/,
       );
-      failed(await logIn(['ProxyCommand sh -c "exit 7"']), /^login: connect ssh:\/\/box: the proxy ended \(sh -c "exit 7"\): status 7$/);
+      failed(
+        await logIn(['ProxyCommand sh -c "exit 7"']),
+        /^login: cannot connect to ssh:\/\/box: the proxy ended \(sh -c "exit 7"\): status 7$/,
+      );
       failed(
         await logIn(['ProxyCommand /no/such/program']),
-        /^login: connect ssh:\/\/box: the proxy ended \(\/no\/such\/program\): .*not found$/,
+        /^login: cannot connect to ssh:\/\/box: the proxy ended \(\/no\/such\/program\): .*not found$/,
       );
       const closed = await freePort();
       failed(
         await logIn([...jump, `Port ${closed}`]),
-        /^login: connect ssh:\/\/box: the proxy ended \(ssh -W \[127\.0\.0\.1\]:\d+ -- jump\): .+$/,
+        /^login: cannot connect to ssh:\/\/box: the proxy ended \(ssh -W \[127\.0\.0\.1\]:\d+ -- jump\): .+$/,
       );
     });
   }, 90_000);
@@ -419,10 +431,10 @@ function addTests(): void {
   test('what is no sshd, or does not answer', async () => {
     await withHost(async ({ logIn }) => {
       const closed = await freePort();
-      failed(await logIn([`Port ${closed}`]), /^login: connect ssh:\/\/box: connection refused$/);
+      failed(await logIn([`Port ${closed}`]), /^login: cannot connect to ssh:\/\/box: connection refused$/);
       failed(
         await logIn(['HostName no-such-host.invalid']),
-        /^login: connect ssh:\/\/box: (no such host name|its name cannot be looked up now: the name service does not answer)$/,
+        /^login: cannot connect to ssh:\/\/box: (no such host name|its name cannot be looked up now: the name service does not answer)$/,
       );
       const cases: [(socket: Socket) => void, RegExp][] = [
         [
@@ -463,8 +475,8 @@ function addTests(): void {
         failed(
           ended,
           type === 'rsa'
-            ? /^login: connect ssh:\/\/box: no host key in common; the server offers only ssh-rsa$/
-            : /^login: connect ssh:\/\/box: the server breaks the protocol: Handshake failed: signature verification failed$/,
+            ? /^login: cannot connect to ssh:\/\/box: no host key in common; the server offers only ssh-rsa$/
+            : /^login: cannot connect to ssh:\/\/box: the server breaks the protocol: Handshake failed: signature verification failed$/,
           ...(type === 'rsa' ? [/safe algorithms/] : []),
         );
         await liar.stop();
@@ -505,13 +517,13 @@ function addTests(): void {
       assert.is(await silent.line(30_000), 'in');
       relay.hold();
       const { stderr } = await silent.ended;
-      assert.is(stderr, 'login: read ssh://box: no answer for 1.5 s\n');
+      assert.is(stderr, 'login: cannot read from ssh://box: no answer for 1.5 s\n');
       relay.close();
       const cut = startLogin([], ['stay']);
       assert.is(await cut.line(30_000), 'in');
       // The processes of the session; the listener is their parent.
       for (const pid of childrenOf(sshd.program.pid)) process.kill(pid, 'SIGKILL');
-      assert.is((await cut.ended).stderr, 'login: read ssh://box: the connection was lost\n');
+      assert.is((await cut.ended).stderr, 'login: cannot read from ssh://box: the connection was lost\n');
     });
   }, 60_000);
 
@@ -523,7 +535,7 @@ function addTests(): void {
         const [socket] = (await once(server, 'connection')) as [Socket];
         program.signal(signal);
         const ended = await program.ended;
-        assert.match(ended.stderr, /^login: connect ssh:\/\/box: interrupted\n$/);
+        assert.match(ended.stderr, /^login: cannot connect to ssh:\/\/box: interrupted\n$/);
         assert.is(ended.signal, signal);
         socket.destroy();
       }

@@ -56,7 +56,7 @@ function addTests(): void {
           await screen.type('perhaps', 'Enter');
           await screen.shows(/^Type yes or no: ?$/m);
           await screen.type('no', 'Enter');
-          await screen.shows(/^login: trust ssh:\/\/box: its host key is not known: .*\n.*hint(?:.|\n)*^ended$/m);
+          await screen.shows(/^login: cannot trust ssh:\/\/box: its host key is not known: .*\n.*hint(?:.|\n)*^ended$/m);
           assert.not.ok(existsSync(known));
           await logIn('ssh://box');
           await screen.shows(/\(yes\/no\) ?$/m);

@@ -136,7 +136,7 @@ function addLogins(): void {
       withHost(async ({ logIn }) => {
         for (const line of ['KnownHostsCommand /bin/false', 'ProxyUseFdpass yes', 'BindInterface lo']) {
           const [name] = line.split(' ');
-          refused(await logIn([line]), new RegExp(`read ssh settings for ssh://box: ${name} is not supported$`));
+          refused(await logIn([line]), new RegExp(`read the ssh settings for ssh://box: ${name} is not supported$`));
         }
         isIn(await logIn(['KnownHostsCommand none']));
       }),

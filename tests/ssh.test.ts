@@ -167,7 +167,7 @@ function addStreams(): void {
         const shell = (script: string): Promise<Ended> =>
           runNear('sh', ['-c', script.replaceAll('ECHO', `'${uri('echo')}'`)], Buffer.alloc(4 << 20));
         const full = await shell('dcat ECHO >/dev/full');
-        assert.equal([full.status, full.stderr], [125, 'dcat: write stdout: no space left on device\n']);
+        assert.equal([full.status, full.stderr], [125, 'dcat: cannot write to stdout: no space left on device\n']);
         // A pipe that others write to as well, and a reader that is slow, or goes.
         assert.is(textOf(await shell('{ dcat ECHO; printf end; } | { sleep 0.3; wc -c; }')), `${(4 << 20) + 3}\n`);
         assert.is(textOf(await shell('yes | dcat ECHO | head -n 1')), 'y\n');
@@ -506,9 +506,13 @@ function addRefusals(): void {
       ] as const) {
         const { status: own, stderr } = await runNear(tool, [uri()]);
         const hint = `${tool}: hint: its sshd_config needs the line: Subsystem sftp internal-sftp, and no ForceCommand\n`;
-        assert.equal([own, stderr], [status, `${tool}: list ssh://box: ${reason}\n${hint}`]);
+        assert.equal([own, stderr], [status, `${tool}: cannot list the services of ssh://box: ${reason}\n${hint}`]);
       }
-      failed(await startNear('dimport', '--once', uri()).ended, 1, /^dimport: list ssh:\/\/box: (?:it has no |its sshd opens no )/);
+      failed(
+        await startNear('dimport', '--once', uri()).ended,
+        1,
+        /^dimport: cannot list the services of ssh:\/\/box: (?:it has no |its sshd opens no )/,
+      );
     });
 
   test(
@@ -517,7 +521,7 @@ function addRefusals(): void {
       await withPair(
         async ({ runNear, uri }) => {
           const { stderr, status } = await runNear('dls', [uri()]);
-          assert.match(stderr, /^dls: list ssh:\/\/box: it has no SFTP: no answer within 3 s\n/);
+          assert.match(stderr, /^dls: cannot list the services of ssh:\/\/box: it has no SFTP: no answer within 3 s\n/);
           assert.is(status, 1);
         },
         { config: ['Subsystem sftp /bin/sleep 60'] },
@@ -542,7 +546,7 @@ function addRefusals(): void {
     'a host without a tree',
     () =>
       withPair(async ({ root, runNear, startNear, serve, has, uri }) => {
-        const line = `list ssh://box: it has no directory ${root}\n`;
+        const line = `cannot list the services of ssh://box: it has no directory ${root}\n`;
         for (const [tool, status] of [
           ['dls', 1],
           ['dcat', 125],
@@ -568,7 +572,7 @@ function addRefusals(): void {
         failed(
           await runNear('dcat', [uri('gone')], 'x'),
           127,
-          new RegExp(`^dcat: connect ssh://box/local/gone.box...0.*: connection refused\n$`),
+          new RegExp(`^dcat: cannot connect to ssh://box/local/gone.box...0.*: connection refused\n$`),
         );
       }),
     minute,

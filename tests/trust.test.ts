@@ -115,25 +115,25 @@ test('no root yet: nothing to list, and no parent to make it in', () =>
     says(
       await run('dcat', ['echo']),
       127,
-      `dcat: find echo: no such service: ${root} is not there yet`,
+      `dcat: cannot find echo: no such service: ${root} is not there yet`,
       'dcat: hint: dls shows what there is',
     );
     assert.not.ok(existsSync(root));
     const nowhere = { env: { ...env, DIPUS_ROOT: `${dir}/no/where` } };
     says(await run('dls', [], '', nowhere), 0);
     const made = await run('dserve', ['cat', 'echo'], '', nowhere);
-    says(made, 1, `dserve: create root ${dir}/no/where: no such file or directory`, `dserve: hint: make ${dir}/no first`);
+    says(made, 1, `dserve: cannot create root ${dir}/no/where: no such file or directory`, `dserve: hint: make ${dir}/no first`);
   }));
 
 testAsRoot(test, 'a root that cannot be read or reached', () =>
   withUsers(async ({ root, dir, runAs }) => {
     mkdirSync(root, { mode: 0o700 });
-    says(await runAs(mallory, 'dls'), 1, `dls: read ${root}: permission denied`);
-    says(await runAs(mallory, 'dreap'), 1, `dreap: read ${root}: permission denied`);
-    says(await runAs(mallory, 'dcat', 'echo'), 125, `dcat: read ${root}: permission denied`);
-    says(await runAs(mallory, 'dserve', 'cat', 'echo'), 1, `dserve: open root ${root}: permission denied`);
+    says(await runAs(mallory, 'dls'), 1, `dls: cannot read ${root}: permission denied`);
+    says(await runAs(mallory, 'dreap'), 1, `dreap: cannot read ${root}: permission denied`);
+    says(await runAs(mallory, 'dcat', 'echo'), 125, `dcat: cannot read ${root}: permission denied`);
+    says(await runAs(mallory, 'dserve', 'cat', 'echo'), 1, `dserve: cannot open root ${root}: permission denied`);
     chmodSync(dir, 0o700);
-    says(await runAs(mallory, 'dls'), 1, `dls: open root ${root}: permission denied`, `dls: hint: ${rootHint}`);
+    says(await runAs(mallory, 'dls'), 1, `dls: cannot open root ${root}: permission denied`, `dls: hint: ${rootHint}`);
   }),
 );
 
@@ -173,21 +173,21 @@ testAsRoot(test, 'directories of another user: nothing is made there', () =>
     mkdirSync(`${audio}/x-wav`, { recursive: true });
     chownSync(`${audio}/x-wav`, mallory, mallory);
     const make = (): Promise<Ended> => run('dserve', ['cat', 'echo/audio/x-wav']);
-    says(await make(), 1, `dserve: create ${audio}/x-wav: directory x-wav belongs to ${mallory}`, sharingHint(`${audio}/x-wav`));
+    says(await make(), 1, `dserve: cannot create ${audio}/x-wav: directory x-wav belongs to ${mallory}`, sharingHint(`${audio}/x-wav`));
     chownSync(audio, mallory, mallory);
-    says(await make(), 1, `dserve: create ${audio}: directory audio belongs to ${mallory}`, sharingHint(audio));
+    says(await make(), 1, `dserve: cannot create ${audio}: directory audio belongs to ${mallory}`, sharingHint(audio));
     chownSync(`${root}/local`, mallory, mallory);
-    says(await make(), 1, `dserve: create ${root}/local: directory local belongs to ${mallory}`, sharingHint(`${root}/local`));
+    says(await make(), 1, `dserve: cannot create ${root}/local: directory local belongs to ${mallory}`, sharingHint(`${root}/local`));
     assert.equal(readdirSync(`${audio}/x-wav`), []);
     // The other way round: root's directories are trusted, but not ours to write.
     chownSync(`${root}/local`, 0, 0);
     chownSync(audio, 0, 0);
     const notOurs = await runAs(ann, 'dserve', 'cat', 'echo/audio');
-    says(notOurs, 1, `dserve: create ${audio}/echo: directory audio belongs to root`, sharingHint(audio));
+    says(notOurs, 1, `dserve: cannot create ${audio}/echo: directory audio belongs to root`, sharingHint(audio));
     const noneBelow = await runAs(ann, 'dserve', 'cat', 'echo/audio/flac');
-    says(noneBelow, 1, `dserve: create ${audio}/flac: directory audio belongs to root`, sharingHint(audio));
+    says(noneBelow, 1, `dserve: cannot create ${audio}/flac: directory audio belongs to root`, sharingHint(audio));
     const unknown = await run('dls', [], '', { env: { ...env, DIPUS_TRUST: 'nobody, ,no-such-user' } });
-    says(unknown, 1, 'dls: read DIPUS_TRUST: there is no user no-such-user');
+    says(unknown, 1, 'dls: cannot read DIPUS_TRUST: there is no user no-such-user');
   }),
 );
 
@@ -197,14 +197,14 @@ test('directories that everybody may write, links and files in the place of dire
     mkdirSync(audio, { recursive: true });
     chmodSync(audio, 0o777);
     const make = (): Promise<Ended> => run('dserve', ['cat', 'echo/audio/x-wav']);
-    says(await make(), 1, `dserve: create ${audio}: directory audio is writable by everybody and not sticky`, sharingHint(audio));
+    says(await make(), 1, `dserve: cannot create ${audio}: directory audio is writable by everybody and not sticky`, sharingHint(audio));
     rmSync(audio, { recursive: true });
     mkdirSync(`${dir}/elsewhere`);
     symlinkSync(`${dir}/elsewhere`, audio);
-    says(await make(), 1, `dserve: open ${audio}: is not a directory`);
+    says(await make(), 1, `dserve: cannot open ${audio}: is not a directory`);
     rmSync(audio);
     writeFileSync(audio, '');
-    says(await make(), 1, `dserve: open ${audio}: is not a directory`);
+    says(await make(), 1, `dserve: cannot open ${audio}: is not a directory`);
     assert.equal(readdirSync(`${dir}/elsewhere`), []);
   }));
 
@@ -216,8 +216,8 @@ testAsRoot(test, 'directories that a group may write: nothing is made there, and
     chownSync(audio, 0, shared);
     chmodSync(audio, 0o775);
     const why = `directory audio is writable by the group ${shared} and not sticky`;
-    says(await run('dserve', ['cat', 'more/audio']), 1, `dserve: create ${audio}: ${why}`, sharingHint(audio));
-    says(await runAs(ann, 'dserve', 'cat', 'more/audio'), 1, `dserve: create ${audio}: ${why}`, sharingHint(audio));
+    says(await run('dserve', ['cat', 'more/audio']), 1, `dserve: cannot create ${audio}: ${why}`, sharingHint(audio));
+    says(await runAs(ann, 'dserve', 'cat', 'more/audio'), 1, `dserve: cannot create ${audio}: ${why}`, sharingHint(audio));
     assert.is((await run('dls', ['-a'])).stdout.toString(), `local/audio/echo.box...0  (untrusted: ${why})\n`);
     assert.is((await run('dcat', ['echo'], 'x')).status, 126);
     // The group of root alone is root's own, but not ann's.
@@ -266,7 +266,7 @@ testAsRoot(test, 'services in a directory of another user', () =>
     assert.is(refused.stdout.length, 0);
     assert.match(
       refused.stderr,
-      new RegExp(`^dcat: trust ${audio}/deep/echo\\.box\\.\\.\\.0: directory audio belongs to ${mallory}\ndcat: hint: .*\n$`),
+      new RegExp(`^dcat: cannot trust ${audio}/deep/echo\\.box\\.\\.\\.0: directory audio belongs to ${mallory}\ndcat: hint: .*\n$`),
     );
     // Named whole it is used; and trusted where its owner is.
     assert.is((await run('dcat', ['echo.box...0'], 'whole')).stdout.toString(), 'whole');
@@ -286,7 +286,7 @@ testAsRoot(test, 'a socket of another user is never picked, only named', () =>
     await honest.line();
     const squatter = startAs(mallory, 'dserve', '-m', '666', 'printf squatter', 'lame/audio');
     // root made exported/; local/ is mallory's own make unless root has made it sticky.
-    assert.match((await squatter.ended).stderr, /^dserve: create .*\/local: directory root belongs to root/);
+    assert.match((await squatter.ended).stderr, /^dserve: cannot create .*\/local: directory root belongs to root/);
     mkdirSync(`${root}/local`);
     chmodSync(`${root}/local`, 0o1777);
     const again = startAs(mallory, 'dserve', '-m', '666', 'printf squatter', 'lame');
@@ -309,7 +309,7 @@ testAsRoot(test, 'a socket of another user is never picked, only named', () =>
       assert.is(refused.status, 126, ask);
       assert.is(refused.stdout.length, 0);
       const hint = 'name it whole (NAME.HOST...N) to use it all the same, or trust its owner by DIPUS_TRUST';
-      says(refused, 126, `dcat: trust ${file}: belongs to ${mallory}`, `dcat: hint: ${hint}`);
+      says(refused, 126, `dcat: cannot trust ${file}: belongs to ${mallory}`, `dcat: hint: ${hint}`);
       assert.is(await out(run('dls', [ask])), '');
     }
     // The whole name, or a path, is consent; -v says whose it is.
@@ -320,7 +320,7 @@ testAsRoot(test, 'a socket of another user is never picked, only named', () =>
     assert.is(await out(runAs(ann, 'dcat', 'lame.box...0')), 'squatter');
     chmodSync(file, 0o600);
     chmodSync(`${root}/local/.lame.box...0`, 0o600);
-    says(await runAs(ann, 'dcat', 'lame.box...0'), 126, `dcat: connect ${file}: permission denied`);
+    says(await runAs(ann, 'dcat', 'lame.box...0'), 126, `dcat: cannot connect to ${file}: permission denied`);
     // Trust makes it as good as one's own; its owner needs none.
     assert.is(await out(run('dcat', ['lame'], '', { env: { ...env, DIPUS_TRUST: String(mallory) } })), 'squatter');
     assert.is(await out(runAs(mallory, 'dcat', 'lame')), 'squatter');
@@ -334,7 +334,7 @@ testAsRoot(test, "root's services are everybody's where the mode allows it", () 
     const [, file] = [await open.line(), await closed.line()];
     assert.is((await runAs(ann, 'dls')).stdout.toString(), 'local/closed.box...0\nlocal/open.box...0\n');
     says(await runAs(ann, 'dcat', 'open'), 0);
-    says(await runAs(ann, 'dcat', 'closed'), 126, `dcat: connect ${file}: permission denied`);
+    says(await runAs(ann, 'dcat', 'closed'), 126, `dcat: cannot connect to ${file}: permission denied`);
     assert.match((await runAs(ann, 'dls', '-l', 'closed')).stdout.toString(), /^forbidden +- srw------- root root/);
   }),
 );
@@ -351,7 +351,7 @@ test('a socket with more than one hard link', () =>
     );
     const refused = await run('dcat', ['two'], 'x');
     assert.is(refused.status, 126);
-    assert.match(refused.stderr, /^dcat: trust .*\/two\.box\.\.\.0: has more than one hard link\ndcat: hint: /);
+    assert.match(refused.stderr, /^dcat: cannot trust .*\/two\.box\.\.\.0: has more than one hard link\ndcat: hint: /);
     assert.is((await run('dcat', ['two.box...0'], 'whole')).stdout.toString(), 'whole');
     rmSync(`${root}/local/two.box...0`);
     assert.is((await run('dcat', ['one'], 'again')).stdout.toString(), 'again');

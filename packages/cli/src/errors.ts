@@ -13,7 +13,7 @@ export class UsageError extends Error {
   }
 }
 
-/** The lines that tell a person of an error: one, a second for the hint; the stack of what is a bug. */
+/** The lines that tell a person of an error: one, a second for the hint; the stack of what is a bug. A string is news. */
 export function describeError(tool: string, error: unknown): string {
   if (error instanceof UsageError) return lines(tool, error.message, error.hint ?? `see ${tool} --help or man ${tool}`);
   if (error instanceof Failure) return lines(tool, error.message, error.hint);

@@ -13,7 +13,7 @@ export function printLines(lines: string): void {
     writeFully(stdout, Buffer.from(lines));
   } catch (error) {
     if (codeOf(error) === 'EPIPE') throw new OutputGone();
-    throw new Failure('write', 'stdout', error);
+    throw new Failure('write to', 'stdout', error);
   }
 }
 

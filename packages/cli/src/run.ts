@@ -33,7 +33,7 @@ export interface Context {
   print(lines: string): void;
   /** From now on the work is stopped also when nobody reads stdout any more. */
   endWithReader(): void;
-  /** Trouble that does not end the work: shown as errors are. */
+  /** Trouble that does not end the work: shown as errors are. News that is no failure is a string. */
   warn(error: unknown): void;
   /** A line for `-v`; nothing unless startExplaining() was called. */
   explain(message: string): void;
@@ -123,7 +123,7 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
   Promise.resolve()
     .then(() => readTimeScale(process.env['DIPUS_TIME_SCALE']))
     .then(() => {
-      if (before.isStdoutClosed && !tool.isDaemon) throw new Failure('write', 'stdout', 'it is closed');
+      if (before.isStdoutClosed && !tool.isDaemon) throw new Failure('write to', 'stdout', 'it is closed');
     })
     .then(() => main(context))
     .then(finish, fail);

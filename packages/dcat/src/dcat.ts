@@ -84,7 +84,7 @@ function typedAt({ typed }: RawTerminal, source: Source, path: string): Source {
   return {
     ...source,
     isStream: true,
-    stream: () => typed.pipe(readEscapes(() => new Failure('use', path, 'ended by ~. at the terminal'))),
+    stream: () => typed.pipe(readEscapes(() => new Failure('stay connected to', path, 'ended by ~. at the terminal'))),
   };
 }
 
@@ -94,9 +94,9 @@ function newProgress(totalBytes: number | undefined): Progress {
 }
 
 function tellExit(service: OpenService, exit: Exit, context: Context): number {
-  const tell = (reason: string): void => context.warn(new Failure('run', service.path, reason));
-  if (!('code' in exit)) tell(`its program was killed by SIG${exit.signal}`);
+  const program = `the program of ${service.path}`;
+  if (!('code' in exit)) context.warn(`${program} was killed by SIG${exit.signal}`);
   // The same status as ours for a service that is not there.
-  else if (exit.code === notFound) tell('its program ended with 127: a command that it runs was not found');
+  else if (exit.code === notFound) context.warn(`${program} ended with 127: a command that it runs was not found`);
   return 'code' in exit ? exit.code : signalStatus(exit.signal);
 }

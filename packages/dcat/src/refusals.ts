@@ -20,7 +20,7 @@ export function tellRefusals(
   context: Context,
 ): number {
   const tell = (list: readonly Refusal[]): void =>
-    list.forEach(({ path, kind, reason }) => context.warn(new Failure('connect', path, reason, hintFor(kind))));
+    list.forEach(({ path, kind, reason }) => context.warn(new Failure('connect to', path, reason, hintFor(kind))));
   const living = refusals.filter(({ kind }) => kind !== 'dead' && kind !== 'gone');
   if (living.some(({ kind }) => kind !== 'forbidden')) {
     tell(living);

@@ -2,7 +2,7 @@
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Failure } from '@dipus/cli/errors';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { startCopy, type Copy } from '@dipus/relay/cat';
@@ -59,12 +59,12 @@ async function send(service: OpenService, input: Input): Promise<void> {
 async function finished(service: OpenService, output: Copy, sending: Promise<void>): Promise<TransferEnd> {
   const lost = service.outcome.then((outcome) => {
     if ('exit' in outcome) return new Promise<never>(() => {});
-    const [reason, hint] = 'error' in outcome ? [outcome.error.reason, undefined] : [outcome.lost, 'the output may be incomplete'];
-    throw new Failure('use', service.path, reason, hint);
+    if ('error' in outcome) throw new Failure('use', service.path, outcome.error.reason);
+    throw new Failure('stay connected to', service.path, outcome.lost, 'the output may be incomplete');
   });
   const end = await Promise.race([output.ended, lost]);
   if (end.kind === 'refused') return 'output gone';
-  if (end.kind === 'write-error') throw new Failure('write', 'stdout', end.reason);
+  if (end.kind === 'write-error') throw new Failure('write to', 'stdout', end.reason);
   if (end.kind === 'end' && end.wasReset && service.isRemote)
     throw new Failure('read from', service.path, 'the connection broke off', 'the output may be incomplete');
   if (end.kind === 'read-error') throw new Failure('read from', service.path, end.reason);
@@ -81,8 +81,7 @@ function startOutput(service: OpenService, progress: Progress | undefined): Copy
   const target = createWriteStream('', { fd: stdout, autoClose: false });
   const written = pipeline(copy.output!, progress.countOutput(), target).then(
     (): CopyResult => ({ kind: 'end' }),
-    (error: unknown): CopyResult =>
-      codeOf(error) === 'EPIPE' ? { kind: 'refused' } : { kind: 'write-error', reason: new Failure('', '', error).message.slice(3) },
+    (error: unknown): CopyResult => (codeOf(error) === 'EPIPE' ? { kind: 'refused' } : { kind: 'write-error', reason: reasonOf(error) }),
   );
   const ended = written.then(async (end) => (end.kind === 'end' ? copy.ended : end));
   return { ...copy, ended };

@@ -5,7 +5,7 @@ import { primaryGroup, userId } from '@dipus/tree/accounts';
 export function dropTo(user: string): void {
   const uid = userId(user);
   const gid = primaryGroup(user);
-  if (uid === undefined || gid === undefined) throw new Failure('use user', user, 'there is no such user');
+  if (uid === undefined || gid === undefined) throw new Failure('run as user', user, 'there is no such user');
   if (process.getuid!() === uid && uid !== 0) return;
   try {
     // Not in the types of Node 20.
@@ -13,6 +13,6 @@ export function dropTo(user: string): void {
     process.setgid!(gid);
     process.setuid!(uid);
   } catch (error) {
-    throw new Failure('use user', user, error, 'only root can become another user');
+    throw new Failure('run as user', user, error, 'only root can become another user');
   }
 }

@@ -41,7 +41,7 @@ export class Imports {
     const path = this.#host.pathOf(service);
     if (!this.#wanted.has(path) && this.#wanted.size >= this.#options.maxImports) {
       return this.#trouble(
-        new Failure('import from', this.#host.printed, `more than ${this.#options.maxImports} services; the rest is left out`),
+        new Failure('import all services of', this.#host.printed, `more than ${this.#options.maxImports}; the rest is left out`),
       );
     }
     this.#wanted.set(path, service);
@@ -148,7 +148,7 @@ export class Imports {
       stop,
       reclaimed: (path) => {
         const isSame = made.path === belowRoot(path);
-        this.#options.warn(new Failure('keep', path, 'its socket was taken away; claimed it again'));
+        this.#options.warn(`${path} was taken away; claimed it again`);
         if (isSame) return;
         print(`- ${made.path}\n+ ${belowRoot(path)}\n`);
         made.path = belowRoot(path);

@@ -36,7 +36,7 @@ export async function dserve(tree: Tree, source: Source, options: DserveOptions)
     graceMs,
     stopNow,
     claimed: ({ path, isLong }) => {
-      if (isLong) report.warn(new Failure('serve', path, 'foreign tools cannot reach a path of this length'));
+      if (isLong) report.warn(`foreign tools cannot reach ${path}: its path is too long for them`);
       options.claimed(path);
     },
   });
@@ -52,7 +52,7 @@ export async function dserve(tree: Tree, source: Source, options: DserveOptions)
     const begun = change(source.read());
     begun.catch(() => {});
     await Promise.race([begun, aborted(stop)]);
-    if (services.count === 0 && !stop.aborted) throw new Failure('serve', 'services', 'none is left to serve');
+    if (services.count === 0 && !stop.aborted) throw new Failure('go on', 'serving', 'no service is left');
     options.ready();
     let changing = Promise.resolve();
     source.watch(() => {

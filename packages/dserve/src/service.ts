@@ -1,6 +1,6 @@
 // One service: its sockets, and the programs that run for its clients.
 import { createServer, type Socket } from 'node:net';
-import { Failure, reasonOf } from '@dipus/cli/errors';
+import { reasonOf } from '@dipus/cli/errors';
 import type { Info } from '@dipus/proto/control';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
@@ -67,7 +67,7 @@ class Service implements RunningService {
     this.#kept = await keepService(tree, wanted, {
       open: () => this.#openServers(),
       stop,
-      reclaimed: (path) => this.#shared.warn(new Failure('keep', path, 'its socket was taken away; claimed it again')),
+      reclaimed: (path) => this.#shared.warn(`${path} was taken away; claimed it again`),
       lost: (error) => this.#shared.warn(error),
     });
     this.#claimed(this.#kept);

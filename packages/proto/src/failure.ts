@@ -2,7 +2,7 @@ import { getSystemErrorMap } from 'node:util';
 import { printable } from './printable.ts';
 
 /**
- * Something could not be done, told for a person: `verb object: reason`, and a hint where the user can do something.
+ * Something could not be done, told for a person: `cannot verb object: reason`, and a hint where the user can do something.
  * `cause` is an Error (a system error is given its usual words) or the reason itself.
  */
 export class Failure extends Error {
@@ -11,7 +11,7 @@ export class Failure extends Error {
   readonly code: string | undefined;
 
   constructor(verb: string, object: string, cause: unknown, hint?: string) {
-    super(`${verb} ${printable(object)}: ${reasonOf(cause)}`, { cause });
+    super(`cannot ${verb} ${printable(object)}: ${reasonOf(cause)}`, { cause });
     this.name = 'Failure';
     this.hint = hint;
     this.code = codeOf(cause);

@@ -28,7 +28,7 @@ export async function listServices(host: ExporterAddress, ask: Ask): Promise<Rem
       .filter((service) => service !== undefined)
       .map(exported);
   } catch (error) {
-    throw new Failure('list', formatAddress(host), error instanceof SyntaxError ? 'its list cannot be read' : error);
+    throw new Failure('list the services of', formatAddress(host), error instanceof SyntaxError ? 'its list cannot be read' : error);
   }
 }
 

@@ -82,7 +82,7 @@ function headOf<T>(sent: ClientRequest, host: ExporterAddress, target: string, l
     host.closed?.addEventListener('abort', close, { once: true });
     const failed = (error: unknown): void => {
       settle();
-      reject(new Failure('connect', `${formatAddress(host)}${target === '/' ? '' : target}`, inWords(firstOf(error))));
+      reject(new Failure('connect to', `${formatAddress(host)}${target === '/' ? '' : target}`, inWords(firstOf(error))));
     };
     let interim = 0;
     sent.on('information', () => ++interim > maxInterim && sent.destroy(new Error('it sends interim answers without end')));
@@ -105,5 +105,5 @@ async function refusal(host: ExporterAddress, target: string, answer: IncomingMe
   const reason = await readBody(answer, { maxBytes: maxReasonBytes, ms: timing.refusedBodyMs }).then(String, () => '');
   const line = reason.split('\n')[0]!.slice(0, maxReasonBytes).trim();
   const said = new Error(line === '' ? `answered ${answer.statusCode}` : line);
-  return new Failure('connect', `${formatAddress(host)}${target}`, Object.assign(said, { code: codes[answer.statusCode ?? 0] }));
+  return new Failure('connect to', `${formatAddress(host)}${target}`, Object.assign(said, { code: codes[answer.statusCode ?? 0] }));
 }

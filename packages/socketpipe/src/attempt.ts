@@ -89,7 +89,7 @@ class LoginAttempt implements Attempt {
   async carry(): Promise<Connection> {
     const job = this.#job;
     if (job.isDirectOnly) throw new Failure('reach', 'the remote end', 'neither end can connect to the other', directHint);
-    this.#options.warn(new Failure('reach', 'the remote end', 'no direct connection is possible; the data goes through the login command'));
+    this.#options.warn('no direct connection is possible; the data goes through the login command');
     this.#releaseTerminal();
     if (job.isBatch) await this.#replaceLogin();
     const login = this.#login;

@@ -26,7 +26,7 @@ export async function setUpOldPeer(job: Job, options: NearOptions): Promise<Sess
   const isAtTerminal = options.isStdinTerminal && !job.isBatch;
   const releaseTerminal = isAtTerminal ? lendTerminal(options.openPrompter(), login) : () => {};
   if (!isAtTerminal) login.stdin.end();
-  const limit = startLimit(job.limitMs, (reason) => new Failure('wait', 'for the remote end', reason));
+  const limit = startLimit(job.limitMs, (reason) => new Failure('wait for', 'the remote end', reason));
   const ended = login.ended.then((ending) => ({ login, ending }));
   try {
     const result = await Promise.race([listener.first, ended, limit.late, aborted(options.stop)]);
@@ -66,7 +66,7 @@ async function connectUnread(addresses: readonly string[], peer: { host: string;
       trouble = error;
     }
   }
-  throw new Failure('connect', `${peer.host} port ${peer.port}`, trouble);
+  throw new Failure('connect to', `${peer.host} port ${peer.port}`, trouble);
 }
 
 /** What an old remote end is to call: our address as the login session knows it. */

@@ -75,7 +75,7 @@ function readStdin(stdin: Readable): OrderedStdin {
     });
     stdin.on('end', () => {
       reject(new Failure('read', 'what to run', 'the input ended before it'));
-      if (order && !order.isBatch) onGone(new Failure('wait', 'for the other end', 'it has gone'));
+      if (order && !order.isBatch) onGone(new Failure('wait for', 'the other end', 'it has gone'));
     });
     stdin.on('error', reject);
   });

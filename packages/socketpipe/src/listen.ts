@@ -77,7 +77,7 @@ async function bindInRange(server: Server, [low, high]: PortRange, family: Famil
       return await bind(server, port, family);
     } catch (error) {
       if (codeOf(error) === 'EADDRINUSE' && port < high) continue;
-      throw new Failure('listen', low === high ? `port ${low}` : `ports ${low}-${high}`, error);
+      throw new Failure('listen on', low === high ? `port ${low}` : `ports ${low}-${high}`, error);
     }
   }
 }

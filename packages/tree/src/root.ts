@@ -70,11 +70,11 @@ function checkParents(root: string, trust: Trust): void {
   }
   for (let path = real; ; path = dirname(path)) {
     const why = whyNotAsRoot(statSync(path), trust);
-    if (why) throw new Failure('root', root, `its parent ${path}: ${why}`, hint);
+    if (why) throw new Failure('use root', root, `its parent ${path}: ${why}`, hint);
     if (path === dirname(path)) return;
   }
 }
 
 function refuse(root: string, why: string | undefined): void {
-  if (why) throw new Failure('root', root, why, hint);
+  if (why) throw new Failure('use root', root, why, hint);
 }

@@ -26,7 +26,7 @@ export class Connection {
   /** Aborts at the same time. */
   readonly over: AbortSignal;
   /** What is being done, for messages. */
-  verb = 'connect';
+  verb = 'connect to';
   readonly #name: string;
   readonly #transport: Transport;
   readonly #over = new AbortController();

@@ -46,7 +46,7 @@ export async function logIn(target: LoginTarget, options: LoginOptions): Promise
   } finally {
     options.stop.removeEventListener('abort', interrupt);
   }
-  connection.verb = 'read';
+  connection.verb = 'read from';
   keepAlive(connection);
   const { stream, lost } = connection;
   return { stream, lost, breach: (reason) => connection.breach(reason), close: () => connection.close() };

@@ -79,9 +79,9 @@ function askSsh(args: readonly string[], target: LoginTarget, signal: AbortSigna
   return new Promise((resolve, reject) => {
     execFile('ssh', args, { encoding: 'utf8', signal }, (error, stdout, stderr) => {
       if (!error) resolve(stdout);
-      else if (signal.aborted) reject(new Failure('read', `ssh settings for ${formatTarget(target)}`, 'interrupted'));
+      else if (signal.aborted) reject(new Failure('read the ssh settings for', formatTarget(target), 'interrupted'));
       else if (codeOf(error) === 'ENOENT') resolve(undefined);
-      else reject(new Failure('read', `ssh settings for ${formatTarget(target)}`, stderr.trim().split('\n').at(-1) || 'ssh -G failed'));
+      else reject(new Failure('read the ssh settings for', formatTarget(target), stderr.trim().split('\n').at(-1) || 'ssh -G failed'));
     });
   });
 }
@@ -94,7 +94,7 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
   const alias = settings.one('hostkeyalias');
   const values: TokenValues = { host, original: target.host, port, user, alias: alias ?? host, jump };
   const refused = unsupported.find(([, isSet]) => isSet(settings));
-  if (refused) throw new Failure('read', `ssh settings for ${formatTarget(target)}`, `${refused[0]} is not supported`, wayOut(target));
+  if (refused) throw new Failure('read the ssh settings for', formatTarget(target), `${refused[0]} is not supported`, wayOut(target));
   const proxy = proxyOf(settings.word('proxycommand'), values);
   const bindAddress = settings.word('bindaddress');
   const offer = narrowOffer({
@@ -104,8 +104,7 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
     hmac: settings.list('macs'),
   });
   const missing = emptyKind(offer);
-  if (missing)
-    throw new Failure('read', `ssh settings for ${formatTarget(target)}`, `they allow no ${missing} that is safe and known here`);
+  if (missing) throw new Failure('read the ssh settings for', formatTarget(target), `they allow no ${missing} that is safe and known here`);
   return {
     target,
     host,

@@ -93,7 +93,12 @@ export class RemoteConnection {
 
   async #beginSftp(): Promise<Sftp> {
     const refuse = (reason: string): Failure =>
-      new Failure('list', this.#host, reason, 'its sshd_config needs the line: Subsystem sftp internal-sftp, and no ForceCommand');
+      new Failure(
+        'list the services of',
+        this.#host,
+        reason,
+        'its sshd_config needs the line: Subsystem sftp internal-sftp, and no ForceCommand',
+      );
     try {
       const stream = await this.channels.openSession((ssh, remote) => ssh.subsystem(remote, 'sftp', true));
       stream?.once('close', () => (this.#sftp = undefined));

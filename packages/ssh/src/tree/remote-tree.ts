@@ -101,7 +101,12 @@ export class RemoteTree {
       throw new Failure('trust', host, `${where}: ${whyNotAsRoot(files[wrong]!, trust)}`);
     } catch (error) {
       if (!(error instanceof SftpError)) throw error;
-      throw new Failure('list', host, error.code === 'ENOENT' ? `it has no directory ${path}` : `${path}: ${error.message}`, hint);
+      throw new Failure(
+        'list the services of',
+        host,
+        error.code === 'ENOENT' ? `it has no directory ${path}` : `${path}: ${error.message}`,
+        hint,
+      );
     }
   }
 

@@ -84,7 +84,9 @@ export class SshHost implements RemoteHost {
     };
     over.addEventListener('abort', end);
     if (over.aborted) end();
-    const failed = looks.failed.then((cause) => (connection.isLost ? connection.lost : new Failure('list', this.printed, cause)));
+    const failed = looks.failed.then((cause) =>
+      connection.isLost ? connection.lost : new Failure('list the services of', this.printed, cause),
+    );
     const first = await Promise.race([looks.again(), failed, connection.lost]);
     if (first) return first;
     if (!over.aborted) {
@@ -105,7 +107,7 @@ export class SshHost implements RemoteHost {
       await tree.look();
     } catch (error) {
       if (connection.isLost) throw await connection.lost;
-      throw error instanceof SftpLost ? new Failure('list', this.printed, error) : error;
+      throw error instanceof SftpLost ? new Failure('list the services of', this.printed, error) : error;
     }
   }
 
@@ -113,7 +115,7 @@ export class SshHost implements RemoteHost {
   async #unlessStopped<T>(stop: AbortSignal, promise: Promise<T>): Promise<T> {
     let abort = (): void => {};
     const stopped = new Promise<never>((_, reject) => {
-      abort = () => reject(new Failure('list', this.printed, 'interrupted'));
+      abort = () => reject(new Failure('list the services of', this.printed, 'interrupted'));
       if (stop.aborted) abort();
       stop.addEventListener('abort', abort);
     });
@@ -134,7 +136,7 @@ export class SshHost implements RemoteHost {
       const connection = await this.#connected();
       return await connection.openChecked({ directories, plain, control, isNamed: service.untrusted !== undefined });
     } catch (error) {
-      throw error instanceof Failure ? error : new Failure('connect', this.uriOf(service), error);
+      throw error instanceof Failure ? error : new Failure('connect to', this.uriOf(service), error);
     }
   }
 
