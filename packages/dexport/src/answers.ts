@@ -69,7 +69,8 @@ export class Answers {
       case 'PUT': {
         checkVersion(request);
         checkBody(request);
-        const offer = target.isWatch ? undefined : options.offers.list(target.ask)[0];
+        const offers = target.isWatch ? [] : options.offers.list(target.ask);
+        const offer = offers.find(({ isForbidden }) => !isForbidden) ?? offers[0];
         if (!offer) throw new Refusal(404, 'no such service is exported');
         return pipeThrough(this.exporter, offer, exchange);
       }

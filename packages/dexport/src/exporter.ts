@@ -99,6 +99,7 @@ export class Exporter {
     switch (codeOf(error)) {
       case 'EACCES':
       case 'EPERM':
+        void offers.suspect(offer.entry);
         return new Refusal(403, reason);
       case 'EAGAIN':
         return busy(`${servicePath(offer)}: its queue is full`);

@@ -34,7 +34,10 @@ export function answerWatch(offers: Offers, { ask }: Target, exchange: Exchange)
     if (response.writableLength > maxUnreadBytes) response.destroy();
   };
   const isWanted = (offer: Offer): boolean => answer(ask, offer) !== undefined;
-  const all = offers.list(ask).map((offer) => formatWatchEvent({ event: 'add', service: offer }));
+  const all = offers
+    .list(ask)
+    .filter(({ isForbidden }) => !isForbidden)
+    .map((offer) => formatWatchEvent({ event: 'add', service: offer }));
   send(`${all.join('')}${formatWatchEvent({ event: 'ready' })}`);
   const unsubscribe = offers.subscribe({
     added: (offer) => isWanted(offer) && send(formatWatchEvent({ event: 'add', service: offer })),

@@ -1,4 +1,5 @@
 // What is offered: the living, trusted services in exported/, as they come and go.
+import type { Socket } from 'node:net';
 import { answer, matches, type Ask } from '@dipus/proto/ask';
 import { servicePath } from '@dipus/proto/name';
 import type { OfferedService } from '@dipus/proto/sep';
@@ -7,15 +8,18 @@ import { Deaths } from '@dipus/session/deaths';
 import type { Entry } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
 import { hasOwnControl, openService } from '@dipus/tree/open-service';
-import { probeService, type State } from '@dipus/tree/probe';
+import { mayOpen, probeService, type State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree, type TreeWatch } from '@dipus/tree/watch';
 
 export interface Offer extends OfferedService {
   readonly area: 'exported';
   readonly entry: Entry;
+  /** The exporter may not open it. It is listed, but no watch tells of it: an import of it would lead nowhere. */
+  readonly isForbidden: boolean;
 }
 
+/** What may be opened, as it comes and goes. */
 export interface OfferEvents {
   added(offer: Offer): void;
   removed(offer: Offer): void;
@@ -36,7 +40,7 @@ export class Offers {
     this.#tree = tree;
     this.#asks = asks;
     this.#deaths = new Deaths<Entry>({
-      dial: ({ file }) => openService({ file, trustedBy: tree }, 'control'),
+      dial: (entry) => this.#dial(entry),
       listening: listeningFiles,
       suspect: (entry) => {
         void this.suspect(entry);
@@ -75,10 +79,10 @@ export class Offers {
   /** Looks whether a service is still alive. */
   async suspect(entry: Entry): Promise<void> {
     if (this.#entries.get(entry.file) !== entry) return;
-    const state = await probeService({ file: entry.file, trustedBy: this.#tree });
+    const state = await this.#stateOf(entry);
     if (this.#entries.get(entry.file) !== entry) return;
     if (!isOfferable(state)) return this.#drop(entry);
-    this.#offer(entry);
+    this.#offer(entry, state === 'forbidden');
   }
 
   close(): void {
@@ -97,10 +101,21 @@ export class Offers {
   }
 
   async #look(entry: Entry): Promise<void> {
-    const state = await probeService({ file: entry.file, trustedBy: this.#tree });
+    const state = await this.#stateOf(entry);
     if (this.#entries.get(entry.file) !== entry) return;
-    if (isOfferable(state)) this.#offer(entry);
+    if (isOfferable(state)) this.#offer(entry, state === 'forbidden');
     this.#deaths.add(entry);
+  }
+
+  /** The control socket follows the plain one a moment later, so that the plain one counts. */
+  async #stateOf({ file }: Entry): Promise<State> {
+    return mayOpen(file) ? probeService({ file, trustedBy: this.#tree }) : 'forbidden';
+  }
+
+  async #dial(entry: Entry): Promise<Socket> {
+    const socket = await openService({ file: entry.file, trustedBy: this.#tree }, 'control');
+    if (this.#offers.get(servicePath(entry))?.isForbidden) void this.suspect(entry);
+    return socket;
   }
 
   #disappeared({ file }: Entry): void {
@@ -111,12 +126,15 @@ export class Offers {
     this.#drop(entry);
   }
 
-  #offer(entry: Entry): void {
+  #offer(entry: Entry, isForbidden: boolean): void {
     const { protocol, name, host, instance } = entry;
     const path = servicePath(entry);
-    if (this.#offers.has(path)) return;
-    const offer: Offer = { area: 'exported', protocol, name, host, instance, control: entry.hasControl, entry };
+    const before = this.#offers.get(path);
+    if (before?.isForbidden === isForbidden) return;
+    if (before) this.#drop(before.entry);
+    const offer: Offer = { area: 'exported', protocol, name, host, instance, control: entry.hasControl, entry, isForbidden };
     this.#offers.set(path, offer);
+    if (isForbidden) return;
     for (const listener of this.#listeners) listener.added(offer);
   }
 
@@ -125,6 +143,7 @@ export class Offers {
     const offer = this.#offers.get(path);
     if (offer?.entry !== entry) return;
     this.#offers.delete(path);
+    if (offer.isForbidden) return;
     for (const listener of this.#listeners) listener.removed(offer);
   }
 }

@@ -1,5 +1,4 @@
 // The services of this host.
-import { accessSync, constants } from 'node:fs';
 import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
 import { answer, canName, type Ask } from '@dipus/proto/ask';
@@ -8,7 +7,7 @@ import { askInfo } from '@dipus/session/control-client';
 import { entryPath, findEntry, findServices, lookAt, type Entry } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
 import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
-import { probeService } from '@dipus/tree/probe';
+import { mayOpen, probeService } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree } from '@dipus/tree/watch';
 import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
@@ -83,20 +82,10 @@ async function stateWithInfo(tree: Tree, seen: Entry, listening: ReadonlySet<str
   const entry = { ...seen, hasControl: seen.hasControl && hasOwnControl(seen.file) };
   if (entry.untrusted !== undefined) return stateOf(tree, entry);
   // A connection to a foreign service may start a program.
-  if (!entry.hasControl && listening.has(entry.file)) return { ...factsOf(entry), state: mayOpen(entry) ? 'alive' : 'forbidden' };
+  if (!entry.hasControl && listening.has(entry.file)) return { ...factsOf(entry), state: mayOpen(entry.file) ? 'alive' : 'forbidden' };
   if (!entry.hasControl) return stateOf(tree, entry);
   const info = await askInfo(() => openService(serviceOf(tree, entry), 'control')).catch(() => undefined);
   return info ? { ...factsOf(entry), state: 'alive', info, origin: info.origin } : stateOf(tree, entry);
-}
-
-// connect(2) wants to write.
-function mayOpen(entry: Entry): boolean {
-  try {
-    accessSync(entry.file, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 interface Watching {

@@ -3,10 +3,11 @@ import { Failure } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import type { Info } from '@dipus/proto/control';
+import { codeOf } from '@dipus/proto/failure';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { describeService } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import { probeRemote, watchLiving } from '@dipus/remote/living';
+import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
 import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
@@ -30,10 +31,20 @@ async function findOne(host: RemoteHost, service: RemoteService, looks: Looks): 
   const named = { ...nameOf(host, service), origin: host.uriOf(service) };
   if (service.untrusted !== undefined && looks.isAll) return { ...named, state: 'untrusted', untrusted: service.untrusted };
   const withInfo = looks.withInfo && (service.control || host.hasExporter);
-  const info = withInfo ? await askInfo((half) => host.dial(service, half)).catch((): Info | undefined => undefined) : undefined;
-  if (info) return { ...named, state: 'alive', info };
-  const state = withInfo && host.hasExporter ? 'dead' : await probeRemote(host, service);
+  const info = withInfo ? await infoOf(host, service) : undefined;
+  if (typeof info === 'object') return { ...named, state: 'alive', info };
+  const state = info !== undefined && host.hasExporter ? info : await probeRemote(host, service);
   return state === 'dead' && !looks.isAll && !host.hasExporter ? undefined : { ...named, state };
+}
+
+/** What it tells, or what its refusal says of it. */
+async function infoOf(host: RemoteHost, service: RemoteService): Promise<Info | RemoteState> {
+  try {
+    return (await askInfo((half) => host.dial(service, half))) ?? 'dead';
+  } catch (error) {
+    if (codeOf(error) === 'EAGAIN') return 'busy';
+    return codeOf(error) === 'EACCES' ? 'forbidden' : 'dead';
+  }
 }
 
 interface Watching {

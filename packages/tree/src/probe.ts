@@ -1,5 +1,6 @@
 import { codeOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
+import { accessSync, constants } from 'node:fs';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isYoung, lookAt } from './newborn.ts';
@@ -28,6 +29,18 @@ export async function probeService(service: ServiceToOpen): Promise<State> {
   if (plain === 'gone') return (await probeFile(controlPath(service.file))) === 'dead' ? 'dead' : 'gone';
   // A control socket is linked when it listens already: one that refuses is dead at once, and so is what was born with it.
   return plain === 'newborn' && control !== 'gone' ? 'dead' : plain;
+}
+
+/** Whether permissions let us connect to a socket file, without connecting: connect(2) wants to write. */
+export function mayOpen(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === undefined) throw error;
+    return code !== 'EACCES' && code !== 'EPERM';
+  }
 }
 
 function probeHalf(service: ServiceToOpen, half: 'plain' | 'control'): Promise<State> {

@@ -1,13 +1,10 @@
 // Why a socket on the remote host could not be opened: sshd gives one answer for every cause, so the files are looked at.
 import { parseListening } from '@dipus/proto/listening';
-import { isSocket } from './remote-trust.ts';
+import { isSocket, mayOpen } from './remote-trust.ts';
 import { SftpError, type Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
 const maxListBytes = 16 << 20;
-const ownerWrite = 0o200;
-const groupWrite = 0o020;
-const othersWrite = 0o002;
 
 /** The cause, with the code of the system's error that it stands for; ENOTSUP: sshd opens no sockets. `hasForwarded`: one was. */
 export async function findCause(sftp: Sftp, path: string, hasForwarded: boolean): Promise<Error> {
@@ -31,14 +28,6 @@ export async function findCause(sftp: Sftp, path: string, hasForwarded: boolean)
   if (may === undefined) return cause('EACCES', hasForwarded ? 'permission denied' : 'permission denied, or its sshd forwards no sockets');
   if (hasForwarded) return cause('EAGAIN', 'its queue is full');
   return cause('ENOTSUP', 'its sshd forwards no sockets (AllowStreamLocalForwarding, DisableForwarding)');
-}
-
-/** Undefined where a group of ours, which SFTP does not tell, decides. */
-function mayOpen({ mode, uid }: RemoteFile, you: number): boolean | undefined {
-  if (you === 0) return true;
-  if (uid === you) return (mode & ownerWrite) !== 0;
-  if (mode & othersWrite) return true;
-  return mode & groupWrite ? undefined : false;
 }
 
 /** Where something listens on the remote host, as /proc/net/unix tells (proc(5)); undefined where there is none. */

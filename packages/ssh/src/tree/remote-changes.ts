@@ -12,18 +12,22 @@ watcher=$!
 wait $watcher
 kill $! 2>/dev/null`;
 
-/** Calls `changed` now and then until it is closed: soon after each change where that can be known, else every `pollMs`. */
+/**
+ * Calls `changed` now and then until it is closed: soon after each change where that can be known, else every `pollMs`. With `isThorough`
+ * where something has changed, whatever the times of directories say, and every timing.rescanMs.
+ */
 export class RemoteChanges {
-  readonly #changed: () => void;
+  readonly #changed: (isThorough: boolean) => void;
   readonly #pollMs: number;
   #timer: NodeJS.Timeout;
   #program: Duplex | undefined;
   #isClosed = false;
+  #thoroughAtMs = performance.now();
 
-  constructor(pollMs: number, changed: () => void) {
+  constructor(pollMs: number, changed: (isThorough: boolean) => void) {
     this.#pollMs = pollMs;
     this.#changed = changed;
-    this.#timer = setInterval(changed, pollMs);
+    this.#timer = setInterval(() => this.#look(), pollMs);
   }
 
   /** Tries to run dls for the tree at `root`; `explain` is told which way it is. Never rejects. */
@@ -39,7 +43,7 @@ export class RemoteChanges {
       if (!isTold) explain(`its dls tells of changes in ${root}`);
       if (!isTold) this.#every(timing.rescanMs);
       isTold = true;
-      this.#changed();
+      this.#changed(true);
     });
     program
       .on('error', () => {})
@@ -53,10 +57,17 @@ export class RemoteChanges {
     this.#program?.destroy();
   }
 
+  #look(): void {
+    const nowMs = performance.now();
+    const isThorough = nowMs - this.#thoroughAtMs >= timing.rescanMs * 0.9;
+    if (isThorough) this.#thoroughAtMs = nowMs;
+    this.#changed(isThorough);
+  }
+
   #every(ms: number): void {
     if (this.#isClosed) return;
     clearInterval(this.#timer);
-    this.#timer = setInterval(this.#changed, ms);
+    this.#timer = setInterval(() => this.#look(), ms);
   }
 }
 

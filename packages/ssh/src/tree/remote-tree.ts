@@ -51,6 +51,7 @@ export class RemoteTree {
   readonly #known = new Map<string, Known>();
   #trust: Trust | undefined;
   #budget: Budget = { leftBytes: 0 };
+  #isThorough = false;
 
   constructor(sftp: Sftp, root: RemoteRoot, events: RemoteTreeEvents) {
     this.#sftp = sftp;
@@ -60,10 +61,11 @@ export class RemoteTree {
 
   /**
    * Rejects with Failure where there is no tree, or none that may be relied on: what was known is told as gone then. Rejects with
-   * SftpLost, also where it takes longer than timing.lookMs.
+   * SftpLost, also where it takes longer than timing.lookMs. `isThorough`: reads also directories whose own time has not changed.
    */
-  async look(): Promise<void> {
+  async look(isThorough: boolean): Promise<void> {
     const late = setTimeout(() => this.#sftp.fail(`its tree cannot be read within ${timing.lookMs / 1000} s`), timing.lookMs);
+    this.#isThorough = isThorough;
     try {
       await this.#look();
     } finally {
@@ -138,7 +140,8 @@ export class RemoteTree {
     const known = this.#known.get(place.path) ?? { place, state: new ReadState(), untrusted, contents: nothing };
     this.#known.set(place.path, known);
     const nowMs = performance.now();
-    if (!known.state.mustRead(file, nowMs) || this.#budget.leftBytes <= 0) return [];
+    const mustRead = known.state.mustRead(file, nowMs) || this.#isThorough;
+    if (!mustRead || this.#budget.leftBytes <= 0) return [];
     const contents = await this.#read(known);
     if (!contents || this.#known.get(place.path) !== known) return [];
     known.state.wasRead(nowMs);

@@ -3,6 +3,10 @@ import { isOfType, whyNotControl, whyNotDirectory, whyNotSocket, type Trust } fr
 import type { RemoteName, Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
+const ownerWrite = 0o200;
+const groupWrite = 0o020;
+const othersWrite = 0o002;
+
 export function isDirectory(file: RemoteFile): boolean {
   return isOfType(file, 'directory');
 }
@@ -24,6 +28,14 @@ export function remoteTrust(uid: number): Trust {
 /** The attributes do not have the number of links; the long name does. */
 export function linksOf({ longName }: RemoteName): number {
   return Number(/^\S+\s+(\d+)\s/.exec(longName)?.[1] ?? 1);
+}
+
+/** Whether a user may open a socket; undefined where a group of theirs, which SFTP does not tell, decides. */
+export function mayOpen({ mode, uid }: RemoteFile, you: number): boolean | undefined {
+  if (you === 0) return true;
+  if (uid === you) return (mode & ownerWrite) !== 0;
+  if (mode & othersWrite) return true;
+  return mode & groupWrite ? undefined : false;
 }
 
 /** A socket that is to be opened, by the paths of its directories, topmost first, of the plain one and perhaps of the control one. */
@@ -50,6 +62,8 @@ export async function checkRemoteSocket(sftp: Sftp, { directories, plain, contro
     const why = reasons.find((reason) => reason !== undefined);
     if (why) throw Object.assign(new Error(why), { code: 'EACCES' });
   }
+  // A control socket follows the plain one a moment later, so that the plain one counts.
+  if (mayOpen(socket, trust.uid) === false) throw Object.assign(new Error('permission denied'), { code: 'EACCES' });
   const whyNot = beside && whyNotControl(beside, 1, socket);
   if (whyNot) throw Object.assign(new Error(`its control socket ${whyNot}`), { code: 'ENOENT' });
 }

@@ -77,7 +77,7 @@ export class SshHost implements RemoteHost {
     const connection = await this.#connected();
     const tree = await this.#tree(connection, this.#answering(query, events));
     const looks = new Looks(tree, events);
-    const changes = new RemoteChanges(this.#options.pollMs, () => void looks.again());
+    const changes = new RemoteChanges(this.#options.pollMs, (isThorough) => void looks.again(isThorough));
     const end = (): void => {
       looks.close();
       changes.close();
@@ -87,7 +87,7 @@ export class SshHost implements RemoteHost {
     const failed = looks.failed.then((cause) =>
       connection.isLost ? connection.lost : new Failure('list the services of', this.printed, cause),
     );
-    const first = await Promise.race([looks.again(), failed, connection.lost]);
+    const first = await Promise.race([looks.again(true), failed, connection.lost]);
     if (first) return first;
     if (!over.aborted) {
       events.ready();
@@ -104,7 +104,7 @@ export class SshHost implements RemoteHost {
         removed: (service) => services.splice(services.indexOf(service), 1),
         trouble: (reason) => this.#explain(reason),
       });
-      await tree.look();
+      await tree.look(true);
     } catch (error) {
       if (connection.isLost) throw await connection.lost;
       throw error instanceof SftpLost ? new Failure('list the services of', this.printed, error) : error;
@@ -195,6 +195,7 @@ class Looks {
   #fail!: (cause: unknown) => void;
   #running: Promise<void> | undefined;
   #isDue = false;
+  #isThorough = false;
   #isClosed = false;
 
   constructor(tree: RemoteTree, events: RemoteEvents) {
@@ -203,9 +204,10 @@ class Looks {
     this.failed = new Promise((resolve) => (this.#fail = resolve));
   }
 
-  /** Now, or as soon as the one that runs is done. */
-  again(): Promise<void> {
+  /** Now, or as soon as the one that runs is done; `isThorough`: also for what leaves no mark on a directory, such as chmod. */
+  again(isThorough: boolean): Promise<void> {
     this.#isDue = true;
+    this.#isThorough ||= isThorough;
     this.#running ??= this.#run().finally(() => (this.#running = undefined));
     return this.#running;
   }
@@ -216,9 +218,11 @@ class Looks {
 
   async #run(): Promise<void> {
     while (this.#isDue && !this.#isClosed) {
+      const isThorough = this.#isThorough;
       this.#isDue = false;
+      this.#isThorough = false;
       try {
-        await this.#tree.look();
+        await this.#tree.look(isThorough);
       } catch (error) {
         if (this.#isClosed) return;
         // There may be a tree later.
