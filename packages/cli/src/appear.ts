@@ -1,5 +1,6 @@
 import { codeOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
+import { pause } from '@dipus/proto/waiting';
 
 export interface AppearOptions {
   /** How long something is waited for; 0: one look. */
@@ -31,17 +32,4 @@ export async function untilThere<T>(look: (isLate: () => boolean) => Promise<T |
 
 function mayComeUp(code: string | undefined): boolean {
   return ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT'].includes(code ?? '');
-}
-
-function pause(ms: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    if (stop.aborted) end();
-    else stop.addEventListener('abort', end);
-  });
 }

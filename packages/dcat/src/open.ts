@@ -4,6 +4,7 @@ import { Failure, reasonOf } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
 import type { Terminal } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
+import { deferred, pause } from '@dipus/proto/waiting';
 import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
 import type { Candidate } from './candidates.ts';
 import { byLoad } from './load.ts';
@@ -66,7 +67,7 @@ export async function openFirst(candidates: readonly Candidate[], options: OpenO
     }
     if (Date.now() >= end) break;
     // Many may have been refused at once; they shall not come back at once.
-    if (left.length > 0) await delay(timing.busyRetryMs * 2 ** Math.min(4, rounds++) * (0.5 + Math.random()));
+    if (left.length > 0) await pause(timing.busyRetryMs * 2 ** Math.min(4, rounds++) * (0.5 + Math.random()), options.stop);
   }
   return [...refusals.values()];
 }
@@ -99,9 +100,8 @@ async function openPlain({ path, isRemote, open }: Candidate): Promise<OpenServi
 function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
   return new Promise((resolve) => {
     let session: ClientSession | undefined;
-    let ended: (outcome: Outcome) => void;
     let hasStarted = false;
-    const outcome = new Promise<Outcome>((done) => (ended = done));
+    const ended = deferred<Outcome>();
     const giveUp = (refusal: Omit<Refusal, 'path'>): void => {
       clearTimeout(timer);
       options.stop.removeEventListener('abort', stopped);
@@ -117,7 +117,7 @@ function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, 
         hasStarted = true;
         clearTimeout(timer);
         options.stop.removeEventListener('abort', stopped);
-        resolve({ path, data: session!.data, isRemote, session: session!, hasTerminal, outcome });
+        resolve({ path, data: session!.data, isRemote, session: session!, hasTerminal, outcome: ended.promise });
       },
       waiting: (ahead: number) => {
         clearTimeout(timer);
@@ -126,7 +126,7 @@ function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, 
       },
       stderr: options.stderr,
       ended: (result: Outcome) => {
-        if (hasStarted) return ended(result);
+        if (hasStarted) return ended.resolve(result);
         if ('error' in result) return giveUp({ kind: result.error.retry ? 'busy' : 'failed', reason: result.error.reason });
         // Nothing has begun: it may have been refused so fast that our write failed before the reason could be read.
         return giveUp({ kind: 'busy', reason: 'lost' in result ? result.lost : 'it ended before it began' });
@@ -160,8 +160,4 @@ function refusalOf(path: string, error: unknown): Refusal {
     default:
       return { path, kind: 'failed', reason };
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

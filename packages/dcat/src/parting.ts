@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
+import { aborted, delay } from '@dipus/proto/waiting';
 import { startCopy } from '@dipus/relay/cat';
 import type { ClientSession } from '@dipus/session/control-client';
 
@@ -42,7 +43,7 @@ export async function closedByPeer(data: Duplex): Promise<void> {
     if (data.writableEnded) return new Promise(() => {});
     const error = await new Promise((resolve) => data.write(Buffer.alloc(0), resolve));
     if (error) return;
-    await new Promise((resolve) => setTimeout(resolve, lookEveryMs).unref());
+    await delay(lookEveryMs);
   }
 }
 
@@ -50,7 +51,7 @@ export async function closedByPeer(data: Duplex): Promise<void> {
 async function within(ms: number, wait: (data: Duplex, late: AbortSignal) => Promise<void>, data: Duplex): Promise<void> {
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), ms);
-  await Promise.race([wait(data, late.signal), new Promise((resolve) => late.signal.addEventListener('abort', resolve))]);
+  await Promise.race([wait(data, late.signal), aborted(late.signal)]);
   clearTimeout(timer);
 }
 

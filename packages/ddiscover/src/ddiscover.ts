@@ -1,6 +1,7 @@
 import { browse, type MdnsService } from '@dipus/mdns/browse';
 import { parseUri, UriError } from '@dipus/proto/uri';
 import { printable } from '@dipus/proto/printable';
+import { deferred } from '@dipus/proto/waiting';
 import type { Arguments } from './args.ts';
 
 export interface DiscoverOutput {
@@ -14,18 +15,13 @@ export interface DiscoverOutput {
  */
 export async function discover(args: Arguments, output: DiscoverOutput, stop: AbortSignal): Promise<void> {
   const shown = new Map<string, Set<string>>();
-  let fail: (error: unknown) => void = () => {};
-  let finish: () => void = () => {};
-  const over = new Promise<void>((resolve, reject) => {
-    fail = reject;
-    stop.addEventListener('abort', () => resolve(), { once: true });
-    finish = resolve;
-  });
+  const over = deferred();
+  stop.addEventListener('abort', () => over.resolve(), { once: true });
   const print = (event: 'add' | 'remove', uri: string, service: MdnsService): void => {
     try {
       output.print(args.isJson ? jsonLine(event, uri, service, args.isWatch) : textLine(event, uri, args.isWatch));
     } catch (error) {
-      fail(error);
+      over.reject(error);
     }
   };
 
@@ -47,9 +43,9 @@ export async function discover(args: Arguments, output: DiscoverOutput, stop: Ab
     },
     trouble: output.warn,
   });
-  const timer = args.isWatch ? undefined : setTimeout(finish, args.lookMs);
+  const timer = args.isWatch ? undefined : setTimeout(over.resolve, args.lookMs);
   try {
-    await over;
+    await over.promise;
   } finally {
     clearTimeout(timer);
     await browser.close();

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { announce, type AnnounceOptions, type Announcement } from '@dipus/mdns/announce';
 import { timing } from '@dipus/proto/timing';
+import { delay, pause } from '@dipus/proto/waiting';
 
 /** Announces an exporter by mDNS from now on until it is closed. Trouble is told once and no reason to end: it tries again. */
 export class Announcing {
@@ -22,7 +22,7 @@ export class Announcing {
   async close(): Promise<void> {
     this.#stop.abort();
     this.#parted ??= this.#begun.then(() => this.#announcement?.close());
-    await Promise.race([this.#parted, sleep(timing.partingMs, undefined, { ref: false })]);
+    await Promise.race([this.#parted, delay(timing.partingMs)]);
   }
 
   async #begin(options: AnnounceOptions, warn: (error: unknown) => void): Promise<void> {
@@ -33,7 +33,7 @@ export class Announcing {
       } catch (error) {
         if (!isTold) warn(error);
       }
-      await sleep(timing.rescanMs, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+      await pause(timing.rescanMs, this.#stop.signal);
     }
   }
 }

@@ -2,6 +2,7 @@ import { Descriptors } from '@dipus/cli/descriptors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
+import { aborted, deferred } from '@dipus/proto/waiting';
 import type { Tree } from '@dipus/tree/root';
 import { Announcing } from './announcing.ts';
 import { Answers } from './answers.ts';
@@ -26,12 +27,11 @@ export interface DexportOptions {
 /** Serves until it is stopped. Throws UsageError and Failure where it cannot begin. */
 export async function dexport(args: Arguments, options: DexportOptions): Promise<void> {
   const { context } = options;
-  let begin!: (answers: Answers) => void;
-  const ready = new Promise<Answers>((resolve) => (begin = resolve));
+  const ready = deferred<Answers>();
   const descriptors = new Descriptors();
   // A connection and its service's hold one each.
   const limits = new Limits(Math.min(args.maxConnections, Math.ceil(descriptors.capacity / 2)));
-  const listening = await listenAll(args, () => makeServer(limits, ready), context.explain);
+  const listening = await listenAll(args, () => makeServer(limits, ready.promise), context.explain);
   let offers: Offers | undefined;
   let announcing: readonly Announcing[] = [];
   try {
@@ -41,7 +41,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     if (context.stop.aborted) return;
     announcing = announceBeyond(args, listening, options);
     const answers = new Answers(newExporter(args, options, { tree, offers, announcing, descriptors }));
-    begin(answers);
+    ready.resolve(answers);
     printDiagnostics(`dexport: ${whoMay(listening)} may use what is in ${tree.root}/exported\n`);
     context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
     await aborted(context.stop);
@@ -105,16 +105,11 @@ async function finish(exporter: Exporter, listening: readonly Listening[], args:
     server.closeIdleConnections();
   }
   const graceMs = context.stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0;
-  await atMost(graceMs, exporter.idle(), context.stopNow);
-  exporter.breakAll();
+  await atMost(graceMs, exporter.streams.idle(), context.stopNow);
+  exporter.streams.breakAll();
   // Whoever was told to stop has to see that before it sees an end.
   await atMost(timing.partingMs, exporter.released(), context.stopNow);
   exporter.close();
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 /** Waits for something, but not longer than this, nor beyond a signal. */

@@ -4,7 +4,7 @@ import type { Descriptors } from '@dipus/cli/descriptors';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
-import { SessionRelays } from '@dipus/session/session-relays';
+import { OpenStreams } from '@dipus/session/open-streams';
 import { openService } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
 import type { Offer, Offers } from './offers.ts';
@@ -29,10 +29,7 @@ export interface ExporterOptions {
 /** The state that requests share: what is offered, what is open. */
 export class Exporter {
   readonly options: ExporterOptions;
-  readonly sessions: SessionRelays = new SessionRelays();
-  /** How to end each stream that is open as an error. */
-  readonly #open = new Set<() => void>();
-  #idle: () => void = () => {};
+  readonly streams: OpenStreams = new OpenStreams();
   readonly #services = new Set<Socket>();
 
   constructor(options: ExporterOptions) {
@@ -47,24 +44,6 @@ export class Exporter {
   /** Notes that a client uses a service. Returns how to tell the end of that. */
   use(client: Socket, offer: Offer, kind: Use['kind']): (result: UseResult) => void {
     return this.options.useLog.begin(() => ({ peer: client.remoteAddress ?? '', service: servicePath(offer), kind }));
-  }
-
-  /** Counts a stream as open until it has ended. */
-  track(ended: Promise<unknown>, breakOff: () => void): void {
-    this.#open.add(breakOff);
-    void ended.finally(() => {
-      this.#open.delete(breakOff);
-      if (this.#open.size === 0) this.#idle();
-    });
-  }
-
-  /** Resolves when no stream is open. */
-  async idle(): Promise<void> {
-    if (this.#open.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
-  }
-
-  breakAll(): void {
-    for (const breakOff of this.#open) breakOff();
   }
 
   /** Closes every connection to a service. */

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SessionError } from '@dipus/proto/session-error';
+import { aborted, deferred } from '@dipus/proto/waiting';
 import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
 import type { Exporter } from './exporter.ts';
 import { hold } from './hold.ts';
@@ -30,10 +31,9 @@ export async function openService(exporter: Exporter, offer: Offer, left: AbortS
     checkPresent(left);
     return { data, outcome: new Promise(() => {}), lastWords: () => '' };
   }
-  let ended!: (outcome: Outcome) => void;
-  const outcome = new Promise<Outcome>((resolve) => (ended = resolve));
-  let started!: () => void;
-  const hasStarted = new Promise<void>((resolve) => (started = resolve));
+  const ended = deferred<Outcome>();
+  const outcome = ended.promise;
+  const started = deferred();
   let said = '';
   const dial = async (half: 'control' | 'data'): Promise<Duplex> => {
     checkPresent(left);
@@ -43,20 +43,17 @@ export async function openService(exporter: Exporter, offer: Offer, left: AbortS
     dial,
     {},
     {
-      started: () => started(),
+      started: () => started.resolve(),
       waiting: (ahead) => exporter.options.explain(`${servicePath(offer)}: at its limit, ${ahead} ahead`),
       stderr: (bytes) => {
         said = `${said}${bytes.toString()}`.slice(-maxLastWords);
         exporter.options.log(bytes);
       },
-      ended,
+      ended: ended.resolve,
     },
   );
-  const gone = new Promise<'gone'>((resolve) => {
-    if (left.aborted) resolve('gone');
-    left.addEventListener('abort', () => resolve('gone'));
-  });
-  const first = await Promise.race([hasStarted, outcome, gone]);
+  const gone = aborted(left).then(() => 'gone' as const);
+  const first = await Promise.race([started.promise, outcome, gone]);
   if (first === undefined) return { data: session.data, session, outcome, lastWords: () => said.trimEnd().split('\n').at(-1)!.trim() };
   session.close();
   // It may run already.

@@ -19,10 +19,7 @@ import { Streams } from './streams.ts';
 export async function pipeThrough(exporter: Exporter, offer: Offer, exchange: Exchange): Promise<void> {
   exchange.request.socket.setKeepAlive(true, timing.keepAliveMs);
   const piped = pipe(exporter, offer, exchange);
-  exporter.track(
-    piped.catch(() => {}),
-    () => exchange.leave(),
-  );
+  exporter.streams.add({ ended: piped, break: () => exchange.leave() });
   await piped;
 }
 

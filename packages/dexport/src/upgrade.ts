@@ -27,7 +27,7 @@ export class Upgrades {
       clientKind: 'tcp',
       refuse: () => (exporter.options.descriptors.isExceeded ? busy : undefined),
       mayHandOver: () => exporter.options.descriptors.hasRoom,
-      track: (relayed) => exporter.track(relayed.ended, () => relayed.break()),
+      track: (relayed) => exporter.streams.add(relayed),
     });
   }
 
@@ -68,8 +68,8 @@ export class Upgrades {
         return hasRoom;
       },
     };
-    const started = kind === undefined ? relay(a, b, options) : this.#exporter.sessions.relay(a, b, options);
-    this.#exporter.track(started.ended, () => started.break());
+    const started = kind === undefined ? relay(a, b, options) : this.#exporter.streams.sessions.relay(a, b, options);
+    this.#exporter.streams.add(started);
     void started.ended.then((result) => tellEnd({ result, ...(isCounted && { in: service.bytesWritten, out: service.bytesRead }) }));
   }
 

@@ -6,6 +6,7 @@ import { openPrompter } from '@dipus/cli/prompter';
 import { timing } from '@dipus/proto/timing';
 import { sepPort, type HostUri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
+import { aborted, delay } from '@dipus/proto/waiting';
 import { openHost } from '@dipus/remote/open';
 import type { Tree } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
@@ -150,13 +151,4 @@ function keyOf({ ask, ...uri }: HostUri): string {
 function isSameHost(a: HostUri, b: HostUri): boolean {
   const nothing = { segments: [], hasGlob: false };
   return keyOf({ ...a, ask: nothing }) === keyOf({ ...b, ask: nothing });
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

@@ -11,11 +11,11 @@ import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { askInfo } from '@dipus/session/control-client';
 import { refuseConnection } from '@dipus/session/control-server';
 import { ForeignSessions } from '@dipus/session/foreign';
+import type { OpenStreams } from '@dipus/session/open-streams';
 import { awaitSession, type SessionHalf } from '@dipus/session/opening';
 import { refuseSession } from '@dipus/session/preface';
 import type { Servers } from '@dipus/tree/claim';
 import type { ImportOptions } from './import-options.ts';
-import type { Streams } from './streams.ts';
 
 // A local connection and one to the other host.
 const descriptorsOfStream = 2;
@@ -24,12 +24,12 @@ export class Import {
   readonly #host: RemoteHost;
   readonly #service: RemoteService;
   readonly #options: ImportOptions;
-  readonly #streams: Streams;
+  readonly #streams: OpenStreams;
   readonly #matchModes: () => boolean;
   readonly #foreign: ForeignSessions<RemoteService>;
   readonly #since = Date.now();
 
-  constructor(host: RemoteHost, service: RemoteService, options: ImportOptions, streams: Streams, matchModes: () => boolean) {
+  constructor(host: RemoteHost, service: RemoteService, options: ImportOptions, streams: OpenStreams, matchModes: () => boolean) {
     this.#host = host;
     this.#service = service;
     this.#options = options;

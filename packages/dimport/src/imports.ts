@@ -4,11 +4,11 @@ import { Failure } from '@dipus/cli/errors';
 import { isHost } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
+import type { OpenStreams } from '@dipus/session/open-streams';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import { Import } from './import.ts';
 import type { ImportOptions } from './import-options.ts';
-import type { Streams } from './streams.ts';
 
 /** A socket in the tree, and the path under which it was told of. */
 interface Made {
@@ -21,7 +21,7 @@ export class Imports {
   readonly #host: RemoteHost;
   readonly #hostName: string;
   readonly #options: ImportOptions;
-  readonly #streams: Streams;
+  readonly #streams: OpenStreams;
   readonly #trouble: (error: Failure) => void;
   readonly #wanted = new Map<string, RemoteService>();
   readonly #made = new Map<string, Made>();
@@ -29,7 +29,7 @@ export class Imports {
   readonly #numbers = new Map<string, Numbers>();
   #isWorking = false;
 
-  constructor(host: RemoteHost, options: ImportOptions, streams: Streams, trouble: (error: Failure) => void) {
+  constructor(host: RemoteHost, options: ImportOptions, streams: OpenStreams, trouble: (error: Failure) => void) {
     this.#host = host;
     this.#hostName = nameOf(host);
     this.#options = options;

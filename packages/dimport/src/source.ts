@@ -5,9 +5,9 @@ import { timing } from '@dipus/proto/timing';
 import type { HostUri } from '@dipus/proto/uri';
 import type { WatchResult, RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { watchLiving } from '@dipus/remote/living';
+import { OpenStreams } from '@dipus/session/open-streams';
 import { Imports } from './imports.ts';
 import type { ImportOptions } from './import-options.ts';
-import { Streams } from './streams.ts';
 
 /** Follows a host until it is closed; with `isOnce`, until the host has gone. */
 export class Source {
@@ -15,7 +15,7 @@ export class Source {
   readonly uri: HostUri;
   readonly host: RemoteHost;
   readonly #options: ImportOptions;
-  readonly #streams = new Streams();
+  readonly #streams = new OpenStreams();
   readonly #imports: Imports;
   readonly #stop = new AbortController();
   readonly #told = new Set<string>();

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
 import { answer, canName, type Ask } from '@dipus/proto/ask';
 import { parseServiceName } from '@dipus/proto/name';
+import { aborted, deferred } from '@dipus/proto/waiting';
 import { askInfo } from '@dipus/session/control-client';
 import { entryPath, findEntry, findServices, lookAt, type Entry } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
@@ -103,9 +104,9 @@ async function watch({ tree, wanted, isAll, warn }: Watching, events: PlaceEvent
   };
   // Changes are told in the order in which they came, though looking at one takes a while.
   let queue = Promise.resolve();
-  let failed: (error: unknown) => void;
-  const failure = new Promise<never>((_, reject) => (failed = reject));
-  const inTurn = (work: () => Promise<void> | void): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
+  const failure = deferred<never>();
+  const inTurn = (work: () => Promise<void> | void): void =>
+    void (queue = queue.then(work).catch((error: unknown) => failure.reject(error)));
   const treeEvents = {
     added: (entry: Entry) => {
       if (!isWanted(entry)) return;
@@ -125,7 +126,7 @@ async function watch({ tree, wanted, isAll, warn }: Watching, events: PlaceEvent
   };
   const watching = watchTree(tree, treeEvents, { hasUntrusted: isAll || 'file' in wanted || canName(wanted) });
   try {
-    await Promise.race([failure, new Promise<void>((resolve) => stop.addEventListener('abort', () => resolve(), { once: true }))]);
+    await Promise.race([failure.promise, aborted(stop)]);
   } finally {
     watching.close();
   }

@@ -1,5 +1,6 @@
 // Where services are: the tree of this host, or another host.
 import type { Info } from '@dipus/proto/control';
+import { mapFew } from '@dipus/proto/waiting';
 import type { FileFacts } from '@dipus/tree/list';
 import type { State } from '@dipus/tree/probe';
 
@@ -49,12 +50,7 @@ export interface Place {
 
 /** Looks at items, a few at a time: each look may hold a descriptor or two. */
 export async function lookAtAll<T>(items: readonly T[], look: (item: T) => Promise<Found | undefined>): Promise<Found[]> {
-  const found: (Found | undefined)[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let at = next++; at < items.length; at = next++) found[at] = await look(items[at]!);
-  };
-  await Promise.all(Array.from({ length: 32 }, worker));
+  const found = await mapFew(items, 32, look);
   return found.filter((each) => each !== undefined);
 }
 

@@ -1,9 +1,9 @@
-import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import { answer, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri } from '@dipus/proto/uri';
 import { timing } from '@dipus/proto/timing';
+import { aborted, deferred } from '@dipus/proto/waiting';
 import { Deaths } from '@dipus/session/deaths';
 import type { Entry } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
@@ -54,8 +54,7 @@ export async function reapOnce(tree: Tree, { ask, isDryRun }: { ask: Ask; isDryR
 
 /** Reaps until it is stopped: what is dead now, what dies, and every timing.rescanMs what no event told of. */
 export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext): Promise<void> {
-  let failed: (error: unknown) => void;
-  const failure = new Promise<never>((_, reject) => (failed = reject));
+  const failure = deferred<never>();
   // One pass at a time; each dead socket that cannot be removed is told of once.
   let queue = Promise.resolve();
   const told = new Set<string>();
@@ -69,7 +68,7 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
     },
     passedOver: (count) => foreign.add(count),
   };
-  const inTurn = (work: () => Promise<void>): void => void (queue = queue.then(work).catch((error: unknown) => failed(error)));
+  const inTurn = (work: () => Promise<void>): void => void (queue = queue.then(work).catch((error: unknown) => failure.reject(error)));
   const reap = (entry: Entry): void => {
     context.explain(`looking at ${entry.file}`);
     const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: new Map() };
@@ -100,16 +99,12 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   inTurn(pass);
   const rescan = setInterval(() => inTurn(pass), timing.rescanMs);
   try {
-    await Promise.race([failure, aborted(stop)]);
+    await Promise.race([failure.promise, aborted(stop)]);
   } finally {
     clearInterval(rescan);
     watch.close();
     deaths.close();
   }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, 'abort');
 }
 
 /** Counts the sockets of a pass that only their owners may remove, and tells of them in one line, unless it is the same as before. */

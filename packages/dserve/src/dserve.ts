@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { Descriptors } from '@dipus/cli/descriptors';
 import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
+import { aborted } from '@dipus/proto/waiting';
 import type { Tree } from '@dipus/tree/root';
 import type { Shared } from './runs.ts';
 import { Services, type Asked } from './services.ts';
@@ -68,8 +68,4 @@ export async function dserve(tree: Tree, source: Source, options: DserveOptions)
     await services.end(stop.reason === 'SIGTERM' ? graceMs : 0);
     clearInterval(hold);
   }
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, 'abort');
 }

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exit, TerminalSize } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
+import { delay } from '@dipus/proto/waiting';
 import { guardGroup } from './guard.ts';
 
 /** A program that serves one connection. */
@@ -59,7 +59,7 @@ export async function startOnSocket(command: Command, { connection, readStderr }
   });
   const drained = readStderr && child.stderr ? passOn(child, readStderr) : Promise.resolve();
   const ended = exited.then(async (exit) => {
-    await Promise.race([drained, sleep(timing.stderrDrainMs, undefined, { ref: false })]);
+    await Promise.race([drained, delay(timing.stderrDrainMs)]);
     child.stderr?.destroy();
     return exit;
   });
@@ -73,7 +73,7 @@ export async function endGroup(pid: number): Promise<void> {
   signalGroup(pid, 'TERM');
   for (const end = Date.now() + timing.killMs; isGroupThere(pid);) {
     if (Date.now() >= end) return signalGroup(pid, 'KILL');
-    await sleep(Math.min(50, timing.killMs / 10), undefined, { ref: false });
+    await delay(Math.min(50, timing.killMs / 10));
   }
 }
 

@@ -4,9 +4,9 @@ import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events';
 import { closeSync, existsSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
+import { delay } from '@dipus/proto/waiting';
 import { pump } from '@dipus/relay/pump';
 import { endGroup, signalGroup, type Command, type Program } from './program.ts';
 import { startPty, type Pty, type PtyMaker } from './pty.ts';
@@ -126,7 +126,7 @@ class Relayed implements Program {
     if (sent.kind === 'refused') this.abandon();
     const isWhole = sent.kind === 'end' && (await this.#reader) === 'itself';
     // The terminal ends with its program.
-    if (isWhole) await Promise.race([this.#pty.exited, sleep(timing.stderrDrainMs, undefined, { ref: false })]);
+    if (isWhole) await Promise.race([this.#pty.exited, delay(timing.stderrDrainMs)]);
     if (!isWhole || !this.#hasExited) void this.#hangUp();
     const exit = await this.#pty.exited;
     this.#stopCats();

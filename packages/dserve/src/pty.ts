@@ -8,6 +8,7 @@ import { dirname, resolve } from 'node:path';
 import { Failure } from '@dipus/cli/errors';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { realTimeName } from '@dipus/proto/signal';
+import { deferred } from '@dipus/proto/waiting';
 import { guardGroup } from './guard.ts';
 import type { Command } from './program.ts';
 
@@ -68,8 +69,7 @@ export function startPty({ native, helper }: PtyMaker, command: Command, { cols,
   const environment = Object.entries({ ...command.environment, TERM: term })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${value}`);
-  let end!: (exit: Exit) => void;
-  const exited = new Promise<Exit>((resolved) => (end = resolved));
+  const { promise: exited, resolve: end } = deferred<Exit>();
   const ended = (code: number, signal: number): void => end(signal > 0 ? { signal: signalName(signal) } : { code });
   // No folder: the one that the program is started in, also where that has been removed. Numbers below 0: as whom we run.
   const made = native.fork('/bin/sh', ['-c', command.command], environment, '', cols, rows, -1, -1, false, helper, ended);

@@ -1,8 +1,7 @@
 // The services of this process: what is asked for begins, what is asked for no more ends, and the rest is not touched.
-import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
+import { delay, pause } from '@dipus/proto/waiting';
 import { groupId } from '@dipus/tree/accounts';
 import type { Tree } from '@dipus/tree/root';
 import type { ServiceRequest } from './service-request.ts';
@@ -57,7 +56,7 @@ export class Services {
       if (this.#entries.has(key)) continue;
       const begun = this.#begin(key, one);
       // In their order; but one that has to wait for its name does not hold the others.
-      await (one.origin === undefined ? begun : Promise.race([begun, sleep(timing.claimMs, undefined, { ref: false })]));
+      await (one.origin === undefined ? begun : Promise.race([begun, delay(timing.claimMs)]));
     }
   }
 
@@ -102,9 +101,9 @@ export class Services {
     const finished = Promise.all(services.map((service) => service.close()));
     const over = new AbortController();
     const endPrograms = (now: boolean): void => services.forEach((service) => service.endPrograms(now));
-    await Promise.race([finished, pause(graceMs, over.signal), aborted(stopNow, over.signal)]);
+    await Promise.race([finished, pause(graceMs, AbortSignal.any([stopNow, over.signal]))]);
     endPrograms(stopNow.aborted);
-    void aborted(stopNow, over.signal).then(() => endPrograms(true));
+    stopNow.addEventListener('abort', () => endPrograms(true), { signal: over.signal });
     // A program that even KILL does not end must not hold us.
     await Promise.race([finished, pause(timing.killMs + timing.partingMs, over.signal)]);
     over.abort();
@@ -130,15 +129,3 @@ function wantedOf(request: ServiceRequest): Parameters<typeof startService>[2] {
   const optional = { ...(instance !== undefined && { instance }), ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
   return { area, protocol, name, host, ...optional };
 }
-
-/** Resolves after that time, or never once `over` has been aborted. Does not hold the process. */
-function pause(ms: number, over: AbortSignal): Promise<void> {
-  return sleep(ms, undefined, { ref: false, signal: over }).catch(() => never);
-}
-
-/** Resolves when the first has been aborted, or never once `over` has been. */
-async function aborted(signal: AbortSignal, over: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, 'abort', { signal: over }).catch(() => never);
-}
-
-const never = new Promise<never>(() => {});

@@ -1,4 +1,5 @@
 import { timing } from '@dipus/proto/timing';
+import { deferred } from '@dipus/proto/waiting';
 import { hostAddress } from './links.ts';
 import { openNetwork } from './network.ts';
 import { isSameName, queryPacket, recordType, type Packet } from './packet.ts';
@@ -12,12 +13,11 @@ export async function resolveLocal(host: string, timeoutMs: number): Promise<str
   // What DNS cannot ask for nobody has.
   if (name.length > 250 || name.split('.').some((label) => Buffer.byteLength(label) > 63)) return [];
   const found = new Set<string>();
-  let answered: () => void = () => {};
-  const answer = new Promise<void>((resolve) => (answered = resolve));
+  const answer = deferred();
   const network = await openNetwork({
     packet: (packet, { device }) => {
       for (const address of addressesIn(packet, name, device)) found.add(address);
-      if (found.size > 0) answered();
+      if (found.size > 0) answer.resolve();
     },
     changed: () => {},
     trouble: () => {},
@@ -31,7 +31,7 @@ export async function resolveLocal(host: string, timeoutMs: number): Promise<str
   try {
     ask(timing.mdnsQueryMs / 2);
     const late = new Promise<void>((resolve) => timers.push(setTimeout(resolve, timeoutMs)));
-    await Promise.race([answer, late]);
+    await Promise.race([answer.promise, late]);
   } finally {
     for (const timer of timers) clearTimeout(timer);
     await network.close();

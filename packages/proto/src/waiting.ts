@@ -14,6 +14,20 @@ export function delay(ms: number): Promise<void> {
   });
 }
 
+/** Resolves after a time, in milliseconds, or when the signal aborts. It keeps the process alive. */
+export function pause(ms: number, over: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      over.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (over.aborted) end();
+    else over.addEventListener('abort', end);
+  });
+}
+
 /** A promise, and how to settle it from outside. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
@@ -32,13 +46,17 @@ export function deferred<T = void>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Does something with each of many, `width` at a time. Rejects with the first failure, when what has begun has settled. */
-export async function forEachOf<T>(items: readonly T[], width: number, work: (item: T) => Promise<void>): Promise<void> {
-  const left = [...items].reverse();
+/** What `work` makes of each item, in their order, `width` at a time. Rejects with the first failure, at once; nothing more is begun then. */
+export async function mapFew<T, R>(items: readonly T[], width: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
   const worker = async (): Promise<void> => {
-    for (let item = left.pop(); item !== undefined; item = left.pop()) await work(item);
+    for (let at = next++; at < items.length; at = next++) results[at] = await work(items[at]!);
   };
-  const results = await Promise.allSettled(Array.from({ length: Math.min(width, items.length) }, worker));
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed) throw failed.reason;
+  const stop = (error: unknown): never => {
+    next = items.length;
+    throw error;
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, () => worker().catch(stop)));
+  return results;
 }

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Ask } from '@dipus/proto/ask';
 import { Failure } from '@dipus/proto/failure';
+import { Lines } from '@dipus/proto/lines';
 import { servicePath } from '@dipus/proto/name';
 import type { RemoteEvents, WatchResult } from '@dipus/proto/remote';
 import { askTarget, maxLineBytes, parseWatchEvent } from '@dipus/proto/sep';
@@ -52,7 +53,7 @@ export async function watchServices(
       hasBegun = true;
       clearTimeout(beginning);
     });
-    const lines = new Lines((line) => {
+    const lines = new Lines(maxLineBytes, (line) => {
       heard++;
       silence.refresh();
       told.take(line);
@@ -110,32 +111,5 @@ class Told {
     if (this.#troubles.has(reason)) return;
     this.#troubles.add(reason);
     this.#events.trouble(reason);
-  }
-}
-
-/** Cuts a stream into lines. */
-class Lines {
-  readonly #take: (line: string) => void;
-  #rest: Buffer[] = [];
-  #restBytes = 0;
-
-  constructor(take: (line: string) => void) {
-    this.#take = take;
-  }
-
-  /** False: a line is too long. */
-  push(chunk: Buffer): boolean {
-    let from = 0;
-    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
-      const line = Buffer.concat([...this.#rest, chunk.subarray(from, end)]);
-      if (line.length > maxLineBytes) return false;
-      this.#rest = [];
-      this.#restBytes = 0;
-      this.#take(line.toString());
-      from = end + 1;
-    }
-    if (from < chunk.length) this.#rest.push(chunk.subarray(from));
-    this.#restBytes += chunk.length - from;
-    return this.#restBytes <= maxLineBytes;
   }
 }

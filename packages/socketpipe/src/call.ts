@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { delay } from '@dipus/proto/waiting';
 import { askExactly, readBytes, socketOptions, type Place } from './bytes.ts';
 import { answerBytes, isAnswer, formatCall } from './handshake.ts';
 import type { Pair } from './listen.ts';
@@ -40,7 +40,7 @@ async function openFirst(starts: readonly (() => Promise<Reached>)[], over: Abor
       () => {},
     );
     attempts.push(attempt);
-    await Promise.race([Promise.any(attempts).catch(() => {}), Promise.allSettled([attempt]), sleep(staggerMs, undefined, { ref: false })]);
+    await Promise.race([Promise.any(attempts).catch(() => {}), Promise.allSettled([attempt]), delay(staggerMs)]);
   }
   return Promise.any(attempts);
 }

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
-import { aborted } from '@dipus/proto/waiting';
+import { aborted, deferred } from '@dipus/proto/waiting';
 import { candidates, ownAddresses, readLoginAddresses, resolveAll } from './addresses.ts';
 import { callAny } from './call.ts';
 import { carry } from './carry.ts';
@@ -53,11 +53,9 @@ interface OrderedStdin {
 
 function readStdin(stdin: Readable): OrderedStdin {
   let order: Order | undefined;
-  let onMarker = (): void => {};
-  const marker = new Promise<void>((resolve) => (onMarker = resolve));
-  let onGone: (reason: Error) => void = () => {};
-  const gone = new Promise<never>((_, reject) => (onGone = reject));
-  gone.catch(() => {});
+  const marker = deferred();
+  const gone = deferred<never>();
+  gone.promise.catch(() => {});
   const ordered = new Promise<Order>((resolve, reject) => {
     takeLines(stdin, (line) => {
       if (!order) {
@@ -70,16 +68,16 @@ function readStdin(stdin: Readable): OrderedStdin {
       }
       // A terminal between the two ends may have added a return.
       if (line.trimEnd() !== carryMarker(order.token)) return false;
-      onMarker();
+      marker.resolve();
       return true;
     });
     stdin.on('end', () => {
       reject(new Failure('read', 'what to run', 'the input ended before it'));
-      if (order && !order.isBatch) onGone(new Failure('wait for', 'the other end', 'it has gone'));
+      if (order && !order.isBatch) gone.reject(new Failure('wait for', 'the other end', 'it has gone'));
     });
     stdin.on('error', reject);
   });
-  return { order: ordered, marker, gone };
+  return { order: ordered, marker: marker.promise, gone: gone.promise };
 }
 
 async function findWay(order: Order, stdin: OrderedStdin, options: FarOptions): Promise<Connection> {

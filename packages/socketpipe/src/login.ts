@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deferred, type Deferred } from '@dipus/proto/waiting';
 import { startCommand, type Ending } from './command.ts';
 import { takeLines } from './lines.ts';
 import { readNotice, type Notice } from './order.ts';
@@ -59,19 +60,18 @@ export function lendTerminal(terminal: Readable, login: Login): () => void {
 }
 
 function collectNotices(stdout: Readable): Login['told'] {
-  const told = new Map<string, { notice: Promise<Notice>; resolve: (notice: Notice) => void }>();
-  const slot = (kind: string): { notice: Promise<Notice>; resolve: (notice: Notice) => void } => {
+  const told = new Map<string, Deferred<Notice>>();
+  const slot = (kind: string): Deferred<Notice> => {
     const known = told.get(kind);
     if (known) return known;
-    let resolve: (notice: Notice) => void = () => {};
-    const notice = new Promise<Notice>((settle) => (resolve = settle));
-    told.set(kind, { notice, resolve });
-    return { notice, resolve };
+    const made = deferred<Notice>();
+    told.set(kind, made);
+    return made;
   };
   takeLines(stdout, (line) => {
     const notice = readNotice(line);
     if (notice) slot(notice.kind).resolve(notice);
     return notice?.kind === 'carry';
   });
-  return (kind) => slot(kind).notice as ReturnType<Login['told']> as never;
+  return (kind) => slot(kind).promise as ReturnType<Login['told']> as never;
 }

@@ -2,6 +2,7 @@
 import { watch, type FSWatcher, type Stats } from 'node:fs';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
+import { delay } from '@dipus/proto/waiting';
 import { claim, type Claim, type Claimant, type Wanted } from './claim.ts';
 import { isInPlace, statAt, type HeldDirectory } from './directory.ts';
 import { isStillThere, setAccess, type Access, type OwnFile } from './own-file.ts';
@@ -125,7 +126,7 @@ class Keeper implements KeptService {
         if (this.#isReleased) return;
         if (!isTold) this.#keeping.lost(error);
         isTold = true;
-        await new Promise((resolve) => setTimeout(resolve, timing.keepMs).unref());
+        await delay(timing.keepMs);
       }
     }
   }

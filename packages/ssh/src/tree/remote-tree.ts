@@ -13,6 +13,7 @@ import { maxDepth, maxTreePathBytes } from '@dipus/proto/name';
 import { whyNotAsRoot, whyNotDirectory, type Trust } from '@dipus/proto/trust';
 import { isDirectory, readRemoteTrust } from './remote-trust.ts';
 import { timing } from '@dipus/proto/timing';
+import { mapFew } from '@dipus/proto/waiting';
 import { SftpError, type Budget, type Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
@@ -115,13 +116,9 @@ export class RemoteTree {
   /** Visits places, and what new ones are found in them. A few at a time: answers come in order anyway. */
   async #visitAll(places: RemotePlace[]): Promise<void> {
     for (let round = places; round.length > 0;) {
-      const found: RemotePlace[] = [];
-      for (let at = 0; at < round.length; at += maxAtOnce) {
-        const some = round.slice(at, at + maxAtOnce);
-        for (const more of await Promise.all(some.map((place) => this.#visit(place)))) found.push(...more);
-      }
+      const found = (await mapFew(round, maxAtOnce, (place) => this.#visit(place))).flat();
       // What others have made must not hide what is ours: the budget is spent on it last.
-      round = found.toSorted((a, b) => Number(a.inherited !== undefined) - Number(b.inherited !== undefined));
+      round = found.sort((a, b) => Number(a.inherited !== undefined) - Number(b.inherited !== undefined));
     }
   }
 
