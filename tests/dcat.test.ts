@@ -378,7 +378,7 @@ test('no service, dead ones, no socket, a program that ends with 127: 127, and w
     await service.stop('SIGKILL');
     const dead = await sandbox.run('dcat', ['dead']);
     assert.is(dead.status, 127);
-    assert.match(dead.stderr, /cannot connect to .*dead\.box\.\.\.0: connection refused\ndcat: hint: .*; dreap does\n$/);
+    assert.match(dead.stderr, /cannot connect to .*dead\.box\.\.\.0: connection refused\ndcat: hint: .*; dreap removes it\n$/);
     assert.ok(dead.stderr.includes(service.path));
     const other = await sandbox.run('dcat', ['other']);
     assert.is(other.status, 127);

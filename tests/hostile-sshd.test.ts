@@ -36,7 +36,7 @@ const answers: Row[] = [
   ...['status-without-text', 'ok-for-attributes'].map((kind) => ({ kind, dls: failure })),
   { kind: 'status-of-noise', dls: String.raw`/t.*: no\\u\{1b\}\[2j\\u\{a\}x{150,200}$` },
   { kind: 'end-for-attributes', dls: '/t.*: end of file' },
-  { kind: 'long-realpath', dls: 'it tells a path that is none' },
+  { kind: 'long-realpath', dls: 'it sent something that is not a path' },
   { kind: 'huge-packet', dls: 'it sent a packet of 4294967280 bytes' },
   { kind: 'tiny-packet', dls: 'it sent a packet of 1 bytes' },
   { kind: 'noise', dls: String.raw`it sent a packet of \d+ bytes` },

@@ -55,7 +55,7 @@ onHosts(
     const three = await desktop.run('dcat', ['three.encode'], 'x');
     assert.equal([three.status, three.stderr], [3, 'trouble\n']);
     assert.match((await desktop.run('dls', ['-l', 'upper'])).stdout.toString(), / sep:\/\/stereo\.local\/text\/upper\.stereo\.\.\.0\n$/);
-    // What comes and goes there, comes and goes here.
+    // What comes and goes on that host comes and goes here.
     const late = await offer(encode, 'tr a-z A-Z', 'late');
     await imports(desktop, ['text/upper.stereo...0', 'three.encode...0', 'late.encode...0'], promised(1000));
     await late.stop();

@@ -64,7 +64,7 @@ test('a directory is read until its time tells of every change', () => {
     [9000, 1000, false],
     [9500, 1009, true],
     [9600, 1009, true],
-    // A clock there that was set back.
+    // The clock of the remote host was set back.
     [12_000, 17, true],
     [14_000, 17, true],
     [16_000, 17, false],

@@ -437,10 +437,7 @@ function addTests(): void {
         /^login: cannot connect to ssh:\/\/box: (no such host name|its name cannot be looked up now: the name service does not answer)$/,
       );
       const cases: [(socket: Socket) => void, RegExp][] = [
-        [
-          (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
-          /what answers is no SSH server: it says "HTTP\/1\.1 400 Bad Request"$/,
-        ],
+        [(socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'), /it is not an SSH server: it says "HTTP\/1\.1 400 Bad Request"$/],
         [(socket) => socket.write('220 mail\u001b[2J ready\r\n'), /no SSH server: it says "220 mail\\u\{1b\}\[2J ready"$/],
         [(socket) => socket.write(Buffer.alloc(40_000, 'a\n')), /no SSH server: it says "a"$/],
         [

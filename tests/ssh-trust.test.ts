@@ -118,7 +118,7 @@ function addLogins(): void {
         }
         for (const [name, reason] of [
           ['missing', /read \S+missing: no such file or directory$/],
-          ['cut', /read \S+cut: it is no list of revoked keys that is known here$/],
+          ['cut', /read \S+cut: it is not a list of revoked keys of a known format$/],
         ] as const) {
           refused(await logIn([`RevokedHostKeys ${dir}/${name}`]), reason);
           assert.is(await askSsh(host, `RevokedHostKeys ${dir}/${name}`), 255, name);

@@ -496,7 +496,7 @@ function addRefusals(): void {
   for (const [line, reason] of [
     ['Subsystem other /bin/false', 'it has no sftp subsystem'],
     ['Subsystem sftp /nonexistent', 'it has no SFTP: the SFTP server has ended'],
-    ['ForceCommand echo only mail here', 'it has no SFTP: what answers is no SFTP server: it says "only mail here"'],
+    ['ForceCommand echo only mail here', 'it has no SFTP: it is not an SFTP server: it says "only mail here"'],
     ['MaxSessions 0', 'its sshd opens no session (MaxSessions): open failed'],
   ] as const)
     onePair(`sshd without sftp: ${reason}`, line.split('\n'), async ({ runNear, startNear, uri }) => {
@@ -530,10 +530,7 @@ function addRefusals(): void {
       await withPair(
         async ({ startNear, uri }) => {
           const imports = startNear('dimport', uri());
-          await imports.says(
-            /it has no SFTP: what answers is no SFTP server: it says "y"|it has no SFTP: it sent a packet of \d+ bytes/,
-            30_000,
-          );
+          await imports.says(/it has no SFTP: it is not an SFTP server: it says "y"|it has no SFTP: it sent a packet of \d+ bytes/, 30_000);
           assert.is((await imports.stop()).status, 0);
         },
         { config: ['Subsystem sftp /usr/bin/yes'] },

@@ -21,7 +21,7 @@ export interface Candidate {
   readonly kind: 'session' | 'plain';
   /** The other end is on another host: a reset is an error, and only the answer tells when a plain service has ended. */
   readonly isRemote: boolean;
-  /** How well it answers; lower ranks come first (dipus(7), SERVICES). */
+  /** How well it answers; lower ranks come first (dipus(7), Asking for a service). */
   readonly rank: number;
   /** Connects to it, as a half of a session or (undefined) to its plain socket; trust is checked then. The caller closes it. */
   readonly open: (half: SocketKind | undefined) => Promise<Duplex>;

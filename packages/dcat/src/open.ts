@@ -106,7 +106,7 @@ function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, 
       clearTimeout(timer);
       options.stop.removeEventListener('abort', stopped);
       const left = session && leaveUnbegun(session);
-      // Who is stopped ends with this, and would close both connections at once.
+      // Whoever is stopped ends with this, and would close both connections at once.
       void Promise.resolve(options.stop.aborted && left).then(() => resolve({ path, ...refusal }));
     };
     const stopped = (): void => giveUp({ kind: 'failed', reason: 'given up' });

@@ -38,7 +38,7 @@ export function tellRefusals(
 }
 
 function hintFor(kind: Refusal['kind']): string | undefined {
-  return kind === 'dead' ? 'whoever listened there has ended without taking it away; dreap does' : undefined;
+  return kind === 'dead' ? 'its owner has ended without removing it; dreap removes it' : undefined;
 }
 
 function whyNone(service: string, openTree: () => Tree): string {

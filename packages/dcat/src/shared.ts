@@ -28,7 +28,7 @@ export async function findShared(uri: HostUri, openTree: () => Tree): Promise<{ 
   return { tree, entries: matches(uri.ask, found).map(({ service }) => service.entry) };
 }
 
-// Its host and number may be others there: only its origin tells.
+// On its own host it may have another host name and number: only its origin tells.
 function mayAnswer({ segments, hasGlob }: Ask, entry: Entry): boolean {
   const last = segments.at(-1);
   if (hasGlob || last === undefined || last === entry.name || last.startsWith(`${entry.name}.`)) return true;

@@ -18,7 +18,7 @@ const commandLine: CommandLine = {
       describe: 'listen on ADDR[:PORT] (default: loopback, with --plain all addresses; port 7370)',
     },
     plain: { describe: 'also beyond loopback, neither encrypted nor authenticated' },
-    name: { value: 'HOST', isRepeatable: true, describe: 'HOST is a name of this exporter too, for requests that are no upgrades' },
+    name: { value: 'HOST', isRepeatable: true, describe: 'HOST is a name of this exporter too, for requests that are not upgrades' },
     'no-announce': { describe: 'do not announce it by mDNS' },
     user: { value: 'NAME', describe: 'run as NAME once it listens (needed when started by root)' },
     max: { short: 'n', value: 'MAX', describe: 'at most MAX connections in all (default 4096)' },

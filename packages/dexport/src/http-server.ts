@@ -41,7 +41,7 @@ class Front {
       .on('request', request)
       .on('checkExpectation', request)
       .on('upgrade', (heard, socket: Socket, head) => void this.#upgrade(heard, socket, head))
-      .on('connect', (_heard, socket: Socket) => this.#refuse(socket, new Refusal(405, 'this is no proxy')))
+      .on('connect', (_heard, socket: Socket) => this.#refuse(socket, new Refusal(405, 'this is not a proxy')))
       .on('clientError', (error, socket: Socket) => this.#broken(error, socket));
   }
 

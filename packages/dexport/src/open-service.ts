@@ -67,7 +67,7 @@ function refusalOf(offer: Offer, outcome: Outcome): Refusal {
   return retry ? busy(told) : new Refusal(502, told);
 }
 
-/** Why nothing has begun. What was refused fast enough is lost before the reason can be read. */
+/** Why nothing has begun. A request that was refused fast enough is lost before the reason can be read. */
 function errorOf(outcome: Outcome): SessionError {
   if ('error' in outcome) return outcome.error;
   return { reason: 'lost' in outcome ? outcome.lost : 'it ended before it began', retry: true };

@@ -63,7 +63,7 @@ export function checkVersion(request: IncomingMessage): void {
 
 /** The body is what it says, all of it, and so is the answer. Throws Refusal. */
 export function checkBody({ headers }: IncomingMessage): void {
-  if (headers['content-range'] !== undefined) throw new Refusal(400, 'a part of a body is no body: Content-Range');
+  if (headers['content-range'] !== undefined) throw new Refusal(400, 'a part of a body is not accepted: Content-Range');
   if (hasOther(headers['transfer-encoding'], 'chunked')) throw new Refusal(400, 'no Transfer-Encoding is known but chunked');
   if (hasOther(headers['te'], 'trailers')) throw new Refusal(400, 'no TE is known but trailers');
   if (hasOther(headers.expect, '100-continue')) throw new Refusal(417, 'no Expect is known but 100-continue');

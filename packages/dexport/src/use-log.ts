@@ -2,7 +2,7 @@
 import type { Exit } from '@dipus/proto/control';
 import type { SocketKind } from '@dipus/proto/sep';
 
-/** Who uses what. */
+/** One use of a service by a peer. */
 export interface Use {
   /** The address of the client. */
   readonly peer: string;

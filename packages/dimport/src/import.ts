@@ -50,7 +50,7 @@ export class Import {
     const plain = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => void this.#servePlain(connection));
     const control = createServer({ allowHalfOpen: true }, (connection) => this.#serveControl(connection));
     for (const server of [plain, control]) {
-      server.on('error', (error) => this.#options.explain(`accept for ${this.#origin}: ${reasonOf(error)}`));
+      server.on('error', (error) => this.#options.explain(`cannot accept a connection for ${this.#origin}: ${reasonOf(error)}`));
     }
     return { plain, control };
   }

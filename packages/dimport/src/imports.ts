@@ -119,7 +119,7 @@ export class Imports {
     }
   }
 
-  /** The number that the service has there, where it is free. */
+  /** The number that the service has on the remote host, where it is free. */
   async #claim(service: RemoteService): Promise<Made> {
     const { protocol, name, instance } = service;
     const wanted = { area: this.#options.area, protocol, name, host: this.#hostName };

@@ -50,7 +50,7 @@ export class Source {
       const began = Date.now();
       const end = await this.#watch();
       this.#imports.clear();
-      // It may be gone for good: who still waits for it must learn that.
+      // It may be gone for good: whoever still waits for it must learn that.
       if (end.isSilent) this.#streams.breakAll();
       if (this.#isClosed) return;
       const livedMs = Date.now() - began;

@@ -12,7 +12,7 @@ import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
 import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
 
-/** Paths are as they are there, in full they are URIs. The host is connected to when it is asked. */
+/** Paths are those of the remote host, in full they are URIs. The host is connected to when it is asked. */
 export async function openRemote(uri: HostUri, { explain, stop, warn }: Context): Promise<Place> {
   const host = await openHost(uri, { explain, stop, prompter: openPrompter });
   return {

@@ -27,7 +27,7 @@ export class Gate {
     return this.#queue.length;
   }
 
-  /** Whether who enters now has to wait. */
+  /** Whether one that enters now has to wait. */
   get isFull(): boolean {
     return this.#running >= this.max;
   }

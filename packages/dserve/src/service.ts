@@ -109,7 +109,7 @@ class Service implements RunningService {
     });
     for (const server of [plain, control]) {
       // Accepting can fail for want of descriptors or memory; the service lives on.
-      server.on('error', (error) => this.#shared.explain(`accept on ${this.#request.name}: ${reasonOf(error)}`));
+      server.on('error', (error) => this.#shared.explain(`cannot accept a connection for ${this.#request.name}: ${reasonOf(error)}`));
     }
     return { plain, control };
   }

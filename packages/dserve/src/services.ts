@@ -111,7 +111,7 @@ export class Services {
   }
 }
 
-/** What is asked for by its words; of two that are the same the second is another one. */
+/** A key for what a line asks for; of two lines that are the same the second has another key. */
 function byKey(asked: readonly Asked[]): Map<string, Asked> {
   const found = new Map<string, Asked>();
   for (const one of asked) {

@@ -73,7 +73,7 @@ class Announcer implements Announcement {
   async begin(): Promise<void> {
     this.#network = await openNetwork({
       packet: (packet, sender) => this.#hear(packet, sender),
-      // The names may belong to somebody there; and who else speaks for this host may say something else now.
+      // The names may belong to somebody on it; and whoever else speaks for this host may say something else now.
       changed: () => this.#state === 'announced' && this.#findNamesAgain(),
       trouble: this.#trouble,
       isWanted: (link) => this.#servedOn(link).length > 0,
@@ -130,7 +130,7 @@ class Announcer implements Announcement {
     if (claim && (claim.takesHost || (claim.takesName && !sender.isOwn))) this.#quarrel(sender);
     if (!isAsked(packet, names)) return;
     if (sender.port !== mdnsPort) return void this.#reply(packet, sender).catch(this.#trouble);
-    // Who probes for a name waits 250 ms.
+    // Whoever probes for a name waits 250 ms.
     this.#sendSoon(packet.authority.length > 0 ? 0 : 20 + Math.random() * 100);
   }
 
@@ -152,7 +152,7 @@ class Announcer implements Announcement {
   async #findNames(): Promise<void> {
     this.#state = 'probing';
     for (let number = 2; !(await this.#isFree()); number++) {
-      if (number > maxTries) throw new Failure('announce', this.#options.name, 'its name is taken, and all like it');
+      if (number > maxTries) throw new Failure('announce', this.#options.name, 'its name is taken, and so are all like it');
       this.#name = `${this.#options.name}-${number}`;
       if (this.#claims.some((claim) => claim.takesHost)) this.#host = `${this.#options.host}-${number}`;
     }

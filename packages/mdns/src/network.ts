@@ -12,7 +12,7 @@ import { deviceOf, isOwnAddress, listLinks, type NetworkLink } from './links.ts'
 import { withTrueLives, type Packet } from './packet.ts';
 import { groups, join, leave, mdnsPort, openReceivers, openSenders, type Sending } from './sockets.ts';
 
-/** Who sent a packet. */
+/** The sender of a packet. */
 export interface Sender {
   readonly address: string;
   /** Another one than 5353 belongs to a resolver that knows nothing of multicast: it is answered by unicast (RFC 6762 6.7). */

@@ -45,7 +45,7 @@ export function isAsked(packet: Packet, names: Names): boolean {
     if (isShared(name)) return type === recordType.ptr || type === recordType.any;
     return isSameName(name, names.name) || isSameName(name, names.host);
   });
-  // Who knows the pointer already has asked those whom it does not know (RFC 6762 7.1).
+  // Whoever knows the pointer already has asked those whom it does not know (RFC 6762 7.1).
   const isKnown = packet.answer.some(({ type, data, ttl }) => {
     return type === recordType.ptr && isSameName(String(data), names.name) && ttl >= otherTtl / 2;
   });

@@ -4,7 +4,7 @@ import type { PlacedService, Ask } from './ask.ts';
 import type { Failure } from './failure.ts';
 import type { OfferedService, SocketKind } from './sep.ts';
 
-/** A service of another host. `control`: it has a control socket there. */
+/** A service of another host. `control`: it has a control socket on that host. */
 export interface RemoteService extends OfferedService, PlacedService {
   /** Why an ask that does not name it must not pick it. */
   readonly untrusted?: string;

@@ -74,7 +74,7 @@ export const timing = {
   keepAliveMs: 20_000,
   /** How long one look at the whole tree of an ssh host may take. */
   lookMs: 60_000,
-  /** How often the tree of an ssh host is looked at where nothing there tells of changes. */
+  /** How often the tree of an ssh host is looked at where nothing on it tells of changes. */
   pollMs: 5_000,
   /** The first and the longest pause before a lost host is tried again. */
   backoffMs: 500,

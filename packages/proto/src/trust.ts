@@ -62,7 +62,7 @@ function notDirectory(file: OwnedFile): string {
   return isOfType(file, 'symbolicLink') ? 'is a symbolic link' : 'is not a directory';
 }
 
-/** Who besides its owner may take files out of a directory or put others in their place. */
+/** Those who may, besides its owner, take files out of a directory or put others in their place. */
 function openTo({ mode, gid }: OwnedFile, trust: Trust): string | undefined {
   if (mode & sticky) return undefined;
   if (mode & othersWrite) return 'everybody';

@@ -1,4 +1,4 @@
-// Bytes between two connections, both ways, to both ends (sep(5), ERRORS).
+// Bytes between two connections, both ways, to both ends (sep(5), Errors).
 import type { Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
 import type { Endpoint } from './endpoint.ts';
@@ -130,7 +130,7 @@ class Pair implements Relay {
     });
   }
 
-  /** Whether who has ended its answer still reads: a write of nothing fails (EPIPE) where it has closed. */
+  /** Whether a peer that has ended its answer still reads: a write of nothing fails (EPIPE) where it has closed. */
   #lookForReader(): void {
     const { socket, kind } = this.#there.target;
     if (kind !== 'unix' || this.#isHandedOver || socket.writableEnded) return;

@@ -1,4 +1,4 @@
-// Who is alive on a host whose tree is files: sockets stay behind when a service is killed, so only a connection tells.
+// Which services are alive on a host whose tree is files: sockets stay behind when a service is killed, so only a connection tells.
 import type { Duplex } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
@@ -66,7 +66,7 @@ class Living implements RemoteEvents {
     this.#events = events;
     this.#deaths = new Deaths<Watched>({
       dial: (watched) => this.#dial(watched),
-      // Nothing there tells of foreign deaths: they are looked at every timing.rescanMs.
+      // Nothing on that host tells of foreign deaths: they are looked at every timing.rescanMs.
       listening: () => new Set(),
       suspect: (watched) => this.#look(watched),
     });
@@ -103,7 +103,7 @@ class Living implements RemoteEvents {
     this.#deaths.close();
   }
 
-  /** Who lets himself be held is alive. */
+  /** A service whose connection can be held is alive. */
   #dial(watched: Watched): Promise<Duplex> {
     const dialled = this.#host.dial(watched.service, 'control');
     const seen = dialled.then(

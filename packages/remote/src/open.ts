@@ -8,7 +8,7 @@ export interface OpenOptions {
   explain(line: string): void;
   /** Ends a login that is being made. */
   readonly stop: AbortSignal;
-  /** Who asks a person for a login; undefined where there is no terminal. */
+  /** Asks a person for a login; undefined where there is no terminal. */
   prompter(): Prompter | undefined;
   /** How often an ssh host is looked at that does not tell of changes; timing.pollMs unless given. */
   readonly pollMs?: number;

@@ -22,7 +22,7 @@ export async function listServices(host: ExporterAddress, ask: Ask): Promise<Rem
     const body = await readBody(answer, { maxBytes: maxListBytes, ms: timing.listMs });
     if (isDeep(body)) throw new Error('its list cannot be read');
     const list: unknown = JSON.parse(body.toString());
-    if (!Array.isArray(list)) throw new Error('its list is none');
+    if (!Array.isArray(list)) throw new Error('it did not answer with a list');
     return list
       .map(parseOffered)
       .filter((service) => service !== undefined)

@@ -36,7 +36,7 @@ async function resolveBoth(host: string, resolveLocal: ResolveLocal): Promise<Lo
   const early = await Promise.race([bySystem.catch(() => undefined), sleep(timing.systemNameMs)]);
   if (early) return early;
   const byMulticast = resolveLocal(host, timing.resolveMs).then((found) => {
-    if (found.length === 0) throw new Error('nobody has the name');
+    if (found.length === 0) throw new Error('nobody on the LAN has that name');
     return found.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
   });
   return Promise.any([bySystem, byMulticast]).catch(() => bySystem);

@@ -91,7 +91,7 @@ class Told {
 
   take(line: string): void {
     const event = parseWatchEvent(line);
-    if (event === undefined) return this.#trouble('it sent a line that is no event');
+    if (event === undefined) return this.#trouble('it sent a line that is not an event');
     if (event === 'unknown') return this.#trouble('it names something that is not a service');
     if (event.event === 'add') {
       this.#paths.add(servicePath(event.service));

@@ -124,7 +124,7 @@ class Client {
     this.#socket.on('close', () => this.#end({ lost: 'the service closed the connection before its program had ended' }));
     this.#socket.on('end', () => this.#socket.destroy());
     this.#socket.write(Buffer.concat([Buffer.from(controlPreface), start]));
-    // On a UNIX socket a loss shows by itself; who does not answer there may be stopped.
+    // On a UNIX socket a loss shows by itself; a service that does not answer may be stopped.
     if (!isUnix(this.#socket)) this.#ping = setInterval(() => void this.#sendPing(), timing.pingMs).unref();
     this.#socket.resume();
   }

@@ -58,7 +58,7 @@ async function openControl(place: Place, token: string, nonce: string, over: Abo
   try {
     control.write(formatCall(token, { role: 'c', nonce }));
     const answer = await readBytes(control, answerBytes);
-    if (!isAnswer(token, { role: 'c', nonce }, answer)) throw new Error('somebody else listens there');
+    if (!isAnswer(token, { role: 'c', nonce }, answer)) throw new Error('somebody else listens at that port');
     over.throwIfAborted();
   } catch (error) {
     control.destroy();
@@ -72,7 +72,7 @@ async function openControl(place: Place, token: string, nonce: string, over: Abo
 async function openData({ place, control }: Reached, token: string, nonce: string): Promise<Pair> {
   try {
     const { socket, answer } = await askExactly(place, formatCall(token, { role: 'd', nonce }), answerBytes);
-    if (!isAnswer(token, { role: 'd', nonce }, answer)) throw new Error('somebody else listens there');
+    if (!isAnswer(token, { role: 'd', nonce }, answer)) throw new Error('somebody else listens at that port');
     return { control, data: socket, answer: () => {} };
   } catch (error) {
     control.destroy();

@@ -136,7 +136,7 @@ function readFrames(from: Readable, take: (type: FrameType, bytes: Buffer) => vo
     try {
       read(chunk);
     } catch {
-      // Who sends no frames is as good as gone.
+      // A peer that sends no frames is as good as gone.
       from.destroy();
     }
   };

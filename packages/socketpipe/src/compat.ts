@@ -14,7 +14,7 @@ import { listenForAny } from './listen.ts';
 import { runRemote } from './remote.ts';
 import { startLimit } from './limit.ts';
 
-// The protocol of socketpipe 1.x: the login command runs `socketpipe -s HOST PORT COMMAND...`, and who connects first is the remote end.
+// The protocol of socketpipe 1.x: the login command runs `socketpipe -s HOST PORT COMMAND...`, whoever connects first is the remote end.
 
 /** As setUp, with an old remote end. */
 export async function setUpOldPeer(job: Job, options: NearOptions): Promise<Session | EndedLogin | undefined> {

@@ -31,7 +31,7 @@ export interface Connection {
   attach(writer: ChildProcess | undefined, reader: ChildProcess | undefined): void;
   /** Half-close, as the writer has ended: the other end reads EOF after all that was written. */
   halfClose(): void;
-  /** Half-close, as nobody wants more: who still writes gets SIGPIPE. Whether somebody may still have wanted to. */
+  /** Half-close, as nobody wants more: whoever still writes gets SIGPIPE. Whether somebody may still have wanted to. */
   refuseWriting(): boolean;
   /** Throws away what still comes, so that nothing on its way out is lost to a reset; settles when the other end writes no more. */
   discard(): Promise<void>;

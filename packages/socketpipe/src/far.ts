@@ -28,7 +28,7 @@ export interface FarOptions {
 
 const waitMs = 1_000;
 
-/** The remote end: reads the order, finds a way to the other end, runs the command there. Gives the command's status. */
+/** The remote end: reads the order, finds a way to the other end, runs the command. Gives the command's status. */
 export async function serveRemoteEnd(options: FarOptions): Promise<number> {
   try {
     options.print(formatNotice({ kind: 'hello' }));

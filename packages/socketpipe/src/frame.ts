@@ -34,7 +34,7 @@ export function frameReader(take: (type: FrameType, bytes: Buffer) => void): (ch
       type = head.toString('latin1', 0, 1) as FrameType;
       left = head.readUInt32BE(1);
       if (!'adem'.includes(type) || (type !== 'd' && left > mostMessageBytes) || (type === 'a' && left !== 4)) {
-        throw new Error('what came is no frame');
+        throw new Error('it sent something that is not a frame');
       }
       whole = [];
       if (left === 0) finish();

@@ -23,7 +23,7 @@ export interface Listener {
   close(): void;
 }
 
-// Who connects and stays silent is dropped only when more come.
+// A peer that connects and stays silent is dropped only when more come.
 const mostStrangers = 64;
 
 /** Waits for the other end on a port of the range. */

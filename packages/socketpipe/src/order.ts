@@ -6,7 +6,7 @@ import type { PortRange } from './listen.ts';
 /** The one line of JSON that the remote end reads from its stdin. */
 export interface Order {
   readonly version: 1;
-  /** 128 bits in hexadecimal: who shows to know them is the other end. */
+  /** 128 bits in hexadecimal: whoever shows to know them is the other end. */
   readonly token: string;
   readonly command: readonly string[];
   /** Where to call: a port that listens here; none: do not call. */

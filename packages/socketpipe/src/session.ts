@@ -68,7 +68,7 @@ function statusOf([output, remote, input]: [Ending | undefined, Remote, Ending |
   return 0;
 }
 
-/** Ends all commands, here and there; by force after a while, or when the user asks twice. */
+/** Ends all commands, on both hosts; by force after a while, or when the user asks twice. */
 async function endAll({ connection, login }: Session, local: Local, options: NearOptions, over: Promise<unknown>): Promise<void> {
   const signal = options.stop.aborted ? (options.stop.reason as NodeJS.Signals) : 'SIGTERM';
   if (connection.control) connection.control.send({ kind: 'kill', signal: signal as 'SIGTERM' });

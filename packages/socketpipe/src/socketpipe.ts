@@ -24,7 +24,8 @@ export async function socketpipe(
 /** A login that fails says why by itself; its status is ours. */
 function loginStatus({ login, ending }: EndedLogin, options: NearOptions): number {
   const reason = ending.failure?.message ?? (ending.signal ? `it died of ${ending.signal}` : `it ended with status ${ending.status}`);
-  const hint = ending.status === 127 ? 'is socketpipe installed there, and on the PATH of a command that is run by the login?' : undefined;
+  const hint =
+    ending.status === 127 ? 'is socketpipe installed on the remote host, and on the PATH that the login gives to a command?' : undefined;
   options.warn(new Failure('log in by', login.name, reason, hint));
   return ending.status === 0 ? 125 : ending.status;
 }

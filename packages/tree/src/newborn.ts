@@ -18,7 +18,7 @@ export function ownLinks(directory: string, fileNames: readonly string[]): Reado
   return own;
 }
 
-/** Who is making services in a directory just now. What is in a birthplace only its owner can see. */
+/** The users who are making services in a directory just now. Only its owner can see what is in a birthplace. */
 function ownersOfBirthplaces(directory: string): Set<number> {
   const owners = new Set<number>();
   for (const name of namesIn(directory)) {

@@ -1,4 +1,4 @@
-// Dead sockets out, and nothing else; dipus(7), Life of a socket.
+// Removes dead sockets, and nothing else (dipus(7), Life of a socket).
 import { readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { answer, type Ask } from '@dipus/proto/ask';
 import { codeOf, Failure } from '@dipus/proto/failure';

@@ -80,7 +80,7 @@ export class Channel {
       final: (done) => this.#sendEnd(done),
       destroy: (error, done) => this.#close(error, done),
     });
-    // It may be lost before anybody has it; who gets it looks at `errored`.
+    // It may be lost before anybody has it; whoever gets it looks at `errored`.
     this.stream.on('error', () => {});
     const opened = (listener: Listener): Listener => {
       return (...values: unknown[]) => (this.#isOpen ? listener(...values) : wire.breach('it uses a channel that it has not opened'));

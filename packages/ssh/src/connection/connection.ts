@@ -141,7 +141,7 @@ export class Connection {
     const first = this.#greeting.trim().split('\n')[0]!.trim().slice(0, 60);
     // What sshd says in place of its greeting.
     if (/^(?:Exceeded MaxStartups|Not allowed at this time)/.test(first)) return `the server takes no connection now: it says "${first}"`;
-    return `what answers is no SSH server: it says "${first}"`;
+    return `it is not an SSH server: it says "${first}"`;
   }
 
   #silence(ms: number): string {

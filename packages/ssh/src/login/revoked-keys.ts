@@ -15,7 +15,7 @@ const section = { certificates: 1, keys: 2, sha1: 3, signature: 4, sha256: 5 } a
 export function isRevoked(file: string, key: Buffer): boolean {
   const bytes = readRevoked(file);
   const revokes = bytes.toString('latin1', 0, magic.length) === magic ? krlRevokes(bytes, key) : listRevokes(bytes, key);
-  if (revokes === undefined) throw new Failure('read', file, 'it is no list of revoked keys that is known here');
+  if (revokes === undefined) throw new Failure('read', file, 'it is not a list of revoked keys of a known format');
   return revokes;
 }
 

@@ -15,12 +15,12 @@ export function isSocket(file: RemoteFile): boolean {
   return isOfType(file, 'socket');
 }
 
-/** Root and who has logged in, the owner of the home there. */
+/** Root and the user who has logged in, the owner of the home on the remote host. */
 export async function readRemoteTrust(sftp: Sftp): Promise<Trust> {
   return remoteTrust((await sftp.stat('.')).uid);
 }
 
-/** Root and this user. Who is in a group there is not known. */
+/** Root and this user. The members of a group on the remote host are not known. */
 export function remoteTrust(uid: number): Trust {
   return { uid, uids: new Set([0, uid]), isOwnGroup: () => false, userName: (other) => `uid ${other}`, groupName: String };
 }
@@ -43,7 +43,7 @@ export interface RemoteSocket {
   readonly directories: readonly string[];
   readonly plain: string;
   readonly control?: string | undefined;
-  /** It was named by the user, who so trusts its owner. */
+  /** The user has named it, and so trusts its owner. */
   readonly isNamed: boolean;
 }
 

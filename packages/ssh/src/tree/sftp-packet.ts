@@ -120,7 +120,7 @@ export class Payload {
 /** What came in place of a packet: text, where a program talks that is no SFTP server. */
 function strangeReason(bytes: Buffer, length: number): string {
   const [text = ''] = /^[ -~]{4,}/.exec(bytes.toString('latin1', 0, 60)) ?? [];
-  return text === '' ? `it sent a packet of ${length} bytes` : `what answers is no SFTP server: it says "${text}"`;
+  return text === '' ? `it sent a packet of ${length} bytes` : `it is not an SFTP server: it says "${text}"`;
 }
 
 /** Cuts a stream into packets, each without its length. */

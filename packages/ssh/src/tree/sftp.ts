@@ -125,7 +125,7 @@ export class Sftp {
       read: (payload) => {
         payload.u32();
         const real = payload.text();
-        if (!real.startsWith('/') || real.length > maxPathBytes) throw new SftpFormatError('it tells a path that is none');
+        if (!real.startsWith('/') || real.length > maxPathBytes) throw new SftpFormatError('it sent something that is not a path');
         return real;
       },
     });
