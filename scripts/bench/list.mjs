@@ -17,6 +17,6 @@ export async function prepare(stage) {
       { name: 'dcat --version', measure: () => stage.time('dcat', ['--version']) },
       { name: 'dls', measure: () => stage.time('dls', []) },
     ],
-    targets: [atMostPlus('dls', 'dcat --version', 60, 'ms')],
+    targets: [atMostPlus('dls', 'dcat --version', { extra: 60, unit: 'ms' })],
   };
 }

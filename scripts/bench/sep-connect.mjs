@@ -23,7 +23,7 @@ export async function prepareConnect(stage, isSerial) {
     await listens(theirs);
   }
   service.unref();
-  const contender = (name, port, head) => ({ name, measure: () => run(port, head, times, isSerial) });
+  const contender = (name, port, head) => ({ name, measure: () => run(() => echoOnce(port, head), times, isSerial) });
   const judge = isSerial ? atLeast('dexport', 1.25, 'socat fork') : atMost('dexport', 0.75, 'socat fork');
   return {
     title: isSerial ? `connections one behind the other, 1 byte echoed on each` : `connect, 1 byte echoed: p50 of ${times}`,
@@ -46,10 +46,10 @@ async function echoServer(stage, path) {
   return server;
 }
 
-async function run(port, head, times, isSerial) {
+async function run(echo, times, isSerial) {
   const values = [];
   const began = performance.now();
-  for (let at = 0; at < times; at++) values.push(await echoOnce(port, head));
+  for (let at = 0; at < times; at++) values.push(await echo());
   if (isSerial) return (times * 1000) / (performance.now() - began);
   return values.sort((a, b) => a - b)[times >> 1];
 }

@@ -9,8 +9,8 @@ export function atMost(own, factor, peer) {
   return ratio({ own, factor, peer, sign: '≤', isMet: (measured) => measured <= factor });
 }
 
-/** One median at most another and so much more: `atMostPlus('dls', 'dcat --version', 60, 'ms')`. */
-export function atMostPlus(own, peer, extra, unit) {
+/** One median at most another and so much more: `atMostPlus('dls', 'dcat --version', { extra: 60, unit: 'ms' })`. */
+export function atMostPlus(own, peer, { extra, unit }) {
   return judge(`${own} ≤ ${peer} + ${extra} ${unit}`, [own, peer], ([left, right]) => ({
     measured: `${left < right ? '−' : '+'} ${Math.abs(left - right).toFixed(1)} ${unit}`,
     value: left - right,

@@ -76,8 +76,8 @@ function withoutMark(value: unknown): unknown {
   return typeof value === 'string' ? value.slice(1) : value;
 }
 
-/** A whole number from `least` to `most`; undefined where the option was not given. */
-export function numberOption(values: ParsedLine['values'], name: string, least: number, most: number): number | undefined {
+/** A whole number within the range, ends included; undefined where the option was not given. */
+export function numberOption(values: ParsedLine['values'], name: string, [least, most]: readonly [number, number]): number | undefined {
   const text = textOption(values, name);
   if (text === undefined) return undefined;
   const number = Number(text);

@@ -25,7 +25,6 @@ export async function dcat(args: Arguments, openTree: () => Tree, context: Conte
   const terminal = ownTerminal();
   const found = await findService(
     args,
-    openTree,
     {
       startMs: args.startMs ?? timing.startMs,
       stop: context.stop,
@@ -33,11 +32,11 @@ export async function dcat(args: Arguments, openTree: () => Tree, context: Conte
       stderr: printDiagnostics,
       ...(terminal && { terminal }),
     },
-    context,
+    { openTree, context },
   );
   try {
     if (context.stop.aborted) return 0;
-    if (!('service' in found)) return tellRefusals(found, args.service, openTree, context);
+    if (!('service' in found)) return tellRefusals(found, args.service, { openTree, context });
     context.explain(`using ${found.service.path}`);
     return await use(found.service, { sources, hasProgress: args.hasProgress }, context);
   } finally {

@@ -14,9 +14,8 @@ export type Found = { close(): void } & (
 /** The first service that can be opened; with a time to wait it is looked for until it appears. Rejects with UsageError and Failure. */
 export async function findService(
   { service, waitMs = 0 }: Arguments,
-  openTree: () => Tree,
   options: OpenOptions,
-  context: Context,
+  { openTree, context }: { readonly openTree: () => Tree; readonly context: Context },
 ): Promise<Found> {
   const look = async (isLate: () => boolean): Promise<Found | undefined> => {
     const found = await findCandidates(service, openTree, context);

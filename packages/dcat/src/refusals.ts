@@ -16,8 +16,7 @@ export const notFound = 127;
 export function tellRefusals(
   { refusals, untrusted }: { readonly refusals: readonly Refusal[]; readonly untrusted: readonly Untrusted[] },
   service: string,
-  openTree: () => Tree,
-  context: Context,
+  { openTree, context }: { readonly openTree: () => Tree; readonly context: Context },
 ): number {
   const tell = (list: readonly Refusal[]): void =>
     list.forEach(({ path, kind, reason }) => context.warn(new Failure('connect to', path, reason, hintFor(kind))));

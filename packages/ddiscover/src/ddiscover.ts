@@ -19,7 +19,8 @@ export async function discover(args: Arguments, output: DiscoverOutput, stop: Ab
   stop.addEventListener('abort', () => over.resolve(), { once: true });
   const print = (event: 'add' | 'remove', uri: string, service: MdnsService): void => {
     try {
-      output.print(args.isJson ? jsonLine(event, uri, service, args.isWatch) : textLine(event, uri, args.isWatch));
+      const shownEvent = args.isWatch ? event : undefined;
+      output.print(args.isJson ? jsonLine(shownEvent, uri, service) : textLine(shownEvent, uri));
     } catch (error) {
       over.reject(error);
     }
@@ -64,11 +65,11 @@ function uriOf({ host, port }: MdnsService): string | undefined {
   }
 }
 
-function textLine(event: 'add' | 'remove', uri: string, isWatch: boolean): string {
-  return isWatch ? `${event === 'add' ? '+' : '-'} ${uri}\n` : `${uri}\n`;
+function textLine(event: 'add' | 'remove' | undefined, uri: string): string {
+  return event === undefined ? `${uri}\n` : `${event === 'add' ? '+' : '-'} ${uri}\n`;
 }
 
-function jsonLine(event: 'add' | 'remove', uri: string, { name, host, port, addresses, txt }: MdnsService, isWatch: boolean): string {
+function jsonLine(event: 'add' | 'remove' | undefined, uri: string, { name, host, port, addresses, txt }: MdnsService): string {
   const texts = Object.fromEntries(Object.entries(txt).map(([key, value]) => [printable(key), printable(value)]));
-  return `${JSON.stringify({ ...(isWatch && { event }), uri, name: printable(name), host, port, addresses, txt: texts })}\n`;
+  return `${JSON.stringify({ ...(event && { event }), uri, name: printable(name), host, port, addresses, txt: texts })}\n`;
 }

@@ -59,7 +59,7 @@ export class Answers {
     switch (request.method) {
       case 'GET':
       case 'HEAD': {
-        if (!target.isWatch || request.method === 'HEAD') return answerList(options.offers, target, request, response);
+        if (!target.isWatch || request.method === 'HEAD') return answerList(options.offers, target, exchange);
         const end = answerWatch(options.offers, target, exchange);
         this.#watches.add(end);
         response.once('close', () => this.#watches.delete(end));

@@ -61,7 +61,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     names: listOption(values, 'name'),
     mayAnnounce: !isGiven(values, 'no-announce'),
     ...(user !== undefined && { user }),
-    maxConnections: numberOption(values, 'max', 1, 1_000_000) ?? 4096,
+    maxConnections: numberOption(values, 'max', [1, 1_000_000]) ?? 4096,
     ...(graceMs !== undefined && { graceMs }),
     isVerbose: isGiven(values, 'verbose'),
     isJson: isGiven(values, 'json'),

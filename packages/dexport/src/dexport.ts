@@ -47,7 +47,8 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     await aborted(context.stop);
     await Promise.all(announcing.map((one) => one.close()));
     answers.endWatches();
-    await finish(answers.exporter, listening, args, context);
+    const graceMs = context.stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0;
+    await finish(answers.exporter, listening, { graceMs, stopNow: context.stopNow });
   } finally {
     await Promise.all(announcing.map((one) => one.close()));
     offers?.close();
@@ -99,16 +100,19 @@ function whoMay(listening: readonly Listening[]): string {
 }
 
 /** No new connections; open streams may still end. */
-async function finish(exporter: Exporter, listening: readonly Listening[], args: Arguments, context: Context): Promise<void> {
+async function finish(
+  exporter: Exporter,
+  listening: readonly Listening[],
+  { graceMs, stopNow }: { readonly graceMs: number; readonly stopNow: AbortSignal },
+): Promise<void> {
   for (const { server } of listening) {
     server.close();
     server.closeIdleConnections();
   }
-  const graceMs = context.stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0;
-  await atMost(graceMs, exporter.streams.idle(), context.stopNow);
+  await atMost(graceMs, exporter.streams.idle(), stopNow);
   exporter.streams.breakAll();
   // Whoever was told to stop has to see that before it sees an end.
-  await atMost(timing.partingMs, exporter.released(), context.stopNow);
+  await atMost(timing.partingMs, exporter.released(), stopNow);
   exporter.close();
 }
 

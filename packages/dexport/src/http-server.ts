@@ -54,7 +54,7 @@ class Front {
     void this.#ready.then(({ exporter: { options } }) => {
       options.descriptors.hold(socket, 1);
       // Nothing is waited for where descriptors are what is short.
-      if (options.descriptors.isExceeded) this.#refuse(socket, busy('no descriptors are left'), 0);
+      if (options.descriptors.isExceeded) this.#refuse(socket, busy('no descriptors are left'), { lingerMs: 0 });
     });
   }
 
@@ -93,7 +93,7 @@ class Front {
     try {
       await answers.upgrade(request, socket);
     } catch (error) {
-      this.#refuse(socket, answers.refusalOf(error), undefined, ` to open ${request.url}`);
+      this.#refuse(socket, answers.refusalOf(error), { what: ` to open ${request.url}` });
     }
   }
 
@@ -120,7 +120,7 @@ class Front {
     exchange?.leave();
   }
 
-  #refuse(socket: Socket, refusal: Refusal, lingerMs?: number, what = ''): void {
+  #refuse(socket: Socket, refusal: Refusal, { lingerMs, what = '' }: { lingerMs?: number; what?: string } = {}): void {
     this.#refused.add(socket);
     void this.#tell(socket, `refused${what}: ${refusal.status} ${refusal.message}`);
     refuseRaw(socket, refusal, lingerMs);

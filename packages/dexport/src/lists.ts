@@ -1,5 +1,4 @@
 // GET without an upgrade: what is offered, once or as it changes.
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answer } from '@dipus/proto/ask';
 import { servicePath } from '@dipus/proto/name';
 import { describeService, formatWatchEvent, sepVersion, versionHeader } from '@dipus/proto/sep';
@@ -11,7 +10,7 @@ import { checkVersion, type Target } from './target.ts';
 // A watcher that lets so much wait does not read any more.
 const maxUnreadBytes = 16 << 20;
 
-export function answerList(offers: Offers, { ask }: Target, request: IncomingMessage, response: ServerResponse): void {
+export function answerList(offers: Offers, { ask }: Target, { request, response }: Exchange): void {
   const found = offers.list(ask);
   const isJson = /\bapplication\/json\b/.test(request.headers.accept ?? '');
   const body = isJson ? `${JSON.stringify(found.map(describeService))}\n` : found.map((offer) => `${servicePath(offer)}\n`).join('');

@@ -20,28 +20,31 @@ import type { ImportOptions } from './import-options.ts';
 // A local connection and one to the other host.
 const descriptorsOfStream = 2;
 
+export interface OneImportOptions extends ImportOptions {
+  /** Those of the host. */
+  readonly streams: OpenStreams;
+  /** Gives the two sockets the same permissions; tells whether they had others. */
+  matchModes(): boolean;
+}
+
 export class Import {
   readonly #host: RemoteHost;
   readonly #service: RemoteService;
-  readonly #options: ImportOptions;
-  readonly #streams: OpenStreams;
-  readonly #matchModes: () => boolean;
+  readonly #options: OneImportOptions;
   readonly #foreign: ForeignSessions<RemoteService>;
   readonly #since = Date.now();
 
-  constructor(host: RemoteHost, service: RemoteService, options: ImportOptions, streams: OpenStreams, matchModes: () => boolean) {
+  constructor(host: RemoteHost, service: RemoteService, options: OneImportOptions) {
     this.#host = host;
     this.#service = service;
     this.#options = options;
-    this.#streams = streams;
-    this.#matchModes = matchModes;
     this.#foreign = new ForeignSessions<RemoteService>({
       connect: () => this.#dial(undefined),
       clientKind: 'unix',
       refuse: () => (options.descriptors.isExceeded ? busy : undefined),
       mayHandOver: () => false,
       originOf: () => this.#origin,
-      track: (relayed) => streams.add(relayed),
+      track: (relayed) => options.streams.add(relayed),
     });
   }
 
@@ -66,7 +69,7 @@ export class Import {
     if (descriptors.isExceeded) return void connection.destroy();
     try {
       const remote = await this.#dial(undefined);
-      this.#streams.add(relay({ socket: connection, kind: 'unix' }, remote, this.#relayOptions));
+      this.#options.streams.add(relay({ socket: connection, kind: 'unix' }, remote, this.#relayOptions));
     } catch (error) {
       this.#options.explain(reasonOf(error));
       connection.destroy();
@@ -78,7 +81,7 @@ export class Import {
     const { descriptors } = this.#options;
     descriptors.hold(connection, descriptorsOfStream);
     if (descriptors.isExceeded) return refuseConnection(connection, busy);
-    if (this.#matchModes()) return refuseConnection(connection, permissionsChanged);
+    if (this.#options.matchModes()) return refuseConnection(connection, permissionsChanged);
     if (!this.#hasSessions) return this.#foreign.serve(this.#service, connection);
     awaitSession(connection, { info: () => this.#info(), begin: (half) => void this.#relaySession(connection, half) });
   }
@@ -86,12 +89,14 @@ export class Import {
   async #relaySession(connection: Socket, half: SessionHalf): Promise<void> {
     try {
       const remote = await this.#dial(half.kind);
-      this.#streams.add(this.#streams.sessions.relay({ socket: connection, kind: 'unix' }, remote, { ...this.#relayOptions, half }));
+      this.#options.streams.add(
+        this.#options.streams.sessions.relay({ socket: connection, kind: 'unix' }, remote, { ...this.#relayOptions, half }),
+      );
     } catch (error) {
       this.#options.explain(reasonOf(error));
       if (half.kind === 'data') {
         connection.destroy();
-        return this.#streams.sessions.break(half.token);
+        return this.#options.streams.sessions.break(half.token);
       }
       refuseSession(connection, codeOf(error) === 'EAGAIN' ? busy : { reason: reasonOf(error), retry: false });
     }
@@ -113,7 +118,7 @@ export class Import {
   /** What the other host says of the service, and where it is. */
   async #info(): Promise<Info> {
     const info = await askInfo((half) => this.#host.dial(this.#service, half)).catch(() => undefined);
-    const own = { since: this.#since, running: this.#streams.count, waiting: 0, max: 0, tty: false };
+    const own = { since: this.#since, running: this.#options.streams.count, waiting: 0, max: 0, tty: false };
     return { ...(info ?? own), origin: this.#origin };
   }
 }

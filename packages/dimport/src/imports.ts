@@ -16,31 +16,33 @@ interface Made {
   path: string;
 }
 
+export interface ImportsOptions extends ImportOptions {
+  /** Those of the host. */
+  readonly streams: OpenStreams;
+  trouble(error: Failure): void;
+}
+
 /** Adds and removes imports one at a time; a removal never waits. */
 export class Imports {
   readonly #host: RemoteHost;
   readonly #hostName: string;
-  readonly #options: ImportOptions;
-  readonly #streams: OpenStreams;
-  readonly #trouble: (error: Failure) => void;
+  readonly #options: ImportsOptions;
   readonly #wanted = new Map<string, RemoteService>();
   readonly #made = new Map<string, Made>();
   readonly #removedAt = new Map<string, number>();
   readonly #numbers = new Map<string, Numbers>();
   #isWorking = false;
 
-  constructor(host: RemoteHost, options: ImportOptions, streams: OpenStreams, trouble: (error: Failure) => void) {
+  constructor(host: RemoteHost, options: ImportsOptions) {
     this.#host = host;
     this.#hostName = nameOf(host);
     this.#options = options;
-    this.#streams = streams;
-    this.#trouble = trouble;
   }
 
   add(service: RemoteService): void {
     const path = this.#host.pathOf(service);
     if (!this.#wanted.has(path) && this.#wanted.size >= this.#options.maxImports) {
-      return this.#trouble(
+      return this.#options.trouble(
         new Failure('import all services of', this.#host.printed, `more than ${this.#options.maxImports}; the rest is left out`),
       );
     }
@@ -114,7 +116,7 @@ export class Imports {
       return true;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      this.#trouble(error);
+      this.#options.trouble(error);
       return false;
     }
   }
@@ -142,7 +144,7 @@ export class Imports {
 
   async #keep(service: RemoteService, wanted: Wanted): Promise<Made> {
     const { tree, print, stop } = this.#options;
-    const imported = new Import(this.#host, service, this.#options, this.#streams, () => kept.matchModes());
+    const imported = new Import(this.#host, service, { ...this.#options, matchModes: () => kept.matchModes() });
     const kept = await keepService(tree, wanted, {
       open: () => imported.open(),
       stop,

@@ -25,7 +25,7 @@ export class Source {
     this.uri = uri;
     this.host = host;
     this.#options = options;
-    this.#imports = new Imports(host, options, this.#streams, (error) => this.#tell(error));
+    this.#imports = new Imports(host, { ...options, streams: this.#streams, trouble: (error) => this.#tell(error) });
     this.ended = this.#follow(options.isOnce);
   }
 
@@ -73,8 +73,8 @@ export class Source {
           removed: (path) => this.#imports.remove(path),
           ready: () => this.#options.explain(`${this.host.printed}: watching`),
           trouble: (reason) => this.#tell(new Failure('import from', this.host.printed, reason)),
+          stop: this.#stop.signal,
         },
-        this.#stop.signal,
       );
       return end ?? { isSilent: false, cause: new Failure('watch', this.host.printed, 'stopped') };
     } catch (error) {

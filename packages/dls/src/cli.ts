@@ -9,5 +9,9 @@ run({ name: 'dls' }, async (context) => {
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.startExplaining();
   if (args.isWatch) context.endWithReader();
-  return dls(args, () => openTree(process.env, context.explain), context, { isTerminal: isatty(1), now: Date.now() });
+  return dls(args, context, {
+    openTree: () => openTree(process.env, context.explain),
+    isTerminal: isatty(1),
+    now: Date.now(),
+  });
 });

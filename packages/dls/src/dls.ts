@@ -14,11 +14,15 @@ export interface Audience {
   readonly now: number;
 }
 
+export interface DlsOptions extends Audience {
+  openTree(): Tree;
+}
+
 /**
  * Lists once, or with -w what there is and each change until it is stopped. Returns 1, silently, where nothing answers a SERVICE that was
  * given. Throws UsageError and Failure.
  */
-export async function dls(args: Arguments, openTree: () => Tree, context: Context, audience: Audience): Promise<number> {
+export async function dls(args: Arguments, context: Context, { openTree, ...audience }: DlsOptions): Promise<number> {
   const wanted = readService(args.service);
   const place = 'scheme' in wanted ? await openRemote(wanted, context) : openLocal(openTree(), wanted, context);
   try {

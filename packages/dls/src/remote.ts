@@ -71,8 +71,8 @@ async function watch({ host, uri, isAll, warn }: Watching, events: PlaceEvents, 
       },
       ready: () => {},
       trouble: (reason) => host.hasExporter || warn(new Failure('watch', host.printed, reason)),
+      stop,
     },
-    stop,
   );
   if (result) throw result.cause;
 }

@@ -105,7 +105,7 @@ function options(values: Readonly<Record<string, unknown>>): Pick<ServiceRequest
     area: isGiven(values, 'export') ? 'exported' : 'local',
     ...(mode !== undefined && { mode: parseMode(mode) }),
     ...(group !== undefined && { group }),
-    max: numberOption(values, 'max', 1, 1_000_000) ?? 64,
+    max: numberOption(values, 'max', [1, 1_000_000]) ?? 64,
     hasTerminal: isGiven(values, 'pty'),
   };
 }

@@ -37,8 +37,14 @@ interface Stop {
   readonly stop: AbortSignal;
 }
 
+/** What is served, and the name that is claimed for it. */
+export interface Offer {
+  readonly request: ServiceRequest;
+  readonly wanted: Wanted;
+}
+
 /** Claims the name and serves it. Throws Failure. */
-export async function startService(tree: Tree, request: ServiceRequest, wanted: Wanted, shared: Shared & Stop): Promise<RunningService> {
+export async function startService(tree: Tree, { request, wanted }: Offer, shared: Shared & Stop): Promise<RunningService> {
   const service = new Service(request, shared, request.hasTerminal ? loadPtyMaker() : undefined);
   await service.claim(tree, wanted, shared.stop);
   return service;

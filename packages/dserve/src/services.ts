@@ -3,6 +3,7 @@ import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
 import { delay, pause } from '@dipus/proto/waiting';
 import { groupId } from '@dipus/tree/accounts';
+import type { Wanted } from '@dipus/tree/claim';
 import type { Tree } from '@dipus/tree/root';
 import type { ServiceRequest } from './service-request.ts';
 import type { Shared } from './runs.ts';
@@ -75,7 +76,11 @@ export class Services {
     const entry: Entry = { gone: new AbortController() };
     this.#entries.set(key, entry);
     try {
-      const service = await startService(this.#tree, request, wantedOf(request), { ...this.#options.shared, stop: entry.gone.signal });
+      const service = await startService(
+        this.#tree,
+        { request, wanted: wantedOf(request) },
+        { ...this.#options.shared, stop: entry.gone.signal },
+      );
       if (entry.gone.signal.aborted) return await service.close();
       entry.service = service;
       this.#options.claimed(service);
@@ -122,7 +127,7 @@ function byKey(asked: readonly Asked[]): Map<string, Asked> {
   return found;
 }
 
-function wantedOf(request: ServiceRequest): Parameters<typeof startService>[2] {
+function wantedOf(request: ServiceRequest): Wanted {
   const { area, protocol, name, host, instance, mode, group } = request;
   const gid = group === undefined ? undefined : groupId(group);
   if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');

@@ -124,7 +124,7 @@ class Announcer implements Announcement {
 
   #hear(packet: Packet, sender: Sender): void {
     const names = { ...this.#fullNames, port: this.#options.port };
-    const claim = claimIn(packet, names, sender.address, (address) => isOwnAddress(listLinks(), address));
+    const claim = claimIn(packet, names, { sender: sender.address, isOwn: (address) => isOwnAddress(listLinks(), address) });
     if (claim && this.#state === 'probing') this.#claims.push(claim);
     if (this.#state !== 'announced') return;
     if (claim && (claim.takesHost || (claim.takesName && !sender.isOwn))) this.#quarrel(sender);

@@ -164,7 +164,7 @@ class OpenLink {
       networking.bindToAddress(undefined, 0, link.device, {
         address: () => socket.address(),
         on: (event, listener) => socket.on(event, listener),
-        send: (bytes, from, length, _port, _group, done) => {
+        send: (...[bytes, from, length, _port, _group, done]) => {
           const sent = send(bytes.subarray(from, from + length), this.#to).then(done);
           pending.add(sent);
           void sent.finally(() => pending.delete(sent));

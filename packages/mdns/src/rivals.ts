@@ -22,8 +22,7 @@ export interface Claim {
 export function claimIn(
   packet: Packet,
   names: Names & { port: number },
-  sender: string,
-  isOwn: (address: string) => boolean,
+  { sender, isOwn }: { readonly sender: string; readonly isOwn: (address: string) => boolean },
 ): Claim | undefined {
   if (packet.header.qr !== 1) return undefined;
   const records = [...packet.answer, ...packet.additional].filter(({ ttl }) => ttl > 0);

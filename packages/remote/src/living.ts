@@ -36,8 +36,7 @@ export async function probeRemote(host: RemoteHost, service: RemoteService): Pro
 export async function watchLiving(
   host: RemoteHost,
   query: RemoteQuery,
-  events: RemoteEvents,
-  stop: AbortSignal,
+  { stop, ...events }: RemoteEvents & { readonly stop: AbortSignal },
 ): Promise<WatchResult | undefined> {
   if (host.hasExporter || query.isAll) return host.watch(query, events, stop);
   const living = new Living(host, events);

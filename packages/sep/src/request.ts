@@ -18,7 +18,7 @@ const maxInterim = 100;
 /** The answer's head, its body unread. Rejects with Failure, for a status that is not 200 too. */
 export async function get(host: ExporterAddress, target: string, accept: string): Promise<IncomingMessage> {
   const sent = send(host, target, { Accept: accept });
-  const answer = await headOf<IncomingMessage>(sent, host, target, (resolve) => sent.on('response', resolve));
+  const answer = await headOf<IncomingMessage>(sent, { host, target }, (resolve) => sent.on('response', resolve));
   if (answer.statusCode === 200) return answer;
   throw await refusal(host, target, answer);
 }
@@ -30,7 +30,7 @@ export async function get(host: ExporterAddress, target: string, accept: string)
 export async function dialService(host: ExporterAddress, service: Service, kind: SocketKind | undefined): Promise<Socket> {
   const target = targetOf(service);
   const sent = send(host, target, { Connection: 'Upgrade', Upgrade: sepProtocol, ...(kind && { [socketHeader]: kind }) });
-  const result = await headOf<Socket | IncomingMessage>(sent, host, target, (resolve) => {
+  const result = await headOf<Socket | IncomingMessage>(sent, { host, target }, (resolve) => {
     sent.on('response', resolve);
     sent.on('upgrade', (_answer, socket: Socket, head) => {
       socket.pause();
@@ -70,7 +70,11 @@ function connectUnhurried({ host, port, lookup }: ExporterAddress): Socket {
   return socket;
 }
 
-function headOf<T>(sent: ClientRequest, host: ExporterAddress, target: string, listen: (resolve: (value: T) => void) => void): Promise<T> {
+function headOf<T>(
+  sent: ClientRequest,
+  { host, target }: { readonly host: ExporterAddress; readonly target: string },
+  listen: (resolve: (value: T) => void) => void,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = (): void => void sent.destroy(new Error(`no answer within ${timing.headMs / 1000} s`));
     const timer = setTimeout(late, timing.headMs);

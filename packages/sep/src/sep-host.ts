@@ -36,7 +36,7 @@ export class SepHost implements RemoteHost {
   }
 
   watch({ ask }: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<WatchResult | undefined> {
-    return watchServices(this.#address, ask, events, stop);
+    return watchServices(this.#address, ask, { events, stop });
   }
 
   dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {

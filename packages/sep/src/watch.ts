@@ -22,8 +22,7 @@ const maxServices = 100_000;
 export async function watchServices(
   host: ExporterAddress,
   ask: Ask,
-  events: RemoteEvents,
-  stop: AbortSignal,
+  { events, stop }: { readonly events: RemoteEvents; readonly stop: AbortSignal },
 ): Promise<WatchResult | undefined> {
   const answer = await get(host, `${askTarget(ask)}?watch`, 'application/x-ndjson');
   if (stop.aborted) return void answer.destroy();

@@ -18,7 +18,7 @@ export async function callAny(hosts: readonly string[], port: number, call: { to
   const timer = setTimeout(() => over.abort(), call.limitMs);
   try {
     const reached = await openFirst(
-      hosts.map((host) => () => openControl({ host, port }, call.token, nonce, over.signal)),
+      hosts.map((host) => () => openControl({ host, port }, { token: call.token, nonce }, over.signal)),
       over.signal,
     );
     over.abort();
@@ -50,7 +50,7 @@ interface Reached {
   readonly control: Socket;
 }
 
-async function openControl(place: Place, token: string, nonce: string, over: AbortSignal): Promise<Reached> {
+async function openControl(place: Place, { token, nonce }: { token: string; nonce: string }, over: AbortSignal): Promise<Reached> {
   const control = connect({ ...socketOptions, ...place });
   const drop = (): void => void control.destroy(new Error('given up'));
   over.addEventListener('abort', drop);

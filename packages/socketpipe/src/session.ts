@@ -36,7 +36,10 @@ export async function runCommands(session: Session, job: Job, options: NearOptio
     isWhole = true;
     return statusOf(result, local, session.connection);
   } finally {
-    if (!isWhole) await endAll(session, local, options, Promise.allSettled([local.output?.ended, remote, local.input?.ended]));
+    if (!isWhole) {
+      const over = Promise.allSettled([local.output?.ended, remote, local.input?.ended]);
+      await endAll(session, local, { ...options, over });
+    }
     session.connection.close();
     session.releaseTerminal();
     await logOut(session.login, isWhole ? logoutMs : 0);
@@ -69,13 +72,17 @@ function statusOf([output, remote, input]: [Ending | undefined, Remote, Ending |
 }
 
 /** Ends all commands, on both hosts; by force after a while, or when the user asks twice. */
-async function endAll({ connection, login }: Session, local: Local, options: NearOptions, over: Promise<unknown>): Promise<void> {
-  const signal = options.stop.aborted ? (options.stop.reason as NodeJS.Signals) : 'SIGTERM';
+async function endAll(
+  { connection, login }: Session,
+  local: Local,
+  { stop, stopNow, over }: Pick<NearOptions, 'stop' | 'stopNow'> & { readonly over: Promise<unknown> },
+): Promise<void> {
+  const signal = stop.aborted ? (stop.reason as NodeJS.Signals) : 'SIGTERM';
   if (connection.control) connection.control.send({ kind: 'kill', signal: signal as 'SIGTERM' });
   else login.kill(signal);
   local.kill(signal);
   const patience = new AbortController();
-  await Promise.race([over, aborted(options.stopNow), sleep(stopMs, undefined, { signal: patience.signal }).catch(() => {})]);
+  await Promise.race([over, aborted(stopNow), sleep(stopMs, undefined, { signal: patience.signal }).catch(() => {})]);
   patience.abort();
   local.kill('SIGKILL');
 }

@@ -18,7 +18,7 @@ export async function setUp(job: Job, options: NearOptions): Promise<Session | E
   const token = newToken();
   const listener = await listen(job.ports, job.family, token);
   options.explain(`waiting to be called on port ${listener.port}`);
-  const order = makeOrder(job, token, listener.port, options.session);
+  const order = makeOrder(job, { token, port: listener.port, session: options.session });
   const attempt = openLogin(job, options, order);
   const called = listener.pair.then((pair) => {
     options.explain(`called from ${pair.data.remoteAddress}`);
@@ -42,7 +42,7 @@ export async function setUp(job: Job, options: NearOptions): Promise<Session | E
   }
 }
 
-function makeOrder(job: Job, token: string, port: number, session: string | undefined): Order {
+function makeOrder(job: Job, { token, port, session }: { token: string; port: number; session: string | undefined }): Order {
   return {
     version: 1,
     token,
