@@ -19,7 +19,7 @@ export function tellRefusals(
   { openTree, context }: { readonly openTree: () => Tree; readonly context: Context },
 ): number {
   const tell = (list: readonly Refusal[]): void =>
-    list.forEach(({ path, kind, reason }) => context.warn(new Failure('connect to', path, reason, hintFor(kind))));
+    list.forEach(({ path, kind, reason }) => context.warn(new Failure('connect to', path, reason).withHint(hintFor(kind))));
   const living = refusals.filter(({ kind }) => kind !== 'dead' && kind !== 'gone');
   if (living.some(({ kind }) => kind !== 'forbidden')) {
     tell(living);
@@ -28,11 +28,11 @@ export function tellRefusals(
   if (living.length + untrusted.length > 0) {
     tell(living);
     const hint = 'name it whole (NAME.HOST...N) to use it all the same, or trust its owner by DIPUS_TRUST';
-    untrusted.forEach(({ path, reason }) => context.warn(new Failure('trust', path, reason, hint)));
+    untrusted.forEach(({ path, reason }) => context.warn(new Failure('trust', path, reason).withHint(hint)));
     return forbidden;
   }
   tell(refusals);
-  if (refusals.length === 0) context.warn(new Failure('find', service, whyNone(service, openTree), 'dls shows what there is'));
+  if (refusals.length === 0) context.warn(new Failure('find', service, whyNone(service, openTree)).withHint('dls shows what there is'));
   return notFound;
 }
 

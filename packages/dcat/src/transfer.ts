@@ -60,13 +60,13 @@ async function finished(service: OpenService, output: Copy, sending: Promise<voi
   const lost = service.outcome.then((outcome) => {
     if ('exit' in outcome) return new Promise<never>(() => {});
     if ('error' in outcome) throw new Failure('use', service.path, outcome.error.reason);
-    throw new Failure('stay connected to', service.path, outcome.lost, 'the output may be incomplete');
+    throw new Failure('stay connected to', service.path, outcome.lost).withHint('the output may be incomplete');
   });
   const end = await Promise.race([output.ended, lost]);
   if (end.kind === 'refused') return 'output gone';
   if (end.kind === 'write-error') throw new Failure('write to', 'stdout', end.reason);
   if (end.kind === 'end' && end.wasReset && service.isRemote)
-    throw new Failure('read from', service.path, 'the connection broke off', 'the output may be incomplete');
+    throw new Failure('read from', service.path, 'the connection broke off').withHint('the output may be incomplete');
   if (end.kind === 'read-error') throw new Failure('read from', service.path, end.reason);
   if (service.session) return Promise.race([service.outcome.then((outcome) => ('exit' in outcome ? { exit: outcome.exit } : lost)), lost]);
   if (!service.isRemote) await Promise.race([sending, closedByPeer(service.data)]);

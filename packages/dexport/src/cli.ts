@@ -13,7 +13,7 @@ run({ name: 'dexport', isDaemon: true }, async (context) => {
   if (args.isVerbose) context.startExplaining();
   keepHeapSmall();
   if (process.getuid!() === 0 && args.user === undefined) {
-    throw new Failure('start', 'dexport', 'it should not run as root', 'give --user NAME; --user root if that is really wanted');
+    throw new Failure('start', 'dexport', 'it should not run as root').withHint('give --user NAME; --user root if that is really wanted');
   }
   await dexport(args, {
     context,

@@ -13,6 +13,6 @@ export function dropTo(user: string): void {
     process.setgid!(gid);
     process.setuid!(uid);
   } catch (error) {
-    throw new Failure('run as user', user, error, 'only root can become another user');
+    throw new Failure('run as user', user, error).withHint('only root can become another user');
   }
 }

@@ -59,7 +59,7 @@ function readServices(file: string, context: Context): Asked[] {
 function checked(request: ServiceRequest, context: Context): ServiceRequest {
   if (request.group !== undefined && request.mode === undefined) {
     const hint = '-m 660 goes with -g';
-    context.warn(new Failure('serve', `${request.name} for group ${request.group}`, 'mode 600 lets none of its members in', hint));
+    context.warn(new Failure('serve', `${request.name} for group ${request.group}`, 'mode 600 lets none of its members in').withHint(hint));
   }
   return request;
 }

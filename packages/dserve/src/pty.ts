@@ -60,7 +60,7 @@ export function loadPtyMaker(): PtyMaker {
     return { native: module, helper: resolve(dirname(require.resolve('node-pty/lib/utils.js')), dir, 'spawn-helper') };
   } catch (error) {
     const hint = 'install it with "npm install node-pty@1.1" beside dserve (that needs python3, make and g++); all but --pty works without';
-    throw new Failure('load', 'node-pty', error instanceof Error ? error.message.split('\n')[0]! : String(error), hint);
+    throw new Failure('load', 'node-pty', error instanceof Error ? error.message.split('\n')[0]! : String(error)).withHint(hint);
   }
 }
 

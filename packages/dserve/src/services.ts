@@ -88,7 +88,7 @@ export class Services {
       if (this.#entries.get(key) === entry) this.#entries.delete(key);
       if (entry.gone.signal.aborted) return;
       if (origin === undefined) throw error;
-      this.#options.shared.warn(error instanceof Failure ? new Failure('serve', origin, error.message, error.hint) : error);
+      this.#options.shared.warn(error instanceof Failure ? new Failure('serve', origin, error.message).withHint(error.hint) : error);
     }
   }
 

@@ -6,15 +6,20 @@ import { printable } from './printable.ts';
  * `cause` is an Error (a system error is given its usual words) or the reason itself.
  */
 export class Failure extends Error {
-  readonly hint: string | undefined;
+  hint: string | undefined;
   /** The system's name of the error (`ECONNREFUSED`), where it has one. */
   readonly code: string | undefined;
 
-  constructor(verb: string, object: string, cause: unknown, hint?: string) {
+  constructor(verb: string, object: string, cause: unknown) {
     super(`cannot ${verb} ${printable(object)}: ${reasonOf(cause)}`, { cause });
     this.name = 'Failure';
-    this.hint = hint;
     this.code = codeOf(cause);
+  }
+
+  /** Says what can be done about it, where there is something. */
+  withHint(hint: string | undefined): this {
+    this.hint = hint;
+    return this;
   }
 }
 

@@ -88,7 +88,7 @@ class LoginAttempt implements Attempt {
 
   async carry(): Promise<Connection> {
     const job = this.#job;
-    if (job.isDirectOnly) throw new Failure('reach', 'the remote end', 'neither end can connect to the other', directHint);
+    if (job.isDirectOnly) throw new Failure('reach', 'the remote end', 'neither end can connect to the other').withHint(directHint);
     this.#options.warn('no direct connection is possible; the data goes through the login command');
     this.#releaseTerminal();
     if (job.isBatch) await this.#replaceLogin();

@@ -75,6 +75,6 @@ async function askAddress(login: readonly string[]): Promise<string> {
   child.on('error', () => {});
   const address = (await text(child.stdout)).trim().split('\n').at(-1)!.split(' ')[0];
   if (!address)
-    throw new Failure('find', 'the address that the remote end can call', 'the login session does not tell', 'give it by -h HOST');
+    throw new Failure('find', 'the address that the remote end can call', 'the login session does not tell').withHint('give it by -h HOST');
   return address;
 }

@@ -26,6 +26,6 @@ function loginStatus({ login, ending }: EndedLogin, options: NearOptions): numbe
   const reason = ending.failure?.message ?? (ending.signal ? `it died of ${ending.signal}` : `it ended with status ${ending.status}`);
   const hint =
     ending.status === 127 ? 'is socketpipe installed on the remote host, and on the PATH that the login gives to a command?' : undefined;
-  options.warn(new Failure('log in by', login.name, reason, hint));
+  options.warn(new Failure('log in by', login.name, reason).withHint(hint));
   return ending.status === 0 ? 125 : ending.status;
 }

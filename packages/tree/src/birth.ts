@@ -87,7 +87,7 @@ function grant(place: HeldDirectory, file: OwnFile, { fileName, gid, mode = 0o60
   try {
     if (gid !== undefined) setAccess(place, file, { gid });
   } catch (error) {
-    throw new Failure('set group of', fileName, error, 'you must be a member of the group');
+    throw new Failure('set group of', fileName, error).withHint('you must be a member of the group');
   }
   try {
     // A default ACL of the directory counts instead of the umask.

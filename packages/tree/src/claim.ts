@@ -136,7 +136,7 @@ async function settle(directory: HeldDirectory, newborn: Newborn, order: { wante
     const why = await makeRoom(place, fileName);
     if (why === undefined) continue;
     if (wanted.instance !== undefined)
-      throw new Failure('create', `${directory.path}/${fileName}`, why, 'leave out the number to get a free one');
+      throw new Failure('create', `${directory.path}/${fileName}`, why).withHint('leave out the number to get a free one');
     instance++;
   }
   const path = `${directory.path}/${wanted.name}.${wanted.host}`;

@@ -96,7 +96,7 @@ export function statAt(path: string): Stats | undefined {
 export function notAllowed(path: string, error: unknown, directory: HeldDirectory): Failure {
   if (codeOf(error) !== 'EACCES' && codeOf(error) !== 'EPERM') return new Failure('create', path, error);
   const name = basename(directory.path);
-  return new Failure('create', path, `directory ${name} belongs to ${userName(directory.stat.uid)}`, sharingHint(directory.path));
+  return new Failure('create', path, `directory ${name} belongs to ${userName(directory.stat.uid)}`).withHint(sharingHint(directory.path));
 }
 
 function holdRoot(tree: Tree): HeldDirectory {
@@ -124,7 +124,7 @@ function enter(tree: Tree, parent: HeldDirectory, name: string): HeldDirectory {
     return held;
   }
   held.close();
-  throw new Failure('create', path, `directory ${name} ${why}`, isArea && !isSharedArea(name) ? areaHint : sharingHint(path));
+  throw new Failure('create', path, `directory ${name} ${why}`).withHint(isArea && !isSharedArea(name) ? areaHint : sharingHint(path));
 }
 
 /** Whether it was not there. */

@@ -37,7 +37,7 @@ export function makeRoot(tree: Tree): void {
     underUmask(0o022, () => mkdirSync(tree.root, 0o755));
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return checkRoot(tree.root, tree.trust);
-    throw new Failure('create root', tree.root, error, codeOf(error) === 'ENOENT' ? `make ${dirname(tree.root)} first` : hint);
+    throw new Failure('create root', tree.root, error).withHint(codeOf(error) === 'ENOENT' ? `make ${dirname(tree.root)} first` : hint);
   }
 }
 
@@ -45,7 +45,7 @@ export function makeRoot(tree: Tree): void {
 export function ownHost(environment: Environment): string {
   const given = environment['DIPUS_HOST'];
   const host = given || hostname().split('.')[0]!;
-  if (!isHost(host)) throw new Failure('use host name', host, 'not a name that services can have', 'set DIPUS_HOST');
+  if (!isHost(host)) throw new Failure('use host name', host, 'not a name that services can have').withHint('set DIPUS_HOST');
   return host;
 }
 
@@ -54,7 +54,7 @@ function checkRoot(root: string, trust: Trust): void {
     refuse(root, whyNotAsRoot(lstatSync(root), trust));
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return;
-    throw error instanceof Failure ? error : new Failure('open root', root, error, hint);
+    throw error instanceof Failure ? error : new Failure('open root', root, error).withHint(hint);
   }
 }
 
@@ -66,15 +66,15 @@ function checkParents(root: string, trust: Trust): void {
   } catch (error) {
     // Nothing there yet: the tree is empty, and whoever makes the root is told then.
     if (codeOf(error) === 'ENOENT') return;
-    throw new Failure('open root', root, error, hint);
+    throw new Failure('open root', root, error).withHint(hint);
   }
   for (let path = real; ; path = dirname(path)) {
     const why = whyNotAsRoot(statSync(path), trust);
-    if (why) throw new Failure('use root', root, `its parent ${path}: ${why}`, hint);
+    if (why) throw new Failure('use root', root, `its parent ${path}: ${why}`).withHint(hint);
     if (path === dirname(path)) return;
   }
 }
 
 function refuse(root: string, why: string | undefined): void {
-  if (why) throw new Failure('use root', root, why, hint);
+  if (why) throw new Failure('use root', root, why).withHint(hint);
 }

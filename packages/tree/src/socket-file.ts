@@ -13,7 +13,7 @@ const O_PATH = 0o10000000;
 
 /** Throws Failure where files could not be reached by their descriptors. */
 export function requireProc(): void {
-  if (isLinux && !existsSync('/proc/self/fd')) throw new Failure('use', '/proc', 'it is not mounted', 'mount -t proc proc /proc');
+  if (isLinux && !existsSync('/proc/self/fd')) throw new Failure('use', '/proc', 'it is not mounted').withHint('mount -t proc proc /proc');
 }
 
 /** A file that was looked at and is held, and a path of any length by which connect(2) reaches just that file. */

@@ -82,7 +82,7 @@ export class Connection {
   /** Ends the connection for this reason, unless it has ended: a Failure, or the cause of one. */
   fail(cause: unknown, hint?: string): void {
     if (this.over.aborted) return;
-    this.#lose(cause instanceof Failure ? cause : new Failure(this.verb, this.#name, cause, hint));
+    this.#lose(cause instanceof Failure ? cause : new Failure(this.verb, this.#name, cause).withHint(hint));
     this.#over.abort();
     this.#transport.destroy();
   }

@@ -52,7 +52,7 @@ function refusal({ config, prompter, methods, tried, skipped }: Trial): Failure 
   ];
   const isBeyond = failures.some((each) => each.includes('not supported')) || methods.every((method) => beyond.includes(method));
   const hint = isBeyond ? wayOut(config.target) : typingHint(methods, prompter !== undefined);
-  return new Failure('log in to', formatTarget(config.target), parts.join('; '), hint);
+  return new Failure('log in to', formatTarget(config.target), parts.join('; ')).withHint(hint);
 }
 
 function typingHint(methods: readonly string[], mayAsk: boolean): string | undefined {

@@ -31,7 +31,7 @@ export async function judgeHostKey(blob: Buffer, config: SshConfig, judgement: J
   const { known, options, address } = judgement;
   const { hostKeys } = config;
   const key = blob.toString('base64');
-  const refuse = (reason: string, hint?: string): Failure => new Failure('trust', formatTarget(config.target), reason, hint);
+  const refuse = (reason: string, hint?: string): Failure => new Failure('trust', formatTarget(config.target), reason).withHint(hint);
   const shown = `${shortType(typeOfKey(blob))} key ${fingerprintOf(blob)}`;
   const bits = rsaBits(blob);
   if (bits !== undefined && bits < hostKeys.leastRsaBits) throw refuse(`its RSA key has ${bits} bits, fewer than ${hostKeys.leastRsaBits}`);
@@ -89,7 +89,7 @@ async function consent(shown: string, config: SshConfig, { known, options, over 
   if (strictness === 'no' || strictness === 'accept-new') return;
   const hasAuthority = known.some((each) => each.marker === 'authority');
   const hint = hasAuthority ? `host certificates are not supported. ${wayOut(config.target)}` : recordHint(config);
-  const failure = new Failure('trust', formatTarget(config.target), reason, hint);
+  const failure = new Failure('trust', formatTarget(config.target), reason).withHint(hint);
   if (strictness === 'yes' || config.auth.isBatch || !prompter) throw failure;
   prompter.tell(`The host ${name} is not known. It shows the ${shown}.`);
   if (!(await prompter.confirm('Is that its key, and shall it be remembered?', over))) throw failure;

@@ -15,7 +15,7 @@ export async function tryPassword(trial: Trial): Promise<Outcome> {
     connection.stream.authPassword(config.user, password);
     const answer = await heard;
     if (answer.event !== 'USERAUTH_PASSWD_CHANGEREQ') return outcomeOf(trial, answer);
-    throw new Failure('log in to', formatTarget(config.target), 'the password has expired', 'change it by logging in with ssh');
+    throw new Failure('log in to', formatTarget(config.target), 'the password has expired').withHint('change it by logging in with ssh');
   });
 }
 

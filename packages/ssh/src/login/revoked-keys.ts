@@ -23,7 +23,7 @@ function readRevoked(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new Failure('read', file, error, 'RevokedHostKeys names it: no host can be trusted without it');
+    throw new Failure('read', file, error).withHint('RevokedHostKeys names it: no host can be trusted without it');
   }
 }
 

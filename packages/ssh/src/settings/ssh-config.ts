@@ -94,7 +94,8 @@ function configOf(target: LoginTarget, settings: Settings): SshConfig {
   const alias = settings.one('hostkeyalias');
   const values: TokenValues = { host, original: target.host, port, user, alias: alias ?? host, jump };
   const refused = unsupported.find(([, isSet]) => isSet(settings));
-  if (refused) throw new Failure('read the ssh settings for', formatTarget(target), `${refused[0]} is not supported`, wayOut(target));
+  if (refused)
+    throw new Failure('read the ssh settings for', formatTarget(target), `${refused[0]} is not supported`).withHint(wayOut(target));
   const proxy = proxyOf(settings.word('proxycommand'), values);
   const bindAddress = settings.word('bindaddress');
   const offer = narrowOffer({

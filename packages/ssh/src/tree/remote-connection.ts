@@ -93,10 +93,7 @@ export class RemoteConnection {
 
   async #beginSftp(): Promise<Sftp> {
     const refuse = (reason: string): Failure =>
-      new Failure(
-        'list the services of',
-        this.#host,
-        reason,
+      new Failure('list the services of', this.#host, reason).withHint(
         'its sshd_config needs the line: Subsystem sftp internal-sftp, and no ForceCommand',
       );
     try {

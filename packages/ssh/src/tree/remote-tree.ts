@@ -108,8 +108,7 @@ export class RemoteTree {
         'list the services of',
         host,
         error.code === 'ENOENT' ? `it has no directory ${path}` : `${path}: ${error.message}`,
-        hint,
-      );
+      ).withHint(hint);
     }
   }
 
