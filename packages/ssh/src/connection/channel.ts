@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
 import type { ChannelRequest, OpenConfirmation, OpenFailure } from 'ssh2-streams/lib/ssh.js';
 import { timing } from '@dipus/proto/timing';
+import { brokenPipe, ChannelRefusal, lostError } from './channel-errors.ts';
 import type { Outlet } from './outlet.ts';
 
 /** How much may come unread, and in what pieces: ssh2-streams takes no longer ones. */
@@ -24,16 +25,6 @@ export interface Wire {
   readonly outlet: Outlet;
   /** Ends the connection: the other side breaks the protocol. */
   breach(reason: string): void;
-}
-
-/** The other side opened no channel; `isForbidden`: whatever it would have led to. */
-export class ChannelRefusal extends Error {
-  readonly isForbidden: boolean;
-
-  constructor({ reason, description }: OpenFailure) {
-    super(description || reason || 'refused');
-    this.isForbidden = reason === 'ADMINISTRATIVELY_PROHIBITED' || reason === 'UNKNOWN_CHANNEL_TYPE';
-  }
 }
 
 /** What the other side is asked for and has not answered yet: the channel itself, or what is to stand behind it. */
@@ -264,12 +255,4 @@ export class Channel {
     this.#isOver = true;
     for (const [event, listener] of this.#listeners) this.#wire.stream.off(event, listener);
   }
-}
-
-function brokenPipe(): Error {
-  return Object.assign(new Error('the other side takes no more'), { code: 'EPIPE' });
-}
-
-export function lostError(reason: string): Error {
-  return Object.assign(new Error(reason), { code: 'ECONNRESET' });
 }

@@ -2,7 +2,8 @@
 import type { Duplex } from 'node:stream';
 import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
 import { timing } from '@dipus/proto/timing';
-import { Channel, lostError, packetBytes, windowBytes, type Wire } from './channel.ts';
+import { Channel, packetBytes, windowBytes, type Wire } from './channel.ts';
+import { lostError } from './channel-errors.ts';
 import { Outlet } from './outlet.ts';
 
 /** Opens channels over a connection that is logged in. */

@@ -1,7 +1,8 @@
 // Why a socket on the remote host could not be opened: sshd gives one answer for every cause, so the files are looked at.
 import { parseListening } from '@dipus/proto/listening';
 import { isSocket, mayOpen } from './remote-trust.ts';
-import { SftpError, type Sftp } from './sftp.ts';
+import { SftpError } from './sftp-answer.ts';
+import type { Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
 const maxListBytes = 16 << 20;

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/proto/failure';
-import { ChannelRefusal } from '../connection/channel.ts';
+import { ChannelRefusal } from '../connection/channel-errors.ts';
 import { Channels } from '../connection/channels.ts';
 import type { Login } from '../login/login.ts';
 import type { Trust } from '@dipus/proto/trust';

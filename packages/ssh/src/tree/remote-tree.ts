@@ -14,7 +14,8 @@ import { whyNotAsRoot, whyNotDirectory, type Trust } from '@dipus/proto/trust';
 import { isDirectory, readRemoteTrust } from './remote-trust.ts';
 import { timing } from '@dipus/proto/timing';
 import { mapFew } from '@dipus/proto/waiting';
-import { SftpError, type Budget, type Sftp } from './sftp.ts';
+import { SftpError } from './sftp-answer.ts';
+import type { Budget, Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
 export interface RemoteTreeEvents {

@@ -1,6 +1,7 @@
 // Files of the other host, by SFTP over one channel. Requests go out at once; the answers come in any order.
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
+import { EndOfFile, granted, readAnswer, SftpLost, type Answer, type Wanted } from './sftp-answer.ts';
 import {
   encodePacket,
   modeOnly,
@@ -9,29 +10,9 @@ import {
   reply,
   request,
   SftpFormatError,
-  status,
   wholeFile,
   type RemoteFile,
 } from './sftp-packet.ts';
-
-const knownStatus: Partial<Record<number, { readonly code: 'ENOENT' | 'EACCES'; readonly reason: string }>> = {
-  [status.noSuchFile]: { code: 'ENOENT', reason: 'no such file or directory' },
-  [status.permissionDenied]: { code: 'EACCES', reason: 'permission denied' },
-};
-
-/** The other side did not do what was asked; `code` as the remote system would name it, where that is known. */
-export class SftpError extends Error {
-  readonly code: 'ENOENT' | 'EACCES' | undefined;
-
-  constructor(number: number, text: string) {
-    const known = knownStatus[number];
-    super(known?.reason ?? (text.slice(0, maxReason).toLowerCase() || 'failure'));
-    this.code = known?.code;
-  }
-}
-
-/** Nothing more comes by this channel: it was lost, fell silent, or does not speak SFTP. The message is the reason. */
-export class SftpLost extends Error {}
 
 /** How much may still be read of a tree, in bytes of names; what is beyond is left out. */
 export interface Budget {
@@ -50,23 +31,10 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-interface Answer {
-  readonly type: number;
-  readonly payload: Payload;
-}
-
-/** An answer that is asked for, and what it tells. */
-interface Wanted<T> {
-  readonly type: number;
-  read(payload: Payload): T;
-}
-
 const version = 3;
-const granted: Wanted<void> = { type: reply.status, read: () => {} };
 // What a name takes besides its letters.
 const nameBytes = 100;
 const chunkBytes = 32_768;
-const maxReason = 200;
 // PATH_MAX of Linux; others have less.
 const maxPathBytes = 4096;
 
@@ -252,21 +220,5 @@ export class Sftp {
   #hush(): void {
     clearTimeout(this.#silence);
     this.#silence = undefined;
-  }
-}
-
-/** The answer that was asked for. Throws SftpError for another one that may come, SftpFormatError for what may not. */
-function readAnswer<T>({ type, payload }: Answer, wanted: Wanted<T>): T {
-  if (type === wanted.type && type !== reply.status) return wanted.read(payload);
-  if (type !== reply.status) throw new SftpFormatError('it answered what was not asked');
-  const number = payload.u32();
-  if (number === status.endOfFile) throw new EndOfFile();
-  if (number === status.ok && wanted.type === reply.status) return wanted.read(payload);
-  throw new SftpError(number, payload.isAtEnd ? '' : payload.text());
-}
-
-class EndOfFile extends SftpError {
-  constructor() {
-    super(status.endOfFile, 'end of file');
   }
 }

@@ -1,11 +1,12 @@
 // A host with an sshd as a host of services: its tree by SFTP, its sockets by channels, all over one connection.
 import type { Duplex } from 'node:stream';
 import { answer, matches } from '@dipus/proto/ask';
-import { Failure, reasonOf } from '@dipus/proto/failure';
+import { Failure } from '@dipus/proto/failure';
 import { controlName, formatServiceName, servicePath } from '@dipus/proto/name';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import type { SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
+import { Looks } from './looks.ts';
 import { RemoteConnection } from './remote-connection.ts';
 import { RemoteChanges } from './remote-changes.ts';
 import type { RemoteServiceFile } from './remote-directory.ts';
@@ -13,7 +14,7 @@ import { RemoteTree, type RemoteRoot, type RemoteTreeEvents } from './remote-tre
 import { logIn } from '../login/login.ts';
 import { formatTarget } from '../settings/target.ts';
 import type { LoginOptions } from '../login/prompter.ts';
-import { SftpLost } from './sftp.ts';
+import { SftpLost } from './sftp-answer.ts';
 
 export interface SshHostOptions extends LoginOptions {
   /** How often the tree is looked at where its changes are not told of. */
@@ -183,53 +184,6 @@ export class SshHost implements RemoteHost {
 
   #explain(line: string): void {
     this.#options.explain(`${this.printed}: ${line}`);
-  }
-}
-
-/** Looks at a tree one at a time. */
-class Looks {
-  /** Resolves where looking on makes no sense. */
-  readonly failed: Promise<unknown>;
-  readonly #tree: RemoteTree;
-  readonly #events: RemoteEvents;
-  #fail!: (cause: unknown) => void;
-  #running: Promise<void> | undefined;
-  #isDue = false;
-  #isThorough = false;
-  #isClosed = false;
-
-  constructor(tree: RemoteTree, events: RemoteEvents) {
-    this.#tree = tree;
-    this.#events = events;
-    this.failed = new Promise((resolve) => (this.#fail = resolve));
-  }
-
-  /** Now, or as soon as the one that runs is done; `isThorough`: also for what leaves no mark on a directory, such as chmod. */
-  again(isThorough: boolean): Promise<void> {
-    this.#isDue = true;
-    this.#isThorough ||= isThorough;
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
-    return this.#running;
-  }
-
-  close(): void {
-    this.#isClosed = true;
-  }
-
-  async #run(): Promise<void> {
-    while (this.#isDue && !this.#isClosed) {
-      const isThorough = this.#isThorough;
-      this.#isDue = false;
-      this.#isThorough = false;
-      try {
-        await this.#tree.look(isThorough);
-      } catch (error) {
-        if (this.#isClosed) return;
-        // There may be a tree later.
-        if (error instanceof Failure) this.#events.trouble(reasonOf(error.cause));
-        else this.#fail(error);
-      }
-    }
   }
 }
 
