@@ -139,7 +139,7 @@ test('--from: many services, bad lines named, the rest served', async () => {
       [8, /use group nogroup-like-this: there is no such group/],
     ] as const) {
       assert.match(
-        service.stderr.split('\n').find((text) => new RegExp(`^dserve: (read|serve) services:${line}: `).test(text)) ?? '',
+        service.stderr.split('\n').find((text) => new RegExp(`^dserve: cannot (read|serve) services:${line}: `).test(text)) ?? '',
         reason,
       );
     }
