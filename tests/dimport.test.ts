@@ -1,7 +1,18 @@
 // dimport: sockets that are true, of hosts that come, go, and mean ill.
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { connect } from 'node:net';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
@@ -202,6 +213,130 @@ test('ends where nothing is left that it could import from', async () => {
     assert.is(bad.status, 1);
     assert.is(bad.stderr.split('\n').length, 3);
     assert.equal([(await run('dimport', ['-'])).status, (await run('dimport', ['-'], 'sep://box\n- sep://box\n')).status], [0, 0]);
+  });
+});
+
+/** What `socat` gets of a socket at a path. */
+function socatAt({ run }: Sandbox, path: string, input: string): ReturnType<Sandbox['run']> {
+  return run('socat', ['-t', '30', '-', `UNIX-CONNECT:${path}`], input);
+}
+
+test('--at: the first import that answers has a socket at a place of its own, and then the next', async () => {
+  await withSandbox(async (sandbox) => {
+    const place = `${sandbox.dir}/.s.PGSQL.5432`;
+    const there = await exporter(sandbox);
+    const here = importer(sandbox, '--at', `${place}=db/postgres`, '--at', `${sandbox.dir}/none=none`, there.uri);
+    await offer(sandbox, 'cat', 'other/db');
+    assert.match(await here.program.line(), /^\+ [^/]+\/db\/other/);
+    const first = await offer(sandbox, 'sed s/^/first:/', 'postgres/db');
+    assert.match(await here.program.line(), /^\+ [^/]+\/db\/postgres\.127\.0\.0\.1\.\.\.0$/);
+    assert.is(await here.program.line(), `+ ${place}`);
+    const { mode } = statSync(place);
+    assert.is(mode & 0o777, 0o600);
+    assert.is((await socatAt(sandbox, place, 'select')).stdout.toString().trimEnd(), 'first:select');
+    assert.is((await here.run('dcat', [place], 'select')).stdout.toString().trimEnd(), 'first:select');
+
+    await offer(sandbox, 'sed s/^/second:/', 'postgres/db');
+    assert.match(await here.program.line(), /^\+ .*postgres\.127\.0\.0\.1\.\.\.1$/);
+    assert.is((await socatAt(sandbox, place, 'x')).stdout.toString().trimEnd(), 'first:x');
+    await first.stop();
+    assert.match(await here.program.line(), /^- .*postgres\.127\.0\.0\.1\.\.\.0$/);
+    assert.is(await here.program.line(), `- ${place}`);
+    assert.is(await here.program.line(), `+ ${place}`);
+    assert.is((await socatAt(sandbox, place, 'x')).stdout.toString().trimEnd(), 'second:x');
+
+    const { status, stdout, stderr } = await here.program.stop();
+    assert.equal([status, stderr], [0, '']);
+    assert.match(stdout.toString(), new RegExp(`\n- ${place}\n`));
+    assert.not.ok(existsSync(place));
+    assert.equal(leftIn(sandbox.dir), []);
+  });
+});
+
+/** Places, and what is left of making them, in a folder. */
+function leftIn(dir: string): string[] {
+  return readdirSync(dir).filter((name) => /^\.|^at$/.test(name));
+}
+
+test('--at: killed and started again, by signals, with hosts from stdin', async () => {
+  await withSandbox(async (sandbox) => {
+    const place = `${sandbox.dir}/at`;
+    await offer(sandbox, 'tr a-z A-Z', 'upper');
+    const there = await exporter(sandbox);
+    for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      const here = importer(sandbox, `--at=at=upper`, '-');
+      here.program.child.stdin!.write(`+ ${there.uri}\n`);
+      await eventually('the place', () => here.program.stdout.toString().includes(`+ ${place}\n`));
+      assert.is((await socatAt(sandbox, place, 'x')).stdout.toString(), 'X', signal);
+      if (signal === 'SIGTERM') {
+        here.program.child.stdin!.write(`- ${there.uri}\n`);
+        await eventually('it is gone', () => here.program.stdout.toString().includes(`- ${place}\n`) && !existsSync(place));
+        here.program.child.stdin!.write(`${there.uri}\n`);
+        await eventually('it is back', () => existsSync(place));
+      }
+      const { stderr } = await here.program.stop(signal);
+      assert.is(stderr, '');
+      assert.is(existsSync(place), signal === 'SIGKILL', signal);
+    }
+    assert.equal(leftIn(sandbox.dir), []);
+  });
+});
+
+test('--at: what is there stays there, and when it has gone the place is taken', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'tr a-z A-Z', 'upper');
+    const there = await exporter(sandbox);
+    const place = `${sandbox.dir}/at`;
+    const living = createServer((socket) => socket.on('error', () => {}).end('living')).listen(`${sandbox.dir}/living`);
+    await once(living, 'listening');
+    const makers: [string, () => void, RegExp][] = [
+      ['a file', () => writeFileSync(place, 'precious'), /in use by something that is no socket/],
+      ['a directory', () => mkdirSync(place), /in use by something that is no socket/],
+      ['a link', () => symlinkSync(`${sandbox.dir}/living`, place), /in use by something that is no socket/],
+      ['a living socket', () => linkSync(`${sandbox.dir}/living`, place), /in use/],
+    ];
+    for (const [what, make, reason] of makers) {
+      make();
+      const before = lstatSync(place);
+      const here = importer(sandbox, '--at', `${place}=upper`, there.uri);
+      await here.program.says(new RegExp(`^dimport: .*${place}: ${reason.source}\n$`));
+      assert.is((await here.run('dcat', ['upper'], 'x')).stdout.toString(), 'X');
+      assert.equal([lstatSync(place).ino, lstatSync(place).mtimeMs], [before.ino, before.mtimeMs], what);
+      rmSync(place, { recursive: true });
+      await eventually('the place', () => here.program.stdout.toString().includes(`+ ${place}\n`));
+      assert.is((await socatAt(sandbox, place, 'x')).stdout.toString(), 'X', what);
+      // What takes its place is left alone at the end, and told as gone.
+      rmSync(place);
+      writeFileSync(place, 'precious');
+      await eventually('it is missed', () => here.program.stdout.toString().includes(`- ${place}\n`));
+      assert.is((await here.program.stop()).status, 0);
+      assert.is(readFileSync(place, 'utf8'), 'precious');
+      rmSync(place);
+    }
+    const none = importer(sandbox, '--at', `${sandbox.dir}/no/where=upper`, there.uri);
+    await none.program.says(/^dimport: .*\/no\/where: no such file or directory\n$/);
+    assert.is((await none.program.stop()).stderr.split('\n').length, 2);
+    living.close();
+  });
+});
+
+test('--at: values that make no sense', async () => {
+  await withSandbox(async ({ run }) => {
+    const cases: [string, RegExp][] = [
+      ['x', /--at x: not PATH=SERVICE/],
+      ['x=', /--at x=: not PATH=SERVICE/],
+      ['=x', /--at =x: not PATH=SERVICE/],
+      ['/tmp/=x', /PATH is that of a directory/],
+      ['x=/run/y', /SERVICE is a name or a protocol/],
+      ['x=sep://box/y', /SERVICE is a name or a protocol/],
+      [`${'x'.repeat(200)}=y`, /PATH is longer than \d+ bytes/],
+    ];
+    for (const [value, reason] of cases) {
+      const { status, stderr } = await run('dimport', ['--at', value, 'sep://box']);
+      assert.is(status, 2, value);
+      assert.match(stderr.split('\n')[0]!, reason, value);
+    }
+    assert.is((await run('dimport', ['--at', 'x=a', '--at', './x=b', 'sep://box'])).status, 2);
   });
 });
 

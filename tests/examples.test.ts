@@ -63,6 +63,7 @@ const cases: Readonly<Record<string, Case | string>> = {
     after: 'cat foo.mp3',
     gives: /mp3 of wav foo$/,
   },
+  'dimport.1: dimport --at $XDG_RUNTIME_DIR/.s.PGSQL.5432=db/postgres \\': 'it is about a database, see tests/dimport.test.ts',
   'dimport.1: ddiscover -w | dimport -': lan,
   'dimport.1: dimport ssh://kig@stereo/audio &': sshd,
   "dls.1: dls '**/to/audio/mpeg'": { before: encoder, gives: /^exported\/audio\/x-wav\/to\/audio\/mpeg\/lame\.box\.\.\.0\n$/ },

@@ -1,12 +1,17 @@
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
-import { parseUri, UriError, type HostUri } from '@dipus/proto/uri';
+import { isGiven, listOption, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
+import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
+import { printable } from '@dipus/proto/printable';
+import { isUri, parseUri, UriError, type HostUri } from '@dipus/proto/uri';
+import { maxPathBytes } from '@dipus/tree/socket-file';
+import { resolve } from 'node:path';
 
 const commandLine: CommandLine = {
   tool: 'dimport',
-  forms: ['[--once] [--poll SECS] [-v] URI...', '[--poll SECS] [-v] -'],
+  forms: ['[--at PATH=SERVICE]... [--once] [--poll SECS] [-v] URI...', '[--at PATH=SERVICE]... [--poll SECS] [-v] -'],
   summary: 'Makes a socket here for each service of the hosts that the URIs name; - reads URIs, + URI and - URI from stdin.',
   options: {
+    at: { value: 'PATH=SERVICE', isRepeatable: true, describe: 'the first import that answers SERVICE gets a socket at PATH too' },
     once: { describe: 'do not connect again: end with 1 when the hosts have gone' },
     poll: { value: 'SECS', describe: 'look every SECS at an ssh host that does not tell of changes (default 5)' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
@@ -16,9 +21,16 @@ const commandLine: CommandLine = {
 // More often would keep both hosts busy with nothing else.
 const leastPollMs = 100;
 
+/** A path at which the first import that answers gets one more socket. */
+export interface WantedPlace {
+  readonly path: string;
+  readonly ask: Ask;
+}
+
 export interface Arguments {
   readonly text?: string;
   readonly uris: readonly HostUri[];
+  readonly places: readonly WantedPlace[];
   readonly isFromStdin: boolean;
   readonly isOnce: boolean;
   readonly isVerbose: boolean;
@@ -38,11 +50,36 @@ export function parseArguments(argv: readonly string[]): Arguments {
   return {
     ...(text !== undefined && { text }),
     uris: isFromStdin ? [] : operands.map(readUri),
+    places: readPlaces(listOption(values, 'at')),
     isFromStdin,
     isOnce,
     isVerbose: isGiven(values, 'verbose'),
     ...(pollMs !== undefined && { pollMs }),
   };
+}
+
+function readPlaces(texts: readonly string[]): WantedPlace[] {
+  const places = texts.map(readPlace);
+  const twice = places.find(({ path }, at) => places.findIndex((place) => place.path === path) !== at);
+  if (twice) throw new UsageError(`--at ${printable(twice.path)} is given more than once`);
+  return places;
+}
+
+/** `PATH=SERVICE`, PATH without `=`. Throws UsageError. */
+function readPlace(text: string): WantedPlace {
+  const refused = (reason: string): UsageError => new UsageError(`--at ${printable(text)}: ${reason}`);
+  const [, path = '', service = ''] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+  if (path === '') throw refused('not PATH=SERVICE');
+  if (/(^|\/)\.{0,2}$/.test(path)) throw refused('PATH is that of a directory');
+  if (Buffer.byteLength(resolve(path)) > maxPathBytes)
+    throw refused(`PATH is longer than ${maxPathBytes} bytes, which no socket can be reached by`);
+  if (service.startsWith('/') || isUri(service)) throw refused('SERVICE is a name or a protocol');
+  try {
+    return { path: resolve(path), ask: parseAsk(service) };
+  } catch (error) {
+    if (error instanceof AskError) throw refused(`SERVICE ${error.message}`);
+    throw error;
+  }
 }
 
 /** The URI of a host. Throws UsageError. */

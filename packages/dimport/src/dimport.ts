@@ -10,6 +10,7 @@ import { aborted, delay } from '@dipus/proto/waiting';
 import { openHost } from '@dipus/remote/open';
 import type { Tree } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
+import { Places } from './places.ts';
 import { Source } from './source.ts';
 import type { ImportOptions } from './import-options.ts';
 
@@ -24,7 +25,8 @@ const descriptorsOfImport = 3;
 
 /** Imports until it is stopped, or with --once until the last host has gone. Returns the exit status. Throws Failure. */
 export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportOptions): Promise<number> {
-  const sources = new Sources(importOptions(tree, context), args, context);
+  const places = new Places(args.places, context);
+  const sources = new Sources(importOptions(tree, places, context), args, context);
   for (const uri of args.uris) await sources.add(uri);
   const status = await Promise.race([
     aborted(context.stop).then(() => 0),
@@ -33,15 +35,16 @@ export async function dimport(args: Arguments, tree: Tree, { context, lines }: D
   ]);
   if (context.stop.aborted) await sources.finish(context);
   else sources.closeHosts();
+  await places.close();
   return status;
 }
 
-function importOptions(tree: Tree, context: Context): ImportOptions {
+function importOptions(tree: Tree, places: Places, context: Context): ImportOptions {
   const descriptors = new Descriptors();
   const most = Math.max(1, Math.min(maxImports, Math.floor(descriptors.capacity / 2 / descriptorsOfImport)));
   context.explain(`${descriptors.limit} descriptors: up to ${most} imports`);
   const { stop, print, warn, explain } = context;
-  return { tree, area: ownArea(), descriptors, maxImports: most, stop, print, warn, explain };
+  return { tree, area: ownArea(), descriptors, places, maxImports: most, stop, print, warn, explain };
 }
 
 /** The area of this user's imports. Throws Failure for a user whose name is taken. */
@@ -140,7 +143,7 @@ async function readLines(lines: AsyncIterable<string>, sources: Sources, context
       status = 1;
     }
   }
-  return sources.isEmpty ? status : new Promise(() => {});
+  return sources.isEmpty && !context.stop.aborted ? status : new Promise(() => {});
 }
 
 function keyOf({ ask, ...uri }: HostUri): string {

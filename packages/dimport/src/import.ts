@@ -1,5 +1,5 @@
 // One imported service: its two local sockets lead to those of the other host.
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { reasonOf } from '@dipus/cli/errors';
 import type { Info } from '@dipus/proto/control';
 import { codeOf } from '@dipus/proto/failure';
@@ -50,12 +50,18 @@ export class Import {
 
   /** The servers of its two sockets, not listening yet. */
   open(): Servers {
-    const plain = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => void this.#servePlain(connection));
     const control = createServer({ allowHalfOpen: true }, (connection) => this.#serveControl(connection));
-    for (const server of [plain, control]) {
-      server.on('error', (error) => this.#options.explain(`cannot accept a connection for ${this.#origin}: ${reasonOf(error)}`));
-    }
-    return { plain, control };
+    return { plain: this.openPlain(), control: this.#explained(control) };
+  }
+
+  /** The server of one more plain socket, not listening yet. */
+  openPlain(): Server {
+    const kind = { allowHalfOpen: true, pauseOnConnect: true };
+    return this.#explained(createServer(kind, (connection) => void this.#servePlain(connection)));
+  }
+
+  #explained(server: Server): Server {
+    return server.on('error', (error) => this.#options.explain(`cannot accept a connection for ${this.#origin}: ${reasonOf(error)}`));
   }
 
   get #origin(): string {

@@ -13,6 +13,7 @@ import type { ImportOptions } from './import-options.ts';
 /** A socket in the tree, and the path under which it was told of. */
 interface Made {
   readonly kept: KeptService;
+  readonly imported: Import;
   path: string;
 }
 
@@ -69,6 +70,13 @@ export class Imports {
     this.#removedAt.set(path, Date.now());
     this.#release(made.kept);
     this.#options.print(`- ${made.path}\n`);
+    this.#options.places.leave(made);
+  }
+
+  /** To places of the user's own choosing. */
+  #offer(made: Made): void {
+    const { imported, kept } = made;
+    this.#options.places.offer(made, { ...kept.claim.service, area: this.#options.area }, () => imported.openPlain());
   }
 
   #release(kept: KeptService): void {
@@ -112,6 +120,7 @@ export class Imports {
       else {
         this.#made.set(path, made);
         this.#options.print(`+ ${made.path}\n`);
+        this.#offer(made);
       }
       return true;
     } catch (error) {
@@ -154,11 +163,13 @@ export class Imports {
         if (isSame) return;
         print(`- ${made.path}\n+ ${belowRoot(path)}\n`);
         made.path = belowRoot(path);
+        this.#options.places.leave(made);
+        this.#offer(made);
       },
       lost: (error) => this.#options.warn(error),
     });
     const belowRoot = (path: string): string => path.slice(tree.root.length + 1);
-    const made: Made = { kept, path: belowRoot(kept.claim.path) };
+    const made: Made = { kept, imported, path: belowRoot(kept.claim.path) };
     this.#numbersOf(wanted).add(kept.claim.service.instance);
     return made;
   }

@@ -36,6 +36,23 @@ export interface Wish extends Access {
  * nothing but the two sockets. Throws Failure, or the system's error; then nothing is left but the servers, which the caller closes.
  */
 export async function bear(directory: HeldDirectory, servers: Servers, wish: Wish): Promise<Newborn> {
+  return bearIn(directory, wish, async (bearOne) => {
+    const control = await bearOne(servers.control, controlName(wish.fileName));
+    const plain = await bearOne(servers.plain, wish.fileName);
+    return { plain, control };
+  });
+}
+
+/** The same for one server. */
+export async function bearAlone(directory: HeldDirectory, server: Server, wish: Wish): Promise<Omit<Newborn, 'control'>> {
+  return bearIn(directory, wish, async (bearOne) => ({ plain: await bearOne(server, wish.fileName) }));
+}
+
+type BearOne = (server: Server, fileName: string) => Promise<OwnFile>;
+type Birthplace = Pick<Newborn, 'at' | 'leave'>;
+
+/** Makes a directory for sockets to be born in, which goes with them where that fails. */
+async function bearIn<T>(directory: HeldDirectory, wish: Wish, body: (bearOne: BearOne) => Promise<T>): Promise<T & Birthplace> {
   const name = birthName(randomBytes(4).toString('hex'));
   const place = makePrivateDirectory(directory, name);
   const made: OwnFile[] = [];
@@ -44,16 +61,14 @@ export async function bear(directory: HeldDirectory, servers: Servers, wish: Wis
     removeIfEmpty(directory.at(name));
     place.close();
   };
-  const bearOne = async (server: Server, fileName: string): Promise<OwnFile> => {
+  const bearOne: BearOne = async (server, fileName) => {
     const file = await bind(place, server, fileName);
     made.push(file);
     grant(place, file, { ...wish, fileName: `${directory.path}/${fileName}` });
     return file;
   };
   try {
-    const control = await bearOne(servers.control, controlName(wish.fileName));
-    const plain = await bearOne(servers.plain, wish.fileName);
-    return { plain, control, at: place.at, leave };
+    return { ...(await body(bearOne)), at: place.at, leave };
   } catch (error) {
     leave();
     throw error;
