@@ -13,6 +13,6 @@ run({ name: 'dimport', isDaemon: true }, async (context) => {
   context.endWithReader();
   return dimport(args, openTree(process.env, context.explain), {
     context,
-    ...(args.isFromStdin && { lines: createInterface({ input: process.stdin }) }),
+    ...(args.isFromStdin && { lines: createInterface({ input: process.stdin, signal: context.stop }) }),
   });
 });
