@@ -1,9 +1,10 @@
 // Each request to what answers it.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { Backlog } from './backlog.ts';
 import type { Exchange } from './exchange.ts';
 import type { Exporter } from './exporter.ts';
-import { answerList, answerWatch } from './lists.ts';
+import { answerList, answerWatch, type Lists } from './lists.ts';
 import { pipeThrough } from './pipe.ts';
 import { refuse, Refusal } from './refusal.ts';
 import { checkBody, checkHost, checkOrigin, checkVersion, readTarget } from './target.ts';
@@ -13,11 +14,14 @@ import { Upgrades } from './upgrade.ts';
 export class Answers {
   readonly exporter: Exporter;
   readonly #upgrades: Upgrades;
+  readonly #lists: Lists;
   readonly #watches = new Set<() => void>();
 
   constructor(exporter: Exporter) {
     this.exporter = exporter;
     this.#upgrades = new Upgrades(exporter);
+    const backlog = new Backlog(({ req }, what) => exporter.explain(req.socket, what));
+    this.#lists = { offers: exporter.options.offers, backlog };
   }
 
   async answer(exchange: Exchange): Promise<void> {
@@ -59,8 +63,8 @@ export class Answers {
     switch (request.method) {
       case 'GET':
       case 'HEAD': {
-        if (!target.isWatch || request.method === 'HEAD') return answerList(options.offers, target, exchange);
-        const end = answerWatch(options.offers, target, exchange);
+        if (!target.isWatch || request.method === 'HEAD') return answerList(this.#lists, target, exchange);
+        const end = answerWatch(this.#lists, target, exchange);
         this.#watches.add(end);
         response.once('close', () => this.#watches.delete(end));
         return;

@@ -36,7 +36,9 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   let announcing: readonly Announcing[] = [];
   try {
     const tree = options.openTree();
-    offers = new Offers(tree, args.asks, context.warn);
+    // Before the services: connections to them come and go.
+    descriptors.measure();
+    offers = new Offers(tree, { asks: args.asks, held: (socket) => descriptors.hold(socket, 1), warn: context.warn });
     await Promise.race([offers.ready(), aborted(context.stop)]);
     if (context.stop.aborted) return;
     announcing = announceBeyond(args, listening, options);
@@ -61,7 +63,6 @@ type Standing = Pick<ExporterOptions, 'tree' | 'offers' | 'descriptors'> & { rea
 
 function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
   const { tree, offers, announcing, descriptors } = standing;
-  descriptors.measure();
   context.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   const fixed = [ownHost, systemHost].flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]);
   const names = new Set([...fixed, ...args.names].map((name) => name.toLowerCase()));

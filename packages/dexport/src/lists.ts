@@ -3,51 +3,69 @@ import { answer } from '@dipus/proto/ask';
 import { servicePath } from '@dipus/proto/name';
 import { describeService, formatWatchEvent, sepVersion, versionHeader } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
+import type { Backlog } from './backlog.ts';
 import type { Exchange } from './exchange.ts';
 import type { Offer, Offers } from './offers.ts';
 import { checkVersion, type Target } from './target.ts';
 
-// A watcher that lets so much wait does not read any more.
-const maxUnreadBytes = 16 << 20;
+// What is said of an offer is the same text for all clients: thousands may wait for it.
+const pathLine = remembered((offer) => `${servicePath(offer)}\n`);
+const objectText = remembered((offer) => JSON.stringify(describeService(offer)));
+const furtherObject = remembered((offer) => `,${objectText(offer)}`);
+const addLine = remembered((service) => formatWatchEvent({ event: 'add', service }));
+const removeLine = remembered((offer) => formatWatchEvent({ event: 'remove', path: servicePath(offer) }));
 
-export function answerList(offers: Offers, { ask }: Target, { request, response }: Exchange): void {
+function remembered(print: (offer: Offer) => string): (offer: Offer) => string {
+  const known = new WeakMap<Offer, string>();
+  return (offer) => {
+    const text = known.get(offer) ?? print(offer);
+    known.set(offer, text);
+    return text;
+  };
+}
+
+/** What lists and watches stand on. */
+export interface Lists {
+  readonly offers: Offers;
+  readonly backlog: Backlog;
+}
+
+export function answerList({ offers, backlog }: Lists, { ask }: Target, { request, response }: Exchange): void {
   const found = offers.list(ask);
   const isJson = /\bapplication\/json\b/.test(request.headers.accept ?? '');
-  const body = isJson ? `${JSON.stringify(found.map(describeService))}\n` : found.map((offer) => `${servicePath(offer)}\n`).join('');
+  const lines = isJson ? jsonOf(found) : found.map(pathLine);
   response.writeHead(200, {
     'Content-Type': isJson ? 'application/json' : 'text/plain; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
+    'Content-Length': lines.reduce((sum, line) => sum + Buffer.byteLength(line), 0),
     [versionHeader]: sepVersion,
   });
-  response.end(body);
+  if (request.method === 'HEAD') response.end();
+  else backlog.list(response, lines);
+}
+
+function jsonOf([first, ...others]: readonly Offer[]): string[] {
+  return ['[', ...(first ? [objectText(first), ...others.map(furtherObject)] : []), ']\n'];
 }
 
 /** Tells of every service there is and of each change until the client goes. Returns how to end it. Throws Refusal. */
-export function answerWatch(offers: Offers, { ask }: Target, exchange: Exchange): () => void {
+export function answerWatch({ offers, backlog }: Lists, { ask }: Target, exchange: Exchange): () => void {
   const { request, response } = exchange;
   checkVersion(request);
   request.socket.setKeepAlive(true, timing.keepAliveMs);
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store', [versionHeader]: sepVersion });
-  const send = (text: string): void => {
-    response.write(text);
-    if (response.writableLength > maxUnreadBytes) response.destroy();
-  };
   const isWanted = (offer: Offer): boolean => answer(ask, offer) !== undefined;
-  const all = offers
-    .list(ask)
-    .filter(({ isForbidden }) => !isForbidden)
-    .map((offer) => formatWatchEvent({ event: 'add', service: offer }));
-  send(`${all.join('')}${formatWatchEvent({ event: 'ready' })}`);
+  const open = offers.list(ask).filter(({ isForbidden }) => !isForbidden);
+  const reader = backlog.watch(response, [...open.map(addLine), formatWatchEvent({ event: 'ready' })]);
   const unsubscribe = offers.subscribe({
-    added: (offer) => isWanted(offer) && send(formatWatchEvent({ event: 'add', service: offer })),
-    removed: (offer) => isWanted(offer) && send(formatWatchEvent({ event: 'remove', path: servicePath(offer) })),
+    added: (offer) => isWanted(offer) && reader.send(addLine(offer)),
+    removed: (offer) => isWanted(offer) && reader.send(removeLine(offer)),
   });
-  const sendPing = (): void => send(formatWatchEvent({ event: 'ping' }));
+  const sendPing = (): void => reader.send(formatWatchEvent({ event: 'ping' }));
   exchange.knock = sendPing;
   const ping = setInterval(sendPing, timing.pingMs);
   response.once('close', () => {
     clearInterval(ping);
     unsubscribe();
   });
-  return () => void response.end();
+  return () => reader.end();
 }

@@ -19,6 +19,14 @@ export interface Offer extends OfferedService {
   readonly isForbidden: boolean;
 }
 
+export interface OffersOptions {
+  /** Empty: all are offered. */
+  readonly asks: readonly Ask[];
+  /** Called with each connection that is kept to a service, to learn of its death. */
+  held(connection: Socket): void;
+  warn(error: unknown): void;
+}
+
 /** What may be opened, as it comes and goes. */
 export interface OfferEvents {
   added(offer: Offer): void;
@@ -29,6 +37,7 @@ export interface OfferEvents {
 export class Offers {
   readonly #tree: Tree;
   readonly #asks: readonly Ask[];
+  readonly #held: (connection: Socket) => void;
   readonly #offers = new Map<string, Offer>();
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<OfferEvents>();
@@ -36,9 +45,10 @@ export class Offers {
   readonly #deaths: Deaths<Entry>;
   #looks: Promise<void> = Promise.resolve();
 
-  constructor(tree: Tree, asks: readonly Ask[], trouble: (error: unknown) => void) {
+  constructor(tree: Tree, { asks, held, warn }: OffersOptions) {
     this.#tree = tree;
     this.#asks = asks;
+    this.#held = held;
     this.#deaths = new Deaths<Entry>({
       dial: (entry) => this.#dial(entry),
       listening: listeningFiles,
@@ -51,7 +61,7 @@ export class Offers {
     const events = {
       added: (entry: Entry) => this.#appeared(entry),
       removed: (entry: Entry) => this.#disappeared(entry),
-      trouble,
+      trouble: warn,
     };
     this.#watch = watchTree(tree, events, { hasUntrusted: false, area: 'exported' });
   }
@@ -114,6 +124,7 @@ export class Offers {
 
   async #dial(entry: Entry): Promise<Socket> {
     const socket = await openService({ file: entry.file, trustedBy: this.#tree }, 'control');
+    this.#held(socket);
     if (this.#offers.get(servicePath(entry))?.isForbidden) void this.suspect(entry);
     return socket;
   }

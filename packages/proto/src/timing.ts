@@ -54,6 +54,8 @@ export const timing = {
   /** How old a resolved name of the LAN may be before it is looked up again while it is used, and before it is used no more. */
   nameRefreshMs: 20_000,
   nameLifeMs: 120_000,
+  /** How long an exporter waits for a client that takes nothing of its list. */
+  unreadMs: 30_000,
   /** How often the exporter looks for heads that take too long. */
   headCheckMs: 1_000,
   /** How often is looked whether a socket that stdout is still has its reader. */

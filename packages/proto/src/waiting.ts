@@ -60,3 +60,20 @@ export async function mapFew<T, R>(items: readonly T[], width: number, work: (it
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, () => worker().catch(stop)));
   return results;
 }
+
+/** Lets `width` works run at a time; each other one begins in its turn. */
+export function limitTo(width: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let free = width;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (free > 0) free--;
+    else await new Promise<void>((begin) => waiting.push(begin));
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    }
+  };
+}

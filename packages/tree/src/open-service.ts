@@ -5,6 +5,7 @@ import { basename, dirname } from 'node:path';
 import { codeOf } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
 import { whyNotAsRoot, whyNotControl, whyNotDirectory, whyNotSocket } from '@dipus/proto/trust';
+import { limitTo } from '@dipus/proto/waiting';
 import { ownLinks } from './newborn.ts';
 import type { Tree } from './root.ts';
 import { connectHeld, holdFile, systemError, type HeldFile } from './socket-file.ts';
@@ -25,7 +26,14 @@ export class Distrust extends Error {
  * Connects to a socket of a service: half-open, not read yet; the caller owns it. Rejects with Distrust, or the system's error: ENOENT for
  * a control socket that is not of the plain one's owner.
  */
-export async function openService(service: ServiceToOpen, half: 'plain' | 'control'): Promise<Socket> {
+export function openService(service: ServiceToOpen, half: 'plain' | 'control'): Promise<Socket> {
+  return fewAtATime(() => open(service, half));
+}
+
+// Each holds a descriptor of every directory on its way: those of thousands of services would be more than there are.
+const fewAtATime = limitTo(16);
+
+async function open(service: ServiceToOpen, half: 'plain' | 'control'): Promise<Socket> {
   const held: HeldFile[] = [];
   const hold = (path: string): HeldFile => held[held.push(holdFile(path)) - 1]!;
   try {
