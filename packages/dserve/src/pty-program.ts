@@ -50,7 +50,7 @@ function startCat(stdio: StdioOptions): ChildProcess {
   return child;
 }
 
-interface Parts {
+interface RelayedOptions {
   /** From the terminal to us. */
   readonly reader: ChildProcess;
   /** From us to the terminal. */
@@ -62,7 +62,7 @@ class Relayed implements Program {
   readonly pid: number;
   readonly ended: Promise<Exit>;
   readonly #pty: Pty;
-  readonly #parts: Parts;
+  readonly #options: RelayedOptions;
   readonly #reader: Promise<CatEnd>;
   readonly #writer: Promise<CatEnd>;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -70,12 +70,12 @@ class Relayed implements Program {
   #isStopped = false;
   #isClientGone = false;
 
-  constructor(pty: Pty, parts: Parts) {
+  constructor(pty: Pty, options: RelayedOptions) {
     this.pid = pty.pid;
     this.#pty = pty;
-    this.#parts = parts;
-    this.#reader = goneOf(parts.reader);
-    this.#writer = goneOf(parts.writer);
+    this.#options = options;
+    this.#reader = goneOf(options.reader);
+    this.#writer = goneOf(options.writer);
     void pty.exited.then(() => (this.#hasExited = true));
     this.#watchClient();
     this.ended = this.#run();
@@ -87,19 +87,19 @@ class Relayed implements Program {
   }
 
   end(): void {
-    if (this.#hasExited) this.#parts.connection.destroy();
+    if (this.#hasExited) this.#options.connection.destroy();
     else void endGroup(this.pid);
   }
 
   kill(): void {
-    if (this.#hasExited) this.#parts.connection.destroy();
+    if (this.#hasExited) this.#options.connection.destroy();
     else signalGroup(this.pid, 'KILL');
   }
 
   abandon(): void {
     if (this.#isClientGone || this.#isStopped) return;
     this.#isClientGone = true;
-    this.#parts.connection.destroy();
+    this.#options.connection.destroy();
     void this.#hangUp();
   }
 
@@ -112,7 +112,7 @@ class Relayed implements Program {
 
   // Without reading on, a client that has closed shows only in a write, be it of nothing.
   #watchClient(): void {
-    const { connection } = this.#parts;
+    const { connection } = this.#options;
     const look = (): void => {
       if (connection.writableLength === 0) connection.write(Buffer.alloc(0));
     };
@@ -121,7 +121,7 @@ class Relayed implements Program {
   }
 
   async #run(): Promise<Exit> {
-    const { reader, connection } = this.#parts;
+    const { reader, connection } = this.#options;
     const sent = await pump(reader.stdout!, connection);
     if (sent.kind === 'refused') this.abandon();
     const isWhole = sent.kind === 'end' && (await this.#reader) === 'itself';
@@ -139,7 +139,7 @@ class Relayed implements Program {
   }
 
   async #passInput(): Promise<void> {
-    const { writer, connection } = this.#parts;
+    const { writer, connection } = this.#options;
     let endsLine = true;
     connection.on('data', (bytes: Buffer) => (endsLine = bytes.at(-1) === 0x0a || bytes.at(-1) === 0x0d));
     const passed = await pump(connection, writer.stdin!);
@@ -150,14 +150,14 @@ class Relayed implements Program {
   // Again and again, as a pipe has its end again and again: a program that is not ready yet drops the first, or makes another character of
   // it.
   #tellEnd(text: string, ms: number): void {
-    const { stdin } = this.#parts.writer;
+    const { stdin } = this.#options.writer;
     if (this.#isStopped || this.#hasExited) return;
     if (stdin?.writableLength === 0) stdin.write(text);
     this.#timers.push(setTimeout(() => this.#tellEnd(eof, ms * 1.5), ms).unref());
   }
 
   #stopCats(): void {
-    for (const each of [this.#parts.reader, this.#parts.writer]) each.kill('SIGKILL');
+    for (const each of [this.#options.reader, this.#options.writer]) each.kill('SIGKILL');
   }
 }
 

@@ -22,7 +22,7 @@ export interface Shared {
   readonly isLogJson: boolean;
 }
 
-interface Parts {
+interface RunsOptions {
   /** Where each program has a terminal of its own. */
   readonly pty: PtyMaker | undefined;
   /** Clients can come a moment before the claim is known. */
@@ -33,19 +33,19 @@ export class Runs {
   readonly max: number;
   readonly #request: ServiceRequest;
   readonly #shared: Shared;
-  readonly #parts: Parts;
+  readonly #options: RunsOptions;
   readonly #gate: Gate;
   readonly #programs = new Set<Program>();
   #name: string;
 
-  constructor(request: ServiceRequest, shared: Shared, parts: Parts) {
+  constructor(request: ServiceRequest, shared: Shared, options: RunsOptions) {
     this.max = request.max;
     this.#request = request;
     this.#shared = shared;
-    this.#parts = parts;
+    this.#options = options;
     this.#gate = new Gate(request.max);
     this.#name = request.name;
-    void parts.claiming.then(({ claim }) => (this.#name = formatServiceName(claim.service)));
+    void options.claiming.then(({ claim }) => (this.#name = formatServiceName(claim.service)));
   }
 
   get running(): number {
@@ -93,7 +93,7 @@ export class Runs {
   /** Runs the program of a client from its turn to its end, if it is still there. Never rejects. */
   async #run(client: Client, log: UseLog): Promise<void> {
     try {
-      const command = this.#commandOf(await this.#parts.claiming);
+      const command = this.#commandOf(await this.#options.claiming);
       if (await client.isWanted()) await this.#runProgram(client, command, log);
       else {
         client.failed('its client has gone');
@@ -110,7 +110,7 @@ export class Runs {
     try {
       program = await this.#start(client, command);
       this.#programs.add(program);
-      client.started(program, this.#parts.pty !== undefined);
+      client.started(program, this.#options.pty !== undefined);
       log({ event: 'begin', pid: program.pid });
       const exit = await program.ended;
       client.ended(exit);
@@ -126,7 +126,7 @@ export class Runs {
   }
 
   async #start(client: Client, command: Command): Promise<Program> {
-    const { pty } = this.#parts;
+    const { pty } = this.#options;
     const connected = client.connected();
     return pty ? startOnPty(pty, command, connected) : startOnSocket(command, connected);
   }

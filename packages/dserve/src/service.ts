@@ -38,13 +38,13 @@ interface Stop {
 }
 
 /** What is served, and the name that is claimed for it. */
-export interface Offer {
+export interface ServiceOptions {
   readonly request: ServiceRequest;
   readonly wanted: Wanted;
 }
 
 /** Claims the name and serves it. Throws Failure. */
-export async function startService(tree: Tree, { request, wanted }: Offer, shared: Shared & Stop): Promise<RunningService> {
+export async function startService(tree: Tree, { request, wanted }: ServiceOptions, shared: Shared & Stop): Promise<RunningService> {
   const service = new Service(request, shared, request.hasTerminal ? loadPtyMaker() : undefined);
   await service.claim(tree, wanted, shared.stop);
   return service;
