@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import { answer, matches, type Ask } from '@dipus/proto/ask';
 import { servicePath } from '@dipus/proto/name';
 import type { OfferedService } from '@dipus/proto/sep';
-import { timing } from '@dipus/proto/timing';
 import { Deaths } from '@dipus/session/deaths';
 import type { Entry } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
@@ -52,11 +51,7 @@ export class Offers {
     this.#deaths = new Deaths<Entry>({
       dial: (entry) => this.#dial(entry),
       listening: listeningFiles,
-      suspect: (entry) => {
-        void this.suspect(entry);
-        // A foreign socket that was only just bound does not count as dead yet.
-        if (!entry.hasControl) setTimeout(() => void this.suspect(entry), timing.newbornMs).unref();
-      },
+      suspect: (entry) => void this.suspect(entry),
     });
     const events = {
       added: (entry: Entry) => this.#appeared(entry),

@@ -77,11 +77,7 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   const deaths = new Deaths<Entry>({
     dial: ({ file }) => openService({ file, trustedBy: tree }, 'control'),
     listening: listeningFiles,
-    suspect: (entry) => {
-      reap(entry);
-      // A foreign socket that was only just bound does not count as dead yet.
-      if (!entry.hasControl) setTimeout(() => reap(entry), timing.newbornMs).unref();
-    },
+    suspect: reap,
   });
   const events = {
     added: (entry: Entry) => {

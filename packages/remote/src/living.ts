@@ -2,7 +2,6 @@
 import type { Duplex } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
-import { timing } from '@dipus/proto/timing';
 import { Deaths, type Mortal } from '@dipus/session/deaths';
 
 /** What answers at a service's socket; busy and forbidden are alive. */
@@ -77,8 +76,6 @@ class Living implements RemoteEvents {
     const watched = { file, hasControl: service.control, service };
     this.#watched.set(file, watched);
     this.#deaths.add(watched);
-    // What was only just bound may not listen yet.
-    if (!watched.hasControl) setTimeout(() => this.#look(watched), timing.newbornMs).unref();
   }
 
   removed(path: string): void {

@@ -13,7 +13,7 @@ export interface DeathEvents<T extends Mortal> {
   dial(service: T): ReturnType<Dial>;
   /** Files at which something listens, for services without a control socket. */
   listening(): ReadonlySet<string>;
-  /** It may have died. */
+  /** It may have died; comes again, also for what was removed meanwhile. */
   suspect(service: T): void;
 }
 
@@ -34,7 +34,7 @@ export class Deaths<T extends Mortal> {
     if (service.hasControl) this.#hold(service);
     else {
       this.#foreign.set(service.file, { service, wasListening: false, suspectedAt: Date.now() });
-      this.#events.suspect(service);
+      this.#suspectForeign(service);
     }
   }
 
@@ -77,6 +77,12 @@ export class Deaths<T extends Mortal> {
     dial();
   }
 
+  /** Now and again: one that was only just bound may not listen yet, and does not count as dead. */
+  #suspectForeign(service: T): void {
+    this.#events.suspect(service);
+    setTimeout(() => this.#events.suspect(service), timing.newbornMs).unref();
+  }
+
   #lookAtForeign(): void {
     if (this.#foreign.size === 0) return;
     const listening = this.#events.listening();
@@ -84,10 +90,10 @@ export class Deaths<T extends Mortal> {
       const isListening = listening.has(file);
       // What was bound by a relative path, or in another network namespace, is never in that list.
       const isOverdue = !isListening && Date.now() - seen.suspectedAt >= timing.rescanMs;
-      if ((seen.wasListening && !isListening) || isOverdue) {
-        seen.suspectedAt = Date.now();
-        this.#events.suspect(seen.service);
-      }
+      const hasDied = seen.wasListening && !isListening;
+      if (hasDied || isOverdue) seen.suspectedAt = Date.now();
+      if (hasDied) this.#suspectForeign(seen.service);
+      else if (isOverdue) this.#events.suspect(seen.service);
       seen.wasListening = isListening;
     }
   }
