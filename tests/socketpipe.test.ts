@@ -92,7 +92,7 @@ test('commands that cannot be found, logins that fail: at once, with a message',
       [{ o: ['no-such'] }, 127, /^socketpipe: cannot run no-such: no such command\n$/],
       [{ l: ['no-such'] }, 127, /^socketpipe: cannot run no-such: no such command\n$/],
       [{ r: ['./not-executable'] }, 126, /^socketpipe: cannot run \.\/not-executable: permission denied\n$/],
-      [{ l: ['sh', '-c', 'echo refused >&2; exit 7'] }, 7, /^refused\nsocketpipe: log in by sh -c: it ended with status 7\n$/],
+      [{ l: ['sh', '-c', 'echo refused >&2; exit 7'] }, 7, /^refused\nsocketpipe: cannot log in by sh -c: it ended with status 7\n$/],
       [{ l: ['sh', '-c', 'exit 0'] }, 125, /^socketpipe: cannot log in by sh -c: it ended with status 0\n$/],
       [
         { l: ['env', 'PATH=/var/empty', '/usr/bin/env'] },
