@@ -1,6 +1,6 @@
 // dserve: its programs, limits, files of services, ends, and what it says of bad input. Its names: claim.test.ts.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
@@ -182,6 +182,25 @@ test('--from: a line takes the options of the command line', async () => {
     ]);
     assert.is((await service.stop()).status, 0);
   });
+});
+
+test('--from: a line that waits for its name does not hold those behind it', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      mkdirSync(`${sandbox.root}/local`, { recursive: true });
+      const dead = `${sandbox.root}/local/waits.box...0`;
+      // Bound a moment ago without a listener: it may still begin to listen.
+      const bound = await sandbox.run('socat', ['-u', '/dev/null', `UNIX-LISTEN:${dead},unlink-close=0,accept-timeout=0.1`]);
+      assert.ok(existsSync(dead), bound.stderr);
+      utimesSync(dead, Date.now() / 1000, Date.now() / 1000);
+      writeFileSync(`${sandbox.dir}/services`, 'waits...0 echo late\nnext echo up\n');
+      const service = sandbox.start('dserve', ['--from', 'services']);
+      assert.is(await service.line(), `${sandbox.root}/local/next.box...0`);
+      assert.is(await ask(`${sandbox.root}/local/next.box...0`), 'up\n');
+      assert.is((await service.stop()).status, 0);
+    },
+    { DIPUS_TIME_SCALE: '3' },
+  );
 });
 
 test('--from: at SIGHUP lines that are gone end, new ones begin, and the rest is not touched', async () => {
