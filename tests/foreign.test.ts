@@ -63,7 +63,10 @@ testWith(['socat', 'nc'], 'a service of socat is listed, used and reaped as ours
     assert.is(await output(run('dls', ['foo', '-a'])), 'exported/http/foo.bar...0  (dead)\n');
     assert.is((await run('dls', ['foo'])).status, 1);
     const refused = await run('dcat', ['foo'], 'x');
-    assert.equal([refused.status, refused.stderr], [127, `dcat: cannot connect to ${path}: connection refused\n`]);
+    assert.equal(
+      [refused.status, refused.stderr],
+      [127, `dcat: cannot connect to ${path}: connection refused\ndcat: hint: its owner has ended without removing it; dreap removes it\n`],
+    );
     // The next match takes over.
     assert.is(await output(run('dcat', ['http'], 'next')), 'next');
     assert.is(await output(run('dreap')), 'exported/http/foo.bar...0\n');
