@@ -78,10 +78,14 @@ const cases: Readonly<Record<string, Case | string>> = {
     until: 'grep -q lame out',
     gives: /^\+ exported\/audio\/x-wav\/to\/audio\/mpeg\/lame\.box\.\.\.0\n$/,
   },
+  'dls.1: dls --wait 60 lame >/dev/null && exec encode-all': {
+    before: "(sleep 1; serve 'lame - -' lame) &",
+    gives: /^encoding\n$/,
+  },
   'dreap.1: dreap -n': {
     before: 'dead local/gone.box...0',
     after: 'dls -a gone',
-    gives: /^.*local\/gone\.box\.\.\.0\nlocal\/gone\.box\.\.\.0\n$/,
+    gives: /^.*local\/gone\.box\.\.\.0\nlocal\/gone\.box\.\.\.0 +\(dead\)\n$/,
   },
   'dreap.1: dreap kig': { before: 'dead kig/gone.box...0', after: 'dls -a', gives: /^.*kig\/gone\.box\.\.\.0\n$/ },
   "dserve.1: dserve 'madplay -' madplay/audio/mpeg/to/audio/out": {
@@ -156,6 +160,7 @@ const standIns: Readonly<Record<string, string>> = {
   lame: '[ "$*" = "- -" ] && printf "mp3 of " && exec cat',
   madplay: '[ "$*" = "-" ] && exec cat > played',
   sox: '[ "$*" = "-t wav - -d" ] && exec cat > played',
+  'encode-all': 'echo encoding',
   pg_dump: 'echo "dump of $1"',
   less: 'exec cat',
   // Who is root says so.

@@ -26,8 +26,8 @@ export async function probeService(service: ServiceToOpen): Promise<State> {
   const control = await probeHalf(service, 'control');
   if (control !== 'dead' && control !== 'newborn' && control !== 'gone') return control;
   const plain = await probeHalf(service, 'plain');
-  if (plain === 'gone') return (await probeFile(controlPath(service.file))) === 'dead' ? 'dead' : 'gone';
   // A control socket is linked when it listens already: one that refuses is dead at once, and so is what was born with it.
+  if (plain === 'gone') return ['dead', 'newborn'].includes(await probeFile(controlPath(service.file))) ? 'dead' : 'gone';
   return plain === 'newborn' && control !== 'gone' ? 'dead' : plain;
 }
 
