@@ -52,6 +52,7 @@ const cases: Readonly<Record<string, Case | string>> = {
   'ddiscover.1: dls "$(ddiscover | head -n 1)"': lan,
   'ddiscover.1: avahi-browse -rpt _dipus._tcp': lan,
   "dexport.1: dserve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg &": {
+    before: 'export DIPUS_HOST=encode',
     until: 'dls sep://encode',
     after: 'dcat sep://encode/lame foo.wav',
     gives: /mp3 of wav foo$/,
