@@ -46,9 +46,10 @@ test('every way gives the whole answer and the status, whatever was sent and how
   await withPair(async (pair) => {
     const expected = await serveAll(pair);
     const ways = await openWays(pair);
+    const env = pair.envWith();
     const faults: string[] = [];
     for (let round = 0; round < rounds(1, 200); round++) {
-      const tasks = ways.flatMap((way) => cellsOf().map((cell) => () => tryCell(pair, way, { ...cell, expected })));
+      const tasks = ways.flatMap((way) => cellsOf(way).map((cell) => () => tryCell(pair, { ...cell, way, expected, env })));
       await inParallel(tasks, 4, (fault) => faults.push(fault));
       assert.equal(faults, []);
     }
@@ -102,16 +103,25 @@ interface Cell {
   readonly input: Input;
 }
 
-function cellsOf(): Cell[] {
-  return services.flatMap((service) =>
+interface Trial extends Cell {
+  readonly way: Way;
+  readonly expected: Record<Answer, Buffer>;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** In the short form all of them by SEP, where connections end in most ways, and of the other ways every fourth. */
+function cellsOf(way: Way): Cell[] {
+  const cells = services.flatMap((service) =>
     (Object.keys(inputs) as Input[]).filter((input) => !(service.isReader && input === 'endless')).map((input) => ({ service, input })),
   );
+  return cells.filter((_, at) => isLong || way.name === 'sep' || (at + way.name.length) % 4 === 0);
 }
 
 /** What is wrong with one use of a service; undefined: nothing. */
-async function tryCell(pair: Pair, way: Way, cell: Cell & { expected: Record<Answer, Buffer> }): Promise<string | undefined> {
+async function tryCell(pair: Pair, cell: Trial): Promise<string | undefined> {
+  const { way } = cell;
   const [command, ...args] = way.command(cell.service);
-  const program = pair.start(command, args, { env: { ...pair.envWith(), DIPUS_ROOT: way.root ?? `${pair.dir}/nothing` } });
+  const program = pair.start(command, args, { env: { ...cell.env, DIPUS_ROOT: way.root ?? `${pair.dir}/nothing` } });
   const stopFeeding = feed(program, inputs[cell.input]);
   const ended = await program.ended;
   stopFeeding();

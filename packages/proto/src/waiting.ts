@@ -46,7 +46,10 @@ export function deferred<T = void>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** What `work` makes of each item, in their order, `width` at a time. Rejects with the first failure, at once; nothing more is begun then. */
+/**
+ * What `work` makes of each item, in their order, `width` at a time. Rejects with the first failure, at once; nothing more is begun
+ * then.
+ */
 export async function mapFew<T, R>(items: readonly T[], width: number, work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   let next = 0;
