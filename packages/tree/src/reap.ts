@@ -6,7 +6,7 @@ import { controlName, isBindingName, parseServiceName } from '@dipus/proto/name'
 import { buryFile, buryService } from './bury.ts';
 import { holdDirectory, removeEmptied, statAt, type HeldDirectory } from './directory.ts';
 import { removableIn } from './own-file.ts';
-import { scanTree, type ScannedDirectory } from './list.ts';
+import { scanTree, type ScannedDirectory, type Walk } from './list.ts';
 import { isYoung } from './newborn.ts';
 import { isDead, probeFile, probeService } from './probe.ts';
 import type { Tree } from './root.ts';
@@ -29,10 +29,13 @@ export interface Reaping {
   readonly isDryRun?: boolean;
 }
 
+// What others have made of a directory is not gone through, and sockets are looked at when their directory's turn comes.
+const directoriesAlone: Walk = { hasUntrusted: false, isWanted: () => false };
+
 /** One pass over what answers the ask: removes what is dead, and the directories that this empties. */
 export async function reapTree(tree: Tree, reaping: Reaping): Promise<void> {
   // Children first, so that a directory is empty before its parent is looked at.
-  for (const directory of [...scanTree(tree)].reverse()) {
+  for (const directory of [...scanTree(tree, directoriesAlone)].reverse()) {
     if (reaping.stop.aborted) return;
     await reapDirectory(tree, directory, reaping);
   }
