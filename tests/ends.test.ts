@@ -132,7 +132,9 @@ async function tryCell(pair: Pair, cell: Trial): Promise<string | undefined> {
 function whatIsWrong(ended: Ended, answer: Buffer, status: number): string | undefined {
   if (ended.status !== status) return `status ${ended.status}, not ${status}: ${ended.stderr}`;
   if (!ended.stdout.equals(answer)) return `${ended.stdout.length} bytes of ${answer.length}: ${ended.stderr}`;
-  return ended.stderr === '' ? undefined : ended.stderr;
+  // A program that was killed is told of; nothing else is.
+  const told = ended.stderr.replace(/^dcat: the program of \S+ was killed by SIGKILL\n$/, '');
+  return told === '' ? undefined : told;
 }
 
 const chunk = Buffer.alloc(65_536, 'x');
