@@ -27,7 +27,7 @@ async function refuses({ run, env }: Sandbox, root: string, reason: string): Pro
   await Promise.all(
     uses.map(async ([tool, args, status]) => {
       const ended = await run(tool, args, '', { env: { ...env, DIPUS_ROOT: root } });
-      says(ended, status, `${tool}: root ${reason}`, `${tool}: hint: ${rootHint}`);
+      says(ended, status, `${tool}: cannot use root ${reason}`, `${tool}: hint: ${rootHint}`);
       assert.is(ended.stdout.length, 0);
     }),
   );
