@@ -39,7 +39,7 @@ const answers: Row[] = [
   { kind: 'long-realpath', dls: 'it sent something that is not a path' },
   { kind: 'huge-packet', dls: 'it sent a packet of 4294967280 bytes' },
   { kind: 'tiny-packet', dls: 'it sent a packet of 1 bytes' },
-  { kind: 'noise', dls: String.raw`it sent a packet of \d+ bytes` },
+  { kind: 'noise', dls: '(?:it has no SFTP: )?it is not an SFTP server: it says "(?:noise)+\\w*"' },
   ...['silent-lstat', 'silent-names'].map((kind) => ({ kind, dls: String.raw`no answer within \d+ s` })),
   { kind: 'silent-sftp', dls: String.raw`it has no SFTP: no answer within \d+ s` },
   ...['sftp-closes', 'sftp-closes-before-its-answer'].map((kind) => ({ kind, dls: 'it has no (?:SFTP: .*|sftp subsystem)' })),
