@@ -244,7 +244,7 @@ onHosts('says where there is no multicast', { alone: [] }, async ({ alone }) => 
     const { stdout, status } = await runCode(alone, module, `await ${call}.catch((error) => console.log(error.name, error.message))`).ended;
     assert.is(
       `${status} ${stdout.toString()}`,
-      '0 Failure join multicast group 224.0.0.251: no network interface of this machine can multicast\n',
+      '0 Failure cannot join multicast group 224.0.0.251: no network interface of this machine can multicast\n',
     );
   }
 });
