@@ -13,7 +13,13 @@ import { Refusal } from './refusal.ts';
 import type { UseResult } from './use-log.ts';
 import { checkOneHost, checkOrigin, readTarget } from './target.ts';
 
-const switching = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${sepProtocol}\r\n${versionHeader}: ${sepVersion}\r\n\r\n`;
+const switchingLines = [
+  'HTTP/1.1 101 Switching Protocols',
+  'Connection: Upgrade',
+  `Upgrade: ${sepProtocol}`,
+  `${versionHeader}: ${sepVersion}`,
+];
+const switching = `${switchingLines.join('\r\n')}\r\n\r\n`;
 
 /** Answers upgrades. */
 export class Upgrades {
