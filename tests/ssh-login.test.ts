@@ -438,8 +438,8 @@ function addTests(): void {
       );
       const cases: [(socket: Socket) => void, RegExp][] = [
         [(socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'), /it is not an SSH server: it says "HTTP\/1\.1 400 Bad Request"$/],
-        [(socket) => socket.write('220 mail\u001b[2J ready\r\n'), /no SSH server: it says "220 mail\\u\{1b\}\[2J ready"$/],
-        [(socket) => socket.write(Buffer.alloc(40_000, 'a\n')), /no SSH server: it says "a"$/],
+        [(socket) => socket.write('220 mail\u001b[2J ready\r\n'), /it is not an SSH server: it says "220 mail\\u\{1b\}\[2J ready"$/],
+        [(socket) => socket.write(Buffer.alloc(40_000, 'a\n')), /it is not an SSH server: it says "a"$/],
         [
           (socket) => socket.end(),
           /the server closed the connection before it said anything: it may have too many \(MaxStartups\), or want none from here$/,
@@ -455,9 +455,11 @@ function addTests(): void {
       ];
       for (const [greet, reason] of cases) {
         const server = await listen(greet);
-        const ended = await logIn([`Port ${portOf(server)}`], [], { DIPUS_TIME_SCALE: '0.05' });
-        failed(ended, reason);
-        server.close();
+        try {
+          failed(await logIn([`Port ${portOf(server)}`], [], { DIPUS_TIME_SCALE: '0.05' }), reason);
+        } finally {
+          server.close();
+        }
       }
     });
   }, 120_000);
@@ -496,7 +498,7 @@ function addTests(): void {
         const port = await server.line(30_000);
         const endings = payloads.map(() => startLogin([`Port ${port}`], [], { DIPUS_TIME_SCALE: '0.1' }).ended);
         for (const { stderr, signal } of await Promise.all(endings)) {
-          assert.match(stderr, /^(?:login: (?:connect|log in to|read) ssh:\/\/box: .*\n(?:login: hint: .*\n)?)?$/, when);
+          assert.match(stderr, /^(?:login: cannot (?:connect to|log in to|read) ssh:\/\/box: .*\n(?:login: hint: .*\n)?)?$/, when);
           assert.is(signal, null);
           // Before the keys nothing else may be said at all.
           if (when === 'kex') assert.match(stderr, /breaks the protocol|no answer within|closed the connection|connection was lost/);
