@@ -9,6 +9,7 @@ import {
   readdirSync,
   renameSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
@@ -138,6 +139,8 @@ testAsRoot(test, "somebody else's dead socket is in use: the number goes up", ()
     const dead = startAs(mallory, 'dserve', '-m', '666', 'cat', 'web');
     const path = await dead.line();
     await dead.stop('SIGKILL');
+    // It is past the time for which a socket that refuses may only not listen yet.
+    utimesSync(path, 0, 0);
     // Of another one he has left a control socket alone, dead or alive.
     renameSync(`${local}/.web.box...0`, `${local}/.web.box...1`);
     const living = createServer().listen(`${local}/.web.box...2`);
