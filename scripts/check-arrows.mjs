@@ -1,10 +1,10 @@
-// Imports run one way: command -> cli, remote, session, tree, relay, sep, ssh, mdns -> proto; and each package declares what it imports.
-// session stands on relay, and remote is made of the middle layer.
+// Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns -> proto; and each package declares what it
+// imports. session stands on relay, and remote is made of the middle layer.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
 
-const middle = ['relay', 'sep', 'session', 'tree', 'ssh', 'mdns', 'remote'];
+const middle = ['relay', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote'];
 const standsOn = { session: ['relay'], remote: middle };
 // node:stream for the type of a connection alone.
 const pureModules = ['node:buffer', 'node:util', 'node:stream'];

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { Limits } from '../packages/dexport/src/limits.ts';
-import { networkOf } from '../packages/dexport/src/peer.ts';
+import { networkOf } from '@dipus/proto/network';
 import { suite } from './harness.ts';
 
 const test = suite('peers');

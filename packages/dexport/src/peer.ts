@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { networkOf } from '@dipus/proto/network';
 
 const known = new WeakMap<Socket, string>();
 
@@ -10,13 +11,4 @@ export function peerOf(socket: Socket): string {
     known.set(socket, peer);
   }
   return peer;
-}
-
-export function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  // All hosts of a link have the same network of link-local addresses.
-  if (!address.includes(':') || mapped !== undefined || /^fe80:/i.test(address)) return mapped ?? address;
-  const [front = '', back] = address.split('::').map((half) => half.split(':').filter((group) => group !== ''));
-  const missing = back ? 8 - front.length - back.length : 0;
-  return [...front, ...Array.from({ length: missing }, () => '0'), ...(back ?? [])].slice(0, 4).join(':');
 }

@@ -39,6 +39,12 @@ export const timing = {
   deathRetryMs: 100,
   /** How long the head of a request or of an answer may take, connecting included. */
   headMs: 10_000,
+  /** From the connection of a client of seps to the judgement of its key. */
+  judgementMs: 5_000,
+  /** In which time so many failures of one address make it wait, and how long at first and at most. */
+  failuresMs: 60_000,
+  penaltyMs: 60_000,
+  maxPenaltyMs: 600_000,
   /** How long the list of an exporter, or the beginning of a watch, may take. */
   listMs: 15_000,
   /** How long an SSH server may take for one answer. */
