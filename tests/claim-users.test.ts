@@ -152,8 +152,9 @@ testAsRoot(test, "somebody else's dead socket is in use: the number goes up", ()
       assert.is(await dserve.line(), `${local}/web.box...3`);
       for (const number of [0, 1]) {
         const fixed = await runAs(ann, 'dserve', 'cat', `web...${number}`);
-        const lines = `dserve: cannot create ${local}/web.box...${number}: in use by ${mallory}\ndserve: hint: leave out the number to get a free one\n`;
-        assert.equal([fixed.status, fixed.stderr], [1, lines]);
+        const told = `dserve: cannot create ${local}/web.box...${number}: in use by ${mallory}\n`;
+        const hint = 'dserve: hint: leave out the number to get a free one\n';
+        assert.equal([fixed.status, fixed.stderr], [1, told + hint]);
       }
       await dserve.stop();
     } finally {

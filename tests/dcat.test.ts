@@ -1,10 +1,11 @@
 // dcat with dserve and with foreign services: bytes, ends, statuses, signals, failover.
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chownSync, closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
+import { noise, sha } from './bytes.ts';
 import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { residentBytes } from './processes.ts';
 
 const test = suite('dcat');
 
@@ -13,13 +14,6 @@ async function serve({ start }: Sandbox, command: string, name: string, ...optio
   const program = start('dserve', [...options, command, name]);
   return Object.assign(program, { path: await program.line() });
 }
-
-const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
-const noise = (bytes: number): Buffer => {
-  const block = Buffer.alloc(bytes);
-  for (let at = 0, state = 12_345; at < bytes; at++) block[at] = (state = (state * 1_103_515_245 + 12_345) & 0x7fffffff) >> 16;
-  return block;
-};
 
 test('bytes come back as they went, whatever their number', async () => {
   await withSandbox(async (sandbox) => {
@@ -633,13 +627,12 @@ test('operands that look like numbers stay what they are', async () => {
 test('a reader that stops: the sender waits, memory stays flat', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'cat', 'echo');
-    const resident = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
     const seconds = rounds(2, 30);
     const program = sandbox.start('bash', ['-c', `head -c 1G /dev/zero | dcat -v echo | sleep ${seconds}; echo \${PIPESTATUS[@]}`]);
     await program.says(/using/);
-    const before = resident(service.pid);
+    const before = residentBytes(service.pid);
     await sleep((seconds - 1) * 1000);
-    assert.ok(resident(service.pid) - before < 20_000);
+    assert.ok(residentBytes(service.pid) - before < 20e6);
     // Nobody has read it to its end, and nobody took it for one.
     assert.is((await program.ended).stdout.toString(), '141 141 0\n');
   });

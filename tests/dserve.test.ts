@@ -28,7 +28,8 @@ async function ask(path: string, input = ''): Promise<string> {
 test('the program has the connection as stdin and stdout, a group of its own, and our folder, umask and environment', async () => {
   await withSandbox(async (sandbox) => {
     const script =
-      'readlink /proc/$$/fd/0 /proc/$$/fd/1; pwd; umask; ps -o pgid= -p $$ | tr -d " "; echo $$; env | grep "^DIPUS_S\\|^DIPUS_P\\|^DIPUS_H\\|^MINE" | sort';
+      'readlink /proc/$$/fd/0 /proc/$$/fd/1; pwd; umask; ps -o pgid= -p $$ | tr -d " "; echo $$; ' +
+      'env | grep "^DIPUS_S\\|^DIPUS_P\\|^DIPUS_H\\|^MINE" | sort';
     const service = sandbox.start('sh', ['-c', `umask 027; MINE=yes exec dserve '${script}' look/a/b`]);
     const path = await service.line();
     const [stdin, stdout, folder, umask, group, pid, ...environment] = (await ask(path)).trim().split('\n');

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
-import { eventually, rounds, sleep, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
+import { residentBytes } from './processes.ts';
 import { bodyOf, exporter, offer, openDescriptors, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 
 const test = suite('http');
@@ -34,7 +35,8 @@ test('requests behind one another are answered in their order, wherever what com
   await withSandbox(async (sandbox) => {
     await offer(sandbox, 'tr a-z A-Z', 'upper');
     const { port } = await exporter(sandbox);
-    const sent = `\r\n${list('upper')}${post('upper', 'one\r\n\r\n')}${chunked('upper', 'two\r\n\r\n', '0\r\n\r\n')}${list('none')}${upgradeTo('upper.box...0')}`;
+    const posts = post('upper', 'one\r\n\r\n') + chunked('upper', 'two\r\n\r\n', '0\r\n\r\n');
+    const sent = `\r\n${list('upper')}${posts}${list('none')}${upgradeTo('upper.box...0')}`;
     const expected = [
       [200, 'upper.box...0\n'],
       [200, 'ONE'],
@@ -144,7 +146,7 @@ test('floods of requests behind one another cost a bounded amount of memory', as
     for (let at = 0; at < 20; at++) await offer(sandbox, 'cat', `one${at}/${'long'.repeat(40)}`);
     const { port, program } = await exporter(sandbox);
     await talk(port, list(''));
-    const before = residentBytes(program);
+    const before = residentBytes(program.pid);
     const count = rounds(20, 480);
     for (const request of [list('?watch'), list(''), post('slow', ''), post('none', ''), `GET / HTTP/1.1\r\nExpect: more\r\n\r\n`]) {
       const flood = request.repeat(Math.ceil(65_536 / request.length));
@@ -152,7 +154,7 @@ test('floods of requests behind one another cost a bounded amount of memory', as
       for (const socket of sockets) socket.pause();
       await Promise.all(sockets.map((socket) => once(socket, 'connect')));
       await eventually('an answer for others', async () => statusOf(await talk(port, list('slow'))) === 200);
-      const grown = (residentBytes(program) - before) >> 20;
+      const grown = (residentBytes(program.pid) - before) >> 20;
       assert.ok(grown < 100 + count / 4, `${request.slice(0, 20)}: ${grown} MiB more`);
       for (const socket of sockets) socket.destroy();
     }
@@ -272,10 +274,6 @@ test('a body that goes wrong behind the head of its answer ends the connection, 
     assert.not.match(answer, /\r\n0\r\n\r\n$/);
   });
 });
-
-function residentBytes({ pid }: Program): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
-}
 
 function closed(socket: Socket): Promise<void> {
   socket.on('end', () => socket.end()).resume();

@@ -1,5 +1,5 @@
-// Logs in to a host, as the tools do it: login-driver [-v] ssh://… [WHAT]. WHAT: `stay` until the connection is lost, or a number of pings
-// to send.
+// Logs in to a host, as the tools do it: login-driver [-v] ssh://… [WHAT].
+// WHAT: `stay` until the connection is lost, or a number of pings to send.
 import { once } from 'node:events';
 import { openPrompter } from '@dipus/cli/prompter';
 import { run } from '@dipus/cli/run';

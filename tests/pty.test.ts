@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
 import { eventually, has, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { residentBytes } from './processes.ts';
 import { exporter, importer } from './sep-pair.ts';
 
 const test = suite('pty');
@@ -56,17 +57,13 @@ async function control(path: string, started: (session: ClientSession) => void):
 }
 
 /** Its programs, by their command lines; not the guard that outlives it. */
-function childrenOf(pid: number): string[] {
+function programsOf(pid: number): string[] {
   return execFileSync('ps', ['-e', '-o', 'ppid=,args='], { encoding: 'utf8' })
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line.startsWith(`${pid} `))
     .map((line) => line.slice(`${pid} `.length))
     .filter((args) => !args.includes('groups='));
-}
-
-function residentMiB(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }
 
 test('all output comes before the end, also to a reader that is slow', async () => {
@@ -133,9 +130,9 @@ test('a plain client that goes hangs up: in raw mode, deaf to HUP, or sending mo
       const client = connect(service.path).on('error', () => {});
       await new Promise((resolve) => client.once('data', resolve));
       client.write(input);
-      await eventually('its program', () => childrenOf(service.pid).some((args) => args.includes('sleep 4343')));
+      await eventually('its program', () => programsOf(service.pid).some((args) => args.includes('sleep 4343')));
       client.destroy();
-      await eventually('the end of its program', () => !childrenOf(service.pid).some((args) => args.includes('sleep 4343')));
+      await eventually('the end of its program', () => !programsOf(service.pid).some((args) => args.includes('sleep 4343')));
       const next = connect(service.path);
       await new Promise((resolve) => next.once('data', resolve));
       next.destroy();
@@ -169,7 +166,7 @@ test('a program that does not read makes its sender wait', async () => {
     const service = await serve(sandbox, 'stty raw -echo; echo up; exec sleep 4343', 'deaf');
     const client = connect(service.path).on('error', () => {});
     await new Promise((resolve) => client.once('data', resolve));
-    const before = residentMiB(service.pid);
+    const before = residentBytes(service.pid);
     let sent = 0;
     const block = Buffer.alloc(1 << 16);
     const send = (): void => {
@@ -182,7 +179,7 @@ test('a program that does not read makes its sender wait', async () => {
     // Waits until nothing has been taken for a while.
     for (let last = -1; last !== sent; await sleep(500)) last = sent;
     assert.ok(sent < 4 << 20, `${sent} bytes were taken`);
-    assert.ok(residentMiB(service.pid) - before < 20, `${residentMiB(service.pid)} MiB, ${before} before`);
+    assert.ok(residentBytes(service.pid) - before < 20e6, `${residentBytes(service.pid)} bytes, ${before} before`);
     client.destroy();
   });
 });
@@ -296,7 +293,7 @@ test('many sessions with unread input, sizes and early ends: no foreign byte, no
     const worker = async (letter: string): Promise<void> => {
       while (begun < total) {
         const number = begun++;
-        if (number === Math.floor(total / 2)) middle = residentMiB(service.pid);
+        if (number === Math.floor(total / 2)) middle = residentBytes(service.pid);
         const way = number % ways.length;
         const fault = await ways[way]!(`${letter}${String(number).padStart(6, '0')}|`, number % 7 === 0);
         assert.is(fault, undefined, `session ${number}, way ${way}: ${fault}`);
@@ -304,8 +301,8 @@ test('many sessions with unread input, sizes and early ends: no foreign byte, no
     };
     await Promise.all([...'ABCDEFGHIJKL'].map(worker));
     assert.is(service.stderr, '');
-    if (isLong) assert.ok(residentMiB(service.pid) - middle < 30, `${residentMiB(service.pid)} MiB, ${middle} half way`);
-    await eventually('the end of all programs', () => childrenOf(service.pid).length === 0);
+    if (isLong) assert.ok(residentBytes(service.pid) - middle < 30e6, `${residentBytes(service.pid)} bytes, ${middle} half way`);
+    await eventually('the end of all programs', () => programsOf(service.pid).length === 0);
     assert.is((await service.stop()).status, 0);
   });
 }, 240_000);

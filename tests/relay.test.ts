@@ -1,9 +1,11 @@
 // The data path of exporter and importer: bytes, ends, errors, back-pressure, under abuse.
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
+import { noise, sha } from './bytes.ts';
 import { eventually, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
+import { childrenOf, residentBytes } from './processes.ts';
 import { exporter, importer, offer, type Exporter, type Importer } from './sep-pair.ts';
 
 const test = suite('relay');
@@ -23,12 +25,6 @@ async function way(sandbox: Sandbox, command: string, name = 'echo'): Promise<Wa
   const [file] = await here.has(1);
   return { exporter: there, importer: here, path: `${here.root}/${file}` };
 }
-
-const noise = (bytes: number): Buffer => {
-  const block = Buffer.alloc(bytes);
-  for (let at = 0, state = 12_345; at < bytes; at++) block[at] = (state = (state * 1_103_515_245 + 12_345) & 0x7fffffff) >> 16;
-  return block;
-};
 
 test('both directions at once, in chunks of every kind', async () => {
   await withSandbox(async (sandbox) => {
@@ -217,7 +213,7 @@ async function echoes(path: string, bytes: Buffer, chunk: number, pauseMs = 0): 
   }
   socket.end();
   await within(100_000, 'the echo', answered);
-  return got === bytes.length && hash.digest('hex') === createHash('sha256').update(bytes).digest('hex');
+  return got === bytes.length && hash.digest('hex') === sha(bytes);
 }
 
 function read(socket: Socket): Promise<Buffer> {
@@ -226,17 +222,6 @@ function read(socket: Socket): Promise<Buffer> {
     socket.on('data', (part) => parts.push(part)).on('error', () => {});
     socket.on('end', () => resolve(Buffer.concat(parts))).on('close', () => resolve(Buffer.concat(parts)));
   });
-}
-
-function residentBytes(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
-}
-
-function childrenOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`)
-    .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' '))
-    .filter(Boolean)
-    .map(Number);
 }
 
 test.run();

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { controlPreface, dataPreface } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, frameType, type Frame } from '@dipus/proto/frame';
 import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { residentBytes } from './processes.ts';
 import { exporter, importer, offer } from './sep-pair.ts';
 
 const test = suite('session');
@@ -258,10 +259,9 @@ test('a client that does not read its stderr stops the program, not the service'
     const data = new Wire(control, dataPreface(tokenA));
     await wire.frame(frameType.stderr);
     wire.socket.pause();
-    const resident = async (): Promise<number> => Number((await sandbox.run('ps', ['-o', 'rss=', '-p', String(pid)])).stdout);
-    const before = await resident();
+    const before = residentBytes(pid);
     await new Promise((resolve) => setTimeout(resolve, 1000));
-    assert.ok((await resident()) - before < 20_000);
+    assert.ok(residentBytes(pid) - before < 20e6);
     assert.match((await sandbox.run('dls', ['-l', 'loud'])).stdout.toString(), /^alive 1\/64/);
     wire.socket.destroy();
     data.socket.destroy();

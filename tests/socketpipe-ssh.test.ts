@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
+import { randomArguments } from './bytes.ts';
 import { eventually, has, rounds, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
 import { environmentThere } from './sshd.ts';
 
@@ -118,37 +119,10 @@ else {
   });
 
   test('random argument vectors arrive as they are', async () => {
-    const pieces = [
-      ' ',
-      '  ',
-      "'",
-      '"',
-      '$',
-      '$HOME',
-      '\\',
-      '\n',
-      '*',
-      '`id`',
-      ';',
-      '&',
-      '|',
-      '<',
-      '#',
-      '!',
-      '~',
-      '-n',
-      '--',
-      '%s',
-      'ü',
-      'a',
-      '\t',
-    ];
     await withSandbox(async (sandbox) => {
       const { login } = await startSshd(sandbox, '127.0.0.1');
       for (let round = 0; round < rounds(6, 500); round++) {
-        const random = (below: number): number => randomBytes(4).readUInt32BE() % below;
-        const word = (): string => Array.from({ length: random(6) }, () => pieces[random(pieces.length)]).join('');
-        const words = Array.from({ length: random(8) }, word);
+        const words = randomArguments();
         const args = ['-b', ...group('-l', ...login), ...group('-r', 'printf', '%s\\0', 'first', ...words), ...group('-o', 'cat')];
         const ended = await sandbox.run('socketpipe', args);
         assert.equal(ended.stdout.toString().split('\0'), ['first', ...words, ''], ended.stderr);

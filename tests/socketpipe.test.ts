@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
+import { randomArguments } from './bytes.ts';
 import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 
 const test = suite('socketpipe');
@@ -161,38 +162,9 @@ test('braces nest: a session within a session', async () => {
 });
 
 test('random argument vectors arrive as they are, through sh', async () => {
-  const pieces = [
-    ' ',
-    '  ',
-    "'",
-    '"',
-    '$',
-    '$HOME',
-    '\\',
-    '\n',
-    '*',
-    '`id`',
-    ';',
-    '&',
-    '|',
-    '<',
-    '#',
-    '!',
-    '~',
-    '-n',
-    '--',
-    '%s',
-    'ü',
-    '😀',
-    'a',
-    '\t',
-    '=',
-  ];
   await withSandbox(async ({ run }) => {
     for (let round = 0; round < rounds(10, 500); round++) {
-      const random = (below: number): number => randomBytes(4).readUInt32BE() % below;
-      const word = (): string => Array.from({ length: random(6) }, () => pieces[random(pieces.length)]).join('');
-      const words = Array.from({ length: random(8) }, word);
+      const words = randomArguments();
       const args = ['-b', ...shell, ...group('-r', 'printf', '%s\\0', 'first', ...words), ...group('-o', 'cat')];
       const ended = await run('socketpipe', args);
       assert.equal(ended.stdout.toString().split('\0'), ['first', ...words, ''], ended.stderr);

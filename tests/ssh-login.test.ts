@@ -6,6 +6,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, s
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, type Ended } from './harness.ts';
+import { childrenOf } from './processes.ts';
 import { authorize, driver, withHost } from './login.ts';
 import { freePort, knownLine, makeKey, noSshd } from './sshd.ts';
 
@@ -541,11 +542,6 @@ function addTests(): void {
       server.close();
     });
   });
-}
-
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-  return text === '' ? [] : text.split(' ').map(Number);
 }
 
 async function listen(greet: (socket: Socket) => void): Promise<Server> {

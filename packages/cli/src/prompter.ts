@@ -30,7 +30,8 @@ export function openPrompter(): Prompter | undefined {
   };
 }
 
-function hasTerminal(): boolean {
+/** Whether this process has a terminal, whatever its stdin is. */
+export function hasTerminal(): boolean {
   try {
     closeSync(openSync('/dev/tty', 'r+'));
     return true;

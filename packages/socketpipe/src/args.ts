@@ -30,7 +30,8 @@ export type Request =
 const line = {
   tool: 'socketpipe',
   forms: [
-    '[-b] [-4 | -6] [-h HOST] [-p PORT[-PORT]] [-t SECS] [-v] [--compat] [--direct] [-i { COMMAND }] -l { LOGIN } -r { COMMAND } [-o { COMMAND }]',
+    '[-b] [-4 | -6] [-h HOST] [-p PORT[-PORT]] [-t SECS] [-v] [--compat] [--direct] ' +
+      '[-i { COMMAND }] -l { LOGIN } -r { COMMAND } [-o { COMMAND }]',
     '-s -',
     '-s HOST PORT COMMAND...',
   ],

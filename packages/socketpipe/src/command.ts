@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
-import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { delimiter } from 'node:path';
 import { Failure } from '@dipus/cli/errors';
+import { hasTerminal } from '@dipus/cli/prompter';
 
 export interface Ending {
   /** As a shell shows it: 128+n for a death by signal n. */
@@ -74,13 +75,4 @@ function isProgram(path: string): boolean {
 function notStarted(name: string, error: Error): Ending {
   const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
   return { status: isMissing ? 127 : 126, signal: undefined, failure: new Failure('run', name, isMissing ? 'no such command' : error) };
-}
-
-function hasTerminal(): boolean {
-  try {
-    closeSync(openSync('/dev/tty', 'r+'));
-    return true;
-  } catch {
-    return false;
-  }
 }
