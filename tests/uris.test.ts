@@ -57,6 +57,8 @@ const bad = [
   'sep://.h/',
   'sep://h./',
   'sep://a..b/',
+  'sep://a,b/',
+  'sep://a"b/',
   'sep://-oProxyCommand=x/',
   'ssh://-oProxyCommand=x/',
   'sep://h%41/',

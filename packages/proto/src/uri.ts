@@ -11,12 +11,9 @@ const hostSchemes = {
 export type HostScheme = keyof typeof hostSchemes;
 
 /** Another host's services: `sep://HOST[:PORT]/ASK` or `ssh://[USER@]HOST[:PORT]/ASK[?root=DIR]`. */
-export interface HostUri {
+export interface HostUri extends HostPort {
   readonly scheme: HostScheme;
   readonly user?: string;
-  /** Name or address as it was written, an IPv6 address without its brackets. */
-  readonly host: string;
-  readonly port?: number;
   readonly ask: Ask;
   readonly root?: string;
 }
@@ -29,7 +26,14 @@ export interface UnixUri {
 
 export type Uri = HostUri | UnixUri;
 
-/** The default port of SEP. */
+/** Where a host is addressed. */
+export interface HostPort {
+  /** Name or address as it was written, an IPv6 address without its brackets. */
+  readonly host: string;
+  readonly port?: number;
+}
+
+/** The default port of SEP, encrypted or not. */
 export const sepPort = 7370;
 
 /** A URI that cannot be read; the message is the reason. */
@@ -79,6 +83,17 @@ export function parseUriAsk(path: string): Ask {
   }
 }
 
+/** Reads `HOST[:PORT]`, an IPv6 address in brackets. Throws UriError. */
+export function parseHostPort(text: string): HostPort {
+  const parts = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/u.exec(text);
+  if (!parts) throw new UriError(`${printable(text)} is not HOST[:PORT] (an IPv6 address stands in brackets)`);
+  const [, address, plainHost, port] = parts;
+  return {
+    host: address === undefined ? checkHost(plainHost!) : checkAddress(address),
+    ...(port === undefined ? {} : { port: checkPort(port) }),
+  };
+}
+
 function parseUnix(rest: string): UnixUri {
   if (!rest.startsWith('/')) throw new UriError('names a host; write unix:///PATH');
   return { scheme: 'unix', path: rest.split('/').map(decodeSegment).join('/') };
@@ -92,15 +107,12 @@ function parseHost(name: HostScheme, rest: string): HostUri {
   const [beforeQuery = '', ...queries] = rest.split('?');
   const slash = beforeQuery.indexOf('/');
   const authority = slash < 0 ? beforeQuery : beforeQuery.slice(0, slash);
-  const parts = /^(?:([^@]*)@)?(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/u.exec(authority);
-  if (!parts) throw new UriError(`${printable(authority)} is not HOST[:PORT] (an IPv6 address stands in brackets)`);
-  const [, user, address, plainHost, port] = parts;
+  const [, user, place] = /^(?:([^@]*)@)?([^]*)$/u.exec(authority)!;
   const root = parseQuery(name, queries);
   return {
     scheme: name,
     ...(user === undefined ? {} : { user: checkUser(name, user) }),
-    host: address === undefined ? checkHost(plainHost!) : checkAddress(address),
-    ...(port === undefined ? {} : { port: checkPort(port) }),
+    ...parseHostPort(place!),
     ask: parseUriAsk(slash < 0 ? '' : beforeQuery.slice(slash)),
     ...(root === undefined ? {} : { root }),
   };
@@ -114,8 +126,8 @@ function checkUser(name: HostScheme, user: string): string {
 
 function checkHost(host: string): string {
   if (host === '') throw new UriError('names no host');
-  // ssh would read a second @ as the end of another user.
-  if (host.startsWith('-') || /[%@#]/.test(host) || !isHost(host)) throw new UriError(`host ${printable(host)} is not a name`);
+  // ssh would read a second @ as the end of another user, known_peers a comma as the end of a host.
+  if (host.startsWith('-') || /[%@#,"]/.test(host) || !isHost(host)) throw new UriError(`host ${printable(host)} is not a name`);
   return host;
 }
 

@@ -1,0 +1,63 @@
+import { checkVisible, fieldsOf, isPeerName, LineError, readPeersFile, readPin, type LineFault } from './peers-file.ts';
+import type { Pin } from './pin.ts';
+import { UriError, parseHostPort, sepPort, type HostPort } from './uri.ts';
+
+/** A line of known_peers: `HOST[:PORT][,HOST…] PIN [NAME]`. */
+export interface KnownLine {
+  readonly line: number;
+  /** As knownHost has them. */
+  readonly hosts: readonly string[];
+  readonly pin: Pin;
+  /** What its key is called here. */
+  readonly name?: string;
+}
+
+export interface KnownLines {
+  readonly lines: readonly KnownLine[];
+  readonly revoked: ReadonlyMap<Pin, number>;
+  readonly faults: readonly LineFault[];
+}
+
+/** How known_peers names a host: as it is addressed, in lower case, an IPv6 address in brackets, `:PORT` where that is not 7370. */
+export function knownHost({ host, port = sepPort }: HostPort): string {
+  const bare = host.toLowerCase();
+  return `${bare.includes(':') ? `[${bare}]` : bare}${port === sepPort ? '' : `:${port}`}`;
+}
+
+/** Reads known_peers. What cannot be read knows nobody; see readPeersFile for what throws LineError. */
+export function parseKnownPeers(text: string): KnownLines {
+  const file = readPeersFile(text);
+  const lines: KnownLine[] = [];
+  const faults: LineFault[] = [];
+  for (const each of file.lines) {
+    try {
+      lines.push({ line: each.line, ...readKnown(fieldsOf(each)) });
+    } catch (error) {
+      if (!(error instanceof LineError)) throw error;
+      faults.push({ line: each.line, reason: error.message });
+    }
+  }
+  return { lines, revoked: file.revoked, faults };
+}
+
+/** A line for known_peers. */
+export function formatKnownLine(host: string, pin: Pin, name: string | undefined): string {
+  return `${host} ${pin}${name === undefined ? '' : ` ${name}`}`;
+}
+
+function readKnown([hosts, pin, name, ...more]: readonly string[]): Omit<KnownLine, 'line'> {
+  if (hosts === undefined || pin === undefined) throw new LineError('it is not HOST PIN [NAME]');
+  if (more.length > 0) throw new LineError(`nothing stands behind the name, but ${more[0]}`);
+  if (name !== undefined && !isPeerName(name)) throw new LineError(`${name} is not a name`);
+  return { hosts: hosts.split(',').map(readHost), pin: readPin(pin), ...(name !== undefined && { name }) };
+}
+
+function readHost(text: string): string {
+  checkVisible(text);
+  try {
+    return knownHost(parseHostPort(text));
+  } catch (error) {
+    if (error instanceof UriError) throw new LineError(error.message);
+    throw error;
+  }
+}
