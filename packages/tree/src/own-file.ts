@@ -96,9 +96,15 @@ export function removeDead(directory: HeldDirectory, file: OwnFile): boolean {
     throw error;
   }
   const isIt = isStillThere(directory, aside);
-  if (isIt) unlinkSync(directory.at(aside.fileName));
-  else putBack(directory, aside.fileName, file.fileName);
-  return isIt;
+  try {
+    if (isIt) unlinkSync(directory.at(aside.fileName));
+    else putBack(directory, aside.fileName, file.fileName);
+    return isIt;
+  } catch (error) {
+    // Somebody has taken the name aside for one that a killed process left, and has removed it in our place.
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 function putBack(directory: HeldDirectory, from: string, to: string): void {
