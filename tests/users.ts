@@ -1,9 +1,8 @@
 // Two users of one tree, and programs of theirs. Only root can be other users.
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
 import { bundle, withSandbox, type Ended, type Program, type Sandbox, type Suite } from './harness.ts';
-import { existsSync } from 'node:fs';
 
 // Users of the tests' own; they need no passwd entry.
 export const mallory = 12_345;
@@ -98,4 +97,31 @@ export async function fillQueue(path: string): Promise<number> {
     assert.is(code, '');
   }
   throw new Error(`the queue of ${path} never fills`);
+}
+
+/** Accounts of the tests' own, which only what runs in `around` sees: users by name, and groups with their members. */
+export interface Accounts {
+  /** A command, and its arguments, that runs another one with these accounts. */
+  around(command: string, ...args: string[]): [command: string, args: string[]];
+}
+
+/** Adds accounts to those of the system, for a mount namespace. Only root can. */
+export function accounts(
+  dir: string,
+  users: Record<string, number>,
+  groups: Record<string, readonly [gid: number, ...members: string[]]>,
+): Accounts {
+  const ownGroups = Object.entries(users).map(([name, id]) => `${name}:x:${id}:\n`);
+  const passwd = Object.entries(users).map(([name, id]) => `${name}:x:${id}:${id}::/:/bin/sh\n`);
+  const group = Object.entries(groups).map(([name, [gid, ...members]]) => `${name}:x:${gid}:${members.join(',')}\n`);
+  writeFileSync(`${dir}/passwd`, readFileSync('/etc/passwd', 'utf8') + passwd.join(''));
+  writeFileSync(`${dir}/group`, readFileSync('/etc/group', 'utf8') + [...ownGroups, ...group].join(''));
+  const mount = `mount --bind ${dir}/passwd /etc/passwd && mount --bind ${dir}/group /etc/group && exec "$@"`;
+  return {
+    around: (command, ...args) => {
+      const own = bundle(command);
+      const program = existsSync(own) ? [process.execPath, own] : [command];
+      return ['unshare', ['-m', 'sh', '-c', mount, 'sh', ...program, ...args]];
+    },
+  };
 }

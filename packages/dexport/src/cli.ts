@@ -5,9 +5,13 @@ import { run } from '@dipus/cli/run';
 import { openTree, ownHost } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
 import { dexport } from './dexport.ts';
+import { openerRole } from './keeper.ts';
+import { runOpener } from './opener.ts';
 import { dropTo } from './privileges.ts';
 
 run({ name: 'dexport', isDaemon: true }, async (context) => {
+  const [role, user = ''] = process.argv.slice(2);
+  if (role === openerRole && process.send) return runOpener(user);
   const args = parseArguments(process.argv.slice(2));
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.startExplaining();

@@ -1,9 +1,11 @@
+import type { Socket } from 'node:net';
 import { Descriptors } from '@dipus/cli/descriptors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred } from '@dipus/proto/waiting';
 import type { Tree } from '@dipus/tree/root';
+import { ownAccess } from './access.ts';
 import { Announcing } from './announcing.ts';
 import { Answers } from './answers.ts';
 import type { Arguments } from './args.ts';
@@ -38,11 +40,12 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     const tree = options.openTree();
     // Before the services: connections to them come and go.
     descriptors.measure();
-    offers = new Offers(tree, { asks: args.asks, held: (socket) => descriptors.hold(socket, 1), warn: context.warn });
+    const held = (socket: Socket): void => descriptors.hold(socket, 1);
+    offers = new Offers(tree, { access: ownAccess(tree), asks: args.asks, held, warn: context.warn });
     await Promise.race([offers.ready(), aborted(context.stop)]);
     if (context.stop.aborted) return;
     announcing = announceBeyond(args, listening, options);
-    const answers = new Answers(newExporter(args, options, { tree, offers, announcing, descriptors }));
+    const answers = new Answers(newExporter(args, options, { offers, announcing, descriptors }));
     ready.resolve(answers);
     printDiagnostics(`dexport: ${whoMay(listening)} may use what is in ${tree.root}/exported\n`);
     context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
@@ -59,15 +62,14 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   }
 }
 
-type Standing = Pick<ExporterOptions, 'tree' | 'offers' | 'descriptors'> & { readonly announcing: readonly Announcing[] };
+type Standing = Pick<ExporterOptions, 'offers' | 'descriptors'> & { readonly announcing: readonly Announcing[] };
 
 function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
-  const { tree, offers, announcing, descriptors } = standing;
+  const { offers, announcing, descriptors } = standing;
   context.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   const fixed = [ownHost, systemHost].flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]);
   const names = new Set([...fixed, ...args.names].map((name) => name.toLowerCase()));
   return new Exporter({
-    tree,
     offers,
     descriptors,
     isOwnName: (name) => names.has(name) || announcing.some(({ hostName }) => hostName?.toLowerCase() === name),

@@ -5,15 +5,12 @@ import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
 import { OpenStreams } from '@dipus/session/open-streams';
-import { openService } from '@dipus/tree/open-service';
-import type { Tree } from '@dipus/tree/root';
-import type { Offer, Offers } from './offers.ts';
+import type { Offer, View } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
 import type { Use, UseLog, UseResult } from './use-log.ts';
 
 export interface ExporterOptions {
-  readonly tree: Tree;
-  readonly offers: Offers;
+  readonly offers: View;
   readonly descriptors: Descriptors;
   /** Whether a name, in lower case, is one of this exporter. */
   isOwnName(name: string): boolean;
@@ -58,27 +55,27 @@ export class Exporter {
 
   /** Connects to a service, checked at the moment it is used. Rejects with Refusal. */
   async connect(offer: Offer, kind: SocketKind | undefined): Promise<Socket> {
-    const { tree, descriptors, offers } = this.options;
+    const { descriptors } = this.options;
     if (descriptors.isExceeded) throw busy('no descriptors are left');
     const half = kind === undefined || !offer.control ? 'plain' : 'control';
     try {
-      const socket = await openService({ file: offer.entry.file, trustedBy: tree }, half);
+      const socket = await offer.open(half);
       descriptors.hold(socket, 1);
       this.#services.add(socket);
       socket.once('close', () => this.#services.delete(socket));
       return socket;
     } catch (error) {
-      throw this.#refusalOf(offer, error, offers);
+      throw this.#refusalOf(offer, error);
     }
   }
 
-  #refusalOf(offer: Offer, error: unknown, offers: Offers): Refusal {
+  #refusalOf(offer: Offer, error: unknown): Refusal {
     if (error instanceof Refusal) return error;
     const reason = `${servicePath(offer)}: ${reasonOf(error)}`;
     switch (codeOf(error)) {
       case 'EACCES':
       case 'EPERM':
-        void offers.suspect(offer.entry);
+        offer.suspect();
         return new Refusal(403, reason);
       case 'EAGAIN':
         return busy(`${servicePath(offer)}: its queue is full`);
@@ -86,7 +83,7 @@ export class Exporter {
       case 'ENFILE':
         return busy('no descriptors are left');
       default:
-        void offers.suspect(offer.entry);
+        offer.suspect();
         return new Refusal(502, reason);
     }
   }

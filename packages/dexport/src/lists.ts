@@ -5,7 +5,7 @@ import { describeService, formatWatchEvent, sepVersion, versionHeader } from '@d
 import { timing } from '@dipus/proto/timing';
 import type { Backlog } from './backlog.ts';
 import type { Exchange } from './exchange.ts';
-import type { Offer, Offers } from './offers.ts';
+import type { Offer, View } from './offers.ts';
 import { checkVersion, type Target } from './target.ts';
 
 // What is said of an offer is the same text for all clients: thousands may wait for it.
@@ -26,7 +26,7 @@ function remembered(print: (offer: Offer) => string): (offer: Offer) => string {
 
 /** What lists and watches stand on. */
 export interface Lists {
-  readonly offers: Offers;
+  readonly offers: View;
   readonly backlog: Backlog;
 }
 

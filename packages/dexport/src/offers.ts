@@ -6,19 +6,38 @@ import type { OfferedService } from '@dipus/proto/sep';
 import { Deaths } from '@dipus/session/deaths';
 import type { Entry } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
-import { hasOwnControl, openService } from '@dipus/tree/open-service';
-import { mayOpen, probeService, type State } from '@dipus/tree/probe';
+import { hasOwnControl } from '@dipus/tree/open-service';
+import type { State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree, type TreeWatch } from '@dipus/tree/watch';
+import type { Access, Half } from './access.ts';
 
 export interface Offer extends OfferedService {
   readonly area: 'exported';
   readonly entry: Entry;
-  /** The exporter may not open it. It is listed, but no watch tells of it: an import of it would lead nowhere. */
+  /** Those who are offered it may not open it. No watch tells of it: an import of it would lead nowhere. */
   readonly isForbidden: boolean;
+  /** Whether they may open it now. */
+  mayOpen(): Promise<boolean>;
+  /** Connects to it, checked anew. */
+  open(half: Half): Promise<Socket>;
+  /** Looks whether it is still alive. */
+  suspect(): void;
+}
+
+/** Offers as somebody sees them. */
+export interface View {
+  /** What answers an ask, in order. */
+  list(ask: Ask): Offer[];
+  /** The service at a path below exported/. */
+  find(path: string): Offer | undefined;
+  /** Tells of what may be opened, as it comes and goes. Returns how to stop. */
+  subscribe(listener: OfferEvents): () => void;
 }
 
 export interface OffersOptions {
+  /** As whom services are looked at and opened. */
+  readonly access: Access;
   /** Empty: all are offered. */
   readonly asks: readonly Ask[];
   /** Called with each connection that is kept to a service, to learn of its death. */
@@ -33,8 +52,8 @@ export interface OfferEvents {
 }
 
 /** A live list. Services that die are out of it within a second, foreign ones within two. */
-export class Offers {
-  readonly #tree: Tree;
+export class Offers implements View {
+  readonly #access: Access;
   readonly #asks: readonly Ask[];
   readonly #held: (connection: Socket) => void;
   readonly #offers = new Map<string, Offer>();
@@ -44,8 +63,8 @@ export class Offers {
   readonly #deaths: Deaths<Entry>;
   #looks: Promise<void> = Promise.resolve();
 
-  constructor(tree: Tree, { asks, held, warn }: OffersOptions) {
-    this.#tree = tree;
+  constructor(tree: Tree, { access, asks, held, warn }: OffersOptions) {
+    this.#access = access;
     this.#asks = asks;
     this.#held = held;
     this.#deaths = new Deaths<Entry>({
@@ -66,12 +85,10 @@ export class Offers {
     await this.#looks;
   }
 
-  /** What answers an ask, in order. */
   list(ask: Ask): Offer[] {
     return matches(ask, this.#offers.values()).map(({ service }) => service);
   }
 
-  /** The service at a path below exported/. */
   find(path: string): Offer | undefined {
     return this.#offers.get(path);
   }
@@ -84,7 +101,7 @@ export class Offers {
   /** Looks whether a service is still alive. */
   async suspect(entry: Entry): Promise<void> {
     if (this.#entries.get(entry.file) !== entry) return;
-    const state = await this.#stateOf(entry);
+    const state = await this.#access.stateOf(entry.file);
     if (this.#entries.get(entry.file) !== entry) return;
     if (!isOfferable(state)) return this.#drop(entry);
     this.#offer(entry, state === 'forbidden');
@@ -106,19 +123,14 @@ export class Offers {
   }
 
   async #look(entry: Entry): Promise<void> {
-    const state = await this.#stateOf(entry);
+    const state = await this.#access.stateOf(entry.file);
     if (this.#entries.get(entry.file) !== entry) return;
     if (isOfferable(state)) this.#offer(entry, state === 'forbidden');
     this.#deaths.add(entry);
   }
 
-  /** The control socket follows the plain one a moment later, so that the plain one counts. */
-  async #stateOf({ file }: Entry): Promise<State> {
-    return mayOpen(file) ? probeService({ file, trustedBy: this.#tree }) : 'forbidden';
-  }
-
   async #dial(entry: Entry): Promise<Socket> {
-    const socket = await openService({ file: entry.file, trustedBy: this.#tree }, 'control');
+    const socket = await this.#access.open(entry.file, 'control');
     this.#held(socket);
     if (this.#offers.get(servicePath(entry))?.isForbidden) void this.suspect(entry);
     return socket;
@@ -138,7 +150,19 @@ export class Offers {
     const before = this.#offers.get(path);
     if (before?.isForbidden === isForbidden) return;
     if (before) this.#drop(before.entry);
-    const offer: Offer = { area: 'exported', protocol, name, host, instance, control: entry.hasControl, entry, isForbidden };
+    const offer: Offer = {
+      area: 'exported',
+      protocol,
+      name,
+      host,
+      instance,
+      control: entry.hasControl,
+      entry,
+      isForbidden,
+      mayOpen: () => this.#access.mayOpen(entry.file),
+      open: (half) => this.#access.open(entry.file, half),
+      suspect: () => void this.suspect(entry),
+    };
     this.#offers.set(path, offer);
     if (isForbidden) return;
     for (const listener of this.#listeners) listener.added(offer);

@@ -6,7 +6,6 @@ import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/
 import { busy } from '@dipus/proto/session-error';
 import { relay } from '@dipus/relay/relay';
 import { ForeignSessions } from '@dipus/session/foreign';
-import { mayOpen } from '@dipus/tree/probe';
 import type { Exporter } from './exporter.ts';
 import type { Offer } from './offers.ts';
 import { Refusal } from './refusal.ts';
@@ -48,7 +47,7 @@ export class Upgrades {
     const tellEnd = this.#exporter.use(socket, offer, kind ?? 'plain');
     if (kind !== undefined && !offer.control) {
       // Its sessions begin before it is connected to: an answer to INFO alone never is.
-      if (!mayOpen(offer.entry.file)) throw new Refusal(403, `${servicePath(offer)}: permission denied`);
+      if (!(await offer.mayOpen())) throw new Refusal(403, `${servicePath(offer)}: permission denied`);
       socket.once('close', () => tellEnd({ result: 'closed' }));
       socket.write(switching);
       return this.#foreign.serve(offer, socket);

@@ -24,11 +24,16 @@ const hint = 'set DIPUS_ROOT to a directory of your own, or have the administrat
  */
 export function openTree(environment: Environment, explain: (line: string) => void = () => {}): Tree {
   requireProc();
-  const root = resolve(environment['DIPUS_ROOT'] || '/tmp/dipus');
+  const root = rootPath(environment);
   const trust = readTrust(environment);
   checkParents(root, trust);
   checkRoot(root, trust);
   return { root, trust, passOver: passOverOnce(explain) };
+}
+
+/** The path of the root: $DIPUS_ROOT, or /tmp/dipus. */
+export function rootPath(environment: Environment): string {
+  return resolve(environment['DIPUS_ROOT'] || '/tmp/dipus');
 }
 
 /** Makes the root (0755) where it is not there. Throws Failure. */

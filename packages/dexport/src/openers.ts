@@ -1,0 +1,83 @@
+// Openers as the exporter sees them: by the keeper.
+import type { Socket } from 'node:net';
+import { deferred, type Deferred } from '@dipus/proto/waiting';
+import type { State } from '@dipus/tree/probe';
+import type { Access } from './access.ts';
+import { parseReply, type Order } from './orders.ts';
+import { sendWith, socketOf, type Channel, type Handle } from './passed-socket.ts';
+
+type Look = Extract<Order, { look: unknown }>['look'];
+type Unsent = Order extends infer One ? (One extends Order ? Omit<One, 'id'> : never) : never;
+
+interface Looked {
+  readonly file: string;
+  readonly state: Deferred<State>;
+}
+
+/** Asks the keeper to have services looked at and opened as other users. */
+export class Openers {
+  readonly #keeper: Channel;
+  readonly #waiting = new Map<number, Deferred<Socket | readonly State[]>>();
+  /** What is to be looked at as of this turn, in one message for each user and kind. */
+  readonly #looks = new Map<string, Looked[]>();
+  #next = 0;
+
+  constructor(keeper: Channel) {
+    this.#keeper = keeper;
+  }
+
+  /** The access of a user. To a user whom the keeper does not serve all is forbidden. */
+  accessOf(user: string): Access {
+    return {
+      mayOpen: async (file) => (await this.#look(user, 'permission', file)) !== 'forbidden',
+      stateOf: (file) => this.#look(user, 'state', file),
+      open: async (file, half) => (await this.#order(user, { open: half, file })) as Socket,
+    };
+  }
+
+  /** Takes a message of the keeper. */
+  take(message: unknown, handle: Handle | undefined): void {
+    const reply = parseReply(message);
+    const waiting = reply && this.#waiting.get(reply.id);
+    if (!waiting) return handle?.close();
+    this.#waiting.delete(reply.id);
+    if ('states' in reply) waiting.resolve(reply.states);
+    else if ('reason' in reply) waiting.reject(Object.assign(new Error(reply.reason), { code: reply.code }));
+    else if (handle) waiting.resolve(socketOf(handle));
+    // A process that has no descriptor left gets the message alone.
+    else waiting.reject(Object.assign(new Error('no descriptors are left'), { code: 'EMFILE' }));
+  }
+
+  async #look(user: string, look: Look, file: string): Promise<State> {
+    const key = `${look} ${user}`;
+    const state = deferred<State>();
+    const looks = this.#looks.get(key);
+    if (looks) looks.push({ file, state });
+    else {
+      this.#looks.set(key, [{ file, state }]);
+      setImmediate(() => void this.#lookAtAll(user, look));
+    }
+    return state.promise;
+  }
+
+  async #lookAtAll(user: string, look: Look): Promise<void> {
+    const key = `${look} ${user}`;
+    const looks = this.#looks.get(key) ?? [];
+    this.#looks.delete(key);
+    try {
+      const states = (await this.#order(user, { look, files: looks.map(({ file }) => file) })) as readonly State[];
+      for (const [at, { state }] of looks.entries()) state.resolve(states[at] ?? 'forbidden');
+    } catch {
+      // What nobody can look at as this user is nothing to offer; whoever opens it is told why.
+      for (const { state } of looks) state.resolve('forbidden');
+    }
+  }
+
+  async #order(user: string, order: Unsent): Promise<Socket | readonly State[]> {
+    const id = this.#next++;
+    const done = deferred<Socket | readonly State[]>();
+    this.#waiting.set(id, done);
+    sendWith(this.#keeper, { ...order, id, user });
+    return done.promise;
+  }
+}

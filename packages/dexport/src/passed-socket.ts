@@ -1,0 +1,35 @@
+/* oxlint-disable no-underscore-dangle -- the handle of a socket is named so (Node, net) */
+// Connections that go from process to process. As sockets Node would begin to read them in each, and what a process on the way has read is
+// lost: so they go as the handles below, which are not read before somebody wants to.
+import type { ChildProcess, SendHandle } from 'node:child_process';
+import { Socket } from 'node:net';
+
+/** A connection without a reader. */
+export interface Handle {
+  close(): void;
+}
+
+/** The other end of a channel to a process. */
+export type Channel = Pick<ChildProcess, 'connected' | 'send'>;
+
+/** Sends a message, with a handle that is closed here in any case. Where the other process has gone, nothing is told. */
+export function sendWith(channel: Channel, message: object, handle?: Handle): void {
+  const close = (): void => handle?.close();
+  if (!channel.connected) return close();
+  channel.send(message, handle as SendHandle | undefined, {}, close);
+}
+
+/** The handle of a connection that nobody reads yet, which is no longer this socket's. */
+export function takeHandle(socket: Socket): Handle {
+  const held = socket as unknown as { _handle: Handle | null };
+  const handle = held._handle!;
+  held._handle = null;
+  socket.destroy();
+  return handle;
+}
+
+/** The connection again: half-open, paused, not read yet. */
+export function socketOf(handle: Handle): Socket {
+  const options = { handle, allowHalfOpen: true, pauseOnCreate: true, readable: true, writable: true };
+  return new Socket(options);
+}
