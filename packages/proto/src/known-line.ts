@@ -24,6 +24,11 @@ export function knownHost({ host, port = sepPort }: HostPort): string {
   return `${bare.includes(':') ? `[${bare}]` : bare}${port === sepPort ? '' : `:${port}`}`;
 }
 
+/** Reads the HOST of a command line: `HOST[:PORT]`, with or without `seps://` before it and a slash behind it. Throws UriError. */
+export function parseExporter(text: string): HostPort {
+  return parseHostPort(text.replace(/^seps:\/\//i, '').replace(/\/$/, ''));
+}
+
 /** Reads known_peers. What cannot be read knows nobody; see readPeersFile for what throws LineError. */
 export function parseKnownPeers(text: string): KnownLines {
   const file = readPeersFile(text);

@@ -74,6 +74,12 @@ export function isPeerName(text: string): boolean {
   return /^[\w.@+-]{1,64}$/.test(text) && text !== '.' && text !== '..';
 }
 
+/** The name of a host or a user as the NAME of a peer. */
+export function asPeerName(text: string): string {
+  const name = text.replace(/[^\w.@+-]/g, '_').slice(0, 64);
+  return isPeerName(name) ? name : 'peer';
+}
+
 /** The pin in a field. Throws LineError. */
 export function readPin(field: string): Pin {
   const pin = parsePin(field);

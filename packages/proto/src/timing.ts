@@ -64,6 +64,12 @@ export const timing = {
   unreadMs: 30_000,
   /** How often the exporter looks for heads that take too long. */
   headCheckMs: 1_000,
+  /** How long one pairing may take, from its connection on. */
+  pairMs: 10_000,
+  /** How long an invitation is good, unless `-t` says otherwise. */
+  inviteMs: 600_000,
+  /** How often whoever waits for an invitation to be taken looks, where nothing tells of it. */
+  invitedMs: 1_000,
   /** How often is looked whether a socket that stdout is still has its reader. */
   readerMs: 250,
   /** How long a connection is read away so that its peer sees the whole answer. */

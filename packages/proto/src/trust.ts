@@ -19,7 +19,7 @@ export interface Trust {
 }
 
 const typeMask = 0o170000;
-const types = { directory: 0o040000, symbolicLink: 0o120000, socket: 0o140000 } as const;
+const types = { directory: 0o040000, regular: 0o100000, symbolicLink: 0o120000, socket: 0o140000 } as const;
 const groupWrite = 0o020;
 const othersWrite = 0o002;
 const sticky = 0o1000;
@@ -58,13 +58,25 @@ export function whyNotControl(control: OwnedFile, links: number, plain: OwnedFil
   return links > 1 ? 'has more than one hard link' : undefined;
 }
 
+/** Why a file of keys, or the folder of such files, may not be relied on, as sshd's StrictModes asks; undefined where it may. */
+export function whyNotKeptFile(file: OwnedFile, type: 'regular' | 'directory', trust: Trust): string | undefined {
+  if (isOfType(file, 'symbolicLink')) return 'a symbolic link';
+  if (!isOfType(file, type)) return type === 'regular' ? 'not a file' : 'not a directory';
+  if (file.uid !== 0 && file.uid !== trust.uid) return `owned by ${trust.userName(file.uid)}, not by you or root`;
+  const others = writersOf(file, trust);
+  return others && `writable by ${others}`;
+}
+
 function notDirectory(file: OwnedFile): string {
   return isOfType(file, 'symbolicLink') ? 'is a symbolic link' : 'is not a directory';
 }
 
 /** Those who may, besides its owner, take files out of a directory or put others in their place. */
-function openTo({ mode, gid }: OwnedFile, trust: Trust): string | undefined {
-  if (mode & sticky) return undefined;
+function openTo(file: OwnedFile, trust: Trust): string | undefined {
+  return file.mode & sticky ? undefined : writersOf(file, trust);
+}
+
+function writersOf({ mode, gid }: OwnedFile, trust: Trust): string | undefined {
   if (mode & othersWrite) return 'everybody';
   return mode & groupWrite && !trust.isOwnGroup(gid) ? `the group ${trust.groupName(gid)}` : undefined;
 }

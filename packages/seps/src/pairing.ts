@@ -1,0 +1,117 @@
+// The exporter's side of a pairing. What talks with the network (servePairing) and what changes files (takeInvitation) may be two processes.
+import type { TLSSocket } from 'node:tls';
+import { Failure } from '@dipus/proto/failure';
+import { isPeerName } from '@dipus/proto/peers-file';
+import type { Pin } from '@dipus/proto/pin';
+import { timing } from '@dipus/proto/timing';
+import { appendGrant, readAuthorizedPeers } from './authorized-peers.ts';
+import { pinOfKey } from './certificate.ts';
+import type { ConfigFolder } from './config-folder.ts';
+import { openInvitations, takeOnce } from './invitations.ts';
+import { bindingOf, isSameProof, proofBytes, proofOf, readAll } from './pair-proof.ts';
+
+const maxAtATime = 8;
+
+/** What somebody who wants to join has shown; text alone, so that it can be handed to another process. */
+export interface JoinRequest {
+  /** The binding of its connection, and its proof: base64. */
+  readonly ekm: string;
+  readonly proof: string;
+  /** What it calls itself. */
+  readonly name: string;
+  readonly pin: Pin;
+}
+
+/** Our own proof, in base64, and the NAME under which it was invited; or why not. */
+export type JoinAnswer = { readonly proof: string; readonly invited: string } | { readonly refusal: string };
+
+const noInvitation: JoinAnswer = { refusal: 'no such invitation' };
+
+/**
+ * Checks a proof against the open invitations; the one that fits becomes a line of authorized_peers, once. A wrong proof changes nothing.
+ * Throws Failure where the line cannot be written; the invitation is good then as before.
+ */
+export function takeInvitation(folder: ConfigFolder, request: JoinRequest): JoinAnswer {
+  const { name, pin } = request;
+  if (!isPeerName(name)) return noInvitation;
+  const bound = { ekm: Buffer.from(request.ekm, 'base64'), name };
+  const proof = Buffer.from(request.proof, 'base64');
+  const fitting = openInvitations(folder).filter(({ key }) => isSameProof(proofOf('join', key, bound), proof));
+  const [invitation] = fitting;
+  if (!invitation) return noInvitation;
+  if (readAuthorizedPeers(folder, { warn: () => {} }).revoked.has(pin)) return { refusal: 'this key is revoked here' };
+  const grant = { pin, name: invitation.name, options: invitation.options };
+  const isOurs = takeOnce(folder, { invitation, taker: { pin, calledItself: name }, settle: () => appendGrant(folder, grant) });
+  if (!isOurs) return noInvitation;
+  return { proof: proofOf('invite', invitation.key, bound).toString('base64'), invited: invitation.name };
+}
+
+export interface PairingOptions {
+  /** takeInvitation, here or in another process. */
+  take(request: JoinRequest): JoinAnswer | Promise<JoinAnswer>;
+  /** Somebody has joined. */
+  joined(name: string, pin: Pin): void;
+  /** A line for the log. */
+  explain(line: string): void;
+  warn(error: unknown): void;
+}
+
+/**
+ * Answers connections whose protocol is pairProtocol, each to its end; at most 8 at a time, each at most timing.pairMs long and 512 bytes.
+ * The function it returns takes a connection over.
+ */
+export function servePairing(options: PairingOptions): (connection: TLSSocket) => void {
+  let count = 0;
+  return (connection) => {
+    connection.on('error', () => {});
+    if (count >= maxAtATime) {
+      connection.destroy();
+      return;
+    }
+    count++;
+    const timer = setTimeout(() => connection.destroy(), timing.pairMs);
+    connection.once('close', () => {
+      count--;
+      clearTimeout(timer);
+    });
+    answerJoiner(connection, options).catch((error: unknown) => {
+      connection.destroy();
+      if (error instanceof Failure) options.explain(error.message);
+      else options.warn(error);
+    });
+  };
+}
+
+async function answerJoiner(connection: TLSSocket, options: PairingOptions): Promise<void> {
+  const certificate = connection.getPeerX509Certificate();
+  const sent = await readAll(connection);
+  if (!sent) throw new Failure('pair with', connection.remoteAddress ?? 'a joiner', 'it was lost, or sent too much');
+  if (!certificate) {
+    connection.end(refusal('show a key'));
+    return;
+  }
+  const request: JoinRequest = {
+    ekm: bindingOf(connection).toString('base64'),
+    proof: sent.subarray(0, proofBytes).toString('base64'),
+    name: sent.subarray(proofBytes).toString(),
+    pin: pinOfKey(certificate.publicKey),
+  };
+  const answer = await decide(request, options);
+  if ('refusal' in answer) options.explain(`refused to pair with ${request.pin} (${connection.remoteAddress}): ${answer.refusal}`);
+  else options.joined(answer.invited, request.pin);
+  connection.end('refusal' in answer ? refusal(answer.refusal) : Buffer.from(answer.proof, 'base64'));
+}
+
+async function decide(request: JoinRequest, { take, warn }: PairingOptions): Promise<JoinAnswer> {
+  try {
+    return await take(request);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    warn(error);
+    return { refusal: 'it cannot be written down here' };
+  }
+}
+
+function refusal(reason: string): Buffer {
+  return Buffer.concat([Buffer.from([0]), Buffer.from(reason)]);
+}

@@ -1,0 +1,85 @@
+import { Failure } from '@dipus/proto/failure';
+import { formatKnownLine, knownHost } from '@dipus/proto/known-line';
+import type { Pin } from '@dipus/proto/pin';
+import type { HostPort } from '@dipus/proto/uri';
+import type { ConfigFolder } from './config-folder.ts';
+import { knownPeersPath, readKnownPeers, rememberPeer, standingOf, type KnownPeer } from './known-peers.ts';
+
+/** Asks a person; a question ends, as with no, when `stop` aborts. */
+export interface Asker {
+  confirm(question: string, stop: AbortSignal): Promise<boolean>;
+  tell(line: string): void;
+}
+
+export interface TrustOptions {
+  readonly folder: ConfigFolder;
+  /** The person at the terminal; undefined where there is none, and unknown keys are refused then. */
+  asker(): Asker | undefined;
+  /** Told of lines of known_peers that cannot be read, and where an answer cannot be remembered. */
+  warn(fault: Failure): void;
+  readonly stop: AbortSignal;
+}
+
+/**
+ * Decides whether the key that an exporter has proved to hold is its own: by known_peers, read anew each time, or by the person at the
+ * terminal, whose yes is remembered. To be called before anything is sent. Rejects with Failure where the key is refused.
+ */
+export async function trustExporter(target: HostPort, pin: Pin, options: TrustOptions): Promise<void> {
+  const { folder, warn } = options;
+  const standing = standingOf(readKnownPeers(folder, warn), target, pin);
+  if (standing.is === 'revoked') throw revokedKey(target, standing.where);
+  if (standing.is === 'changed') throw changedKey(target, pin, standing.known);
+  if (standing.is === 'unknown') await consent(target, { pin, otherName: standing.otherName }, options);
+}
+
+/** How a host is named in messages: `seps://HOST[:PORT]`. */
+export function formatExporter(target: HostPort): string {
+  return `seps://${knownHost(target)}`;
+}
+
+/** The exporter does not know the key that it was shown. */
+export function notAuthorized(target: HostPort, own: { readonly pin: Pin; readonly name: string }): Failure {
+  const host = knownHost(target);
+  return new Failure('connect', formatExporter(target), `it does not know this key (${own.name}'s): ${own.pin}`).withHint(
+    `on ${host}: dinvite ${own.name}, here: djoin ${host}; or add \`${own.pin} ${own.name}\` to its authorized_peers`,
+  );
+}
+
+/** The key that an exporter shows is not to be used by anybody; `where` says so. */
+export function revokedKey(target: HostPort, where: string): Failure {
+  return refuse(target, `ITS KEY IS REVOKED (${where})`);
+}
+
+function refuse(target: HostPort, reason: string): Failure {
+  return new Failure('trust', formatExporter(target), reason);
+}
+
+function changedKey(target: HostPort, pin: Pin, known: readonly KnownPeer[]): Failure {
+  const expected = known.map((peer) => `${peer.pin} (${peer.where})`).join(', ');
+  const reason = `ITS KEY HAS CHANGED, or somebody else answers: it shows ${pin}, known is ${expected}`;
+  const lines = known.length === 1 ? 'that line' : 'those lines';
+  const hint = `if its administrator confirms the new key, remove ${lines} and pair again: djoin ${knownHost(target)}`;
+  return refuse(target, reason).withHint(hint);
+}
+
+async function consent(
+  target: HostPort,
+  { pin, otherName }: { pin: Pin; otherName: string | undefined },
+  { folder, asker, warn, stop }: TrustOptions,
+): Promise<void> {
+  const host = knownHost(target);
+  const line = formatKnownLine(host, pin, undefined);
+  const hint = `djoin ${host} pairs the two; or add \`${line}\` to ${knownPeersPath(folder)}`;
+  const failure = refuse(target, `its key is not known: ${pin}`).withHint(hint);
+  const person = asker();
+  if (!person) throw failure;
+  person.tell(`The exporter ${host} is not known. It shows the key ${pin}.`);
+  if (otherName !== undefined) person.tell(`That is the key of ${otherName}.`);
+  if (!(await person.confirm('Is that its key, and shall it be remembered?', stop))) throw failure;
+  try {
+    rememberPeer(folder, target, { pin });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    warn(error);
+  }
+}
