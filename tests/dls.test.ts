@@ -178,7 +178,7 @@ test('--json: one object a line', () =>
         .map((line) => JSON.parse(line) as Record<string, unknown>);
       const [ours, theirs] = objects;
       assert.is(objects.length, 2);
-      const { since, pid: _pid, command: _command, ...rest } = ours!;
+      const { since, ...rest } = ours!;
       assert.ok(Math.abs(Date.now() - (since as number)) < 60_000);
       const owner = { owner: rest['owner'], group: rest['group'] };
       assert.equal(rest, {
@@ -208,16 +208,20 @@ test('--json: one object a line', () =>
     }
   }));
 
-test('-l on a terminal has titles', () =>
+test('-l on a terminal has titles, pid and command, which --json always has', () =>
   withSandbox(async (sandbox) => {
-    await sandbox.start('dserve', ['cat', 'one']).line();
+    const dserve = sandbox.start('dserve', ['exec cat -u', 'one']);
+    await dserve.line();
     const { stdout } = await sandbox.run('script', ['-qec', 'dls -l', '/dev/null']);
     const lines = stdout.toString().split('\r\n');
-    assert.match(lines[0]!, /^STATE RUNNING MODE       OWNER +GROUP +AGE PATH/);
+    assert.match(lines[0]!, /^STATE RUNNING MODE       OWNER +GROUP +AGE PATH +PID COMMAND$/);
+    assert.match(lines[1]!, new RegExp(` ${dserve.pid} exec cat -u$`));
     assert.match(lines[1]!, /^alive +0\/64 srw------- /);
     assert.is(lines[0]!.indexOf('PATH'), lines[1]!.indexOf('local/'));
     assert.is((await sandbox.run('script', ['-qec', 'dls -l none', '/dev/null'])).stdout.length, 0);
     assert.match(await dls(sandbox, '-l'), /^alive 0\/64 srw/);
+    const { pid, command } = JSON.parse(await dls(sandbox, '--json')) as Record<string, unknown>;
+    assert.equal([pid, command], [dserve.pid, 'exec cat -u']);
   }));
 
 test('--wait: until something answers, or until its time is over', () =>

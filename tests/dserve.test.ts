@@ -359,6 +359,22 @@ test('killed in the middle of an upload: its programs die before they see an end
   });
 });
 
+test('killed together with its client: no program and no copier waits for another', async () => {
+  await withSandbox(async (sandbox) => {
+    for (let round = 0; round < rounds(3, 100); round++) {
+      const service = await serve(sandbox, 'echo up; cat; echo done > committed', 'both');
+      const client = sandbox.start('dcat', ['both']);
+      await client.line();
+      client.child.stdin!.write('the beginning');
+      process.kill(client.pid, 'SIGKILL');
+      process.kill(service.pid, 'SIGKILL');
+      await Promise.all([client.ended, service.ended]);
+      await eventually('the end of all', () => processesIn(sandbox.dir).length === 0);
+      assert.not.ok(existsSync(`${sandbox.dir}/committed`), `round ${round}`);
+    }
+  });
+});
+
 /** The names of the processes that work in a folder. */
 function processesIn(dir: string): string[] {
   return readdirSync('/proc').flatMap((pid) => {

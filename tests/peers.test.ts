@@ -5,8 +5,10 @@ import * as assert from 'uvu/assert';
 import { Limits } from '../packages/dexport/src/limits.ts';
 import { networkOf } from '@dipus/proto/network';
 import { suite } from './harness.ts';
+import { hostTests, type Host } from './hosts.ts';
 
 const test = suite('peers');
+const onHosts = hostTests(test);
 
 test('an address is a peer, and of IPv6 a network of 64 bits, however it is written', () => {
   const table: [string, string][] = [
@@ -60,6 +62,47 @@ test('a head that is not complete counts for its network, the second one of a co
   late.emit('close');
   limits.headComplete(sockets[0]!);
   assert.is(limits.enter(from('2001:db8::ffff')), undefined);
+});
+
+/** Opens connections one after another, each of which asks for a list and then sends `more`, and prints the statuses of the answers. */
+const asker = `const [host, port, count, more] = process.argv.slice(1);
+  const net = process.getBuiltinModule('net');
+  const one = () => new Promise((done) => {
+    const socket = net.connect(port, host, () => socket.write('GET / HTTP/1.1\\r\\nHost: one\\r\\n\\r\\n'));
+    socket.once('data', (answer) => {
+      socket.write(more.replaceAll('|', '\\r\\n'));
+      // What is sent is there before the next one connects: the exporter answers on the same network.
+      setTimeout(done, 5, String(answer).slice(9, 12));
+    }).on('error', () => {});
+  });
+  (async () => { for (let left = Number(count); left > 0; left--) console.log(await one()); console.log('open'); })();`;
+
+async function answers(host: Host, to: { address: string; port: string }, count: number, more = ''): Promise<string[]> {
+  const program = host.start(process.execPath, ['-e', asker, to.address, to.port, String(count), more]);
+  const lines: string[] = [];
+  for (let line = await program.line(); line !== 'open'; line = await program.line()) lines.push(line);
+  return lines;
+}
+
+onHosts('addresses of one network share their places, in real', ['one', 'two', 'three'], async ({ one, two, three }) => {
+  const exporter = one.start('dexport', ['--plain', '--no-announce', '--user', 'root', '--max', '8', '-l', '[::]:0', '-l', '0.0.0.0:0']);
+  const port = (await exporter.line()).split(':').at(-1)!;
+  const port4 = (await exporter.line()).split(':').at(-1)!;
+  const six = { address: one.address6, port };
+  assert.equal(await answers(two, six, 3), ['200', '200', '200']);
+  assert.equal(await answers(three, six, 4), ['200', '200', '200', '503']);
+  assert.equal(await answers(three, { address: one.address, port: port4 }, 1), ['200']);
+});
+
+onHosts('a second head that is not complete holds a place, in real', ['one', 'two', 'three'], async ({ one, two, three }) => {
+  const exporter = one.start('dexport', ['--plain', '--no-announce', '--user', 'root', '--max', '1000', '-l', '[::]:0', '-l', '0.0.0.0:0']);
+  const port = (await exporter.line()).split(':').at(-1)!;
+  const port4 = (await exporter.line()).split(':').at(-1)!;
+  const six = { address: one.address6, port };
+  assert.equal(await answers(two, six, 128, 'GET / HT'), Array<string>(128).fill('200'));
+  // Of the same network, and of another.
+  assert.equal(await answers(three, six, 1), ['503']);
+  assert.equal(await answers(three, { address: one.address, port: port4 }, 1), ['200']);
 });
 
 test.run();

@@ -66,6 +66,26 @@ function programsOf(pid: number): string[] {
     .filter((args) => !args.includes('groups='));
 }
 
+test('at the limit of descriptors some are served and others closed, and all are served later', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = sandbox.start('bash', ['-c', `ulimit -n 64; exec dserve --pty -n 64 'exec cat' echo`]);
+    const path = await service.line();
+    const sockets = Array.from({ length: 40 }, () => connect({ path, allowHalfOpen: true }));
+    const begun = sockets.map((socket) => {
+      socket.on('error', () => {}).write('here\n');
+      return new Promise<string>((resolve) => socket.once('data', () => resolve('served')).once('close', () => resolve('closed')));
+    });
+    const ways = new Set(await Promise.all(begun));
+    assert.equal([...ways].sort(), ['closed', 'served']);
+    for (const socket of sockets) socket.destroy();
+    await eventually('the end of all programs', () => programsOf(service.pid).length === 0);
+    const ended = await sandbox.run('dcat', ['-t', '20', 'echo'], '');
+    assert.is(ended.stderr, '');
+    assert.not.match(service.stderr, /internal error|\n {4}at /);
+    assert.is(service.child.exitCode, null);
+  });
+});
+
 test('all output comes before the end, also to a reader that is slow', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'stty raw -echo; head -c 400000 /dev/zero | tr "\\0" x; printf END', 'big');

@@ -540,6 +540,28 @@ function addRefusals(): void {
   );
 
   test(
+    'dimport --at: an import at a place of its own',
+    () =>
+      withPair(async ({ dir, uri, serve, startNear, run }) => {
+        const first = await serve('sed s/^/first:/', 'postgres/db');
+        const place = `${dir}/.s.PGSQL.5432`;
+        const imports = startNear('dimport', '--at', `${place}=db/postgres`, uri());
+        for (let line = ''; line !== `+ ${place}`;) line = await imports.line();
+        const asked = async (): Promise<string> =>
+          (await run('socat', ['-t', '30', '-', `UNIX-CONNECT:${place}`], 'x\n')).stdout.toString();
+        assert.is(await asked(), 'first:x\n');
+        await serve('sed s/^/second:/', 'postgres/db');
+        await imports.line();
+        await first.stop();
+        for (const line of [`- ${place}`, `+ ${place}`]) while ((await imports.line()) !== line);
+        assert.is(await asked(), 'second:x\n');
+        assert.is((await imports.stop()).status, 0);
+        assert.not.ok(existsSync(place));
+      }),
+    minute,
+  );
+
+  test(
     'a host without a tree',
     () =>
       withPair(async ({ root, runNear, startNear, serve, has, uri }) => {
