@@ -21,6 +21,7 @@ interface Case {
 
 const lan = 'it asks a LAN, see tests/ddiscover.test.ts';
 const sshd = 'it logs in at an sshd, see tests/ssh.test.ts';
+const pairing = 'it pairs with an exporter, see tests/pairing.test.ts';
 const encoder = "serve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg";
 const encode = `export DIPUS_HOST=encode; ${encoder}; background dexport --plain`;
 
@@ -127,6 +128,14 @@ const cases: Readonly<Record<string, Case | string>> = {
   },
   'socketpipe.1: socketpipe -b -i { cat in } -l { ssh one } \\\n    -r { socketpipe -b -i { sort } -l { ssh two } -r { uniq -c } -o { cat } } \\\n    -o { less }':
     { before: "printf '%s\\n' b a b > in", gives: /^ +1 a\n +2 b\n$/ },
+  'dkey.1: dkey': { gives: /^sha256\/\/[\w+/]{43}=\n$/ },
+  'dkey.1: dkey -l': { gives: /^sha256\/\/[\w+/]{43}= box\n$/ },
+  'dkey.1: openssl x509 -noout -subject -in "$(dkey --cert)"': { gives: /^subject=CN ?= ?dipus\n$/ },
+  'dinvite.1: dinvite laptop service=audio': pairing,
+  'dinvite.1: djoin encode': pairing,
+  'dinvite.1: dinvite -d laptop': pairing,
+  'djoin.1: djoin encode': pairing,
+  'djoin.1: djoin encode studio < code': pairing,
   'sep.5: curl http://encode:7370/': {
     before: encode,
     swap: { 'curl -N': 'timeout 2 curl -sN' },

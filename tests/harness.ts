@@ -187,11 +187,11 @@ function signalNumber(signal: NodeJS.Signals): number {
 }
 
 export interface Sandbox {
-  /** An empty folder of the test's own; the root is `<dir>/root`, not yet made. */
+  /** An empty folder of the test's own; the root is `<dir>/root`, keys are in `<dir>/config`, neither made yet. */
   readonly dir: string;
   readonly root: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Starts a program, ours by their bundles, others from PATH, with the sandbox's root and host name. */
+  /** Starts a program, ours by their bundles, others from PATH, with the sandbox's root, keys and host name. */
   start(command: string, args?: readonly string[], options?: SpawnOptions): Program;
   /** The same, with all of stdin, to its end. */
   run(command: string, args?: readonly string[], input?: Buffer | string, options?: SpawnOptions): Promise<Ended>;
@@ -207,6 +207,7 @@ export async function withSandbox(body: (sandbox: Sandbox) => Promise<void>, ext
     PATH: `${bin}${delimiter}${process.env['PATH']}`,
     DIPUS_ROOT: root,
     DIPUS_HOST: 'box',
+    DIPUS_CONFIG: `${dir}/config`,
     NO_COLOR: '1',
     ...extra,
   };

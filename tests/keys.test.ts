@@ -88,6 +88,14 @@ test('an ordinary user gets a folder that is closed', () =>
     return Promise.resolve();
   }));
 
+test('tools that make the key at once get the same one', () =>
+  withSandbox(async (sandbox) => {
+    const pins = await Promise.all(Array.from({ length: 6 }, () => sandbox.run('dkey')));
+    assert.is(new Set(pins.map(({ stdout }) => stdout.toString())).size, 1);
+    assert.match(pins[0]!.stdout.toString(), /^sha256\/\/[\w+/]{43}=\n$/);
+    assert.equal(readdirSync(`${sandbox.dir}/config`), ['key.pem']);
+  }));
+
 test('keys of each kind that TLS 1.3 signs with are taken, others refused', () =>
   withFolder((folder) => {
     const write = (pem: string): void => writeFileSync(`${folder.dir}/key.pem`, pem, { mode: 0o600 });

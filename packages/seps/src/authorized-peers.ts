@@ -86,8 +86,8 @@ export interface WatchEvents extends AuthorizedPeersOptions {
 }
 
 /**
- * The file as it changes: read again shortly after each change, when an `until` passes, and every timing.rescanMs. The first reading is done
- * on return. What is wrong with it is told once, until that changes.
+ * The file as it changes: read again shortly after each change, when an `until` passes, and every timing.rescanMs. The first reading is
+ * done on return. What is wrong with it is told once, until that changes.
  */
 export function watchAuthorizedPeers(folder: ConfigFolder, { whyNotUser, warn, judgeAgain }: WatchEvents): WatchedPeers {
   let peers = nobody;

@@ -52,8 +52,8 @@ export function makeFolder({ dir, trust, dirMode }: ConfigFolder): void {
 }
 
 /**
- * The text of a file of the folder; undefined where it is not there. Throws Failure where it or the folder may not be relied on, or `whyNot`
- * says why the file may not.
+ * The text of a file of the folder; undefined where it is not there. Throws Failure where it or the folder may not be relied on, or
+ * `whyNot` says why the file may not.
  */
 export function readKept(folder: ConfigFolder, name: string, whyNot: WhyNot = () => undefined): string | undefined {
   const path = join(folder.dir, name);

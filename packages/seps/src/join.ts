@@ -31,7 +31,9 @@ export interface JoinOptions {
  */
 export async function join(target: HostPort, options: JoinOptions): Promise<Pin> {
   const connection = await connectToPair(target, options);
-  const timer = setTimeout(() => connection.destroy(), timing.pairMs);
+  const giveUp = (): void => void connection.destroy();
+  const timer = setTimeout(giveUp, timing.pairMs);
+  options.stop.addEventListener('abort', giveUp);
   try {
     const pin = pinOfKey(connection.getPeerX509Certificate()!.publicKey);
     options.check(pin);
@@ -44,6 +46,7 @@ export async function join(target: HostPort, options: JoinOptions): Promise<Pin>
     return pin;
   } finally {
     clearTimeout(timer);
+    options.stop.removeEventListener('abort', giveUp);
     connection.destroy();
   }
 }
@@ -79,8 +82,8 @@ function connectToPair(target: HostPort, { identity, lookup, stop }: JoinOptions
     connection.once('secureConnect', () => {
       if (connection.alpnProtocol !== pairProtocol) return fail('what answers is no dexport');
       clearTimeout(timer);
+      stop.removeEventListener('abort', abort);
       connection.off('error', fail).on('error', () => {});
-      stop.addEventListener('abort', () => connection.destroy(), { once: true });
       resolve(connection);
     });
   });

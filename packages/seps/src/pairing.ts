@@ -1,16 +1,13 @@
-// The exporter's side of a pairing. What talks with the network (servePairing) and what changes files (takeInvitation) may be two processes.
+// The exporter's side of a pairing. What talks with the network (servePairing) and what changes files (takeInvitation) may be two
+// processes.
 import type { TLSSocket } from 'node:tls';
 import { Failure } from '@dipus/proto/failure';
 import { isPeerName } from '@dipus/proto/peers-file';
 import type { Pin } from '@dipus/proto/pin';
-import { timing } from '@dipus/proto/timing';
 import { appendGrant, readAuthorizedPeers } from './authorized-peers.ts';
-import { pinOfKey } from './certificate.ts';
 import type { ConfigFolder } from './config-folder.ts';
 import { openInvitations, takeOnce } from './invitations.ts';
 import { bindingOf, isSameProof, proofBytes, proofOf, readAll } from './pair-proof.ts';
-
-const maxAtATime = 8;
 
 /** What somebody who wants to join has shown; text alone, so that it can be handed to another process. */
 export interface JoinRequest {
@@ -56,49 +53,42 @@ export interface PairingOptions {
   warn(error: unknown): void;
 }
 
+/** Who has connected, and from where. */
+export interface Joiner {
+  readonly pin: Pin;
+  readonly address: string;
+}
+
 /**
- * Answers connections whose protocol is pairProtocol, each to its end; at most 8 at a time, each at most timing.pairMs long and 512 bytes.
- * The function it returns takes a connection over.
+ * What answers a connection whose protocol is pairProtocol, to its end; it takes at most 512 bytes. How many there are at a time and how
+ * long each may take is the door's affair.
  */
-export function servePairing(options: PairingOptions): (connection: TLSSocket) => void {
-  let count = 0;
-  return (connection) => {
+export function servePairing(options: PairingOptions): (connection: TLSSocket, joiner: Joiner) => void {
+  return (connection, joiner) => {
     connection.on('error', () => {});
-    if (count >= maxAtATime) {
+    answerJoiner(connection, joiner, options).catch((error: unknown) => {
       connection.destroy();
-      return;
-    }
-    count++;
-    const timer = setTimeout(() => connection.destroy(), timing.pairMs);
-    connection.once('close', () => {
-      count--;
-      clearTimeout(timer);
-    });
-    answerJoiner(connection, options).catch((error: unknown) => {
-      connection.destroy();
-      if (error instanceof Failure) options.explain(error.message);
-      else options.warn(error);
+      options.warn(error);
     });
   };
 }
 
-async function answerJoiner(connection: TLSSocket, options: PairingOptions): Promise<void> {
-  const certificate = connection.getPeerX509Certificate();
+async function answerJoiner(connection: TLSSocket, { pin, address }: Joiner, options: PairingOptions): Promise<void> {
   const sent = await readAll(connection);
-  if (!sent) throw new Failure('pair with', connection.remoteAddress ?? 'a joiner', 'it was lost, or sent too much');
-  if (!certificate) {
-    connection.end(refusal('show a key'));
+  if (!sent) {
+    options.explain(`gave up pairing with ${pin} (${address}): it was lost, or sent too much`);
+    connection.destroy();
     return;
   }
   const request: JoinRequest = {
     ekm: bindingOf(connection).toString('base64'),
     proof: sent.subarray(0, proofBytes).toString('base64'),
     name: sent.subarray(proofBytes).toString(),
-    pin: pinOfKey(certificate.publicKey),
+    pin,
   };
   const answer = await decide(request, options);
-  if ('refusal' in answer) options.explain(`refused to pair with ${request.pin} (${connection.remoteAddress}): ${answer.refusal}`);
-  else options.joined(answer.invited, request.pin);
+  if ('refusal' in answer) options.explain(`refused to pair with ${pin} (${address}): ${answer.refusal}`);
+  else options.joined(answer.invited, pin);
   connection.end('refusal' in answer ? refusal(answer.refusal) : Buffer.from(answer.proof, 'base64'));
 }
 

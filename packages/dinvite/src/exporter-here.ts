@@ -1,0 +1,50 @@
+import { connect } from 'node:tls';
+import { codeOf } from '@dipus/proto/failure';
+import { timing } from '@dipus/proto/timing';
+import { sepPort } from '@dipus/proto/uri';
+import { pinOfKey } from '@dipus/seps/certificate';
+import type { Identity } from '@dipus/seps/identity';
+import { pairProtocol } from '@dipus/seps/pair-proof';
+
+/**
+ * What is wrong with the exporter of this host, seen from a peer that wants to join; undefined where this user's answers, or `over` aborts
+ * first.
+ */
+export async function whyNobodyAnswers({ pin }: Identity, over: AbortSignal): Promise<string | undefined> {
+  const shown = await keyShown(over);
+  if (over.aborted) return undefined;
+  if (shown === 'nobody') return `nothing listens on port ${sepPort}: start dexport --seps`;
+  if (shown === 'plain') return `what listens on port ${sepPort} does not pair: start dexport --seps`;
+  return shown === pin ? undefined : `what listens on port ${sepPort} has another key than this user's: ${shown}`;
+}
+
+/** The pin of what listens on the port of exporters. */
+function keyShown(over: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    const connection = connect({
+      host: 'localhost',
+      port: sepPort,
+      minVersion: 'TLSv1.3',
+      ALPNProtocols: [pairProtocol],
+      // Only looked at.
+      rejectUnauthorized: false,
+    });
+    const end = (shown: string): void => {
+      connection.destroy();
+      resolve(shown);
+    };
+    over.addEventListener('abort', () => end(''), { once: true });
+    connection.setTimeout(timing.probeMs, () => end('plain'));
+    connection.on('error', (error) => end(isNobody(error) ? 'nobody' : 'plain'));
+    connection.once('secureConnect', () => {
+      const certificate = connection.getPeerX509Certificate();
+      end(connection.alpnProtocol === pairProtocol && certificate ? pinOfKey(certificate.publicKey) : 'plain');
+    });
+  });
+}
+
+/** Neither by IPv4 nor by IPv6. */
+function isNobody(error: Error): boolean {
+  const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return errors.every((each) => ['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETUNREACH'].includes(codeOf(each) ?? ''));
+}
