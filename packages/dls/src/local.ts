@@ -2,16 +2,17 @@
 import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
 import { answer, canName, type Ask } from '@dipus/proto/ask';
-import { parseServiceName } from '@dipus/proto/name';
+import type { Info } from '@dipus/proto/control';
+import { parseServiceName, servicePath } from '@dipus/proto/name';
 import { aborted, deferred } from '@dipus/proto/waiting';
 import { askInfo } from '@dipus/session/control-client';
-import { entryPath, findEntry, findServices, lookAt, type Entry } from '@dipus/tree/list';
+import { entryPath, findEntry, findServices, lookAt, type Entry, type FileFacts } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
 import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
-import { mayOpen, probeService } from '@dipus/tree/probe';
+import { mayOpen, probeService, type State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree } from '@dipus/tree/watch';
-import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
+import { lookAtAll, lookForOne, type Found, type Looks, type Place, type PlaceEvents } from './place.ts';
 
 type LocalAsk = Ask | { readonly file: string };
 type Telling = Pick<Context, 'warn' | 'explain'>;
@@ -65,13 +66,13 @@ async function list({ tree, looks, explain }: Listing, entries: readonly Entry[]
 }
 
 function knownState(entry: Entry, listening: ReadonlySet<string>): Found | undefined {
-  if (entry.untrusted !== undefined) return { ...factsOf(entry), state: 'untrusted' };
-  return listening.has(entry.file) ? { ...factsOf(entry), state: 'alive' } : undefined;
+  if (entry.untrusted !== undefined) return new LocalService(entry, 'untrusted');
+  return listening.has(entry.file) ? new LocalService(entry, 'alive') : undefined;
 }
 
 async function stateOf(tree: Tree, entry: Entry): Promise<Found> {
   const state = entry.untrusted === undefined ? await probeService(serviceOf(tree, entry)) : 'untrusted';
-  return { ...factsOf(entry), state };
+  return new LocalService(entry, state);
 }
 
 function serviceOf(tree: Tree, { area, file }: Entry): ServiceToOpen {
@@ -83,10 +84,10 @@ async function stateWithInfo(tree: Tree, seen: Entry, listening: ReadonlySet<str
   const entry = { ...seen, hasControl: seen.hasControl && hasOwnControl(seen.file) };
   if (entry.untrusted !== undefined) return stateOf(tree, entry);
   // A connection to a foreign service may start a program.
-  if (!entry.hasControl && listening.has(entry.file)) return { ...factsOf(entry), state: mayOpen(entry.file) ? 'alive' : 'forbidden' };
+  if (!entry.hasControl && listening.has(entry.file)) return new LocalService(entry, mayOpen(entry.file) ? 'alive' : 'forbidden');
   if (!entry.hasControl) return stateOf(tree, entry);
   const info = await askInfo(() => openService(serviceOf(tree, entry), 'control')).catch(() => undefined);
-  return info ? { ...factsOf(entry), state: 'alive', info, origin: info.origin } : stateOf(tree, entry);
+  return info ? new LocalService(entry, 'alive', info) : stateOf(tree, entry);
 }
 
 interface Watching {
@@ -115,12 +116,12 @@ async function watch({ tree, wanted, isAll, warn }: Watching, events: PlaceEvent
         const isProbed = !isAll && entry.untrusted === undefined;
         if (isProbed && ['dead', 'untrusted'].includes(await probeService({ file: entry.file, trustedBy: tree }))) return;
         shown.add(entry.file);
-        events.added(nameOf(entry));
+        events.added(new LocalService(entry));
       });
     },
     removed: (entry: Entry) =>
       inTurn(() => {
-        if (shown.delete(entry.file)) events.removed(nameOf(entry));
+        if (shown.delete(entry.file)) events.removed(new LocalService(entry));
       }),
     trouble: warn,
   };
@@ -132,14 +133,37 @@ async function watch({ tree, wanted, isAll, warn }: Watching, events: PlaceEvent
   }
 }
 
-function factsOf(entry: Entry): Named & Pick<Found, 'stat' | 'untrusted'> {
-  return { ...nameOf(entry), stat: entry.stat, ...(entry.untrusted !== undefined && { untrusted: entry.untrusted }) };
-}
+/** A service of this host. There may be very many: what is shown of one is made when it is shown. */
+class LocalService implements Found {
+  readonly #entry: Entry;
+  readonly state: State;
+  readonly info: Info | undefined;
 
-function nameOf(entry: Entry): Named {
-  const { protocol, name, host, instance, hasControl, area, file } = entry;
-  const path = area === '' ? file : entryPath(entry);
-  const below = area === '' ? file : path.slice(area.length + 1);
-  const members = () => ({ path: below, protocol, name, host, instance, control: hasControl, area, file });
-  return { path, full: file, members };
+  constructor(entry: Entry, state: State = 'alive', info?: Info) {
+    this.#entry = entry;
+    this.state = state;
+    this.info = info;
+  }
+
+  get path(): string {
+    return this.#entry.area === '' ? this.#entry.file : entryPath(this.#entry);
+  }
+  get full(): string {
+    return this.#entry.file;
+  }
+  get stat(): FileFacts {
+    return this.#entry.stat;
+  }
+  get untrusted(): string | undefined {
+    return this.#entry.untrusted;
+  }
+  get origin(): string | undefined {
+    return this.info?.origin;
+  }
+
+  members(): Readonly<Record<string, unknown>> {
+    const { protocol, name, host, instance, hasControl, area, file } = this.#entry;
+    const path = area === '' ? file : servicePath(this.#entry);
+    return { path, protocol, name, host, instance, control: hasControl, area, file };
+  }
 }

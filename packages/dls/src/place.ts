@@ -18,10 +18,10 @@ export interface Named {
 export interface Found extends Named {
   readonly state: State;
   /** Why an ask that does not name it does not take it. */
-  readonly untrusted?: string;
+  readonly untrusted?: string | undefined;
   /** What only this host knows of its own. */
-  readonly stat?: FileFacts;
-  readonly info?: Info;
+  readonly stat?: FileFacts | undefined;
+  readonly info?: Info | undefined;
   /** Where it comes from; undefined for what was made here. */
   readonly origin?: string | undefined;
 }

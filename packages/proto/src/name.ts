@@ -60,8 +60,10 @@ export function isBindingName(fileName: string): boolean {
 /** Where the socket stands that was bound at `path`, as /proc/net/unix has it: where its claimer has linked it, if it was bound by one. */
 export function publishedPath(path: string): string {
   const slash = path.lastIndexOf('/');
+  // There may be very many, and few are hidden.
+  if (path[slash + 1] !== '.') return path;
   const name = path.slice(slash + 1);
-  if (!name.startsWith('.') || !isBindingName(name)) return path;
+  if (!isBindingName(name)) return path;
   return `${path.slice(0, slash).replace(birthDirectory, '')}/${name.slice(1, -9)}`;
 }
 

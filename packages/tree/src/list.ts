@@ -125,11 +125,12 @@ export function scanDirectory(tree: Tree, place: Place, walk: Walk = everything)
   for (const fileName of names) {
     const parsed = parseServiceName(fileName);
     if (!parsed && !isSegment(fileName)) continue;
-    const service = parsed && { area, protocol, ...parsed };
-    if (service && !walk.isWanted(service)) continue;
+    const { name, host, instance } = parsed ?? { name: '', host: '', instance: 0 };
+    const service = { area, protocol, name, host, instance };
+    if (parsed && !walk.isWanted(service)) continue;
     const stat = lookAt(tree, `${path}/${fileName}`);
-    if (service && stat?.isSocket()) seen.push({ service, fileName, stat });
-    if (service || !stat?.isDirectory()) continue;
+    if (parsed && stat?.isSocket()) seen.push({ service, fileName, stat: factsOf(stat), links: stat.nlink });
+    if (parsed || !stat?.isDirectory()) continue;
     if (isLast) tree.passOver(`${path}/${fileName}`, `deeper than ${maxDepth} directories`);
     else directories.set(fileName, stat);
   }
@@ -139,22 +140,22 @@ export function scanDirectory(tree: Tree, place: Place, walk: Walk = everything)
 interface Seen {
   readonly service: PlacedService;
   readonly fileName: string;
-  readonly stat: Stats;
+  readonly stat: FileFacts;
+  readonly links: number;
 }
 
 function entriesOf({ trust }: Tree, place: Place, { seen, names }: { seen: readonly Seen[]; names: ReadonlySet<string> }): Entry[] {
-  const whyNot = (stat: Stats, links: number): string | undefined => place.untrusted ?? whyNotSocket(stat, links, trust);
+  const whyNot = (stat: FileFacts, links: number): string | undefined => place.untrusted ?? whyNotSocket(stat, links, trust);
   // Only what is trusted otherwise: reading the directory again is worth it then.
-  const doubtful = seen.filter(({ stat }) => stat.nlink === 2 && whyNot(stat, 1) === undefined);
+  const doubtful = seen.filter(({ stat, links }) => links === 2 && whyNot(stat, 1) === undefined);
   const own = ownLinks(
     place.path,
     doubtful.map(({ fileName }) => fileName),
   );
-  return seen.map(({ service, fileName, stat }) => {
-    const why = whyNot(stat, stat.nlink === 2 && own.has(stat.ino) ? 1 : stat.nlink);
-    const { area, protocol, name, host, instance } = service;
+  return seen.map(({ service: { area, protocol, name, host, instance }, fileName, stat, links }) => {
+    const why = whyNot(stat, links === 2 && own.has(stat.ino) ? 1 : links);
     const file = `${place.path}/${fileName}`;
-    const entry = { area, protocol, name, host, instance, file, stat: factsOf(stat), hasControl: names.has(controlName(fileName)) };
+    const entry = { area, protocol, name, host, instance, file, stat, hasControl: names.has(controlName(fileName)) };
     return why === undefined ? entry : { ...entry, untrusted: why };
   });
 }
