@@ -13,6 +13,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer, type TLSSocket } from 'node:tls';
 import * as assert from 'uvu/assert';
 import { Failure } from '@dipus/proto/failure';
 import { authorize } from '@dipus/proto/grant';
@@ -96,6 +99,28 @@ test('tools that make the key at once get the same one', () =>
     assert.equal(readdirSync(`${sandbox.dir}/config`), ['key.pem']);
   }));
 
+test('dkey: the line for an exporter, keys that are known, and what it refuses', () =>
+  withFolder(async (folder, { run }) => {
+    const { pin } = loadIdentity(folder);
+    assert.is((await run('dkey', ['-l'])).stdout.toString(), `${pin} box\n`);
+    writeFileSync(
+      `${folder.dir}/known_peers`,
+      `encode ${one} studio\nencode,other ${two}\nencode ${three}\n@revoked ${three}\nencode ${one}\n`,
+    );
+    assert.is((await run('dkey', ['seps://ENCODE:7370/'])).stdout.toString(), `${one}\n${two}\n`);
+    assert.is((await run('dkey', ['-l', 'other'])).stdout.toString(), `other ${two}\n`);
+    for (const [args, status, stderr] of [
+      [['nosuch'], 1, /^dkey: cannot find the key of nosuch: it is not in known_peers\ndkey: hint: djoin nosuch pairs the two\n$/],
+      [['--cert', 'x'], 2, /^dkey: --cert does not go with HOST/],
+      [['a', 'b'], 2, /^dkey: unexpected operand b/],
+      [['a/b'], 2, /^dkey: HOST "a\/b": host a\/b is not a name/],
+    ] as const) {
+      const ended = await run('dkey', args);
+      assert.match(ended.stderr, stderr);
+      assert.equal([ended.status, ended.stdout.toString()], [status, '']);
+    }
+  }));
+
 test('keys of each kind that TLS 1.3 signs with are taken, others refused', () =>
   withFolder((folder) => {
     const write = (pem: string): void => writeFileSync(`${folder.dir}/key.pem`, pem, { mode: 0o600 });
@@ -145,6 +170,26 @@ if (has('openssl')) {
       }
     }));
 } else test.skip('openssl verifies the certificate', 'there is no openssl');
+
+if (has('curl')) {
+  test('curl takes the certificate, shows it, and checks the pin', () =>
+    withFolder(async (folder, { run }) => {
+      const { key, cert, pin } = loadIdentity(folder);
+      const answer = (socket: TLSSocket): void => {
+        const shown = pinOfKey(socket.getPeerX509Certificate()!.publicKey);
+        socket.once('data', () => socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${shown.length}\r\n\r\n${shown}`));
+      };
+      const server = createServer({ key, cert, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false }, answer);
+      await once(server.on('tlsClientError', () => {}).listen(0, '127.0.0.1'), 'listening');
+      const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+      const file = (await run('dkey', ['--cert'])).stdout.toString().trim();
+      assert.is(file, `${folder.dir}/cert.pem`);
+      const own = ['--cert', file, '--key', `${folder.dir}/key.pem`];
+      assert.is((await run('curl', ['-skm', '20', '--pinnedpubkey', pin, ...own, url])).stdout.toString(), pin);
+      assert.is((await run('curl', ['-skm', '20', '--pinnedpubkey', one, ...own, url])).status, 90);
+      server.close();
+    }));
+} else test.skip('curl takes the certificate', 'there is no curl');
 
 test('files that others could write are refused, each with its sentence', () =>
   withFolder((folder, { dir }) => {

@@ -29,7 +29,7 @@ test('SIGUSR1 ends a command as it ends others, and opens no debugger', () =>
 
 test('every command has the same starter', () => {
   const starter = readFileSync('packages/cli/starter.in', 'utf8');
-  for (const name of ['dcat', 'ddiscover', 'dexport', 'dimport', 'dls', 'dreap', 'dserve', 'socketpipe']) {
+  for (const name of ['dcat', 'ddiscover', 'dexport', 'dimport', 'dinvite', 'djoin', 'dkey', 'dls', 'dreap', 'dserve', 'socketpipe']) {
     const status = ['dcat', 'socketpipe'].includes(name) ? '125' : '1';
     assert.is(readFileSync(bundle(name), 'utf8'), starter.replaceAll('NAME', name).replaceAll('STATUS', status));
   }
