@@ -34,6 +34,7 @@ export class Flow {
   #isEndDue = false;
   #copy: Copy | undefined;
   #isStopped = false;
+  #isGathering = false;
 
   constructor(source: Endpoint, target: Endpoint, events: FlowEvents) {
     this.source = source;
@@ -87,6 +88,7 @@ export class Flow {
   /** Reads away what still comes from the source. */
   discard(): void {
     if (this.hasEnded || this.#isStopped) return;
+    if (this.source.kind === 'channel') this.source.socket.stop?.();
     if (!this.#copy || this.source.kind === 'channel') return void this.source.socket.resume();
     this.#copy = readAway(this.source.socket);
     void this.#copy.ended.then((end) => {
@@ -111,10 +113,22 @@ export class Flow {
 
   #write(chunk: Buffer): void {
     const target = this.target.socket;
+    if (this.source.kind === 'channel' && this.target.kind === 'unix') this.#gather();
     target.write(chunk, this.#written);
     if (target.writableLength <= maxWaitingBytes || this.isRefused) return;
     this.#isWaiting = true;
     this.source.socket.pause();
+  }
+
+  /** A channel gives one record of its connection a turn: what comes in one go is written in one go. */
+  #gather(): void {
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    this.target.socket.cork();
+    setImmediate(() => {
+      this.#isGathering = false;
+      this.target.socket.uncork();
+    });
   }
 
   readonly #written = (): void => {

@@ -1,7 +1,7 @@
 // Bytes between two connections, both ways, to both ends (sep(5), Errors).
 import type { Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
-import type { Endpoint } from './endpoint.ts';
+import { isProven, type Endpoint } from './endpoint.ts';
 import { Flow, readAway } from './flow.ts';
 import { runner } from './runner.ts';
 import { guardSocket } from './guarded-socket.ts';
@@ -39,8 +39,8 @@ let handedOver = 0;
 
 /**
  * Relays between two connections that are connected and half-open allowed, and owns them from now on. Each direction ends by itself; an
- * error of TCP, or of anything that cannot be told from a loss, becomes a reset on TCP. A UNIX socket that takes no more input keeps its
- * answer.
+ * error of TCP, or of anything that cannot be told from a loss, becomes a reset on TCP, and on a channel that can be reset. A UNIX socket
+ * that takes no more input keeps its answer; a channel's other side is told to stop.
  */
 export function relay(a: Endpoint, b: Endpoint, options: RelayOptions = {}): Relay {
   const started = new Pair(a, b, options);
@@ -106,6 +106,7 @@ class Pair implements Relay {
       }),
     );
     if (end.kind === 'tcp') end.socket.setNoDelay(true).setKeepAlive(true, timing.keepAliveMs);
+    socket.once('stop', () => writing.writeFailed({ code: 'EPIPE' }));
     socket.on('close', () => {
       if (!reading.hasEnded) return this.break();
       // Closed by its other side after its end: it takes no more.
@@ -179,7 +180,7 @@ class Pair implements Relay {
       source.socket.resetAndDestroy();
       return destroy();
     }
-    if (!this.#options.isHeld?.()) return destroy();
+    if (isProven(source) || !this.#options.isHeld?.()) return destroy();
     const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
     // What is only held does not keep the process.
     if (source.kind === 'unix') source.socket.unref();

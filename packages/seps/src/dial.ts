@@ -16,8 +16,11 @@ export interface DialOptions {
   /** Resolves the host; by the system unless given. */
   readonly lookup?: LookupFunction;
   readonly identity: KeyPair;
-  /** Says whose key this is before a byte is sent inside TLS. Throws where it must not be used: `dial` rejects with that. */
-  readonly judge: (pin: Pin) => Peer;
+  /**
+   * Says whose key this is before a byte is sent inside TLS. Rejects where it must not be used: `dial` rejects with that. It may ask a
+   * person; where that takes long it is asked again, for another connection.
+   */
+  readonly judge: (pin: Pin) => Peer | Promise<Peer>;
   /** Gives up; `dial` rejects with a Failure. */
   readonly stop?: AbortSignal;
 }
@@ -28,9 +31,15 @@ export interface DialOptions {
  */
 export async function dial(options: DialOptions): Promise<Channels> {
   const printed = printedOf(options);
-  const { raw, socket } = await secure(options, protocolName.channels);
+  const { raw, socket } = await secure(options);
   try {
-    const peer = options.judge(provedPin(socket, printed));
+    const askedAt = performance.now();
+    const peer = await options.judge(provedPin(socket, printed));
+    // The other side may have given up meanwhile.
+    if (performance.now() - askedAt > timing.pingMs) {
+      raw.destroy();
+      return await dial(options);
+    }
     const channels = new Channels(socket, { peer, raw });
     await within(channels.welcomed, { raw, printed, stop: options.stop });
     return channels;
@@ -40,17 +49,13 @@ export async function dial(options: DialOptions): Promise<Channels> {
   }
 }
 
-/** A connection in which nothing has been sent inside TLS. The caller's to close: `raw` alone can be reset. */
-export interface Secured {
+interface Secured {
   readonly raw: Socket;
   readonly socket: TLSSocket;
 }
 
-/**
- * Connects to an exporter as far as the end of the handshake, for one of the names of `protocolName`. The key that it has proved to have is
- * not judged: see `shownPin`. Rejects with a Failure.
- */
-export async function secure(options: Omit<DialOptions, 'judge'>, protocol: string): Promise<Secured> {
+/** As far as the end of the handshake: nothing has been sent inside TLS. */
+async function secure(options: DialOptions): Promise<Secured> {
   const { host, port, lookup, identity, stop } = options;
   const printed = printedOf(options);
   const raw = connectTcp({ host, port, ...(lookup && { lookup }), allowHalfOpen: true });
@@ -64,7 +69,7 @@ export async function secure(options: Omit<DialOptions, 'judge'>, protocol: stri
       socket: raw,
       key: identity.key,
       cert: identity.cert,
-      ALPNProtocols: [protocol],
+      ALPNProtocols: [protocolName.channels],
       minVersion: 'TLSv1.3',
       // The pin is what is judged.
       rejectUnauthorized: false,
@@ -72,7 +77,7 @@ export async function secure(options: Omit<DialOptions, 'judge'>, protocol: stri
     });
     socket.on('error', () => {});
     await within(once(socket, 'secureConnect'), { raw, printed, stop });
-    if (socket.alpnProtocol !== protocol) throw new Failure('connect', printed, noExporter);
+    if (socket.alpnProtocol !== protocolName.channels) throw new Failure('connect', printed, noExporter);
     return { raw, socket };
   } catch (error) {
     raw.destroy();

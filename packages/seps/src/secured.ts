@@ -1,7 +1,7 @@
 // What both sides agree upon in TLS.
-import { createHash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { formatPin, type Pin } from '@dipus/proto/pin';
+import type { Pin } from '@dipus/proto/pin';
+import { pinOfKey } from './certificate.ts';
 
 /** The names by which TLS agrees upon what is spoken inside (RFC 7301). Whoever names none speaks HTTP. */
 export const protocolName = { channels: 'sep/1', pairing: 'sep-pair/1', http: 'http/1.1' } as const;
@@ -15,10 +15,5 @@ export interface KeyPair {
 /** The pin of the key that the other side has proved to have; undefined where it showed none. */
 export function shownPin(socket: TLSSocket): Pin | undefined {
   const key = socket.getPeerX509Certificate()?.publicKey;
-  if (!key) return undefined;
-  return formatPin(
-    createHash('sha256')
-      .update(key.export({ type: 'spki', format: 'der' }))
-      .digest(),
-  );
+  return key && pinOfKey(key);
 }

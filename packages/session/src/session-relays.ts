@@ -4,7 +4,7 @@ import { parsePreface, parseStart } from '@dipus/proto/control';
 import { FrameDecoder, frameType } from '@dipus/proto/frame';
 import type { SocketKind } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
-import type { Endpoint } from '@dipus/relay/endpoint';
+import { isProven, type Endpoint } from '@dipus/relay/endpoint';
 import { relay, type Relay, type RelayOptions, type RelayResult } from '@dipus/relay/relay';
 import type { SessionHalf } from './opening.ts';
 
@@ -40,7 +40,7 @@ export class SessionRelays {
       took: (chunk) => beginning?.take(chunk),
       mayEnd: async () => {
         if (isControl && session && !session.isOver) session.isLost = true;
-        if (isControl || !session) return true;
+        if (isControl || !session || isProven(a)) return true;
         await sleep(timing.endMs);
         return !session.isLost;
       },
