@@ -31,7 +31,7 @@ export function suite(name: string): Suite {
       } finally {
         await killAll();
         // One that is late ends now that its programs have: its folder goes, and it does not end those of the next test.
-        await Promise.race([running.catch(() => {}), sleep(10_000)]);
+        await within(10_000, title, running).catch(() => {});
       }
     });
   };
