@@ -10,6 +10,7 @@ import {
   type Service,
 } from './name.ts';
 import { isPrintable, printable } from './printable.ts';
+import { wildcardMatches, wildMatches } from './wildcard.ts';
 
 /** What somebody looks for: the segments between slashes; none asks for everything. */
 export interface Ask {
@@ -128,7 +129,6 @@ function answerGlob(segments: readonly string[], service: PlacedService): Answer
   return readings.some((reading) => globMatches(segments, reading)) ? { rank: rank.glob, named: false } : undefined;
 }
 
-// Both globs are matched greedily with one point to come back to, so that no pattern takes exponential time.
 function globMatches(pattern: readonly string[], text: readonly string[]): boolean {
   return wildMatches({ length: pattern.length, isWild: (at) => pattern[at] === '**' }, text.length, (at, position) =>
     segmentMatches(pattern[at]!, text[position]!),
@@ -137,39 +137,7 @@ function globMatches(pattern: readonly string[], text: readonly string[]): boole
 
 // Halves of surrogate pairs need no care: what follows a star never begins with the second one.
 function segmentMatches(pattern: string, text: string): boolean {
-  if (!pattern.includes('*')) return pattern === text;
-  return wildMatches(
-    { length: pattern.length, isWild: (at) => pattern[at] === '*' },
-    text.length,
-    (at, position) => pattern[at] === text[position],
-  );
-}
-
-interface Pattern {
-  readonly length: number;
-  isWild(at: number): boolean;
-}
-
-function wildMatches(pattern: Pattern, length: number, equal: (at: number, position: number) => boolean): boolean {
-  let at = 0;
-  let wildAt = -1;
-  let resumeAt = 0;
-  for (let position = 0; position < length;) {
-    if (at < pattern.length && pattern.isWild(at)) {
-      wildAt = at++;
-      resumeAt = position;
-    } else if (at < pattern.length && equal(at, position)) {
-      at++;
-      position++;
-    } else if (wildAt >= 0) {
-      at = wildAt + 1;
-      position = ++resumeAt;
-    } else {
-      return false;
-    }
-  }
-  while (at < pattern.length && pattern.isWild(at)) at++;
-  return at === pattern.length;
+  return pattern.includes('*') ? wildcardMatches(pattern, text) : pattern === text;
 }
 
 /** Splits `NAME[...N][/PROTOCOL]`, as dserve takes it. Undefined where it is neither. */

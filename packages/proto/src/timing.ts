@@ -70,6 +70,8 @@ export const timing = {
   inviteMs: 600_000,
   /** How often whoever waits for an invitation to be taken looks, where nothing tells of it. */
   invitedMs: 1_000,
+  /** How often the names of hosts in rules are looked up. */
+  rulesMs: 60_000,
   /** How often is looked whether a socket that stdout is still has its reader. */
   readerMs: 250,
   /** How long a connection is read away so that its peer sees the whole answer. */
