@@ -63,7 +63,7 @@ const shared = {
   format: 'esm',
   target: 'node20.19',
   mainFields: ['module', 'main'],
-  external: ['node-pty'],
+  external: ['node-pty', 'koffi'],
   alias: { 'string-width': './scripts/ascii-width.mjs' },
   logLevel: 'warning',
 };
