@@ -97,6 +97,14 @@ export function secondsOption(values: ParsedLine['values'], name: string): numbe
   return Number(text) * 1000;
 }
 
+/** An octal mode, 0 to 777; undefined where the option was not given. */
+export function modeOption(values: ParsedLine['values'], name: string): number | undefined {
+  const text = textOption(values, name);
+  if (text === undefined) return undefined;
+  if (!/^0?[0-7]{1,3}$/.test(text)) throw new UsageError(`mode ${JSON.stringify(text)} is not octal, 0 to 777`);
+  return Number.parseInt(text, 8);
+}
+
 /** The value of a text option; undefined where it was not given. */
 export function textOption(values: ParsedLine['values'], name: string): string | undefined {
   const value = values[name];

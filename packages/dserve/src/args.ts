@@ -1,9 +1,9 @@
-import { isGiven, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
+import { isGiven, modeOption, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
 import { UsageError } from '@dipus/cli/errors';
 import { splitWords } from '@dipus/cli/words';
 import { parseServiceToMake } from '@dipus/proto/ask';
 import { printable } from '@dipus/proto/printable';
-import { parseMode, type ServiceRequest } from './service-request.ts';
+import type { ServiceRequest } from './service-request.ts';
 
 // What one service takes, on the command line and in a line of a file.
 const serviceOptions = {
@@ -99,11 +99,11 @@ export function parseTarget(text: string, host: string): Pick<ServiceRequest, 'n
 }
 
 function options(values: Readonly<Record<string, unknown>>): Pick<ServiceRequest, 'area' | 'mode' | 'group' | 'max' | 'hasTerminal'> {
-  const mode = textOption(values, 'mode');
+  const mode = modeOption(values, 'mode');
   const group = textOption(values, 'group');
   return {
     area: isGiven(values, 'export') ? 'exported' : 'local',
-    ...(mode !== undefined && { mode: parseMode(mode) }),
+    ...(mode !== undefined && { mode }),
     ...(group !== undefined && { group }),
     max: numberOption(values, 'max', [1, 1_000_000]) ?? 64,
     hasTerminal: isGiven(values, 'pty'),

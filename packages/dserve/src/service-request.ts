@@ -1,5 +1,3 @@
-import { UsageError } from '@dipus/cli/errors';
-
 /** A service as the user asks for it. */
 export interface ServiceRequest {
   readonly command: string;
@@ -12,10 +10,4 @@ export interface ServiceRequest {
   readonly group?: string;
   readonly max: number;
   readonly hasTerminal: boolean;
-}
-
-/** Reads an octal mode, 0 to 777. Throws UsageError. */
-export function parseMode(text: string): number {
-  if (!/^0?[0-7]{1,3}$/.test(text)) throw new UsageError(`mode ${JSON.stringify(text)} is not octal, 0 to 777`);
-  return Number.parseInt(text, 8);
 }

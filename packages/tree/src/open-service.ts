@@ -1,6 +1,6 @@
 // The one way to open a service's sockets: what is connected to is what was checked, each time anew (dipus(7), Trust).
 import type { Stats } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { codeOf } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
@@ -24,23 +24,23 @@ export class Distrust extends Error {
 
 /**
  * Connects to a socket of a service: half-open, not read yet; the caller owns it. Rejects with Distrust, or the system's error: ENOENT for
- * a control socket that is not of the plain one's owner.
+ * a control socket that is not of the plain one's owner. `onread`: whoever reads it in Node's stead.
  */
-export function openService(service: ServiceToOpen, half: 'plain' | 'control'): Promise<Socket> {
-  return fewAtATime(() => open(service, half));
+export function openService(service: ServiceToOpen, half: 'plain' | 'control', onread?: OnReadOpts): Promise<Socket> {
+  return fewAtATime(() => open(service, half, onread));
 }
 
 // Each holds a descriptor of every directory on its way: those of thousands of services would be more than there are.
 const fewAtATime = limitTo(16);
 
-async function open(service: ServiceToOpen, half: 'plain' | 'control'): Promise<Socket> {
+async function open(service: ServiceToOpen, half: 'plain' | 'control', onread: OnReadOpts | undefined): Promise<Socket> {
   const held: HeldFile[] = [];
   const hold = (path: string): HeldFile => held[held.push(holdFile(path)) - 1]!;
   try {
     const place = { directory: holdPlace(service, hold), fileName: basename(service.file) };
     const plain = hold(`${place.directory}/${place.fileName}`);
     checkPlain(service, plain.stat, place);
-    return await connectHeld(half === 'plain' ? plain : holdControl(place, plain, hold));
+    return await connectHeld(half === 'plain' ? plain : holdControl(place, plain, hold), onread);
   } finally {
     for (const file of held) file.close();
   }

@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { userName } from './accounts.ts';
-import { bearAlone } from './birth.ts';
+import { bearAlone, type Wish } from './birth.ts';
 import { buryFile } from './bury.ts';
 import { holdDirectory, statAt, type HeldDirectory } from './directory.ts';
-import { isStillThere, linkNew, removeOwn, type OwnFile } from './own-file.ts';
+import { isStillThere, linkNew, removeOwn, type Access, type OwnFile } from './own-file.ts';
 
 /** A socket that listens at its path. */
 export interface PlacedSocket {
@@ -25,19 +25,21 @@ export interface Tenant {
   open(): Server;
   /** Gives up what waits. */
   readonly stop: AbortSignal;
+  /** Mode and group of the socket; 0600 and the process's own unless given. */
+  readonly access?: Access;
 }
 
 /**
- * Makes a server listen at `path`, for this user alone: never visible before it listens, never in the place of anything but a dead socket
- * of this user's own. Throws Failure.
+ * Makes a server listen at `path`: never open to more than `access` says, never visible before it listens, never in the place of anything
+ * but a dead socket of this user's own. Throws Failure.
  */
-export async function placeSocket(path: string, { open, stop }: Tenant): Promise<PlacedSocket> {
+export async function placeSocket(path: string, { open, stop, access }: Tenant): Promise<PlacedSocket> {
   let directory: HeldDirectory | undefined;
   const server = open();
   try {
     // The user may name it by a symbolic link, as /var/run is one.
     directory = holdDirectory(realpathSync(dirname(path)));
-    const file = await settle(directory, server, { fileName: basename(path), stop });
+    const file = await settle(directory, server, { ...access, fileName: basename(path), stop });
     return placed(path, server, { directory, file });
   } catch (error) {
     if (server.listening) server.close();
@@ -46,9 +48,9 @@ export async function placeSocket(path: string, { open, stop }: Tenant): Promise
   }
 }
 
-async function settle(directory: HeldDirectory, server: Server, wish: { fileName: string; stop: AbortSignal }): Promise<OwnFile> {
-  const { fileName, stop } = wish;
-  const newborn = await bearAlone(directory, server, { fileName });
+async function settle(directory: HeldDirectory, server: Server, { stop, ...wish }: Wish & { stop: AbortSignal }): Promise<OwnFile> {
+  const { fileName } = wish;
+  const newborn = await bearAlone(directory, server, wish);
   try {
     for (;;) {
       const file = { ...newborn.plain, fileName };

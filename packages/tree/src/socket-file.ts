@@ -1,7 +1,7 @@
 // Opening a socket by its file so that what was checked is what is connected to (dipus(7), Trust).
 import { closeSync, constants, existsSync, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
 import { Failure } from '@dipus/proto/failure';
-import { connect, type Socket } from 'node:net';
+import { connect, type OnReadOpts, type Socket } from 'node:net';
 
 export const isLinux: boolean = process.platform === 'linux';
 
@@ -37,15 +37,15 @@ export function holdFile(path: string): HeldFile {
 
 /**
  * Connects to a held socket: half-open, not read yet; the caller owns it. Rejects with the system's error; a file that is no socket is
- * ENOTSOCK.
+ * ENOTSOCK. `onread`: whoever reads it in Node's stead.
  */
-export async function connectHeld({ stat, connectPath }: HeldFile): Promise<Socket> {
+export async function connectHeld({ stat, connectPath }: HeldFile, onread?: OnReadOpts): Promise<Socket> {
   if (!stat.isSocket()) throw systemError('ENOTSOCK', 'is not a socket');
-  return connected(connectPath);
+  return connected(connectPath, onread);
 }
 
-function connected(path: string): Promise<Socket> {
-  const socket = connect({ path, allowHalfOpen: true });
+function connected(path: string, onread: OnReadOpts | undefined): Promise<Socket> {
+  const socket = connect({ path, allowHalfOpen: true, ...(onread && { onread }) });
   // Paused before it connects, it reads nothing until somebody resumes it or hands it to a program.
   socket.pause();
   return new Promise((resolve, reject) => {
