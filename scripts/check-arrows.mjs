@@ -1,15 +1,15 @@
 // Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns -> proto; and each package declares what it
-// imports. session stands on relay, and remote is made of the middle layer.
+// imports. session stands on relay, ipc on what a daemon needs, and remote is made of the middle layer.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
 
-const middle = ['relay', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote'];
-const standsOn = { session: ['relay'], remote: middle };
+const middle = ['relay', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote', 'descriptors', 'ipc'];
+const standsOn = { session: ['relay'], ipc: ['descriptors', 'relay', 'session', 'tree'], remote: middle };
 // node:stream for the type of a connection alone.
 const pureModules = ['node:buffer', 'node:util', 'node:stream'];
 // Who alone may import a package from outside.
-const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns' };
+const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns', koffi: 'descriptors' };
 
 const packages = listPackages();
 const commands = packages.filter((one) => one.isCommand).map((one) => one.name);
@@ -65,7 +65,10 @@ function checkDeclared(one, imported) {
   const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = one.manifest;
   const declared = { ...dependencies, ...devDependencies, ...optionalDependencies };
   const where = `${one.dir}/package.json`;
-  const { onlyLeft, onlyRight } = differences(imported, Object.keys(declared));
+  // What a library loads if it is there must be installed beside the command that it is bundled into.
+  const optional = one.isCommand ? optionalOf(imported) : [];
+  for (const name of optional) if (!(name in optionalDependencies)) findings.add(where, `has no ${name} among its optional dependencies`);
+  const { onlyLeft, onlyRight } = differences([...imported, ...optional], Object.keys(declared));
   for (const name of onlyLeft) findings.add(where, `does not declare ${name}, which is imported`);
   for (const name of onlyRight) findings.add(where, `declares ${name}, which is not imported`);
   if (one.isCommand && Object.keys(dependencies).length > 0) findings.add(where, 'has dependencies, but a command is one file');
@@ -74,6 +77,18 @@ function checkDeclared(one, imported) {
     if (version !== want) findings.add(where, `${name} is "${version}", not "${want}"`);
   }
   checkReferences(one, imported);
+}
+
+/** The optional dependencies of the libraries that these stand on, all the way down. */
+function optionalOf(names, seen = new Set()) {
+  const found = [];
+  for (const name of names) {
+    const one = packages.find((each) => each.manifest.name === name);
+    if (!one || seen.has(name)) continue;
+    seen.add(name);
+    found.push(...Object.keys(one.manifest.optionalDependencies ?? {}), ...optionalOf(Object.keys(one.manifest.dependencies ?? {}), seen));
+  }
+  return found;
 }
 
 function checkReferences(one, imported) {

@@ -1,0 +1,15 @@
+# fish completion of ipcd(1): options, the words of rules, services.
+complete -c ipcd -f
+complete -c ipcd -l allow -x -a 'in out' -d 'Let in from, or out to, a peer'
+complete -c ipcd -l deny -x -a 'in out' -d 'Refuse it'
+complete -c ipcd -l redirect -x -d 'Whoever asks for a service gets another'
+complete -c ipcd -l route -x -d 'Where a service is by default'
+complete -c ipcd -l rules -r -F -d 'Rules of a file'
+complete -c ipcd -l explain -x -a 'in out' -d 'Print what the rules say'
+complete -c ipcd -l rundir -x -a '(__fish_complete_directories)' -d 'Answer in this directory'
+complete -c ipcd -s m -l mode -x -d 'Mode of the sockets'
+complete -c ipcd -s g -l group -x -a '(__fish_complete_groups)' -d 'Group of the sockets'
+complete -c ipcd -s v -l verbose -d 'Explain what is being done'
+complete -c ipcd -s h -l help -d 'Show the usage'
+complete -c ipcd -l version -d 'Show the version'
+complete -c ipcd -a '(dls 2>/dev/null | string replace -r "^(?:.*/)?([^./]+)\..*" "\$1")'

@@ -1,0 +1,36 @@
+// What a daemon answers: ipc(5), Daemons.
+import type { Readable } from 'node:stream';
+import { printable } from '@dipus/proto/printable';
+
+/** The longest answer, a reason included. */
+export const maxAnswerBytes = 4096;
+
+/** A daemon, or the host that it has asked, has said no; the message is its reason. */
+export class Refused extends Error {}
+
+/** Throws Refused for every answer but the one. */
+export function checkAnswer(text: string): void {
+  if (text !== 'ok') throw new Refused(printable(text.replace(/^no:? ?/, '').trim()) || 'no reason given');
+}
+
+/**
+ * Exactly so many bytes of a stream that nobody else reads; what is behind them stays in it. Rejects where it ends or breaks before.
+ */
+export function readExactly(stream: Readable, count: number): Promise<Buffer> {
+  if (count === 0) return Promise.resolve(Buffer.alloc(0));
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void): void => {
+      for (const event of ['readable', 'end', 'close'] as const) stream.off(event, look);
+      stream.off('error', broken);
+      act();
+    };
+    const look = (): void => {
+      const bytes = stream.read(count) as Buffer | null;
+      if (bytes?.length === count) settle(() => resolve(bytes));
+      else if (stream.readableEnded || stream.closed || bytes) settle(() => reject(new Refused('it ended without an answer')));
+    };
+    const broken = (error: Error): void => settle(() => reject(error));
+    stream.on('readable', look).on('end', look).on('close', look).on('error', broken);
+    look();
+  });
+}

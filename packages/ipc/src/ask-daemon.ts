@@ -1,0 +1,121 @@
+// Asking a protocol daemon for a URI: ipc(5), Daemons.
+import type { Socket } from 'node:net';
+import { codeOf } from '@dipus/proto/failure';
+import { encodeIpcFrame, headBytes, payloadBytes, type Era } from '@dipus/proto/ipc-frame';
+import { timing } from '@dipus/proto/timing';
+import { pause } from '@dipus/proto/waiting';
+import { findServices, type Entry } from '@dipus/tree/list';
+import { openService, type ServiceToOpen } from '@dipus/tree/open-service';
+import type { Tree } from '@dipus/tree/root';
+import { checkAnswer, maxAnswerBytes, readExactly, Refused } from './answer.ts';
+import { exactAnswer } from './exact-answer.ts';
+
+/** What the stream of a URI consists of: frames of libipc, or just bytes. */
+export type Framing = Era | 'bytes';
+
+export interface WantedUri {
+  readonly scheme: string;
+  readonly uri: string;
+  readonly framing: Framing;
+}
+
+/**
+ * The protocols in which the daemon of a scheme is looked for. A daemon of other people's, which knows no frames and passes on bytes, needs
+ * only the place that all of them have.
+ */
+const places: Readonly<Record<Framing, readonly string[]>> = { zig: ['ipc'], c: ['ipc/c', 'ipc'], bytes: ['uri', 'ipc'] };
+
+/** The daemons of a scheme, the first to be tried first; none where none runs. Throws Failure. */
+export function findDaemons(tree: Tree, scheme: string, framing: Framing): readonly Entry[] {
+  return places[framing].flatMap((protocol) => {
+    const ask = { segments: ['local', ...protocol.split('/'), scheme], hasGlob: false };
+    const found = findServices(tree, ask).map(({ entry }) => entry);
+    return found.filter((entry) => entry.area === 'local' && entry.protocol === protocol && entry.name === scheme);
+  });
+}
+
+/**
+ * Opens a URI by the daemon of its scheme: a stream that is half-open and not read yet; the caller owns it. Undefined where no daemon runs.
+ * Rejects with Refused, or the system's error.
+ */
+export async function openByDaemon(tree: Tree, wanted: WantedUri, stop: AbortSignal): Promise<Socket | undefined> {
+  return openFirst(findDaemons(tree, wanted.scheme, wanted.framing), stop, (entry) => askAt(placeOf(entry, tree), wanted.uri, stop));
+}
+
+/** The same for a connection that is handed on by its descriptor: nothing of what is behind the answer has been read. */
+export async function openForHandOver(tree: Tree, wanted: WantedUri, stop: AbortSignal): Promise<Socket | undefined> {
+  return openFirst(findDaemons(tree, wanted.scheme, wanted.framing), stop, (entry) => askUnread(placeOf(entry, tree), wanted.uri, stop));
+}
+
+interface DaemonPlace extends ServiceToOpen {
+  /** Of the ask and its answer. */
+  readonly era: Era;
+}
+
+function placeOf({ file, protocol }: Entry, tree: Tree): DaemonPlace {
+  return { file, trustedBy: tree, era: protocol === 'ipc/c' ? 'c' : 'zig' };
+}
+
+async function openFirst(
+  entries: readonly Entry[],
+  stop: AbortSignal,
+  open: (entry: Entry) => Promise<Socket>,
+): Promise<Socket | undefined> {
+  let failure: unknown;
+  for (const entry of entries) {
+    try {
+      stop.throwIfAborted();
+      return await open(entry);
+    } catch (error) {
+      // One that is busy, dead or not for us is left for the next one; what a daemon says is the answer.
+      if (codeOf(error) === undefined || error instanceof Refused) throw error;
+      failure = error;
+    }
+  }
+  if (failure !== undefined) throw failure;
+  return undefined;
+}
+
+async function askAt(place: DaemonPlace, uri: string, stop: AbortSignal): Promise<Socket> {
+  const socket = await openService(place, 'plain');
+  return answered(socket, stop, async () => {
+    socket.write(encodeIpcFrame(place.era, uri));
+    const length = payloadBytes(place.era, await readExactly(socket, headBytes[place.era]), maxAnswerBytes);
+    return (await readExactly(socket, length)).toString();
+  });
+}
+
+async function askUnread(place: DaemonPlace, uri: string, stop: AbortSignal): Promise<Socket> {
+  const answer = exactAnswer(place.era);
+  const socket = await openService(place, 'plain', answer.onread);
+  return answered(socket, stop, () => {
+    socket.write(encodeIpcFrame(place.era, uri));
+    socket.resume();
+    const ended = new Promise<never>((_, reject) => {
+      socket.once('error', reject).once('close', () => reject(new Refused('it ended without an answer')));
+      socket.once('end', () => reject(new Refused('it ended without an answer')));
+    });
+    return Promise.race([answer.text, ended]);
+  });
+}
+
+/** The connection once it has been answered `ok`; it is closed where it is not, or not in time. */
+async function answered(socket: Socket, stop: AbortSignal, ask: () => Promise<string>): Promise<Socket> {
+  const over = new AbortController();
+  const late = pause(timing.headMs, AbortSignal.any([stop, over.signal])).then(() => {
+    stop.throwIfAborted();
+    throw new Refused(`no answer within ${timing.headMs / 1000} s`);
+  });
+  late.catch(() => {});
+  // Whatever comes later is told to whoever has the connection by then.
+  socket.on('error', () => {});
+  try {
+    checkAnswer(await Promise.race([ask(), late]));
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    over.abort();
+  }
+}

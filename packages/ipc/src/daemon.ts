@@ -1,0 +1,164 @@
+// Being a protocol daemon: a service named like its scheme, which opens URIs for others (ipc(5), Daemons).
+import type { Socket } from 'node:net';
+import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
+import { encodeIpcFrame, headBytes, IpcFrameError, maxAskBytes, payloadBytes, type Era } from '@dipus/proto/ipc-frame';
+import { printable } from '@dipus/proto/printable';
+import { timing } from '@dipus/proto/timing';
+import { UriError } from '@dipus/proto/uri';
+import type { Endpoint } from '@dipus/relay/endpoint';
+import { relay, type Relay } from '@dipus/relay/relay';
+import type { Tree } from '@dipus/tree/root';
+import { maxAnswerBytes, readExactly, Refused } from './answer.ts';
+import type { Framing } from './ask-daemon.ts';
+import { framed } from './framed.ts';
+import { keepInfoService } from './info-service.ts';
+import { keepRundirSocket, trustedRundir, type Rundir } from './rundir.ts';
+
+export interface DaemonOptions {
+  /** Of the URIs that it opens, and its name. */
+  readonly scheme: string;
+  /** This host's name in service names. */
+  readonly host: string;
+  /** How many connections it has at a time. */
+  readonly max: number;
+  /** Where it has sockets for an original ipcd too, as far as the directories are there. */
+  readonly rundirs: readonly Rundir[];
+  readonly stop: AbortSignal;
+  /**
+   * Opens a URI of its scheme: connected and not read yet; the daemon relays and closes it. Rejects with Failure, Refused, UriError or the
+   * system's error, which are told to whoever has asked. `left` aborts when nobody waits for it any more.
+   */
+  open(uri: string, left: AbortSignal): Promise<Endpoint>;
+  warn(error: unknown): void;
+  explain(line: string): void;
+}
+
+export interface RunningDaemon {
+  /** The path of its service, the first of its names. */
+  readonly path: string;
+  /** Takes its names away and ends its connections. */
+  release(): void;
+}
+
+/** One of its names. */
+interface Place {
+  readonly protocol: string;
+  readonly era: Era;
+  readonly framing: Framing;
+}
+
+const places: readonly Place[] = [
+  { protocol: 'ipc', era: 'zig', framing: 'zig' },
+  { protocol: 'ipc/c', era: 'c', framing: 'c' },
+  { protocol: 'uri', era: 'zig', framing: 'bytes' },
+];
+
+/** Serves until it is released. Throws Failure. */
+export async function serveDaemon(tree: Tree, options: DaemonOptions): Promise<RunningDaemon> {
+  const { scheme, host, max, stop, warn, rundirs } = options;
+  const connections = new Connections(options);
+  const releases: (() => void)[] = [];
+  const release = (): void => {
+    for (const each of releases) each();
+    connections.close();
+  };
+  try {
+    let path: string | undefined;
+    for (const place of places) {
+      const wanted = { area: 'local', protocol: place.protocol, name: scheme, host };
+      const connected = (client: Socket): void => void connections.serve(client, place);
+      const kept = await keepInfoService(tree, wanted, { connected, running: () => connections.count, max, stop, warn });
+      releases.push(kept.release);
+      path ??= kept.path;
+    }
+    for (const rundir of rundirs) {
+      if (!trustedRundir(tree, rundir)) continue;
+      const { era } = rundir;
+      const connected = (client: Socket): void => void connections.serve(client, { protocol: rundir.path, era, framing: era });
+      const kept = await keepRundirSocket(tree, { ...rundir, name: scheme }, { connected, stop, warn });
+      releases.push(kept.release);
+    }
+    return { path: path!, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+class Connections {
+  readonly #options: DaemonOptions;
+  readonly #clients = new Set<Socket>();
+  readonly #relays = new Set<Relay>();
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#clients.size;
+  }
+
+  /** Never rejects. */
+  async serve(client: Socket, place: Place): Promise<void> {
+    const left = new AbortController();
+    const timer = setTimeout(() => left.abort(), timing.headMs);
+    this.#clients.add(client);
+    client
+      .on('error', () => {})
+      .once('close', () => {
+        this.#clients.delete(client);
+        clearTimeout(timer);
+        left.abort();
+      });
+    try {
+      if (this.#clients.size > this.#options.max) throw new Refused('too many connections');
+      const opened = await this.#open(client, place, left.signal);
+      clearTimeout(timer);
+      await this.#relay(client, place, opened);
+    } catch (error) {
+      this.#refuse(client, place, error);
+    }
+  }
+
+  close(): void {
+    for (const each of this.#relays) each.break();
+    for (const client of this.#clients) client.destroy();
+  }
+
+  async #open(client: Socket, { era }: Place, left: AbortSignal): Promise<Endpoint> {
+    const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
+    const length = payloadBytes(era, await Promise.race([readExactly(client, headBytes[era]), ended]), maxAskBytes);
+    const uri = (await Promise.race([readExactly(client, length), ended])).toString();
+    if (!uri.startsWith(`${this.#options.scheme}://`)) throw new Refused(`${printable(uri)} is no ${this.#options.scheme}://`);
+    const opening = this.#options.open(uri, left);
+    try {
+      return await Promise.race([opening, ended]);
+    } catch (error) {
+      // One that is late belongs to nobody.
+      opening.then(({ socket }) => socket.destroy()).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #relay(client: Socket, { era, framing }: Place, opened: Endpoint): Promise<void> {
+    client.write(encodeIpcFrame(era, 'ok'));
+    const far: Endpoint = framing === 'bytes' ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
+    const relayed = relay({ socket: client, kind: 'unix' }, far, { isHeld: () => framing === 'bytes' });
+    this.#relays.add(relayed);
+    this.#options.explain(`${this.#options.scheme}: ${await relayed.ended}`);
+    this.#relays.delete(relayed);
+  }
+
+  #refuse(client: Socket, { era }: Place, error: unknown): void {
+    if (!isExpected(error)) this.#options.warn(error);
+    if (client.destroyed) return;
+    const reason = isExpected(error) ? reasonOf(error instanceof Failure ? error.cause : error) : 'internal error';
+    client.end(encodeIpcFrame(era, `no: ${reason.slice(0, maxAnswerBytes / 4)}`));
+    client.destroySoon();
+  }
+}
+
+function isExpected(error: unknown): boolean {
+  const isOurs = error instanceof Failure || error instanceof Refused || error instanceof UriError || error instanceof IpcFrameError;
+  return isOurs || codeOf(error) !== undefined;
+}
