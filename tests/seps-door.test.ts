@@ -1,15 +1,27 @@
 // The port of seps: who comes in, who is refused, and how the door is kept open for others.
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer as createTcp, type AddressInfo, type Socket } from 'node:net';
+import { readdirSync } from 'node:fs';
+import { createServer as createTcp, Socket, type AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import { Duplex } from 'node:stream';
 import { connect as connectTls, createServer as createTls, type TLSSocket } from 'node:tls';
 import * as assert from 'uvu/assert';
-import { channelFrameType as type, encodeChannelFrame, encodeGoodbye, encodeWelcome } from '@dipus/proto/channel-frame';
+import {
+  channelFrameType as type,
+  encodeChannelFrame,
+  encodeGoodbye,
+  encodeReset,
+  encodeWelcome,
+  encodeWindow,
+} from '@dipus/proto/channel-frame';
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import type { ChannelError } from '@dipus/seps/channel';
+import type { Channel, ChannelError } from '@dipus/seps/channel';
+import { Channels } from '@dipus/seps/channels';
 import { dial } from '@dipus/seps/dial';
 import type { Peer } from '@dipus/seps/peer';
-import { eventually, rounds, sleep, suite, within } from './harness.ts';
+import { eventually, rounds, sleep, suite, within, withSandbox } from './harness.ts';
 import { echo, keys, makeKey, readAll, withDoor, type Way } from './seps-door.ts';
 
 const test = suite('seps door');
@@ -335,5 +347,122 @@ test('an end of the connection is no end of a channel: FIN with close_notify but
     );
   }
 });
+
+test('a side that is killed breaks its channels, and leaves nothing', async () => {
+  const seen: { ended: boolean; error?: ChannelError; bytes: number }[] = [];
+  const watch = (channel: Channel): void => {
+    const one: (typeof seen)[number] = { ended: false, bytes: 0 };
+    seen.push(one);
+    channel
+      .on('data', (chunk: Buffer) => void (one.bytes += chunk.length))
+      .on('end', () => (one.ended = true))
+      .on('error', (error: ChannelError) => (one.error = error));
+  };
+  await withDoor(
+    async (way) => {
+      await withSandbox(async ({ start }) => {
+        for (let round = 0; round < rounds(3, 30); round++) {
+          const program = start(process.execPath, [resolve('build/tests/seps-driver.js'), String(way.port)]);
+          program.child.stdin!.end(JSON.stringify([keys.laptop.key, keys.laptop.cert]));
+          await program.line();
+          await eventually('bytes', () => (seen[round]?.bytes ?? 0) > 0);
+          await program.stop('SIGKILL');
+          await eventually('an error', () => seen[round]!.error);
+          assert.equal([seen[round]!.ended, seen[round]!.error!.code], [false, 'ECONNRESET'], `round ${round}`);
+          await eventually('nobody', () => way.door.size === 0);
+        }
+      });
+    },
+    { channel: watch },
+  );
+});
+
+test('six hundred connections, every other one reset in the middle of a stream: descriptors are back', async () => {
+  await withDoor(async (way) => {
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    await echoes(way);
+    const before = descriptors();
+    for (let round = 0; round < rounds(150, 600); round++) {
+      const channels = await dialPatiently(way);
+      const channel = channels.open().on('error', () => {});
+      channel.write(Buffer.alloc(100_000));
+      await once(channel, 'data');
+      if (round % 2) channels.break('in the middle');
+      else {
+        channel.end();
+        await readAll(channel);
+        channels.goodbye('done');
+      }
+      await channels.ended;
+    }
+    await eventually('nobody', () => way.door.size === 0);
+    await eventually('descriptors', () => descriptors() <= before);
+  });
+});
+
+/** Ten handshakes a second are an address's; more wait for their turn. */
+async function dialPatiently(way: Way): Promise<Channels> {
+  for (;;) {
+    const channels = await way.dial().catch(() => undefined);
+    if (channels) return channels;
+    await sleep(100);
+  }
+}
+
+test('random and mutated frames: no crash, no growth, and a bystander is not disturbed', async () => {
+  const good = Buffer.concat([
+    encodeChannelFrame(1, type.open),
+    encodeChannelFrame(1, type.data, 'GET / HTTP/1.1'),
+    encodeWindow(1, 70_000),
+    encodeChannelFrame(0, type.ping, '12345678'),
+    encodeChannelFrame(3, type.open),
+    encodeChannelFrame(3, type.data, Buffer.alloc(40)),
+    encodeChannelFrame(1, type.end),
+    encodeChannelFrame(3, type.stop),
+    encodeReset(3, 'broken', 'why'),
+    encodeGoodbye('done'),
+  ]);
+  await withDoor(async (way) => {
+    const bystander = (await way.dial()).open().on('error', () => {});
+    const until = performance.now() + rounds(5_000, 600_000);
+    let grownFrom = 0;
+    for (let round = 0; performance.now() < until; round++) {
+      const bytes = round % 4 === 0 ? randomBytes(1 + (round % 512)) : Buffer.from(good);
+      if (round % 4 !== 0) for (let at = 0; at < 1 + (round % 3); at++) bytes[randomInt(bytes.length)] = randomInt(256);
+      const raw = pair();
+      const channels = new Channels(raw.server, { peer: judge(keys.laptop.pin), raw: raw.tcp, opened: echo });
+      raw.client.resume();
+      const step = 1 + (round % 40);
+      for (let at = 0; at < bytes.length; at += step) raw.client.write(bytes.subarray(at, at + step));
+      raw.client.end();
+      await channels.ended;
+      if (round % 200 !== 0) continue;
+      bystander.write('x');
+      await within(5_000, 'the bystander', once(bystander, 'data'));
+      if (round === 1000) grownFrom = process.memoryUsage().rss;
+    }
+    if (grownFrom > 0) assert.ok(process.memoryUsage().rss - grownFrom < 100e6, `grew by ${process.memoryUsage().rss - grownFrom}`);
+  });
+});
+
+/** Two ends of a connection in this process. */
+function pair(): { client: Duplex; server: Duplex; tcp: Socket } {
+  const [client, server] = [0, 1].map(
+    () =>
+      new Duplex({
+        read: () => {},
+        write(chunk: Buffer, _, done) {
+          other(this).push(chunk);
+          done();
+        },
+        final(done) {
+          other(this).push(null);
+          done();
+        },
+      }),
+  ) as [Duplex, Duplex];
+  const other = (one: Duplex): Duplex => (one === client ? server : client);
+  return { client: client.on('error', () => {}), server, tcp: new Socket() };
+}
 
 test.run();
