@@ -12,6 +12,7 @@ import {
   maxDataBytes,
 } from '@dipus/proto/channel-frame';
 import { codeOf } from '@dipus/proto/failure';
+import { timing } from '@dipus/proto/timing';
 import type { Channel, ChannelError } from '@dipus/seps/channel';
 import { eventually, rounds, sleep, suite, within } from './harness.ts';
 import { echo, readAll, take, withDoor, type Way } from './seps-door.ts';
@@ -202,7 +203,9 @@ async function byHand(way: Way, key?: Parameters<Way['tls']>[0]): Promise<{ say(
   assert.ok(Buffer.concat(chunks).subarray(0, 21).equals(encodeWelcome()));
   return {
     say: (...frames) => void socket.write(Buffer.concat(frames)),
-    ended: once(socket, 'end').then(() => Buffer.concat(chunks).toString('latin1')),
+    ended: new Promise<void>((resolve) => socket.once('end', resolve).once('close', resolve)).then(() =>
+      Buffer.concat(chunks).toString('latin1'),
+    ),
   };
 }
 
@@ -248,6 +251,29 @@ test('whoever breaks the rules is told, and loses the connection; others do not 
     // Those behind the first one are not read: their windows are not refilled.
     { channel: (channel) => void (count++ === 0 ? echo(channel) : channel.on('error', () => {})) },
   );
+});
+
+test('a side that answers nothing any more is lost, and takes its channels with it', async () => {
+  const { pingMs } = timing;
+  let broken: ChannelError | undefined;
+  timing.pingMs = 100;
+  try {
+    await withDoor(
+      async (way) => {
+        const alive = (await way.dial()).open().on('error', () => {});
+        const client = await byHand(way);
+        client.say(open(1), data(1, 1));
+        await eventually('an error', () => broken);
+        assert.match(broken!.message, /does not answer/);
+        alive.write('still here');
+        assert.is(String((await once(alive, 'data'))[0]), 'still here');
+        await eventually('one connection left', () => way.door.size === 1);
+      },
+      { channel: (channel) => echo(channel.on('error', (error: ChannelError) => (broken = error))) },
+    );
+  } finally {
+    timing.pingMs = pingMs;
+  }
 });
 
 test.run();

@@ -3,7 +3,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createServer as createTcp, Socket, type AddressInfo } from 'node:net';
-import { resolve } from 'node:path';
+import { resolve as absolute } from 'node:path';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, createServer as createTls, type TLSSocket } from 'node:tls';
 import * as assert from 'uvu/assert';
@@ -362,7 +362,7 @@ test('a side that is killed breaks its channels, and leaves nothing', async () =
     async (way) => {
       await withSandbox(async ({ start }) => {
         for (let round = 0; round < rounds(3, 30); round++) {
-          const program = start(process.execPath, [resolve('build/tests/seps-driver.js'), String(way.port)]);
+          const program = start(process.execPath, [absolute('build/tests/seps-driver.js'), String(way.port)]);
           program.child.stdin!.end(JSON.stringify([keys.laptop.key, keys.laptop.cert]));
           await program.line();
           await eventually('bytes', () => (seen[round]?.bytes ?? 0) > 0);

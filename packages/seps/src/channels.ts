@@ -22,8 +22,9 @@ import type { Peer } from './peer.ts';
 import { Pulse } from './pulse.ts';
 import { Sender } from './sender.ts';
 
-// All windows together may have grown by so much.
+// All windows together may have grown by so much, and without need.
 const maxGrownBytes = 64 << 20;
+const maxThriftyBytes = 8 << 20;
 // More answers than this that the other side does not take stop the reading of what it sends.
 const maxQueuedBytes = 512 << 10;
 const maxPingBytes = 64;
@@ -145,7 +146,7 @@ export class Channels {
       control: (frame) => this.#sender.frame(frame),
       ready: (channel) => this.#sender.add(channel),
       gone: (channel) => this.#gone(channel),
-      mayGrow: (bytes) => this.#mayGrow(bytes),
+      mayGrow: (bytes, isNeeded) => this.#mayGrow(bytes, isNeeded ? maxGrownBytes : maxThriftyBytes),
       shrink: (bytes) => void (this.#grownBytes -= bytes),
     };
   }
@@ -275,8 +276,8 @@ export class Channels {
     this.#closeWhenDone();
   }
 
-  #mayGrow(bytes: number): boolean {
-    if (this.#grownBytes + bytes > maxGrownBytes) return false;
+  #mayGrow(bytes: number, most: number): boolean {
+    if (this.#grownBytes + bytes > most) return false;
     this.#grownBytes += bytes;
     return true;
   }

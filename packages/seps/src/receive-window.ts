@@ -1,18 +1,21 @@
 // How much may come for a channel.
 import { firstWindowBytes } from '@dipus/proto/channel-frame';
 
+// For a sender that would wait: 160 MB/s over 100 ms.
 const maxWindowBytes = 16 << 20;
+// For one that would not: each WINDOW is a record of TLS and a system call.
+const thriftyWindowBytes = 1 << 20;
 
 export interface WindowBudget {
   /** The shortest time in which the other side has answered, in milliseconds. */
   readonly roundTripMs: number;
-  /** Whether all windows of the connection together may be so many bytes more; they are then. */
-  mayGrow(bytes: number): boolean;
+  /** Whether all windows of the connection together may be so many bytes more; they are then. `isNeeded`: the sender waits for it. */
+  mayGrow(bytes: number, isNeeded: boolean): boolean;
 }
 
 /**
- * Grants as much as was read as soon as that is half of the window. Where half a window is read in less than two round trips the window is
- * what the sender waits for: it doubles, while its reader keeps up.
+ * Grants as much as was read as soon as that is half of the window, and doubles the window while its reader keeps up: to its most where
+ * half of it is read in less than two round trips, for then the window is what the sender waits for.
  */
 export class ReceiveWindow {
   readonly #budget: WindowBudget;
@@ -42,12 +45,16 @@ export class ReceiveWindow {
     const readBytes = this.#size - this.#left - unreadBytes;
     if (readBytes < this.#size / 2) return 0;
     const now = performance.now();
-    const isShort = now - this.#refilledAt < 2 * this.#budget.roundTripMs;
-    const growth = isShort && !this.#hasLagged && 2 * this.#size <= maxWindowBytes && this.#budget.mayGrow(this.#size) ? this.#size : 0;
+    const growth = this.#hasLagged ? 0 : this.#growth(now - this.#refilledAt < 2 * this.#budget.roundTripMs);
     this.#size += growth;
     this.#left += readBytes + growth;
     this.#hasLagged = false;
     this.#refilledAt = now;
     return readBytes + growth;
+  }
+
+  #growth(isNeeded: boolean): number {
+    const most = isNeeded ? maxWindowBytes : thriftyWindowBytes;
+    return 2 * this.#size <= most && this.#budget.mayGrow(this.#size, isNeeded) ? this.#size : 0;
   }
 }
