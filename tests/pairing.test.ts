@@ -18,7 +18,8 @@ import { configFolder, type ConfigFolder } from '@dipus/seps/config-folder';
 import { loadIdentity } from '@dipus/seps/identity';
 import { invite, openInvitations, takeBack } from '@dipus/seps/invitations';
 import { join } from '@dipus/seps/join';
-import { bindingOf, keyOfCode, makeCode, pairProtocol, proofOf, readCode } from '@dipus/seps/pair-proof';
+import { bindingOf, keyOfCode, makeCode, proofOf, readCode } from '@dipus/seps/pair-proof';
+import { protocolName } from '@dipus/seps/secured';
 import { servePairing, takeInvitation, type JoinAnswer, type JoinRequest } from '@dipus/seps/pairing';
 import { readTrust } from '@dipus/tree/trust';
 import { eventually, has, suite, withSandbox, type Sandbox } from './harness.ts';
@@ -76,7 +77,7 @@ async function pairingServer(folder: ConfigFolder, take: Take, told: string[]): 
     warn: (error) => void told.push(String(error)),
   });
   const settings = { key, cert, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false, allowHalfOpen: true } as const;
-  const server = createServer({ ...settings, ALPNProtocols: [pairProtocol] }, (socket) =>
+  const server = createServer({ ...settings, ALPNProtocols: [protocolName.pairing] }, (socket) =>
     serve(socket, { pin: pinOf(socket), address: socket.remoteAddress! }),
   );
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -184,7 +185,7 @@ test('of many who show the right code at once one is let in', () =>
 test('somebody in between with a key of its own proves nothing to either side, and nothing is written', () =>
   withPair(async ({ encode, laptop, dir, port, read, told, run }) => {
     const middle = loadIdentity(configFolder({ DIPUS_CONFIG: `${dir}/middle` }, readTrust({})));
-    const settings = { ...middle, minVersion: 'TLSv1.3', rejectUnauthorized: false, ALPNProtocols: [pairProtocol] } as const;
+    const settings = { ...middle, minVersion: 'TLSv1.3', rejectUnauthorized: false, ALPNProtocols: [protocolName.pairing] } as const;
     const code = invite(encode, { name: 'laptop', options: [], until: until() });
     const relays: Record<string, (here: TLSSocket) => void> = {
       // All bytes as they are.
@@ -281,7 +282,7 @@ test('what is sent instead of a proof', () =>
     const code = invite(encode, { name: 'laptop', options: [], until: until() });
     const { key, cert } = loadIdentity(laptop);
     const answerTo = async (bytes: (socket: TLSSocket) => Buffer): Promise<string> => {
-      const socket = connect({ host: '127.0.0.1', port, key, cert, rejectUnauthorized: false, ALPNProtocols: [pairProtocol] });
+      const socket = connect({ host: '127.0.0.1', port, key, cert, rejectUnauthorized: false, ALPNProtocols: [protocolName.pairing] });
       const got: Buffer[] = [];
       socket.on('error', () => {}).on('data', (chunk: Buffer) => got.push(chunk));
       await once(socket, 'secureConnect');
@@ -389,15 +390,12 @@ test('a server that does not pair', () =>
     await once(plain.listen(0, '127.0.0.1'), 'listening');
     const spoken = await run('djoin', [`127.0.0.1:${(plain.address() as AddressInfo).port}`], makeCode());
     plain.close();
-    assert.match(
-      spoken.stderr,
-      /^djoin: cannot connect seps:\/\/\S+: it speaks sep:\/\/ here, unencrypted\ndjoin: hint: on 127\.0\.0\.1: dexport --seps\n$/,
-    );
+    assert.match(spoken.stderr, /^djoin: cannot connect seps:\/\/\S+: it speaks sep:\/\/ here, unencrypted\n$/);
     const { key, cert } = loadIdentity(laptop);
     const server = createServer({ key, cert }).on('tlsClientError', () => {});
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
-    assert.match((await run('djoin', [`127.0.0.1:${port}`], makeCode())).stderr, /what answers is no dexport\n$/);
+    assert.match((await run('djoin', [`127.0.0.1:${port}`], makeCode())).stderr, /it speaks TLS, but is no exporter\n$/);
     server.close();
   }));
 
@@ -455,8 +453,8 @@ test('a door takes eight pairings at a time, and each is over in time', () =>
       const headMs = timing.headMs;
       timing.headMs = 1000;
       try {
-        const [first] = await Promise.all(Array.from({ length: 8 }, () => tls({ alpn: [pairProtocol] })));
-        const ninth = await tls({ alpn: [pairProtocol] });
+        const [first] = await Promise.all(Array.from({ length: 8 }, () => tls({ alpn: [protocolName.pairing] })));
+        const ninth = await tls({ alpn: [protocolName.pairing] });
         await closing(ninth);
         assert.not.ok(first!.readableEnded);
         await closing(first!);

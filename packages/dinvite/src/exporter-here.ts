@@ -2,9 +2,8 @@ import { connect } from 'node:tls';
 import { codeOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { sepPort } from '@dipus/proto/uri';
-import { pinOfKey } from '@dipus/seps/certificate';
 import type { Identity } from '@dipus/seps/identity';
-import { pairProtocol } from '@dipus/seps/pair-proof';
+import { protocolName, shownPin } from '@dipus/seps/secured';
 
 /**
  * What is wrong with the exporter of this host, seen from a peer that wants to join; undefined where this user's answers, or `over` aborts
@@ -25,7 +24,7 @@ function keyShown(over: AbortSignal): Promise<string> {
       host: 'localhost',
       port: sepPort,
       minVersion: 'TLSv1.3',
-      ALPNProtocols: [pairProtocol],
+      ALPNProtocols: [protocolName.pairing],
       // Only looked at.
       rejectUnauthorized: false,
     });
@@ -37,8 +36,7 @@ function keyShown(over: AbortSignal): Promise<string> {
     connection.setTimeout(timing.probeMs, () => end('plain'));
     connection.on('error', (error) => end(isNobody(error) ? 'nobody' : 'plain'));
     connection.once('secureConnect', () => {
-      const certificate = connection.getPeerX509Certificate();
-      end(connection.alpnProtocol === pairProtocol && certificate ? pinOfKey(certificate.publicKey) : 'plain');
+      end((connection.alpnProtocol === protocolName.pairing && shownPin(connection)) || 'plain');
     });
   });
 }

@@ -9,6 +9,7 @@ import { ChannelError } from './channel.ts';
 import { Channels } from './channels.ts';
 import type { Peer } from './peer.ts';
 import { protocolName, shownPin, type KeyPair } from './secured.ts';
+import { formatExporter } from './trust-exporter.ts';
 
 export interface DialOptions {
   readonly host: string;
@@ -30,8 +31,8 @@ export interface DialOptions {
  * Failure, its code that of the system: EACCES where the exporter does not know this key, EAGAIN where it is busy.
  */
 export async function dial(options: DialOptions): Promise<Channels> {
-  const printed = printedOf(options);
-  const { raw, socket } = await secure(options);
+  const printed = formatExporter(options);
+  const { raw, socket } = await secure(options, protocolName.channels);
   try {
     const askedAt = performance.now();
     const peer = await options.judge(provedPin(socket, printed));
@@ -49,15 +50,19 @@ export async function dial(options: DialOptions): Promise<Channels> {
   }
 }
 
-interface Secured {
+/** A connection in which nothing has been sent inside TLS. The caller's to close: `raw` alone can be reset. */
+export interface Secured {
   readonly raw: Socket;
   readonly socket: TLSSocket;
 }
 
-/** As far as the end of the handshake: nothing has been sent inside TLS. */
-async function secure(options: DialOptions): Promise<Secured> {
+/**
+ * Connects to an exporter as far as the end of the handshake, for one of the names of `protocolName`. The key that it has proved to have is
+ * not judged: see `shownPin`. Rejects with a Failure.
+ */
+export async function secure(options: Omit<DialOptions, 'judge'>, protocol: string): Promise<Secured> {
   const { host, port, lookup, identity, stop } = options;
-  const printed = printedOf(options);
+  const printed = formatExporter(options);
   const raw = connectTcp({ host, port, ...(lookup && { lookup }), allowHalfOpen: true });
   // What fails is told by the TLS socket, or by whoever waits.
   raw.on('error', () => {});
@@ -69,7 +74,7 @@ async function secure(options: DialOptions): Promise<Secured> {
       socket: raw,
       key: identity.key,
       cert: identity.cert,
-      ALPNProtocols: [protocolName.channels],
+      ALPNProtocols: [protocol],
       minVersion: 'TLSv1.3',
       // The pin is what is judged.
       rejectUnauthorized: false,
@@ -77,7 +82,7 @@ async function secure(options: DialOptions): Promise<Secured> {
     });
     socket.on('error', () => {});
     await within(once(socket, 'secureConnect'), { raw, printed, stop });
-    if (socket.alpnProtocol !== protocolName.channels) throw new Failure('connect', printed, noExporter);
+    if (socket.alpnProtocol !== protocol) throw new Failure('connect', printed, noExporter);
     return { raw, socket };
   } catch (error) {
     raw.destroy();
@@ -86,10 +91,6 @@ async function secure(options: DialOptions): Promise<Secured> {
 }
 
 const noExporter = 'it speaks TLS, but is no exporter';
-
-function printedOf({ host, port }: { readonly host: string; readonly port: number }): string {
-  return `seps://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
 
 function provedPin(socket: TLSSocket, printed: string): Pin {
   const pin = shownPin(socket);

@@ -1,15 +1,15 @@
 // The joiner's side of a pairing.
 import type { LookupFunction } from 'node:net';
-import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { Failure } from '@dipus/proto/failure';
 import { knownHost } from '@dipus/proto/known-line';
 import type { Pin } from '@dipus/proto/pin';
 import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
 import { sepPort, type HostPort } from '@dipus/proto/uri';
-import { pinOfKey } from './certificate.ts';
+import { secure, type Secured } from './dial.ts';
 import type { Identity } from './identity.ts';
-import { bindingOf, isSameProof, keyOfCode, pairProtocol, proofOf, readAll } from './pair-proof.ts';
+import { bindingOf, isSameProof, keyOfCode, proofOf, readAll } from './pair-proof.ts';
+import { protocolName, shownPin } from './secured.ts';
 import { formatExporter } from './trust-exporter.ts';
 
 export interface JoinOptions {
@@ -30,79 +30,39 @@ export interface JoinOptions {
  * has written ours down. Rejects with Failure.
  */
 export async function join(target: HostPort, options: JoinOptions): Promise<Pin> {
-  const connection = await connectToPair(target, options);
-  const giveUp = (): void => void connection.destroy();
+  const { raw, socket } = await connectToPair(target, options);
+  const giveUp = (): void => void raw.destroy();
   const timer = setTimeout(giveUp, timing.pairMs);
   options.stop.addEventListener('abort', giveUp);
   try {
-    const pin = pinOfKey(connection.getPeerX509Certificate()!.publicKey);
+    const pin = shownPin(socket)!;
     options.check(pin);
     const key = keyOfCode(options.code);
-    const bound = { ekm: bindingOf(connection), name: options.name };
-    connection.end(Buffer.concat([proofOf('join', key, bound), Buffer.from(options.name)]));
-    const answer = await readAll(connection);
+    const bound = { ekm: bindingOf(socket), name: options.name };
+    socket.end(Buffer.concat([proofOf('join', key, bound), Buffer.from(options.name)]));
+    const answer = await readAll(socket);
     if (options.stop.aborted) throw stopped();
     if (!answer || !isSameProof(answer, proofOf('invite', key, bound))) throw refused(target, answer);
     return pin;
   } finally {
     clearTimeout(timer);
     options.stop.removeEventListener('abort', giveUp);
-    connection.destroy();
+    raw.destroy();
   }
 }
 
-function connectToPair(target: HostPort, { identity, lookup, stop }: JoinOptions): Promise<TLSSocket> {
-  const { host, port = sepPort } = target;
-  return new Promise((resolve, reject) => {
-    // allowHalfOpen is missing in the types of Node 20.
-    const settings: ConnectionOptions & { allowHalfOpen: boolean } = {
-      host,
-      port,
-      ...(lookup && { lookup }),
-      key: identity.key,
-      cert: identity.cert,
-      minVersion: 'TLSv1.3',
-      ALPNProtocols: [pairProtocol],
-      // The pin is the peer; nobody has signed it.
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-      allowHalfOpen: true,
-    };
-    const connection = connect(settings);
-    const fail = (cause: unknown): void => {
-      clearTimeout(timer);
-      stop.removeEventListener('abort', abort);
-      connection.destroy();
-      reject(stop.aborted ? stopped() : connectFailure(target, cause));
-    };
-    const abort = (): void => fail(undefined);
-    const timer = setTimeout(() => fail(Object.assign(new Error('it does not answer'), { code: 'ETIMEDOUT' })), timing.headMs);
-    stop.addEventListener('abort', abort, { once: true });
-    connection.once('error', fail);
-    connection.once('secureConnect', () => {
-      if (connection.alpnProtocol !== pairProtocol) return fail('what answers is no dexport');
-      clearTimeout(timer);
-      stop.removeEventListener('abort', abort);
-      connection.off('error', fail).on('error', () => {});
-      resolve(connection);
-    });
-  });
+async function connectToPair({ host, port = sepPort }: HostPort, { identity, lookup, stop }: JoinOptions): Promise<Secured> {
+  try {
+    return await secure({ host, port, identity, stop, ...(lookup && { lookup }) }, protocolName.pairing);
+  } catch (error) {
+    if (stop.aborted) throw stopped();
+    const isSilent = error instanceof Failure && ['ECONNREFUSED', 'ETIMEDOUT'].includes(error.code ?? '');
+    throw isSilent ? error.withHint(`does dexport --seps run on ${host}?`) : error;
+  }
 }
 
 function stopped(): Error {
   return Object.assign(new Error('stopped'), { name: 'AbortError' });
-}
-
-function connectFailure(target: HostPort, cause: unknown): Failure {
-  const code = codeOf(cause) ?? '';
-  const verb = 'connect';
-  const object = formatExporter(target);
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') {
-    return new Failure(verb, object, 'it speaks sep:// here, unencrypted').withHint(`on ${target.host}: dexport --seps`);
-  }
-  if (code === 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL') return new Failure(verb, object, 'what answers is no dexport');
-  const isSilent = ['ECONNREFUSED', 'ETIMEDOUT'].includes(code);
-  return new Failure(verb, object, cause).withHint(isSilent ? `does dexport --seps run on ${target.host}?` : undefined);
 }
 
 function refused(target: HostPort, answer: Buffer | undefined): Failure {

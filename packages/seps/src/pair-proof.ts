@@ -2,8 +2,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 
-/** The protocol of a pairing in TLS (ALPN). */
-export const pairProtocol = 'sep-pair/1';
 // What each side sends at most.
 const maxPairBytes = 512;
 export const proofBytes = 32;

@@ -60,7 +60,7 @@ export interface Joiner {
 }
 
 /**
- * What answers a connection whose protocol is pairProtocol, to its end; it takes at most 512 bytes. How many there are at a time and how
+ * What answers a connection whose protocol is that of pairing, to its end; it takes at most 512 bytes. How many there are at a time and how
  * long each may take is the door's affair.
  */
 export function servePairing(options: PairingOptions): (connection: TLSSocket, joiner: Joiner) => void {
