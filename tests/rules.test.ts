@@ -13,6 +13,7 @@ import {
   type Rule,
 } from '@dipus/proto/rules';
 import { rounds, suite } from './harness.ts';
+import { examplesOf } from './pages.ts';
 
 const test = suite('rules');
 
@@ -174,6 +175,12 @@ test('a file: comments, blanks, and each line that is wrong', () => {
     [5, 7],
   );
   assert.equal(parseRules('allow in a\r\n', accounts).rules.length, 1);
+});
+
+test('the example of the page', () => {
+  const { commands } = examplesOf('man').find(({ page }) => page === 'ipcd.rules.5')!;
+  const { rules, bad } = parseRules(commands.join('\n'), accounts);
+  assert.equal([rules.length, bad], [6, []]);
 });
 
 test('routes: redirect, IPC_NETWORK, route, itself; one step', () => {
