@@ -1,17 +1,8 @@
 // Rules of ipcd by table, from words and from a file, and what they decide.
 import * as assert from 'uvu/assert';
 import { parsePeer } from '@dipus/proto/peer';
-import {
-  decide,
-  namesToResolve,
-  networkTarget,
-  parseRule,
-  parseRules,
-  route,
-  RuleError,
-  type Question,
-  type Rule,
-} from '@dipus/proto/rules';
+import { parseRule, parseRules, RuleError } from '@dipus/proto/rule-words';
+import { decide, namesToResolve, networkTarget, route, type Question, type Rule } from '@dipus/proto/rules';
 import { rounds, suite } from './harness.ts';
 import { examplesOf } from './pages.ts';
 
