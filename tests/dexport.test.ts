@@ -12,7 +12,7 @@ test('wrong usage is said', async () => {
   await withSandbox(async ({ run }) => {
     const beyond = await run('dexport', ['--user', 'root', '-l', '0.0.0.0:0']);
     assert.equal([beyond.status, beyond.stdout.length], [2, 0]);
-    assert.match(beyond.stderr, /^dexport: -l 0\.0\.0\.0 needs --plain: SEP is neither encrypted nor authenticated\n/);
+    assert.match(beyond.stderr, /^dexport: -l 0\.0\.0\.0 needs --seps, or --plain: SEP is neither encrypted nor authenticated\n/);
     const old = await run('dexport', ['lame - -', 'lame/audio/x-wav/to/audio/mpeg']);
     assert.is(old.status, 2);
     assert.match(old.stderr, /hint: dserve -x 'lame - -' lame\/audio\/x-wav\/to\/audio\/mpeg makes the service/);

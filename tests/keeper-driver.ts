@@ -19,6 +19,7 @@ function keep(): void {
   const keeper = new Keeper(exporter, {
     program,
     place: { root, uid: 0, uids: [0] },
+    pair: () => ({ refusal: 'no such invitation' }),
     whyNot: (user) => (known.has(user) ? undefined : `no key acts as ${user}`),
   });
   exporter.on('message', (message) => keeper.take(message)).once('exit', () => keeper.close());

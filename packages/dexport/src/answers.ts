@@ -4,24 +4,24 @@ import type { Socket } from 'node:net';
 import { Backlog } from './backlog.ts';
 import type { Exchange } from './exchange.ts';
 import type { Exporter } from './exporter.ts';
+import { peerOf } from './known-peer.ts';
 import { answerList, answerWatch, type Lists } from './lists.ts';
 import { pipeThrough } from './pipe.ts';
-import { refuse, Refusal } from './refusal.ts';
-import { checkBody, checkHost, checkOrigin, checkVersion, readTarget } from './target.ts';
+import { notExported, refuse, Refusal } from './refusal.ts';
+import { checkBody, checkHost, checkOneHost, checkOrigin, checkVersion, readTarget } from './target.ts';
 import { Upgrades } from './upgrade.ts';
 
 /** Answers for an exporter. Whatever goes wrong with a request becomes its refusal. */
 export class Answers {
   readonly exporter: Exporter;
   readonly #upgrades: Upgrades;
-  readonly #lists: Lists;
+  readonly #backlog: Backlog;
   readonly #watches = new Set<() => void>();
 
   constructor(exporter: Exporter) {
     this.exporter = exporter;
     this.#upgrades = new Upgrades(exporter);
-    const backlog = new Backlog(({ req }, what) => exporter.explain(req.socket, what));
-    this.#lists = { offers: exporter.options.offers, backlog };
+    this.#backlog = new Backlog(({ req }, what) => exporter.explain(req.socket, what));
   }
 
   async answer(exchange: Exchange): Promise<void> {
@@ -57,14 +57,18 @@ export class Answers {
     const { request, response } = exchange;
     const { options } = this.exporter;
     checkOrigin(request);
-    checkHost(request, options.isOwnName);
+    // No web page has a key.
+    if (peerOf(request.socket)) checkOneHost(request);
+    else checkHost(request, options.isOwnName);
     const target = readTarget(request.url ?? '');
     this.exporter.explain(request.socket, `${request.method} ${request.url}`);
+    const view = await this.exporter.viewOf(request.socket);
     switch (request.method) {
       case 'GET':
       case 'HEAD': {
-        if (!target.isWatch || request.method === 'HEAD') return answerList(this.#lists, target, exchange);
-        const end = answerWatch(this.#lists, target, exchange);
+        const lists: Lists = { view, backlog: this.#backlog };
+        if (!target.isWatch || request.method === 'HEAD') return answerList(lists, target, exchange);
+        const end = answerWatch(lists, target, exchange);
         this.#watches.add(end);
         response.once('close', () => this.#watches.delete(end));
         return;
@@ -73,9 +77,9 @@ export class Answers {
       case 'PUT': {
         checkVersion(request);
         checkBody(request);
-        const offers = target.isWatch ? [] : options.offers.list(target.ask);
+        const offers = target.isWatch ? [] : view.list(target.ask);
         const offer = offers.find(({ isForbidden }) => !isForbidden) ?? offers[0];
-        if (!offer) throw new Refusal(404, 'no such service is exported');
+        if (!offer) throw notExported();
         return pipeThrough(this.exporter, offer, exchange);
       }
       default:

@@ -7,17 +7,18 @@ import { isUri, sepPort } from '@dipus/proto/uri';
 const commandLine: CommandLine = {
   tool: 'dexport',
   forms: [
-    '[-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] [-n MAX] [--grace SECS] [-v] [--json] [SERVICE...]',
+    '[--seps] [-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] [-n MAX] [--grace SECS] [-v] [--json] [SERVICE...]',
   ],
   summary: 'Offers the services in exported/ that answer a SERVICE, or all, to other hosts.',
   options: {
+    seps: { describe: 'speak TLS, with keys that are authorised (see dinvite)' },
     listen: {
       short: 'l',
       value: 'ADDR[:PORT]',
       isRepeatable: true,
-      describe: 'listen on ADDR[:PORT] (default: loopback, with --plain all addresses; port 7370)',
+      describe: 'listen on ADDR[:PORT] (default: loopback, with --seps or --plain all addresses; port 7370)',
     },
-    plain: { describe: 'also beyond loopback, neither encrypted nor authenticated' },
+    plain: { describe: 'also beyond loopback, or beside TLS, neither encrypted nor authenticated' },
     name: { value: 'HOST', isRepeatable: true, describe: 'HOST is a name of this exporter too, for requests that are not upgrades' },
     'no-announce': { describe: 'do not announce it by mDNS' },
     user: { value: 'NAME', describe: 'run as NAME once it listens (needed when started by root)' },
@@ -37,6 +38,7 @@ export interface Arguments {
   readonly text?: string;
   /** What -l says; empty: not given. */
   readonly addresses: readonly Address[];
+  readonly isSeps: boolean;
   readonly isPlain: boolean;
   readonly names: readonly string[];
   readonly mayAnnounce: boolean;
@@ -57,6 +59,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   return {
     ...(text !== undefined && { text }),
     addresses: listOption(values, 'listen').map(parseAddress),
+    isSeps: isGiven(values, 'seps'),
     isPlain: isGiven(values, 'plain'),
     names: listOption(values, 'name'),
     mayAnnounce: !isGiven(values, 'no-announce'),

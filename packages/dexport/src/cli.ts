@@ -1,32 +1,49 @@
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { Failure } from '@dipus/cli/errors';
 import { keepHeapSmall } from '@dipus/cli/heap';
 import { run } from '@dipus/cli/run';
 import { openTree, ownHost } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
 import { dexport } from './dexport.ts';
-import { openerRole } from './keeper.ts';
+import { Kept } from './kept.ts';
+import { exporterRole, openerRole } from './roles.ts';
 import { runOpener } from './opener.ts';
 import { dropTo } from './privileges.ts';
 
+const program = fileURLToPath(import.meta.url);
+
 run({ name: 'dexport', isDaemon: true }, async (context) => {
-  const [role, user = ''] = process.argv.slice(2);
-  if (role === openerRole && process.send) return runOpener(user);
-  const args = parseArguments(process.argv.slice(2));
+  const [role, ...rest] = process.argv.slice(2);
+  if (role === openerRole && process.send) return runOpener(rest[0] ?? '');
+  const isKept = role === exporterRole && process.send !== undefined;
+  const argv = isKept ? rest : process.argv.slice(2);
+  const args = parseArguments(argv);
   if (args.text !== undefined) return context.print(args.text);
   if (args.isVerbose) context.startExplaining();
   keepHeapSmall();
-  if (process.getuid!() === 0 && args.user === undefined) {
+  const isRoot = process.getuid!() === 0;
+  if (isRoot && args.user === undefined) {
     throw new Failure('start', 'dexport', 'it should not run as root').withHint('give --user NAME; --user root if that is really wanted');
   }
-  await dexport(args, {
-    context,
-    ownHost: ownHost(process.env),
-    systemHost: hostname(),
-    openTree: () => {
-      if (args.user !== undefined) dropTo(args.user);
-      return openTree(process.env, context.explain);
-    },
-  });
+  if (isRoot && args.isSeps && !isKept) {
+    const { keep } = await import('./keep.ts');
+    return keep(context, { program, argv, user: args.user!, environment: process.env });
+  }
+  const kept = isKept ? new Kept(context) : undefined;
+  try {
+    await dexport(args, {
+      context,
+      ownHost: ownHost(process.env),
+      systemHost: hostname(),
+      openers: kept?.openers,
+      openTree: () => {
+        if (args.user !== undefined) dropTo(args.user);
+        return openTree(process.env, context.explain);
+      },
+    });
+  } finally {
+    kept?.close();
+  }
   return 0;
 });

@@ -5,16 +5,18 @@ import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred } from '@dipus/proto/waiting';
 import type { Tree } from '@dipus/tree/root';
-import { ownAccess } from './access.ts';
+import { ownAccess, type Access } from './access.ts';
 import { Announcing } from './announcing.ts';
 import { Answers } from './answers.ts';
 import type { Arguments } from './args.ts';
+import { plainEntrance, type Entrance } from './entrance.ts';
 import { Exporter, type ExporterOptions } from './exporter.ts';
-import { makeServer } from './http-server.ts';
 import { Limits } from './limits.ts';
 import { listenAll, type Listening } from './listen.ts';
 import { Offers } from './offers.ts';
+import type { Openers } from './openers.ts';
 import { UseLog } from './use-log.ts';
+import { holdLater, Views, type HeldView } from './user-views.ts';
 
 export interface DexportOptions {
   readonly context: Context;
@@ -22,6 +24,8 @@ export interface DexportOptions {
   readonly ownHost: string;
   /** What the system calls it. */
   readonly systemHost: string;
+  /** Opens as other users; undefined where root has not started it. */
+  readonly openers: Openers | undefined;
   /** Gives up privileges, then opens the tree. Called once the addresses are open. */
   openTree(): Tree;
 }
@@ -30,36 +34,72 @@ export interface DexportOptions {
 export async function dexport(args: Arguments, options: DexportOptions): Promise<void> {
   const { context } = options;
   const ready = deferred<Answers>();
+  const views = deferred<Views>();
   const descriptors = new Descriptors();
   // A connection and its service's hold one each.
-  const limits = new Limits(Math.min(args.maxConnections, Math.ceil(descriptors.capacity / 2)));
-  const listening = await listenAll(args, () => makeServer(limits, ready.promise), context.explain);
+  const places = Math.min(args.maxConnections, Math.ceil(descriptors.capacity / 2));
+  const entrance = await openEntrance(args, options, { ready: ready.promise, views: views.promise, descriptors, places });
+  let listening: readonly Listening[] = [];
   let offers: Offers | undefined;
   let announcing: readonly Announcing[] = [];
   try {
+    listening = await listenAll(args, entrance, context.explain);
     const tree = options.openTree();
     // Before the services: connections to them come and go.
     descriptors.measure();
     const held = (socket: Socket): void => descriptors.hold(socket, 1);
-    offers = new Offers(tree, { access: ownAccess(tree), asks: args.asks, held, warn: context.warn });
+    const newOffers = (access: Access): Offers => new Offers(tree, { access, asks: args.asks, held, warn: context.warn });
+    offers = newOffers(ownAccess(tree));
     await Promise.race([offers.ready(), aborted(context.stop)]);
     if (context.stop.aborted) return;
-    announcing = announceBeyond(args, listening, options);
+    views.resolve(new Views(offers, options.openers && ((user) => newOffers(options.openers!.accessOf(user)))));
+    announcing = announceBeyond(args, listening, { ...options, text: entrance.text });
     const answers = new Answers(newExporter(args, options, { offers, announcing, descriptors }));
     ready.resolve(answers);
-    printDiagnostics(`dexport: ${whoMay(listening)} may use what is in ${tree.root}/exported\n`);
+    const isLocal = listening.every(({ isLoopback }) => isLoopback);
+    printDiagnostics(`dexport: ${entrance.whoMay(`${tree.root}/exported`, isLocal)}\n`);
     context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
     await aborted(context.stop);
     await Promise.all(announcing.map((one) => one.close()));
+    for (const { server } of listening) server.close();
     answers.endWatches();
+    entrance.goodbye();
     const graceMs = context.stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0;
-    await finish(answers.exporter, listening, { graceMs, stopNow: context.stopNow });
+    await finish(answers.exporter, { graceMs, stopNow: context.stopNow });
   } finally {
     await Promise.all(announcing.map((one) => one.close()));
     offers?.close();
+    void views.promise.then((one) => one.close());
     for (const { server } of listening) server.close();
-    limits.close();
+    entrance.close();
   }
+}
+
+interface Awaited {
+  readonly ready: Promise<Answers>;
+  readonly views: Promise<Views>;
+  readonly descriptors: Descriptors;
+  readonly places: number;
+}
+
+async function openEntrance(args: Arguments, { context, openers }: DexportOptions, awaited: Awaited): Promise<Entrance> {
+  const { ready, views, descriptors, places } = awaited;
+  const limits = new Limits(places);
+  if (!args.isSeps) return plainEntrance({ limits, ready });
+  // Only what speaks TLS loads it.
+  const { sepsEntrance } = await import('./seps-entrance.ts');
+  const viewOf = (user: string | undefined): HeldView => holdLater(views, user);
+  return sepsEntrance({
+    context,
+    environment: process.env,
+    descriptors,
+    places,
+    ready,
+    limits,
+    isPlain: args.isPlain,
+    openers,
+    viewOf,
+  });
 }
 
 type Standing = Pick<ExporterOptions, 'offers' | 'descriptors'> & { readonly announcing: readonly Announcing[] };
@@ -87,31 +127,25 @@ function useWriter(args: Arguments, context: Context): ((line: string) => void) 
 }
 
 /** Announces what listens beyond loopback, each port by itself: one name of mDNS leads to one port. */
-function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost }: DexportOptions): Announcing[] {
+function announceBeyond(
+  args: Arguments,
+  listening: readonly Listening[],
+  { context, ownHost, text }: DexportOptions & Pick<Entrance, 'text'>,
+): Announcing[] {
   const beyond = listening.filter(({ isLoopback }) => !isLoopback);
   const ports = args.mayAnnounce ? [...new Set(beyond.map(({ port }) => port))] : [];
   return ports.map((port, at) => {
     const addresses = beyond.filter((one) => one.port === port).map(({ address }) => address);
     const name = at === 0 ? ownHost : `${ownHost}-${port}`;
-    return new Announcing({ name, host: ownHost, port, addresses }, context.warn);
+    return new Announcing({ name, host: ownHost, port, addresses, text }, context.warn);
   });
 }
 
-function whoMay(listening: readonly Listening[]): string {
-  if (listening.every(({ isLoopback }) => isLoopback)) return 'every user of this host';
-  return 'everybody who reaches this port, unencrypted and unauthenticated,';
-}
-
-/** No new connections; open streams may still end. */
+/** Open streams may still end. */
 async function finish(
   exporter: Exporter,
-  listening: readonly Listening[],
   { graceMs, stopNow }: { readonly graceMs: number; readonly stopNow: AbortSignal },
 ): Promise<void> {
-  for (const { server } of listening) {
-    server.close();
-    server.closeIdleConnections();
-  }
   await atMost(graceMs, exporter.streams.idle(), stopNow);
   exporter.streams.breakAll();
   // Whoever was told to stop has to see that before it sees an end.

@@ -5,6 +5,7 @@ import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
 import { OpenStreams } from '@dipus/session/open-streams';
+import { labelOf, peerOf, type Client } from './known-peer.ts';
 import type { Offer, View } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
 import type { Use, UseLog, UseResult } from './use-log.ts';
@@ -34,13 +35,25 @@ export class Exporter {
   }
 
   /** A line for `-v` about a client. */
-  explain(client: Socket, what: string): void {
-    if (this.options.isVerbose) this.options.explain(`${client.remoteAddress}: ${what}`);
+  explain(client: Client, what: string): void {
+    if (this.options.isVerbose) this.options.explain(`${labelOf(client)}: ${what}`);
+  }
+
+  /** The offers as a client sees them. */
+  async viewOf(client: Client): Promise<View> {
+    return peerOf(client)?.view() ?? this.options.offers;
+  }
+
+  /** Lets a client use a service until that is over, which the function it returns tells, or it is closed. Throws Refusal. */
+  admit(client: Client, offer: Offer, kind: Use['kind']): () => void {
+    return peerOf(client)?.begin(offer, client, kind) ?? (() => {});
   }
 
   /** Notes that a client uses a service. Returns how to tell the end of that. */
-  use(client: Socket, offer: Offer, kind: Use['kind']): (result: UseResult) => void {
-    return this.options.useLog.begin(() => ({ peer: client.remoteAddress ?? '', service: servicePath(offer), kind }));
+  use(client: Client, offer: Offer, kind: Use['kind']): (result: UseResult) => void {
+    const name = peerOf(client)?.grant.name;
+    const { remoteAddress: address = '' } = client;
+    return this.options.useLog.begin(() => ({ address, ...(name !== undefined && { name }), service: servicePath(offer), kind }));
   }
 
   /** Closes every connection to a service. */

@@ -1,6 +1,7 @@
 // One HTTP server of the platform's, with the limits and refusals of sep(5).
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { codeOf } from '@dipus/proto/failure';
 import { sepProtocol } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
@@ -11,20 +12,43 @@ import { Turnstile } from './turnstile.ts';
 
 const maxHeadBytes = 8192;
 
-/** A server that answers as soon as `ready` has resolved; not listening yet. */
-export function makeServer(limits: Limits, ready: Promise<Answers>): Server {
-  return new Front(limits, ready).server;
+export interface ServerOptions {
+  /** Undefined: somebody else counts the connections. */
+  readonly limits?: Limits | undefined;
+  /** From then on it answers. */
+  readonly ready: Promise<Answers>;
+}
+
+/** A server that is not listening yet. */
+export function makeServer(options: ServerOptions): Server {
+  return new Front(options).server;
+}
+
+/** A server that never listens: connections are given to it by `serve`. */
+export function makeInnerServer(options: ServerOptions): { readonly server: Server; serve(connection: Duplex): void } {
+  const { server } = new Front(options);
+  // It looks for heads that take too long from then on.
+  server.emit('listening');
+  return { server, serve: (connection) => adopt(server, connection) };
+}
+
+/** Some bytes may be read already. They must come as if they came now: what stands before the parser would not see them. */
+function adopt(server: Server, connection: Duplex): void {
+  const first = connection.read() as Buffer | null;
+  server.emit('connection', connection);
+  if (first) connection.push(first);
+  connection.resume();
 }
 
 /** What every connection passes before a request of it is answered. */
 class Front {
   readonly server: Server;
-  readonly #limits: Limits;
+  readonly #limits: Limits | undefined;
   readonly #ready: Promise<Answers>;
   readonly #turnstiles = new WeakMap<Socket, Turnstile>();
   readonly #refused = new WeakSet<Socket>();
 
-  constructor(limits: Limits, ready: Promise<Answers>) {
+  constructor({ limits, ready }: ServerOptions) {
     this.#limits = limits;
     this.#ready = ready;
     this.server = createServer({
@@ -48,7 +72,7 @@ class Front {
   #connection(socket: Socket): void {
     const isKnown = this.#turnstiles.has(socket);
     this.#stand(socket);
-    if (isKnown) return;
+    if (isKnown || !this.#limits) return;
     const refusal = this.#limits.enter(socket);
     if (refusal) return this.#refuse(socket, refusal);
     void this.#ready.then(({ exporter: { options } }) => {
@@ -61,7 +85,7 @@ class Front {
   #stand(socket: Socket): void {
     const turnstile = new Turnstile(socket, {
       headBegins: () => {
-        const refusal = this.#limits.headBegins(socket);
+        const refusal = this.#limits?.headBegins(socket);
         if (refusal) this.#refuse(socket, refusal);
       },
       overrun: () => void this.#drop(socket, 'sent too much behind a request'),
@@ -71,7 +95,7 @@ class Front {
 
   #request(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    this.#limits.headComplete(socket);
+    this.#limits?.headComplete(socket);
     if (this.#refused.has(socket)) return;
     const exchange = this.#turnstiles.get(socket)?.begin(request, response);
     if (!exchange) return void this.#drop(socket, 'sent a request out of turn');
@@ -79,7 +103,7 @@ class Front {
   }
 
   async #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    this.#limits.headComplete(socket);
+    this.#limits?.headComplete(socket);
     socket.on('error', () => {});
     const turnstile = this.#turnstiles.get(socket);
     if (this.#refused.has(socket) || !turnstile) return;

@@ -1,12 +1,12 @@
 // The one process that stays root: it starts the openers and passes on what they open. Nothing that comes from the network reaches it.
 import { fork, type ChildProcess } from 'node:child_process';
+import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
+import type { JoinAnswer, JoinRequest } from '@dipus/seps/pairing';
 import { userId } from '@dipus/tree/accounts';
-import { parseOrder, parseReply, type OpenerPlace, type Order, type UserOrder } from './orders.ts';
+import { openerRole } from './roles.ts';
+import { parseOrder, parseReply, type OpenerPlace, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
 import { sendWith, type Channel, type Handle } from './passed-socket.ts';
-
-/** The first argument of an opener's process; no SERVICE can be this. */
-export const openerRole = '//opener';
 
 export interface KeeperOptions {
   /** The file of this very program. */
@@ -14,6 +14,8 @@ export interface KeeperOptions {
   readonly place: OpenerPlace;
   /** Why nothing is opened as this user; undefined where it may be. */
   whyNot(user: string): string | undefined;
+  /** Takes an invitation. Throws Failure. */
+  pair(request: JoinRequest): JoinAnswer;
 }
 
 /** Has the orders of an exporter carried out, as the users that may be. */
@@ -31,6 +33,7 @@ export class Keeper {
   take(message: unknown): void {
     const order = parseOrder(message);
     if (!order) return;
+    if ('pair' in order) return this.#answer(this.#joined(order));
     const why = this.#options.whyNot(order.user) ?? (this.#openers.has(order.user) ? undefined : whyNobody(order.user));
     if (why !== undefined) return this.#answer({ id: order.id, code: 'EACCES', reason: why });
     this.#openerOf(order.user).carryOut(order);
@@ -39,6 +42,14 @@ export class Keeper {
   /** Ends all openers. */
   close(): void {
     for (const opener of this.#openers.values()) opener.close();
+  }
+
+  #joined({ id, pair }: PairOrder): Reply {
+    try {
+      return { id, joined: this.#options.pair(pair) };
+    } catch (error) {
+      return { id, reason: reasonOf(error) };
+    }
   }
 
   #openerOf(user: string): Opener {

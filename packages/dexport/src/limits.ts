@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { peerOf } from './peer.ts';
+import { networkFrom } from './network.ts';
 import { busy, type Refusal } from './refusal.ts';
 
 const maxUnfinishedHeads = 128;
@@ -54,8 +54,8 @@ export class Limits {
  */
 function countOf(socket: Socket, among: ReadonlySet<Socket>, most: number): number {
   if (among.size <= most) return 0;
-  const peer = peerOf(socket);
+  const network = networkFrom(socket);
   let count = 0;
-  for (const each of among) if (peerOf(each) === peer) count++;
+  for (const each of among) if (networkFrom(each) === network) count++;
   return count;
 }

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { lookup } from 'node:dns/promises';
-import type { Server } from 'node:http';
-import { isIP, type AddressInfo } from 'node:net';
+import { isIP, type AddressInfo, type Server } from 'node:net';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import { codeOf } from '@dipus/proto/failure';
 import { sepPort } from '@dipus/proto/uri';
 import type { Address, Arguments } from './args.ts';
+import type { Entrance } from './entrance.ts';
 
 /** An address on which a server listens. */
 export interface Listening {
@@ -16,15 +16,20 @@ export interface Listening {
   readonly isLoopback: boolean;
 }
 
-/** Opens what -l and --plain say, or what goes without saying. Throws UsageError and Failure; nothing is left open then. */
-export async function listenAll(args: Arguments, makeServer: () => Server, explain: (message: string) => void): Promise<Listening[]> {
-  const wanted = args.addresses.length > 0 ? await resolveAll(args.addresses) : defaults(args.isPlain);
-  if (!args.isPlain) refuseBeyondLoopback(wanted);
+/** Opens what -l, --seps and --plain say, or what goes without saying. Throws UsageError and Failure; nothing is left open then. */
+export async function listenAll(
+  args: Arguments,
+  entrance: Pick<Entrance, 'scheme' | 'server'>,
+  explain: (message: string) => void,
+): Promise<Listening[]> {
+  const isOpen = args.isPlain || args.isSeps;
+  const wanted = args.addresses.length > 0 ? await resolveAll(args.addresses) : defaults(isOpen);
+  if (!isOpen) refuseBeyondLoopback(wanted);
   const open: Listening[] = [];
   try {
     for (const address of wanted) {
-      const one = await listenOne(address, makeServer(), args.addresses.length === 0 ? explain : undefined);
-      if (one) open.push(one);
+      const one = await listenOne(address, entrance.server(), args.addresses.length === 0 ? explain : undefined);
+      if (one) open.push({ ...one, uri: `${entrance.scheme}://${one.uri}` });
     }
     if (open.length === 0) throw new Failure('listen on', 'loopback', 'there is no address');
     return open;
@@ -34,8 +39,8 @@ export async function listenAll(args: Arguments, makeServer: () => Server, expla
   }
 }
 
-function defaults(isPlain: boolean): Address[] {
-  return (isPlain ? ['0.0.0.0', '::'] : ['127.0.0.1', '::1']).map((address) => ({ address, port: sepPort }));
+function defaults(isOpen: boolean): Address[] {
+  return (isOpen ? ['0.0.0.0', '::'] : ['127.0.0.1', '::1']).map((address) => ({ address, port: sepPort }));
 }
 
 async function resolveAll(addresses: readonly Address[]): Promise<Address[]> {
@@ -54,8 +59,8 @@ function refuseBeyondLoopback(addresses: readonly Address[]): void {
   const beyond = addresses.find(({ address }) => !isLoopback(address));
   if (!beyond) return;
   throw new UsageError(
-    `-l ${beyond.address} needs --plain: SEP is neither encrypted nor authenticated`,
-    'with --plain whoever reaches the port may use what is in exported/',
+    `-l ${beyond.address} needs --seps, or --plain: SEP is neither encrypted nor authenticated`,
+    'with --seps keys that are authorised may use what is in exported/, with --plain whoever reaches the port',
   );
 }
 
@@ -72,7 +77,7 @@ async function listenOne({ address, port }: Address, server: Server, explain?: (
     return undefined;
   }
   const bound = (server.address() as AddressInfo).port;
-  return { server, address, port: bound, uri: `sep://${name}:${bound}`, isLoopback: isLoopback(address) };
+  return { server, address, port: bound, uri: `${name}:${bound}`, isLoopback: isLoopback(address) };
 }
 
 function isLoopback(address: string): boolean {

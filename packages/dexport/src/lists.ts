@@ -26,12 +26,12 @@ function remembered(print: (offer: Offer) => string): (offer: Offer) => string {
 
 /** What lists and watches stand on. */
 export interface Lists {
-  readonly offers: View;
+  readonly view: View;
   readonly backlog: Backlog;
 }
 
-export function answerList({ offers, backlog }: Lists, { ask }: Target, { request, response }: Exchange): void {
-  const found = offers.list(ask);
+export function answerList({ view, backlog }: Lists, { ask }: Target, { request, response }: Exchange): void {
+  const found = view.list(ask).filter(({ isForbidden }) => !(isForbidden && view.hidesForbidden));
   const isJson = /\bapplication\/json\b/.test(request.headers.accept ?? '');
   const lines = isJson ? jsonOf(found) : found.map(pathLine);
   response.writeHead(200, {
@@ -48,15 +48,15 @@ function jsonOf([first, ...others]: readonly Offer[]): string[] {
 }
 
 /** Tells of every service there is and of each change until the client goes. Returns how to end it. Throws Refusal. */
-export function answerWatch({ offers, backlog }: Lists, { ask }: Target, exchange: Exchange): () => void {
+export function answerWatch({ view, backlog }: Lists, { ask }: Target, exchange: Exchange): () => void {
   const { request, response } = exchange;
   checkVersion(request);
   request.socket.setKeepAlive(true, timing.keepAliveMs);
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store', [versionHeader]: sepVersion });
   const isWanted = (offer: Offer): boolean => answer(ask, offer) !== undefined;
-  const open = offers.list(ask).filter(({ isForbidden }) => !isForbidden);
+  const open = view.list(ask).filter(({ isForbidden }) => !isForbidden);
   const reader = backlog.watch(response, [...open.map(addLine), formatWatchEvent({ event: 'ready' })]);
-  const unsubscribe = offers.subscribe({
+  const unsubscribe = view.subscribe({
     added: (offer) => isWanted(offer) && reader.send(addLine(offer)),
     removed: (offer) => isWanted(offer) && reader.send(removeLine(offer)),
   });

@@ -27,6 +27,8 @@ export interface Offer extends OfferedService {
 
 /** Offers as somebody sees them. */
 export interface View {
+  /** Whether a list leaves out what may not be opened, as watches do. */
+  readonly hidesForbidden: boolean;
   /** What answers an ask, in order. */
   list(ask: Ask): Offer[];
   /** The service at a path below exported/. */
@@ -53,6 +55,7 @@ export interface OfferEvents {
 
 /** A live list. Services that die are out of it within a second, foreign ones within two. */
 export class Offers implements View {
+  readonly hidesForbidden = false;
   readonly #access: Access;
   readonly #asks: readonly Ask[];
   readonly #held: (connection: Socket) => void;

@@ -19,7 +19,7 @@ export function runOpener(user: string): void {
     const access = ownAccess(tree);
     process.on('message', (message) => {
       const order = parseOrder(message);
-      if (order) void obey(order, { root, access });
+      if (order && !('pair' in order)) void obey(order, { root, access });
     });
   });
 }

@@ -1,13 +1,17 @@
 // Openers as the exporter sees them: by the keeper.
 import type { Socket } from 'node:net';
+import { Failure } from '@dipus/proto/failure';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
+import type { JoinAnswer, JoinRequest } from '@dipus/seps/pairing';
 import type { State } from '@dipus/tree/probe';
 import type { Access } from './access.ts';
-import { parseReply, type Order } from './orders.ts';
+import { parseReply, type Order, type PairOrder, type UserOrder } from './orders.ts';
 import { sendWith, socketOf, type Channel, type Handle } from './passed-socket.ts';
 
 type Look = Extract<Order, { look: unknown }>['look'];
-type Unsent = Order extends infer One ? (One extends Order ? Omit<One, 'id'> : never) : never;
+type Done = Socket | readonly State[] | JoinAnswer;
+type Unsent = WithoutId<UserOrder | PairOrder>;
+type WithoutId<Any> = Any extends unknown ? Omit<Any, 'id'> : never;
 
 interface Looked {
   readonly file: string;
@@ -17,7 +21,7 @@ interface Looked {
 /** Asks the keeper to have services looked at and opened as other users. */
 export class Openers {
   readonly #keeper: Channel;
-  readonly #waiting = new Map<number, Deferred<Socket | readonly State[]>>();
+  readonly #waiting = new Map<number, Deferred<Done>>();
   /** What is to be looked at as of this turn, in one message for each user and kind. */
   readonly #looks = new Map<string, Looked[]>();
   #next = 0;
@@ -31,8 +35,17 @@ export class Openers {
     return {
       mayOpen: async (file) => (await this.#look(user, 'permission', file)) !== 'forbidden',
       stateOf: (file) => this.#look(user, 'state', file),
-      open: async (file, half) => (await this.#order(user, { open: half, file })) as Socket,
+      open: async (file, half) => (await this.#order({ user, open: half, file })) as Socket,
     };
+  }
+
+  /** Takes an invitation. Rejects with a Failure. */
+  async pair(request: JoinRequest): Promise<JoinAnswer> {
+    try {
+      return (await this.#order({ pair: request })) as JoinAnswer;
+    } catch (error) {
+      throw new Failure('pair with', request.name, error);
+    }
   }
 
   /** Takes a message of the keeper. */
@@ -41,7 +54,8 @@ export class Openers {
     const waiting = reply && this.#waiting.get(reply.id);
     if (!waiting) return handle?.close();
     this.#waiting.delete(reply.id);
-    if ('states' in reply) waiting.resolve(reply.states);
+    if ('joined' in reply) waiting.resolve(reply.joined);
+    else if ('states' in reply) waiting.resolve(reply.states);
     else if ('reason' in reply) waiting.reject(Object.assign(new Error(reply.reason), { code: reply.code }));
     else if (handle) waiting.resolve(socketOf(handle));
     // A process that has no descriptor left gets the message alone.
@@ -65,7 +79,7 @@ export class Openers {
     const looks = this.#looks.get(key) ?? [];
     this.#looks.delete(key);
     try {
-      const states = (await this.#order(user, { look, files: looks.map(({ file }) => file) })) as readonly State[];
+      const states = (await this.#order({ user, look, files: looks.map(({ file }) => file) })) as readonly State[];
       for (const [at, { state }] of looks.entries()) state.resolve(states[at] ?? 'forbidden');
     } catch {
       // What nobody can look at as this user is nothing to offer; whoever opens it is told why.
@@ -73,11 +87,11 @@ export class Openers {
     }
   }
 
-  async #order(user: string, order: Unsent): Promise<Socket | readonly State[]> {
+  async #order(order: Unsent): Promise<Done> {
     const id = this.#next++;
-    const done = deferred<Socket | readonly State[]>();
+    const done = deferred<Done>();
     this.#waiting.set(id, done);
-    sendWith(this.#keeper, { ...order, id, user });
+    sendWith(this.#keeper, { ...order, id });
     return done.promise;
   }
 }

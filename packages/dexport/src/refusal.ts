@@ -19,6 +19,11 @@ export function busy(reason: string): Refusal {
   return new Refusal(503, reason, { 'Retry-After': '1' });
 }
 
+/** 404: also for what others may use. */
+export function notExported(): Refusal {
+  return new Refusal(404, 'no such service is exported');
+}
+
 const maxRefusedBytes = 64 << 20;
 
 /**

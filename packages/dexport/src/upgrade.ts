@@ -4,11 +4,13 @@ import type { Socket } from 'node:net';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
 import { busy } from '@dipus/proto/session-error';
+import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
 import { relay } from '@dipus/relay/relay';
 import { ForeignSessions } from '@dipus/session/foreign';
 import type { Exporter } from './exporter.ts';
+import type { Client } from './known-peer.ts';
 import type { Offer } from './offers.ts';
-import { Refusal } from './refusal.ts';
+import { notExported, Refusal } from './refusal.ts';
 import type { UseResult } from './use-log.ts';
 import { checkOneHost, checkOrigin, readTarget } from './target.ts';
 
@@ -37,13 +39,15 @@ export class Upgrades {
   }
 
   /** Takes the connection over, paused, at the first byte behind its request. Rejects with Refusal, before anything is written. */
-  async upgrade(request: IncomingMessage, socket: Socket): Promise<void> {
+  async upgrade(request: IncomingMessage, socket: Client): Promise<void> {
     checkOrigin(request);
     checkOneHost(request);
     if (request.method !== 'GET') throw new Refusal(400, 'only GET can be upgraded');
+    if (isHttps(socket)) throw new Refusal(400, 'over HTTPS a lost connection looks like an end: POST, or speak sep/1');
     const kind = kindOf(request.headers['sep-socket']);
-    const offer = this.#offer(request.url ?? '');
+    const offer = await this.#offer(request.url ?? '', socket);
     this.#exporter.explain(socket, `opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
+    this.#exporter.admit(socket, offer, kind ?? 'plain');
     const tellEnd = this.#exporter.use(socket, offer, kind ?? 'plain');
     if (kind !== undefined && !offer.control) {
       // Its sessions begin before it is connected to: an answer to INFO alone never is.
@@ -59,11 +63,9 @@ export class Upgrades {
     process.nextTick(() => socket.write(switching));
   }
 
-  #relay(socket: Socket, service: Socket, { kind, tellEnd }: { kind: SocketKind | undefined; tellEnd: (result: UseResult) => void }): void {
-    const [a, b] = [
-      { socket, kind: 'tcp' as const },
-      { socket: service, kind: 'unix' as const },
-    ];
+  #relay(socket: Client, service: Socket, { kind, tellEnd }: { kind: SocketKind | undefined; tellEnd: (result: UseResult) => void }): void {
+    const a = endpointOf(socket);
+    const b: Endpoint = { socket: service, kind: 'unix' };
     let isCounted = true;
     const options = {
       mayHandOver: () => {
@@ -78,12 +80,17 @@ export class Upgrades {
     void started.ended.then((result) => tellEnd({ result, ...(isCounted && { in: service.bytesWritten, out: service.bytesRead }) }));
   }
 
-  #offer(raw: string): Offer {
+  async #offer(raw: string, client: Client): Promise<Offer> {
     const { ask, isWatch } = readTarget(raw);
-    const offer = isWatch ? undefined : this.#exporter.options.offers.find(ask.segments.join('/'));
-    if (!offer) throw new Refusal(404, 'no such service is exported');
+    const view = await this.#exporter.viewOf(client);
+    const offer = isWatch ? undefined : view.find(ask.segments.join('/'));
+    if (!offer) throw notExported();
     return offer;
   }
+}
+
+function isHttps(client: Client & { readonly encrypted?: boolean }): boolean {
+  return client.encrypted === true;
 }
 
 function kindOf(header: string | string[] | undefined): SocketKind | undefined {

@@ -4,8 +4,9 @@ import type { SocketKind } from '@dipus/proto/sep';
 
 /** One use of a service by a peer. */
 export interface Use {
-  /** The address of the client. */
-  readonly peer: string;
+  /** The address of the client, and its name where its key is known. */
+  readonly address: string;
+  readonly name?: string;
   /** The path of the service. */
   readonly service: string;
   readonly kind: 'plain' | SocketKind | 'post';
@@ -47,11 +48,12 @@ export class UseLog {
   }
 }
 
-function objectOf({ service, peer, kind }: Use, { exit, ...result }: UseResult, seconds: number): string {
-  return JSON.stringify({ event: 'end', ...exit, seconds, service, peer, kind, ...result, time: Date.now() / 1000 });
+function objectOf({ service, address: peer, name, kind }: Use, { exit, ...result }: UseResult, seconds: number): string {
+  return JSON.stringify({ event: 'end', ...exit, seconds, service, peer, name, kind, ...result, time: Date.now() / 1000 });
 }
 
-function sentenceOf({ service, peer, kind }: Use, result: UseResult, seconds: number): string {
+function sentenceOf({ service, address, name, kind }: Use, result: UseResult, seconds: number): string {
+  const peer = name === undefined ? address : `${name} (${address})`;
   const bytes = result.in === undefined ? [] : [`${result.in} bytes in`, `${result.out} out`];
   return `${peer}: ends ${kind} of ${service}: ${[howOf(result), `${seconds.toFixed(2)} s`, ...bytes].join(', ')}`;
 }

@@ -93,7 +93,7 @@ export class ControlClient implements Client {
   connected(): Connected {
     const { start } = this.#session;
     const readStderr: StderrReader = (bytes, drained) => this.#session.stderr(bytes, drained);
-    return { connection: this.#session.takeData(), terminal: start.tty ?? usualTerminal, readStderr };
+    return { connection: this.#session.takeData() as Socket, terminal: start.tty ?? usualTerminal, readStderr };
   }
   started(program: Program, hasTerminal: boolean): void {
     this.#program = program;

@@ -28,6 +28,8 @@ export interface AnnounceOptions {
    * given.
    */
   readonly addresses?: readonly string[];
+  /** What the TXT record says besides the version. */
+  readonly text?: Readonly<Record<string, string>>;
   /** Told of what goes wrong later; nobody by default. */
   trouble?(error: unknown): void;
 }
@@ -108,7 +110,7 @@ class Announcer implements Announcement {
   }
 
   get #records(): MdnsRecord[] {
-    return serviceRecords({ ...this.#fullNames, port: this.#options.port });
+    return serviceRecords({ ...this.#fullNames, port: this.#options.port, text: this.#options.text });
   }
 
   #servedOn(link: NetworkLink): string[] {

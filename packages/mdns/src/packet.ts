@@ -92,13 +92,21 @@ export function textOfLabel(label: string): string {
   return label.replace(/\\(.)/gsu, '$1');
 }
 
+/** What is announced of an exporter. */
+export interface ServiceFacts {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly text?: Readonly<Record<string, string>> | undefined;
+}
+
 /** The records of one exporter: who it is, where, and what kind of thing. `name` is the instance's full name, `host` ends with `.local`. */
-export function serviceRecords({ name, host, port }: { name: string; host: string; port: number }): MdnsRecord[] {
+export function serviceRecords({ name, host, port, text }: ServiceFacts): MdnsRecord[] {
   return [
     // Others have pointers of the same name: it must not flush theirs.
     { name: serviceType, type: recordType.ptr, class: classIn, ttl: otherTtl, data: name },
     { name, type: recordType.srv, class: classIn | flush, ttl: hostTtl, priority: 0, weight: 0, port, target: host },
-    { name, type: recordType.txt, class: classIn | flush, ttl: otherTtl, data: { sep: '1' } },
+    { name, type: recordType.txt, class: classIn | flush, ttl: otherTtl, data: { sep: '1', ...text } },
   ];
 }
 

@@ -77,6 +77,8 @@ export function remarksOn({ lines }: AuthorizedPeers, { pin, name }: NewGrant): 
 export interface WatchedPeers {
   /** As the file is now; nobody while it cannot be read. */
   readonly peers: AuthorizedPeers;
+  /** Reads the file at once: something was written. */
+  readNow(): void;
   close(): void;
 }
 
@@ -130,6 +132,7 @@ export function watchAuthorizedPeers(folder: ConfigFolder, { whyNotUser, warn, j
     get peers() {
       return peers;
     },
+    readNow: read,
     close: () => {
       clearTimeout(timer);
       watcher?.close();

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   parseSignal,
   parseSize,
@@ -28,14 +28,14 @@ const maxUnreadBytes = 1 << 20;
 
 /** The service's end of a control connection whose preface has been read. Owns the socket. */
 export class ControlConnection {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #acts: ClientActs;
   readonly #info: () => Info | Promise<Info>;
   readonly #decoder = new FrameDecoder();
   #frames: Frame[] = [];
   #isOver = false;
 
-  constructor(socket: Socket, info: () => Info | Promise<Info>, acts: ClientActs) {
+  constructor(socket: Duplex, info: () => Info | Promise<Info>, acts: ClientActs) {
     this.#socket = socket;
     this.#acts = acts;
     this.#info = info;

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SessionError } from '@dipus/proto/session-error';
 import { Pairs } from './pairs.ts';
 import { awaitPreface, errorFrame } from './preface.ts';
@@ -8,7 +8,7 @@ import type { SessionHandler } from './session.ts';
  * Answers the control protocol (sep(5), Control sockets): returns what takes each connection, half-open and connected, and owns it from
  * then on.
  */
-export function serveControl(handler: SessionHandler): (connection: Socket) => void {
+export function serveControl(handler: SessionHandler): (connection: Duplex) => void {
   const pairs = new Pairs(handler);
   return (connection) => {
     // Whatever happens to a connection is told by its close.
@@ -26,7 +26,7 @@ export function serveControl(handler: SessionHandler): (connection: Socket) => v
 }
 
 /** Writes ERROR and closes. Nothing is waited for: descriptors may be what is short. */
-export function refuseConnection(socket: Socket, error: SessionError): void {
+export function refuseConnection(socket: Duplex, error: SessionError): void {
   socket.write(errorFrame(error));
   socket.destroy();
 }

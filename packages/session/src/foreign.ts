@@ -1,5 +1,6 @@
 // Sessions of services that have no control socket: whoever stands nearest to them answers in their place (sep(5), Control sockets).
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Info } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
@@ -13,7 +14,7 @@ import type { Session } from './session.ts';
 export interface ForeignOptions<T> {
   /** Connects to the service's own socket. */
   connect(service: T): Promise<Endpoint>;
-  /** What its clients' connections are. */
+  /** What its clients' connections are where they are sockets. */
   readonly clientKind: 'tcp' | 'unix';
   /** Why no session can be begun now; undefined: it can. */
   refuse(): SessionError | undefined;
@@ -28,7 +29,7 @@ export interface ForeignOptions<T> {
 /** Answers control and data connections to foreign services. */
 export class ForeignSessions<T extends object> {
   readonly #options: ForeignOptions<T>;
-  readonly #serve = new WeakMap<T, (connection: Socket) => void>();
+  readonly #serve = new WeakMap<T, (connection: Duplex) => void>();
   readonly #since = Date.now();
   #running = 0;
 
@@ -37,7 +38,7 @@ export class ForeignSessions<T extends object> {
   }
 
   /** Takes a connection over, whose first bytes are a preface. */
-  serve(service: T, connection: Socket): void {
+  serve(service: T, connection: Duplex): void {
     let serve = this.#serve.get(service);
     if (!serve) {
       serve = serveControl({
@@ -88,7 +89,8 @@ export class ForeignSessions<T extends object> {
       await sleep(timing.endMs);
       return !isGone;
     };
-    const started = relay({ socket: data, kind: clientKind }, service, { mayEnd, answered: () => session.exit({ code: 0 }), mayHandOver });
+    const client: Endpoint = data instanceof Socket ? { socket: data, kind: clientKind } : { socket: data, kind: 'channel' };
+    const started = relay(client, service, { mayEnd, answered: () => session.exit({ code: 0 }), mayHandOver });
     leave = () => started.break();
     this.#running++;
     track(started);

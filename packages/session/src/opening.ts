@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { controlPreface, dataPreface, type Info } from '@dipus/proto/control';
 import type { SocketKind } from '@dipus/proto/sep';
 import { ControlConnection } from './control-connection.ts';
@@ -17,7 +17,7 @@ export interface OpeningHandler {
 }
 
 /** Reads a connection to a control socket until it asks for a session; what needs no session is answered here. */
-export function awaitSession(connection: Socket, handler: OpeningHandler): void {
+export function awaitSession(connection: Duplex, handler: OpeningHandler): void {
   const begin = (half: SessionHalf, bytes: readonly Buffer[]): void => {
     connection.pause().unshift(Buffer.concat(bytes));
     handler.begin(half);

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
 import { busy, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
@@ -11,22 +11,22 @@ const dataTooEarly: SessionError = { reason: 'data came before STARTED', retry: 
 /** Control and data connections that wait for their other halves. */
 export class Pairs {
   readonly #handler: SessionHandler;
-  readonly #starts = new Map<string, (data: Socket | SessionError) => void>();
-  readonly #data = new Map<string, Socket>();
-  readonly #unwatch = new WeakMap<Socket, () => void>();
+  readonly #starts = new Map<string, (data: Duplex | SessionError) => void>();
+  readonly #data = new Map<string, Duplex>();
+  readonly #unwatch = new WeakMap<Duplex, () => void>();
   #isLossExpected = false;
 
   constructor(handler: SessionHandler) {
     this.#handler = handler;
   }
 
-  addControl(socket: Socket, rest: Buffer): void {
+  addControl(socket: Duplex, rest: Buffer): void {
     const half = new Half((start) => this.#await(half, start));
     half.connection = new ControlConnection(socket, () => this.#handler.info(), half);
     if (rest.length > 0) half.connection.read(rest);
   }
 
-  addData(socket: Socket, token: string, rest: Buffer): void {
+  addData(socket: Duplex, token: string, rest: Buffer): void {
     const found = this.#starts.get(token);
     if (rest.length > 0 || this.#data.has(token) || (!found && this.#isFull())) {
       found?.(dataTooEarly);
@@ -73,7 +73,7 @@ export class Pairs {
 
   #await(half: Half, start: Start): void {
     let timer: NodeJS.Timeout | undefined;
-    const begin = (data: Socket | SessionError): void => {
+    const begin = (data: Duplex | SessionError): void => {
       const isError = 'reason' in data;
       if (this.#starts.get(start.token) !== begin && isError) return;
       this.#starts.delete(start.token);
@@ -128,7 +128,7 @@ class Half {
     this.#events?.gone();
   }
 
-  pair(start: Start, data: Socket): Session {
+  pair(start: Start, data: Duplex): Session {
     const { connection } = this;
     const early = (): void => {
       data.destroy();

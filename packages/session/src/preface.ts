@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { parsePreface, type Preface } from '@dipus/proto/control';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { formatSessionError, type SessionError } from '@dipus/proto/session-error';
@@ -8,7 +8,7 @@ import { timing } from '@dipus/proto/timing';
  * Calls `found` with the first line of a connection to a control socket, and what came behind it. Where none comes in time the client is
  * told and left.
  */
-export function awaitPreface(socket: Socket, found: (preface: Preface) => void): void {
+export function awaitPreface(socket: Duplex, found: (preface: Preface) => void): void {
   let bytes: Buffer = Buffer.alloc(0);
   const timer = setTimeout(() => fail('no preface came'), timing.prefaceMs).unref();
   const stop = (): void => {
@@ -40,13 +40,13 @@ export function errorFrame(error: SessionError): Buffer {
 }
 
 /** Writes ERROR, and ends the connection when the client has seen it. */
-export function refuseSession(socket: Socket, error: SessionError): void {
+export function refuseSession(socket: Duplex, error: SessionError): void {
   socket.write(errorFrame(error));
   part(socket);
 }
 
 /** Ends a connection whose last frame is written: what the client still sends is read away until it has seen the end. */
-export function part(socket: Socket): void {
+export function part(socket: Duplex): void {
   socket.end();
   socket.removeAllListeners('data');
   socket.resume();

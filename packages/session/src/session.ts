@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SessionError } from '@dipus/proto/session-error';
 import type { Exit, Info, SignalName, Start, TerminalSize } from '@dipus/proto/control';
 
@@ -6,7 +6,7 @@ import type { Exit, Info, SignalName, Start, TerminalSize } from '@dipus/proto/c
 export interface Session {
   readonly start: Start;
   /** The program's stdin and stdout to be: not read any more. Belongs to whoever begins the session. */
-  takeData(): Socket;
+  takeData(): Duplex;
   /** The program runs, and our own copy of the data connection is closed. */
   started(tty: boolean): void;
   waiting(ahead: number): void;

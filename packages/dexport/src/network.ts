@@ -4,11 +4,11 @@ import { networkOf } from '@dipus/proto/network';
 const known = new WeakMap<Socket, string>();
 
 /** Whom a connection comes from, as far as limits go: an address, or of IPv6 the network that one host may have to itself (RFC 6177). */
-export function peerOf(socket: Socket): string {
-  let peer = known.get(socket);
-  if (peer === undefined) {
-    peer = networkOf(socket.remoteAddress ?? '');
-    known.set(socket, peer);
+export function networkFrom(socket: Socket): string {
+  let network = known.get(socket);
+  if (network === undefined) {
+    network = networkOf(socket.remoteAddress ?? '');
+    known.set(socket, network);
   }
-  return peer;
+  return network;
 }

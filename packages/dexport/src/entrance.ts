@@ -1,0 +1,44 @@
+// What stands between the addresses on which an exporter listens and its answers.
+import type { Server as HttpServer } from 'node:http';
+import type { Server } from 'node:net';
+import { makeServer, type ServerOptions } from './http-server.ts';
+import type { Limits } from './limits.ts';
+
+export interface Entrance {
+  /** The scheme of the URIs by which it is reached. */
+  readonly scheme: 'sep' | 'seps';
+  /** What mDNS says of it. */
+  readonly text: Readonly<Record<string, string>>;
+  /** A server for one address, that does not listen yet; the caller closes it. */
+  server(): Server;
+  /** A line on who may use what is offered. `isLocal`: nobody else than this host reaches it. */
+  whoMay(offered: string, isLocal: boolean): string;
+  /** Takes nothing new: connections without a stream close, others when their last one has ended. */
+  goodbye(): void;
+  /** Closes what is left. */
+  close(): void;
+}
+
+/** That of plain text, for everybody. */
+export function plainEntrance(options: ServerOptions & { readonly limits: Limits }): Entrance {
+  const servers: HttpServer[] = [];
+  return {
+    scheme: 'sep',
+    text: {},
+    server: () => {
+      const server = makeServer(options);
+      servers.push(server);
+      return server;
+    },
+    whoMay: (offered, isLocal) => `${everybody(isLocal)} may use what is in ${offered}`,
+    goodbye: () => {
+      for (const server of servers) server.closeIdleConnections();
+    },
+    close: () => options.limits.close(),
+  };
+}
+
+/** Whom plain text is for. */
+export function everybody(isLocal: boolean): string {
+  return isLocal ? 'every user of this host' : 'everybody who reaches this port, unencrypted and unauthenticated,';
+}

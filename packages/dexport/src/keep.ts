@@ -1,0 +1,72 @@
+// An exporter that root has started to speak TLS, as three kinds of process: this one, which stays root, the exporter, and openers
+// (dexport(1), Permissions).
+import { fork, type ChildProcess } from 'node:child_process';
+import { Failure } from '@dipus/cli/errors';
+import type { Context, EndedBySignal } from '@dipus/cli/run';
+import { watchAuthorizedPeers } from '@dipus/seps/authorized-peers';
+import { configFolder } from '@dipus/seps/config-folder';
+import { takeInvitation } from '@dipus/seps/pairing';
+import { userId } from '@dipus/tree/accounts';
+import { rootPath } from '@dipus/tree/root';
+import { readTrust, type Environment } from '@dipus/tree/trust';
+import { Keeper } from './keeper.ts';
+import { exporterRole } from './roles.ts';
+import type { OpenerPlace } from './orders.ts';
+
+export interface KeepOptions {
+  /** The file of this very program. */
+  readonly program: string;
+  /** The command line, for the exporter. */
+  readonly argv: readonly string[];
+  /** Whom the exporter runs as. */
+  readonly user: string;
+  readonly environment: Environment;
+}
+
+/** Starts the exporter and serves it until it ends. Resolves with how that was. Throws Failure. */
+export async function keep(context: Context, options: KeepOptions): Promise<number | EndedBySignal> {
+  const { program, environment } = options;
+  const place = placeOf(options);
+  const folder = configFolder(environment, readTrust(environment));
+  // The exporter tells what is wrong with the file.
+  const authorized = watchAuthorizedPeers(folder, { warn: () => {}, judgeAgain: () => {} });
+  const exporter = startExporter(options);
+  const keeper = new Keeper(exporter, {
+    program,
+    place,
+    whyNot: (user) => {
+      const isNamed = authorized.peers.lines.some((line) => !('reason' in line) && line.user === user);
+      return isNamed ? undefined : `no key acts as ${user}`;
+    },
+    pair: (request) => takeInvitation(folder, request),
+  });
+  exporter.on('message', (message) => keeper.take(message));
+  context.interceptSignals((signal) => exporter.kill(signal));
+  try {
+    return await endOf(exporter);
+  } finally {
+    keeper.close();
+    authorized.close();
+  }
+}
+
+function placeOf({ user, environment }: KeepOptions): OpenerPlace {
+  const uid = userId(user);
+  if (uid === undefined) throw new Failure('run as user', user, 'there is no such user');
+  return { root: rootPath(environment), uid, uids: [...readTrust(environment, uid).uids] };
+}
+
+function startExporter({ program, argv }: KeepOptions): ChildProcess {
+  // A session of its own: a terminal's signals go to the keeper alone, which passes them on.
+  return fork(program, [exporterRole, ...argv], { detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+}
+
+async function endOf(exporter: ChildProcess): Promise<number | EndedBySignal> {
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+    exporter.once('error', (error) => reject(new Failure('start', 'the exporter', error)));
+    exporter.once('exit', (...how) => resolve(how));
+  });
+  if (signal === null) return code ?? 1;
+  if (['SIGINT', 'SIGTERM', 'SIGHUP'].includes(signal)) return { signal };
+  throw new Failure('keep', 'the exporter', `it was killed by ${signal}`);
+}

@@ -1,0 +1,27 @@
+// An exporter's end of its keeper.
+import { Failure } from '@dipus/cli/errors';
+import type { Context } from '@dipus/cli/run';
+import { Openers } from './openers.ts';
+import type { Channel, Handle } from './passed-socket.ts';
+
+/** Without its keeper an exporter takes nothing new, and ends when its streams have ended. */
+export class Kept {
+  readonly openers: Openers;
+  readonly #left: () => void;
+
+  constructor(context: Context) {
+    this.openers = new Openers(process as Channel);
+    process.on('message', (message, handle) => this.openers.take(message, handle as Handle | undefined));
+    this.#left = () => {
+      context.warn(new Failure('go on', 'without a keeper', 'it was killed'));
+      process.kill(process.pid, 'SIGTERM');
+    };
+    process.once('disconnect', this.#left);
+  }
+
+  /** Lets go of the keeper. */
+  close(): void {
+    process.off('disconnect', this.#left);
+    if (process.connected) process.disconnect();
+  }
+}

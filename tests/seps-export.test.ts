@@ -1,0 +1,303 @@
+// dexport --seps: who may come in, what each key sees, and what is broken when it may no longer.
+import { chmodSync, chownSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import type { Channel } from '@dipus/seps/channel';
+import { eventually, has, suite, within, type Sandbox } from './harness.ts';
+import { bodyOf, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
+import { get, identityOf, sepsExporter, speakTls } from './seps-exporter.ts';
+import { ann, testAsRoot, withUsers } from './users.ts';
+
+const test = suite('seps-export');
+
+/** Two services, audio/lame and other. */
+async function withServices(body: (sandbox: Sandbox) => Promise<void>): Promise<void> {
+  await withUsers(async (sandbox) => {
+    await offer(sandbox, 'tr a-z A-Z', 'lame/audio');
+    await offer(sandbox, 'cat', 'other');
+    await body(sandbox);
+  });
+}
+
+const all = 'audio/lame.box...0\nother.box...0\n';
+
+/** Reads what a watch tells, a line at a time. */
+function watch(channel: Channel): { next(pattern: RegExp): Promise<void>; readonly text: string } {
+  let text = '';
+  channel.on('data', (bytes: Buffer) => (text += bytes.toString())).on('error', () => {});
+  channel.write(get('?watch'));
+  return {
+    next: async (pattern) => {
+      await eventually(`a watch like ${pattern}`, () => pattern.test(text), promised(1000));
+    },
+    get text() {
+      return text;
+    },
+  };
+}
+
+testAsRoot(test, 'list, watch, upgrade and POST in channels, and who has used what', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['# the laptop', 'PIN laptop user=root'], ['root', '-v']);
+    assert.match(exporter.program.stderr, /^dexport: 1 key may use what is in .*\/exported \(.*\/srv\/authorized_peers\)$/m);
+    const channels = await exporter.dial();
+    assert.is(bodyOf(await exporter.ask(channels, get(''))), 'audio/lame.box...0\nother.box...0\n');
+    const answer = await exporter.ask(channels, `${upgradeTo('audio/lame.box...0')}hello`);
+    assert.is(bodyOf(answer), 'HELLO');
+    const post = 'POST /lame HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello';
+    assert.match(bodyOf(await exporter.ask(channels, post)), /HELLO/);
+    const seen = watch(channels.open());
+    await seen.next(/"add".*lame[^]*"ready"/);
+    await exporter.program.says(/laptop \(127\.0\.0\.1\): opens audio\/lame\.box\.\.\.0/);
+    await exporter.program.says(/laptop \(127\.0\.0\.1\): ends post of audio\/lame\.box\.\.\.0: status 0/);
+    assert.is((await exporter.program.stop()).status, 0);
+    assert.match(await channels.ended, /this exporter ends/);
+  }),
+);
+
+testAsRoot(test, 'service= is all that a key sees: lists, watches, upgrades, POST, other control sockets', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root service=audio']);
+    const channels = await exporter.dial();
+    assert.is(bodyOf(await exporter.ask(channels, get(''))), 'audio/lame.box...0\n');
+    const seen = watch(channels.open());
+    await seen.next(/"ready"/);
+    assert.not.match(seen.text, /other/);
+    assert.is(bodyOf(await exporter.ask(channels, `${upgradeTo('audio/lame.box...0')}hello`)), 'HELLO');
+    for (const headers of [[], ['Sep-Socket: control'], ['Sep-Socket: data']]) {
+      assert.is(statusOf(await exporter.ask(channels, upgradeTo('other.box...0', ...headers))), 404);
+    }
+    for (const ask of ['other', 'other.box...0', '**/other']) {
+      const post = `POST /${ask} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
+      assert.is(statusOf(await exporter.ask(channels, post)), 404);
+      assert.is(bodyOf(await exporter.ask(channels, get(ask))), '');
+    }
+    // What comes later is told only to those who may see it.
+    await offer(sandbox, 'cat', 'more');
+    await offer(sandbox, 'cat', 'flac/audio');
+    await seen.next(/flac/);
+    assert.not.match(seen.text, /more/);
+    exporter.authorize('PIN laptop user=root service=other service=more');
+    await seen.next(/"remove","path":"audio\/lame[^]*"add","path":"(?:more|other)/);
+  }),
+);
+
+/** An upload that goes on and on, and how it ends. */
+function endless(channel: Channel): { readonly ended: Promise<string>; readonly begun: Promise<void> } {
+  let begun!: () => void;
+  const hasBegun = new Promise<void>((resolve) => (begun = resolve));
+  const ended = new Promise<string>((resolve) => {
+    channel.on('error', (error: Error & { reason?: string }) => resolve(error.reason ?? error.message));
+    channel.on('end', () => resolve('an end')).on('data', () => begun());
+  });
+  const write = (): void => {
+    if (!channel.destroyed && channel.write(Buffer.alloc(65_536))) setImmediate(write);
+  };
+  channel.on('drain', write).write(upgradeTo('other.box...0'));
+  write();
+  return { ended, begun: hasBegun };
+}
+
+testAsRoot(test, 'a line that goes, is narrowed or is over breaks what is open, as an error, within a second', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
+    const cases: [what: string, lines: () => string[], ended: boolean][] = [
+      ['narrowed', () => ['PIN laptop user=root service=audio'], false],
+      ['for another user', () => ['PIN laptop user=daemon'], false],
+      ['for elsewhere', () => ['PIN laptop user=root from=192.0.2.1'], true],
+      ['over', () => [`PIN laptop user=root until=${new Date(Date.now() + 1500).toISOString()}`], true],
+      ['malformed', () => ['PIN laptop user=root from='], true],
+      ['revoked', () => ['PIN laptop user=root', '@revoked PIN'], true],
+      ['deleted', () => [], true],
+    ];
+    for (const [what, lines, isOver] of cases) {
+      const channels = await exporter.dial();
+      const stream = endless(channels.open());
+      await within(30_000, 'the stream', stream.begun);
+      exporter.authorize(...lines());
+      assert.is(await within(promised(what === 'over' ? 3000 : 1000), `the end of what is ${what}`, stream.ended), 'revoked', what);
+      if (isOver) await channels.ended;
+      else assert.is(statusOf(await exporter.ask(channels, get(''))), 200, 'the connection lives');
+      channels.break('done');
+      exporter.authorize('PIN laptop user=root');
+      await exporter.lists(all);
+    }
+    assert.match(exporter.program.stderr, /laptop \(127\.0\.0\.1\): its connection is broken: its line ended on /);
+  }),
+);
+
+testAsRoot(test, 'max= streams at a time, on all connections of a key', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root max=2']);
+    const [one, two] = [await exporter.dial(), await exporter.dial()];
+    const open = [endless(one.open()), endless(two.open())];
+    await Promise.all(open.map(({ begun }) => begun));
+    for (const channels of [one, two]) assert.is(statusOf(await exporter.ask(channels, upgradeTo('other.box...0'))), 503);
+    const post = 'POST /lame HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello';
+    assert.is(statusOf(await exporter.ask(one, post)), 503);
+    assert.is(statusOf(await exporter.ask(one, get(''))), 200, 'lists do not count');
+    two.break('done');
+    await eventually('there is room again', async () => statusOf(await exporter.ask(one, post)) === 200);
+    for (let round = 0; round < 5; round++) assert.is(statusOf(await exporter.ask(one, post)), 200);
+  }),
+);
+
+testAsRoot(test, 'authorized_peers, whatever is wrong with it, lets nobody in who is not named', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
+    const { file, program } = exporter;
+    await exporter.lists(all);
+    const steps: [change: () => void, list: string | undefined][] = [
+      [() => exporter.authorize('PIN laptop usr=root'), undefined],
+      [() => exporter.authorize('\ufeffPIN laptop user=root from=::ffff:127.0.0.0/104\r'), all],
+      [() => chmodSync(file, 0o666), undefined],
+      [() => chmodSync(file, 0o644), all],
+      [() => chownSync(file, ann, ann), undefined],
+      [() => chownSync(file, 0, 0), all],
+      [() => (renameSync(file, `${file}.real`), symlinkSync(`${file}.real`, file)), undefined],
+      [() => (rmSync(file), exporter.authorize('PIN laptop user=root')), all],
+      [() => rmSync(file), undefined],
+    ];
+    for (const [change, list] of steps) {
+      change();
+      await exporter.lists(list);
+    }
+    await program.says(/authorized_peers: line 1: unknown option usr: the line grants nothing/);
+    exporter.authorize();
+    chmodSync(file, 0o666);
+    const again = await sandbox.run('dexport', ['--seps', '--user', 'root', '-l', '127.0.0.1:0'], '', {
+      env: { ...sandbox.env, DIPUS_CONFIG: `${sandbox.dir}/srv` },
+    });
+    assert.match(again.stderr, /^dexport: cannot read .*authorized_peers: writable by /m);
+    assert.is(again.status, 1);
+  }),
+);
+
+testAsRoot(test, 'whoever is not known learns nothing, and no service is touched', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
+    const { port, program } = exporter;
+    const stranger = identityOf(`${sandbox.dir}/stranger`);
+    const text = get('other', 'Upgrade: sep');
+    const told = `this key is not authorised here: ${stranger.pin}`;
+    for (const [key, sentence] of [
+      [stranger, told],
+      [{}, 'show a key'],
+    ] as const) {
+      for (const alpn of [undefined, 'http/1.1']) {
+        const answer = await speakTls(port, text, { ...key, ...(alpn && { alpn }) });
+        assert.is(statusOf(answer), 403);
+        assert.is(bodyOf(answer), `${sentence}\n`);
+        assert.not.match(answer.replace(stranger.pin, ''), /box|dipus|lame|other|Sep-|Date|Server/i);
+      }
+      const refused = await speakTls(port, text, { ...key, alpn: 'sep/1' });
+      assert.match(refused, new RegExp(`^\\0\\0\\0\\0\\t[^]{3}${sentence.replaceAll(/[+/]/g, '\\$&')}(?:\\[|$)`));
+    }
+    assert.match(await speakTls(port, text, { alpn: 'h2' }), /^\[/);
+    assert.is(bodyOf(await talk(port, get(''))), 'this exporter speaks only TLS here: use seps://\n');
+    const garbage = await talk(port, Buffer.alloc(100, 0x80));
+    assert.is(garbage, '');
+    assert.not.match(program.stderr, /opens|GET/);
+    await exporter.lists(all);
+  }),
+);
+
+testAsRoot(test, 'curl with its key and the pin: lists, watches and uploads', () =>
+  withServices(async (sandbox) => {
+    const { port, curl, identity } = await sepsExporter(sandbox, ['PIN laptop user=root service=audio']);
+    const url = `https://127.0.0.1:${port}`;
+    const text = async (...args: string[]): Promise<string> => (await sandbox.run('curl', [...curl, ...args])).stdout.toString();
+    assert.is(await text(`${url}/`), 'audio/lame.box...0\n');
+    assert.is((await sandbox.run('curl', [...curl, '-T', '-', `${url}/lame`], 'hello\n')).stdout.toString(), 'HELLO\n');
+    const watching = sandbox.start('curl', [...curl, '-N', `${url}/?watch`]);
+    assert.match(await watching.line(), /"add".*lame/);
+    const other = `sha256//${Buffer.alloc(32).toString('base64')}`;
+    assert.is((await sandbox.run('curl', ['-sk', '--pinnedpubkey', other, `${url}/`])).status, 90);
+    assert.is((await sandbox.run('curl', ['-skf', '--pinnedpubkey', identity.pin, `${url}/`])).status, 22);
+    const upgrade = await text('-i', '-H', 'Connection: Upgrade', '-H', 'Upgrade: sep', `${url}/audio/lame.box...0`);
+    assert.is(statusOf(upgrade), 400);
+    assert.is(statusOf(await text('-i', '-H', 'Origin: http://x', `${url}/`)), 403);
+  }),
+);
+
+for (const program of ['openssl', 'socat', 'python3'] as const) {
+  if (!has(program)) {
+    test.skip(`${program} is a client`, `there is no ${program}`);
+    continue;
+  }
+  testAsRoot(test, `${program} is a client`, () =>
+    withServices(async (sandbox) => {
+      const { port, laptop } = await sepsExporter(sandbox, ['PIN laptop user=root']);
+      const [key, cert] = [`${sandbox.dir}/cli/key.pem`, `${sandbox.dir}/cli/cert.pem`];
+      const python = `import ssl, sys, urllib.request
+context = ssl._create_unverified_context()
+context.load_cert_chain(${JSON.stringify(cert)}, ${JSON.stringify(key)})
+sys.stdout.write(urllib.request.urlopen('https://127.0.0.1:${port}/', context=context).read().decode())`;
+      const clients = {
+        openssl: ['s_client', '-quiet', '-no_ign_eof', '-connect', `127.0.0.1:${port}`, '-cert', cert, '-key', key],
+        socat: ['-t5', '-', `OPENSSL:127.0.0.1:${port},verify=0,cert=${cert},key=${key}`],
+        python3: ['-c', python],
+      };
+      assert.ok(laptop);
+      const client = sandbox.start(program, clients[program]);
+      client.child.stdin!.write(get(''));
+      await eventually('the list', () => client.stdout.toString().endsWith('audio/lame.box...0\nother.box...0\n'));
+      client.child.stdin!.end();
+    }),
+  );
+}
+
+testAsRoot(test, 'TLS 1.2 is refused; TLS at a plain port gets a sentence; plain text beside TLS where it is wanted', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root'], ['root', '--plain']);
+    assert.match(exporter.program.stderr, /1 key, and every user of this host may use/);
+    assert.is(
+      bodyOf(await talk(exporter.port, 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')),
+      'audio/lame.box...0\nother.box...0\n',
+    );
+    assert.is(bodyOf(await talk(exporter.port, `${upgradeTo('audio/lame.box...0')}hello`)), 'HELLO');
+    await exporter.lists(all);
+    const old = await sandbox.run('curl', ['-sk', '--tls-max', '1.2', `https://127.0.0.1:${exporter.port}/`]);
+    assert.is(old.status, 35);
+    await exporter.lists(all);
+  }),
+);
+
+testAsRoot(test, 'an exporter of an ordinary user: its keys act as that user', () =>
+  withUsers(async (sandbox) => {
+    const { dir, root, env } = sandbox;
+    const laptop = identityOf(`${dir}/cli`);
+    const options = { env: { ...env, DIPUS_ROOT: `${dir}/a/root`, DIPUS_CONFIG: `${dir}/a/config` } };
+    const prepared = await sandbox.run('install', [
+      '-d',
+      '-o',
+      String(ann),
+      '-g',
+      String(ann),
+      `${dir}/a`,
+      `${dir}/a/config`,
+      `${dir}/a/root`,
+    ]);
+    assert.is(prepared.status, 0);
+    writeFileSync(`${dir}/a/config/authorized_peers`, `${laptop.pin} laptop user=bob\n${laptop.pin} laptop\n`, { mode: 0o644 });
+    chownSync(`${dir}/a/config/authorized_peers`, ann, ann);
+    const as = ['--reuid', String(ann), '--regid', String(ann), '--clear-groups', process.execPath];
+    const tool = (name: string): string => `packages/${name}/dist/${name}.mjs`;
+    const here = process.cwd();
+    const service = sandbox.start('setpriv', [...as, `${here}/${tool('dserve')}`, '-x', 'cat', 'echo'], options);
+    await service.line();
+    const program = sandbox.start(
+      'setpriv',
+      [...as, `${here}/${tool('dexport')}`, '--seps', '-l', '127.0.0.1:0', '--no-announce'],
+      options,
+    );
+    const port = Number((await program.line()).split(':').at(-1));
+    await program.says(/line 1: user=bob needs an exporter that root has started: the line grants nothing/);
+    assert.match(program.stderr, /nobody may yet|1 key may/);
+    writeFileSync(`${dir}/a/config/authorized_peers`, `${laptop.pin} laptop\n`);
+    const ask = (): Promise<string> => speakTls(port, get(''), { key: laptop.key, cert: laptop.cert });
+    await eventually('it is let in', async () => bodyOf(await ask()) === 'echo.box...0\n');
+    assert.ok(root);
+  }),
+);
+
+test.run();
