@@ -1,9 +1,20 @@
 // dserve: its programs, limits, files of services, ends, and what it says of bad input. Its names: claim.test.ts.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
-import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { bundle, eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 
 const test = suite('dserve');
 
@@ -29,7 +40,7 @@ test('the program has the connection as stdin and stdout, a group of its own, an
   await withSandbox(async (sandbox) => {
     const script =
       'readlink /proc/$$/fd/0 /proc/$$/fd/1; pwd; umask; ps -o pgid= -p $$ | tr -d " "; echo $$; ' +
-      'env | grep "^DIPUS_S\\|^DIPUS_P\\|^DIPUS_H\\|^MINE" | sort';
+      'env | grep "^DIPUS_S\\|^DIPUS_PR\\|^DIPUS_H\\|^MINE" | sort';
     const service = sandbox.start('sh', ['-c', `umask 027; MINE=yes exec dserve '${script}' look/a/b`]);
     const path = await service.line();
     const [stdin, stdout, folder, umask, group, pid, ...environment] = (await ask(path)).trim().split('\n');
@@ -250,9 +261,9 @@ test('-v tells of each client when it begins and when it ends; --json the same f
     await ask(text.path, '0\n');
     await sandbox.run('dcat', ['ends'], '3\n');
     const lines = [
-      /^dserve: ends\.box\.\.\.0: client 1 begins: plain, of this host, has process \d+$/m,
+      /^dserve: ends\.box\.\.\.0: client 1 begins: plain, of \S+'s process \d+, has process \d+$/m,
       /^dserve: ends\.box\.\.\.0: client 1 ends: status 0 after \d+\.\d\d s$/m,
-      /^dserve: ends\.box\.\.\.0: client 2 begins: control, of this host, has process \d+$/m,
+      /^dserve: ends\.box\.\.\.0: client 2 begins: control, of \S+'s process \d+, has process \d+$/m,
       /^dserve: ends\.box\.\.\.0: client 2 ends: status 3 after \d+\.\d\d s$/m,
     ];
     for (const line of lines) await text.says(line);
@@ -263,11 +274,30 @@ test('-v tells of each client when it begins and when it ends; --json the same f
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
-    const { time, pid, ...rest } = begin!;
-    assert.equal(rest, { event: 'begin', service: 'dies.box...0', client: 1, kind: 'control' });
+    const { time, pid, peerPid, ...rest } = begin!;
+    assert.equal(rest, { event: 'begin', service: 'dies.box...0', client: 1, kind: 'control', peerUid: process.geteuid!() });
+    assert.is(typeof peerPid, 'number');
     assert.ok(typeof pid === 'number' && Math.abs(Number(time) - Date.now() / 1000) < 60);
     assert.equal([end!['event'], end!['signal'], typeof end!['seconds']], ['end', 'KILL', 'number']);
   });
+});
+
+test('who has connected is in the environment of the program', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      const service = await serve(sandbox, 'echo $DIPUS_PEER_UID $DIPUS_PEER_PID', 'who');
+      const uid = process.geteuid!();
+      assert.match(await ask(service.path, ''), new RegExp(`^${uid} \\d+\n$`));
+      const client = sandbox.start('dcat', ['who']);
+      assert.is((await client.ended).stdout.toString(), `${uid} ${client.pid}\n`);
+      // Where koffi is missing nobody is there, and nobody is taken over from whoever has started dserve.
+      for (const file of ['dserve.mjs', 'dserve-main.mjs'])
+        copyFileSync(bundle('dserve').replace('dserve.mjs', file), `${sandbox.dir}/${file}`);
+      const alone = sandbox.start(`${sandbox.dir}/dserve.mjs`, ['echo "<$DIPUS_PEER_UID>"', 'alone']);
+      assert.is(await ask(await alone.line(), ''), '<>\n');
+    },
+    { DIPUS_PEER_UID: '77', DIPUS_PEER_PID: '77' },
+  );
 });
 
 test('-g alone is warned of', async () => {

@@ -1,6 +1,7 @@
 // Every example of the pages is run as it is printed, and its result looked at. The hosts that the pages speak of are this one, in a
 // network namespace of its own; programs that play, encode or log in are stand-ins.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { bundle, has, suite, withSandbox, type Sandbox } from './harness.ts';
 import { whyNoHosts } from './hosts.ts';
@@ -24,6 +25,14 @@ const sshd = 'it logs in at an sshd, see tests/ssh.test.ts';
 const pairing = 'it pairs with an exporter, see tests/pairing.test.ts';
 const encoder = "serve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg";
 const encode = `export DIPUS_HOST=encode; ${encoder}; background dexport --plain`;
+
+const rundirs = 'export RUNDIR=$PWD/run IPC_RUNDIR=$PWD/run';
+const echoDaemon = `cat > echo.py << 'end'
+${examplesOf('man')
+  .find(({ page }) => page === 'ipc.5')!
+  .prints.join('\n')}
+end
+`;
 
 /** By page and first command. A text is the reason why it is not run here. */
 const cases: Readonly<Record<string, Case | string>> = {
@@ -136,6 +145,36 @@ const cases: Readonly<Record<string, Case | string>> = {
   'dinvite.1: dinvite -d laptop': pairing,
   'djoin.1: djoin encode': pairing,
   'djoin.1: djoin encode studio < code': pairing,
+  'ipcd.1: ipcd --redirect authd nextversion-authd': {
+    before: `${rundirs}; serve cat nextversion-authd`,
+    until: 'grep -q network out',
+    after: 'echo out authd | socat -t 30 - UNIX-CONNECT:$(dls -1f ipcd)',
+    gives: /\nok .*\/local\/nextversion-authd\.box\.\.\.0\n$/,
+  },
+  "ipcd.1: ipcd --allow in authd --deny in '*' '*' --allow out pong": {
+    before: rundirs,
+    until: 'grep -q network out',
+    after: 'echo in pong tcp:192.0.2.7:5 | socat -t 30 - UNIX-CONNECT:$(dls -1f ipcd)',
+    gives: /\nno not allowed\n$/,
+  },
+  'ipcd.1: ipcd --rules rules --explain out authd tls:auth.example by kig': {
+    before: "echo 'allow out * tls by root' > rules",
+    swap: { 'by kig': 'by root' },
+    gives: /^allow: allow out \* tls by root\n$/,
+  },
+  'ipcd.1: echo out authd | socat -t 5 - UNIX-CONNECT:$(dls -1f ipcd)': {
+    before: `${rundirs}; serve cat authd; background ipcd`,
+    swap: { '-t 5': '-t 30' },
+    gives: /^ok .*\/local\/authd\.box\.\.\.0\n$/,
+  },
+  'ipcd.rules.5: # Everybody who has a key may use authd; nobody from elsewhere anything else.':
+    'it is a file of rules, see tests/rules.test.ts',
+  'ipc.5: cat echo.py': {
+    before: `${echoDaemon}${rundirs}; background ipcd`,
+    until: 'grep -q echo.box out',
+    after: `echo hello | python3 ${resolve('tests/libipc-client.py')} zig run pong 'pong echo://x'`,
+    gives: /\nzig: 1 of 1\n$/,
+  },
   'sep.5: curl http://encode:7370/': {
     before: encode,
     swap: { 'curl -N': 'timeout 2 curl -sN' },

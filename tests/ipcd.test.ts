@@ -9,7 +9,7 @@ import { connectTcp, parseNetworkUri } from '@dipus/ipc/tcp';
 import { encodeIpcFrame } from '@dipus/proto/ipc-frame';
 import { openTree } from '@dipus/tree/root';
 import { bundle, eventually, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
-import { ann, mallory, testAsRoot, withSharedTree } from './users.ts';
+import { ann, fillQueue, mallory, testAsRoot, withSharedTree } from './users.ts';
 
 const test = suite('ipcd');
 const eras = ['c', 'zig'] as const;
@@ -103,6 +103,29 @@ test('hundreds of asks of the C era without one failure, and long messages', () 
       await service.stop();
     }
     assert.is(daemon.stderr, '');
+  }));
+
+const late = `
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen(1)
+print('ready', flush=True)
+sys.stdin.readline()
+while True:
+    server.accept()[0].close()
+`;
+
+test('a service that is busy is waited for', () =>
+  withGround(async ({ ipcd, ask, start, rundir }) => {
+    const daemon = await ipcd('-v');
+    const service = start(python, ['-c', late, `${rundir}/pong`]);
+    assert.is(await service.line(), 'ready');
+    await fillQueue(`${rundir}/pong`);
+    const asking = ask('zig', 'pong', '', '');
+    await daemon.says(/allow out pong/);
+    service.child.stdin!.write('go\n');
+    isFine(await asking, 'zig: 1 of 1');
   }));
 
 test('services of the tree: by the frames that their protocol has', () =>

@@ -1,18 +1,10 @@
 // Rules of ipcd by table, from words and from a file, and what they decide.
 import * as assert from 'uvu/assert';
 import { parsePeer } from '@dipus/proto/peer';
-import {
-  decide,
-  namesToResolve,
-  networkTarget,
-  parseRule,
-  parseRules,
-  route,
-  RuleError,
-  type Question,
-  type Rule,
-} from '@dipus/proto/rules';
+import { parseRule, parseRules, RuleError } from '@dipus/proto/rule-words';
+import { decide, namesToResolve, networkTarget, route, type Question, type Rule } from '@dipus/proto/rules';
 import { rounds, suite } from './harness.ts';
+import { examplesOf } from './pages.ts';
 
 const test = suite('rules');
 
@@ -174,6 +166,12 @@ test('a file: comments, blanks, and each line that is wrong', () => {
     [5, 7],
   );
   assert.equal(parseRules('allow in a\r\n', accounts).rules.length, 1);
+});
+
+test('the example of the page', () => {
+  const { commands } = examplesOf('man').find(({ page }) => page === 'ipcd.rules.5')!;
+  const { rules, bad } = parseRules(commands.join('\n'), accounts);
+  assert.equal([rules.length, bad], [6, []]);
 });
 
 test('routes: redirect, IPC_NETWORK, route, itself; one step', () => {

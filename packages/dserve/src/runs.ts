@@ -2,9 +2,10 @@
 import type { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, reasonOf } from '@dipus/cli/errors';
 import { asStartedByUser } from '@dipus/cli/start';
+import { knownPeer, type PeerCredentials } from '@dipus/descriptors/peer-credentials';
 import { formatServiceName } from '@dipus/proto/name';
 import type { KeptService } from '@dipus/tree/keep';
-import type { Client } from './client.ts';
+import type { Client, Connected } from './client.ts';
 import { Gate, type Turn } from './gate.ts';
 import { startOnSocket, type Command, type Program } from './program.ts';
 import { startOnPty } from './pty-program.ts';
@@ -108,10 +109,12 @@ export class Runs {
     const begun = Date.now();
     let program: Program | undefined;
     try {
-      program = await this.#start(client, command);
+      const connected = client.connected();
+      const peer = knownPeer(connected.connection);
+      program = await this.#start(connected, withPeer(command, peer));
       this.#programs.add(program);
       client.started(program, this.#options.pty !== undefined);
-      log({ event: 'begin', pid: program.pid });
+      log({ event: 'begin', pid: program.pid, ...(peer && { peer }) });
       const exit = await program.ended;
       client.ended(exit);
       log({ event: 'end', exit, seconds: (Date.now() - begun) / 1000 });
@@ -125,9 +128,8 @@ export class Runs {
     }
   }
 
-  async #start(client: Client, command: Command): Promise<Program> {
+  async #start(connected: Connected, command: Command): Promise<Program> {
     const { pty } = this.#options;
-    const connected = client.connected();
     return pty ? startOnPty(pty, command, connected) : startOnSocket(command, connected);
   }
 
@@ -144,4 +146,14 @@ export class Runs {
       },
     };
   }
+}
+
+/** Tells the program who has connected, where that is known: never who has connected to a program above it. */
+function withPeer(command: Command, peer: PeerCredentials | undefined): Command {
+  const variables = {
+    DIPUS_PEER_UID: peer && String(peer.uid),
+    // A process that cannot be seen from here has no number.
+    DIPUS_PEER_PID: peer && peer.pid > 0 ? String(peer.pid) : undefined,
+  };
+  return { ...command, environment: { ...command.environment, ...variables } };
 }

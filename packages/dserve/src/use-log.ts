@@ -1,11 +1,16 @@
 // The log of use: one line for each client when its program begins, and one when that has ended.
 import type { Exit } from '@dipus/proto/control';
+import type { PeerCredentials } from '@dipus/descriptors/peer-credentials';
 import { printable } from '@dipus/proto/printable';
+import { userName } from '@dipus/tree/accounts';
+
+/** Who the client is, as the kernel tells. */
+export type Peer = Pick<PeerCredentials, 'uid' | 'pid'>;
 
 /** What became of a client. */
 export type UseEvent =
   | { readonly event: 'wait'; readonly ahead: number }
-  | { readonly event: 'begin'; readonly pid: number }
+  | { readonly event: 'begin'; readonly pid: number; readonly peer?: Peer }
   | { readonly event: 'end'; readonly exit: Exit; readonly seconds: number }
   | { readonly event: 'leave' }
   | { readonly event: 'fail'; readonly reason: string };
@@ -32,6 +37,10 @@ export function logOf(used: Used, write: (line: string) => void, isJson: boolean
 }
 
 function flat(event: UseEvent): object {
+  if (event.event === 'begin') {
+    const { peer, ...rest } = event;
+    return { ...rest, ...(peer && { peerUid: peer.uid, peerPid: peer.pid }) };
+  }
   if (event.event !== 'end') return event;
   const { exit, ...rest } = event;
   return { ...rest, ...exit };
@@ -42,7 +51,7 @@ function sentence(event: UseEvent, { kind }: Used): string {
     case 'wait':
       return `waits, ${event.ahead} ahead of it`;
     case 'begin':
-      return `begins: ${kind}, of this host, has process ${event.pid}`;
+      return `begins: ${kind}, of ${whoIs(event.peer)}, has process ${event.pid}`;
     case 'end': {
       const how = 'code' in event.exit ? `status ${event.exit.code}` : `signal ${event.exit.signal}`;
       return `ends: ${how} after ${event.seconds.toFixed(2)} s`;
@@ -54,4 +63,8 @@ function sentence(event: UseEvent, { kind }: Used): string {
     default:
       return event satisfies never;
   }
+}
+
+function whoIs(peer: Peer | undefined): string {
+  return peer ? `${userName(peer.uid)}'s process ${peer.pid}` : 'this host';
 }

@@ -6,13 +6,14 @@ import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
 import { UriError } from '@dipus/proto/uri';
 import type { Endpoint } from '@dipus/relay/endpoint';
-import { relay, type Relay } from '@dipus/relay/relay';
+import { relay } from '@dipus/relay/relay';
+import { OpenStreams } from '@dipus/session/open-streams';
 import type { Tree } from '@dipus/tree/root';
 import { maxAnswerBytes, readExactly, Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
 import { framed } from './framed.ts';
 import { keepInfoService } from './info-service.ts';
-import { keepRundirSocket, trustedRundir, type Rundir } from './rundir.ts';
+import { keepRundirSocket, trustedRundir, type Rundir, type RundirTenant } from './rundir.ts';
 
 export interface DaemonOptions {
   /** Of the URIs that it opens, and its name. */
@@ -24,6 +25,8 @@ export interface DaemonOptions {
   /** Where it has sockets for an original ipcd too, as far as the directories are there. */
   readonly rundirs: readonly Rundir[];
   readonly stop: AbortSignal;
+  /** Its relays are added to these; to some of its own unless given. */
+  readonly streams?: OpenStreams;
   /**
    * Opens a URI of its scheme: connected and not read yet; the daemon relays and closes it. Rejects with Failure, Refused, UriError or the
    * system's error, which are told to whoever has asked. `left` aborts when nobody waits for it any more.
@@ -36,6 +39,8 @@ export interface DaemonOptions {
 export interface RunningDaemon {
   /** The path of its service, the first of its names. */
   readonly path: string;
+  /** Takes its names away; open connections live on. Once is enough. */
+  withdraw(): void;
   /** Takes its names away and ends its connections. */
   release(): void;
 }
@@ -53,13 +58,16 @@ const places: readonly Place[] = [
   { protocol: 'uri', era: 'zig', framing: 'bytes' },
 ];
 
-/** Serves until it is released. Throws Failure. */
+/** Serves until it is released. A rundir that cannot be used is explained and left out. Throws Failure. */
 export async function serveDaemon(tree: Tree, options: DaemonOptions): Promise<RunningDaemon> {
-  const { scheme, host, max, stop, warn, rundirs } = options;
+  const { scheme, host, max, stop, warn, explain, rundirs } = options;
   const connections = new Connections(options);
   const releases: (() => void)[] = [];
+  const withdraw = (): void => {
+    for (const each of releases.splice(0)) each();
+  };
   const release = (): void => {
-    for (const each of releases) each();
+    withdraw();
     connections.close();
   };
   try {
@@ -72,26 +80,41 @@ export async function serveDaemon(tree: Tree, options: DaemonOptions): Promise<R
       path ??= kept.path;
     }
     for (const rundir of rundirs) {
-      if (!trustedRundir(tree, rundir)) continue;
       const { era } = rundir;
       const connected = (client: Socket): void => void connections.serve(client, { protocol: rundir.path, era, framing: era });
-      const kept = await keepRundirSocket(tree, { ...rundir, name: scheme }, { connected, stop, warn });
-      releases.push(kept.release);
+      const kept = await inRundir(tree, { ...rundir, name: scheme }, { connected, stop, warn, explain });
+      if (kept) releases.push(kept.release);
     }
-    return { path: path!, release };
+    return { path: path!, withdraw, release };
   } catch (error) {
     release();
     throw error;
   }
 }
 
+/** Undefined where the directory is not there, or the name there is somebody else's, such as another daemon's of this scheme. */
+async function inRundir(
+  tree: Tree,
+  at: Rundir & { name: string },
+  { explain, ...tenant }: RundirTenant & Pick<DaemonOptions, 'explain'>,
+): Promise<{ release(): void } | undefined> {
+  try {
+    return trustedRundir(tree, at) && (await keepRundirSocket(tree, at, tenant));
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    explain(`left out: ${error.message}`);
+    return undefined;
+  }
+}
+
 class Connections {
   readonly #options: DaemonOptions;
   readonly #clients = new Set<Socket>();
-  readonly #relays = new Set<Relay>();
+  readonly #streams: OpenStreams;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#streams = options.streams ?? new OpenStreams();
   }
 
   get count(): number {
@@ -121,7 +144,7 @@ class Connections {
   }
 
   close(): void {
-    for (const each of this.#relays) each.break();
+    this.#streams.breakAll();
     for (const client of this.#clients) client.destroy();
   }
 
@@ -144,9 +167,8 @@ class Connections {
     client.write(encodeIpcFrame(era, 'ok'));
     const far: Endpoint = framing === 'bytes' ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
     const relayed = relay({ socket: client, kind: 'unix' }, far, { isHeld: () => framing === 'bytes' });
-    this.#relays.add(relayed);
+    this.#streams.add(relayed);
     this.#options.explain(`${this.#options.scheme}: ${await relayed.ended}`);
-    this.#relays.delete(relayed);
   }
 
   #refuse(client: Socket, { era }: Place, error: unknown): void {

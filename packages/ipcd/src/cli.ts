@@ -1,3 +1,4 @@
+import { keepHeapSmall } from '@dipus/cli/heap';
 import { run } from '@dipus/cli/run';
 import { openTree, ownHost } from '@dipus/tree/root';
 import { parseArguments } from './args.ts';
@@ -15,6 +16,7 @@ run({ name: 'ipcd', isDaemon: true }, async (context) => {
     context.print(line);
     return isAllowed ? 0 : 1;
   }
+  keepHeapSmall();
   await ipcd(args, { context, book, tree: openTree(process.env, context.explain), host: ownHost(process.env) });
   return 0;
 });

@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { UsageError } from '@dipus/cli/errors';
 import { parseTarget, TargetError } from '@dipus/proto/ipc-target';
 import { parsePeer, PeerError, type Peer } from '@dipus/proto/peer';
-import { parseRule, route, RuleError, type AccessRule, type Asker } from '@dipus/proto/rules';
+import { parseRule, RuleError } from '@dipus/proto/rule-words';
+import { route, type AccessRule, type Asker } from '@dipus/proto/rules';
 import { groupId, userId } from '@dipus/tree/accounts';
 import type { RuleBook } from './rule-book.ts';
 

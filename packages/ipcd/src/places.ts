@@ -3,6 +3,8 @@ import type { Socket } from 'node:net';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import { eraOfProtocol, type Era } from '@dipus/proto/ipc-frame';
 import type { IpcTarget } from '@dipus/proto/ipc-target';
+import { timing } from '@dipus/proto/timing';
+import { pause } from '@dipus/proto/waiting';
 import { openForHandOver } from '@dipus/ipc/ask-daemon';
 import { trustedRundir, type Rundir } from '@dipus/ipc/rundir';
 import { findServices } from '@dipus/tree/list';
@@ -47,7 +49,7 @@ export async function openTarget(
   target: IpcTarget,
   { grounds, era, stop }: { grounds: Grounds; era: Era; stop: AbortSignal },
 ): Promise<Socket> {
-  if (target.kind !== 'uri') return openFirst(socketsOf(target, grounds, era), target.peer.host);
+  if (target.kind !== 'uri') return openLocal(socketsOf(target, grounds, era), target.peer.host, stop);
   const { scheme, uri } = target;
   const opened = await openForHandOver(grounds.tree, { scheme, uri, framing: era }, stop);
   if (!opened) throw new Failure('open', uri, `no service ${scheme}: start ${ourDaemons.has(scheme) ? `d${scheme}` : 'one'}`);
@@ -56,15 +58,28 @@ export async function openTarget(
 
 const ourDaemons = new Set(['tcp', 'tls', 'ws', 'udp']);
 
-async function openFirst(services: readonly ServiceToOpen[], name: string): Promise<Socket> {
-  let failure: unknown = 'no such service';
+/** The first that can be opened; while one is only busy, all are tried again. */
+async function openLocal(services: readonly ServiceToOpen[], name: string, stop: AbortSignal): Promise<Socket> {
+  for (;;) {
+    const opened = await openFirst(services);
+    if (opened.socket) return opened.socket;
+    if (!opened.isBusy || stop.aborted) throw new Failure('open', name, opened.reason);
+    await pause(timing.busyRetryMs, stop);
+  }
+}
+
+async function openFirst(services: readonly ServiceToOpen[]): Promise<{ socket?: Socket; isBusy: boolean; reason: string }> {
+  let isBusy = false;
+  let reason = 'no such service';
   for (const service of services) {
     try {
-      return await openService(service, 'plain');
+      return { socket: await openService(service, 'plain'), isBusy, reason };
     } catch (error) {
-      if (codeOf(error) === undefined) throw error;
-      if (codeOf(error) !== 'ENOENT') failure = `${service.file}: ${reasonOf(error)}`;
+      const code = codeOf(error);
+      if (code === undefined) throw error;
+      isBusy ||= code === 'EAGAIN';
+      if (code !== 'ENOENT') reason = `${service.file}: ${code === 'EAGAIN' ? 'its queue is full' : reasonOf(error)}`;
     }
   }
-  throw new Failure('open', name, failure);
+  return { isBusy, reason };
 }

@@ -2,7 +2,8 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync, type BigIntStats } from 'node:fs';
 import { lookup } from 'node:dns/promises';
 import { Failure, UsageError } from '@dipus/cli/errors';
-import { decide, namesToResolve, parseRule, parseRules, RuleError, type Decision, type Question, type Rule } from '@dipus/proto/rules';
+import { parseRule, parseRules, RuleError } from '@dipus/proto/rule-words';
+import { decide, namesToResolve, type Decision, type Question, type Rule } from '@dipus/proto/rules';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
 import { groupId, userId, userName } from '@dipus/tree/accounts';

@@ -1,7 +1,5 @@
 /** The rules of ipcd: who may come in to a service, who may go out to one, and where it is (ipcd.rules(5)). */
-import { isName } from './name.ts';
-import { nameToResolve, parsePeerPattern, PeerError, peerMatches, type AddressesOf, type Peer, type PeerPattern } from './peer.ts';
-import { printable } from './printable.ts';
+import { nameToResolve, peerMatches, type AddressesOf, type Peer, type PeerPattern } from './peer.ts';
 import { wildcardMatches } from './wildcard.ts';
 
 export type Direction = 'in' | 'out';
@@ -28,12 +26,6 @@ export interface PlaceRule {
 
 export type Rule = AccessRule | PlaceRule;
 
-/** Numbers of users and groups by their names; undefined for what there is not. */
-export interface Accounts {
-  userId(name: string): number | undefined;
-  groupId(name: string): number | undefined;
-}
-
 /** Whoever asks to go out. */
 export interface Asker {
   readonly uid: number;
@@ -57,53 +49,6 @@ export interface Decision {
   readonly isExportedOnly: boolean;
   /** The rule that has decided, or why without one. */
   readonly rule: string;
-}
-
-/** Words that are no rule; the message is the reason. */
-export class RuleError extends Error {
-  readonly hint: string | undefined;
-
-  constructor(message: string, hint?: string) {
-    super(message);
-    this.hint = hint;
-  }
-}
-
-/** A line of a file that is no rule. */
-export interface BadLine {
-  readonly line: number;
-  readonly reason: string;
-}
-
-const quoteHint = "quote '*', which the shell replaces by the names of files";
-
-/** Reads the words of one rule. Throws RuleError. */
-export function parseRule(words: readonly string[], accounts: Accounts): Rule {
-  const [kind = '', ...rest] = words;
-  const text = words.join(' ');
-  if (kind === 'allow' || kind === 'deny') return { kind, ...parseAccess(kind, rest, accounts), text };
-  if (kind === 'redirect' || kind === 'route') return { kind, ...parsePlace(kind, rest), text };
-  throw new RuleError(`${printable(kind)} is not allow, deny, redirect or route`);
-}
-
-/** Reads a file of rules: one a line, `#` begins a comment. */
-export function parseRules(text: string, accounts: Accounts): { readonly rules: readonly Rule[]; readonly bad: readonly BadLine[] } {
-  const rules: Rule[] = [];
-  const bad: BadLine[] = [];
-  for (const [at, line] of text.split('\n').entries()) {
-    const words = line
-      .replace(/(?:^|\s)#.*$/, '')
-      .split(/\s+/)
-      .filter(Boolean);
-    if (words.length === 0) continue;
-    try {
-      rules.push(parseRule(words, accounts));
-    } catch (error) {
-      if (!(error instanceof RuleError)) throw error;
-      bad.push({ line: at + 1, reason: error.message });
-    }
-  }
-  return { rules, bad };
 }
 
 /**
@@ -173,58 +118,4 @@ function accessMatches({ service, peer, by }: AccessRule, question: Question, ad
   if (!by) return true;
   const { asker } = question;
   return asker !== undefined && ('uid' in by ? asker.uid === by.uid : asker.gids.includes(by.gid));
-}
-
-function parseAccess(
-  kind: string,
-  words: readonly string[],
-  accounts: Accounts,
-): Pick<AccessRule, 'direction' | 'service' | 'peer' | 'by'> {
-  const [direction, service, ...rest] = words;
-  if (direction !== 'in' && direction !== 'out') throw new RuleError(`${kind} ${printable(direction ?? '')}: neither in nor out`);
-  if (service === undefined) throw new RuleError(`${kind} ${direction} names no SERVICE`);
-  const peer = rest[0] === undefined || isBy(rest) ? undefined : rest.shift();
-  const who = isBy(rest) ? rest.splice(0, 2)[1] : undefined;
-  if (rest.length > 0) throw new RuleError(`${printable(rest[0]!)} is left over`, quoteHint);
-  if (who !== undefined && direction === 'in') throw new RuleError('by goes only with out');
-  return {
-    direction,
-    service: checkService(service),
-    ...(peer !== undefined && { peer: readPattern(peer) }),
-    ...(who !== undefined && { by: readWho(who, accounts) }),
-  };
-}
-
-function isBy([first, second]: readonly string[]): boolean {
-  return first === 'by' && second !== undefined;
-}
-
-function parsePlace(kind: 'redirect' | 'route', words: readonly string[]): Pick<PlaceRule, 'service' | 'target'> {
-  const [service, target, extra] = words;
-  if (service === undefined || target === undefined)
-    throw new RuleError(`${kind} needs SERVICE and ${kind === 'route' ? 'URI' : 'TARGET'}`);
-  if (extra !== undefined) throw new RuleError(`${printable(extra)} is left over`, quoteHint);
-  if (kind === 'route' && !/^[a-z][a-z0-9+-]*:\/\//.test(target)) throw new RuleError(`${printable(target)} is no URI`);
-  return { service: checkService(service), target };
-}
-
-function checkService(service: string): string {
-  if (!isName(service.replaceAll('*', 'x'))) throw new RuleError(`SERVICE ${printable(service)} is no name`, quoteHint);
-  return service;
-}
-
-function readPattern(text: string): PeerPattern {
-  try {
-    return parsePeerPattern(text);
-  } catch (error) {
-    if (error instanceof PeerError) throw new RuleError(error.message, quoteHint);
-    throw error;
-  }
-}
-
-function readWho(who: string, accounts: Accounts): { uid: number } | { gid: number } {
-  const isGroup = who.startsWith('@');
-  const id = isGroup ? accounts.groupId(who.slice(1)) : accounts.userId(who);
-  if (id === undefined) throw new RuleError(`there is no ${isGroup ? 'group' : 'user'} ${printable(isGroup ? who.slice(1) : who)}`);
-  return isGroup ? { gid: id } : { uid: id };
 }

@@ -39,6 +39,8 @@ export const timing = {
   deathRetryMs: 100,
   /** How long the head of a request or of an answer may take, connecting included. */
   headMs: 10_000,
+  /** The silence that ends the name of a service on a connection between hosts. */
+  nameMs: 50,
   /** From the connection of a client of seps to the judgement of its key. */
   judgementMs: 5_000,
   /** In which time so many failures of one address make it wait, and how long at first and at most. */

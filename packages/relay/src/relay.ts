@@ -14,6 +14,8 @@ export interface RelayOptions {
   readonly took?: (chunk: Buffer) => void;
   /** Asked before the end of `a` is passed on to `b`; false: it was no end but a loss. */
   readonly mayEnd?: () => Promise<boolean>;
+  /** The same before the end of `b` is passed on to `a`. */
+  readonly mayAnswer?: () => Promise<boolean>;
   /** The end of `b` has been passed on to `a`, all bytes before it. */
   readonly answered?: () => void;
   /**
@@ -64,7 +66,7 @@ class Pair implements Relay {
     this.#options = options;
     this.ended = new Promise((resolve) => (this.#settle = resolve));
     this.#there = this.#flow(a, b, () => options.mayEnd?.() ?? true);
-    this.#back = this.#flow(b, a, () => true);
+    this.#back = this.#flow(b, a, () => options.mayAnswer?.() ?? true);
     this.#guard(a, this.#there, this.#back);
     this.#guard(b, this.#back, this.#there);
   }

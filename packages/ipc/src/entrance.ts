@@ -1,0 +1,67 @@
+// Where connections of TCP come in from the network.
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { reasonOf } from '@dipus/proto/failure';
+import type { Peer } from '@dipus/proto/peer';
+import { timing } from '@dipus/proto/timing';
+import { Admission } from './admission.ts';
+import { breakOff, letIn, tellRefusal, type House } from './let-in.ts';
+import { formatAddress, listenAt, plainAddress, type ListenAddress } from './listen.ts';
+
+export interface EntranceOptions extends House {
+  readonly scheme: string;
+  /** How many guests there may be at a time. */
+  readonly max: number;
+  /** Makes a connection that has just come, not read yet, the guest's stream; without it that is the connection itself. */
+  welcome?(connection: Socket): Promise<{ readonly guest: Duplex; readonly identity: string }>;
+}
+
+export interface Entrance {
+  /** `SCHEME://ADDR:PORT` of each address. */
+  readonly uris: readonly string[];
+  /** Takes no more guests; those that are in stay. */
+  close(): void;
+}
+
+/** Listens at addresses that have been resolved, and lets in whoever may. Throws Failure; nothing is left open then. */
+export async function openEntrance(addresses: readonly ListenAddress[], options: EntranceOptions): Promise<Entrance> {
+  const servers: Server[] = [];
+  const close = (): void => servers.forEach((server) => server.close());
+  const admission = new Admission<Socket>({ max: options.max });
+  const uris: string[] = [];
+  try {
+    for (const address of addresses) {
+      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (connection) => {
+        void receive(connection, admission, options);
+      });
+      servers.push(server);
+      uris.push(formatAddress(options.scheme, await listenAt(server, address)));
+      server.on('error', (error) => options.explain(`cannot accept a connection: ${reasonOf(error)}`));
+    }
+    return { uris, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+async function receive(connection: Socket, admission: Admission<Socket>, options: EntranceOptions): Promise<void> {
+  const { scheme, welcome } = options;
+  const host = plainAddress(connection.remoteAddress);
+  connection.on('error', () => {}).once('close', () => admission.leave(connection));
+  connection.setKeepAlive(true, timing.keepAliveMs);
+  const why = admission.enter(connection, host);
+  const from: Peer = { scheme, host, ...(connection.remotePort !== undefined && { port: connection.remotePort }) };
+  if (why !== undefined) {
+    options.explain(`refused ${formatAddress(scheme, { host, port: from.port ?? 0 })}: ${why}`);
+    return breakOff(connection);
+  }
+  const named = (): void => admission.finish(connection);
+  try {
+    const { guest, identity } = welcome ? await welcome(connection) : { guest: connection, identity: undefined };
+    await letIn(guest, { ...from, ...(identity !== undefined && { identity }) }, { ...options, named });
+  } catch (error) {
+    tellRefusal(error, options, formatAddress(scheme, { host, port: from.port ?? 0 }));
+    connection.destroy();
+  }
+}
