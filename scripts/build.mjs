@@ -8,7 +8,7 @@ const packageOf = (name) => JSON.parse(readFileSync(`packages/${name}/package.js
 const commands = readdirSync('packages').filter((name) => existsSync(`packages/${name}/src/cli.ts`));
 
 // A static import of one file is made one of the whole bundle, and loaded at its start, by a part that may never run.
-const dear = /^node:(?:http|dgram|dns\/promises|zlib)$/;
+const dear = /^node:(?:http|tls|dgram|dns\/promises|zlib)$/;
 const loadDearLate = {
   name: 'load dear modules of Node late',
   setup(made) {

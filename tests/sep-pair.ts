@@ -38,10 +38,13 @@ export function importer(sandbox: Sandbox, ...args: string[]): Importer {
   const env = { ...sandbox.env, DIPUS_ROOT: root };
   const start = (command: string, own: readonly string[] = []): Program => sandbox.start(command, own, { env });
   const has = async (count: number, ms = 30_000): Promise<string[]> => {
-    await eventually(`${count} imported sockets`, () => sockets(root).length === count, ms);
+    await eventually(`${count} imported sockets`, () => sockets(root).length === count, ms).catch((error: Error) => {
+      throw new Error(`${error.message}; there are ${sockets(root).join(' ')}; stderr: ${program.stderr}`, { cause: error });
+    });
     return sockets(root);
   };
-  return { program: start('dimport', args), root, start, run: (command, own, input) => sandbox.run(command, own, input, { env }), has };
+  const program = start('dimport', args);
+  return { program, root, start, run: (command, own, input) => sandbox.run(command, own, input, { env }), has };
 }
 
 /** A time that the design promises: the long form insists on it, the short one shares its machine with others. */

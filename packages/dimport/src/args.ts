@@ -44,7 +44,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const isOnce = isGiven(values, 'once');
   const pollMs = secondsOption(values, 'poll');
   if (pollMs !== undefined && pollMs < leastPollMs) throw new UsageError(`--poll needs at least ${leastPollMs / 1000}`);
-  if (text === undefined && operands.length === 0) throw new UsageError('no URI given', 'dimport sep://HOST; ddiscover finds hosts');
+  if (text === undefined && operands.length === 0) throw new UsageError('no URI given', 'dimport seps://HOST; ddiscover finds hosts');
   if (isFromStdin && operands.length > 1) throw new UsageError('- does not go with a URI');
   if (isFromStdin && isOnce) throw new UsageError('--once does not go with -');
   return {

@@ -8,7 +8,7 @@ import { sepPort, type HostUri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { aborted, delay } from '@dipus/proto/waiting';
 import { openHost } from '@dipus/remote/open';
-import type { Tree } from '@dipus/tree/root';
+import { readUser, type Tree, type User } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
 import { Places } from './places.ts';
 import { Source } from './source.ts';
@@ -91,9 +91,11 @@ class Sources {
 
   async #hostOf(uri: HostUri): Promise<RemoteHost> {
     const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
-    const { explain, stop } = this.#context;
+    if (other) return other.host;
+    const { explain, warn, stop } = this.#context;
     const { pollMs } = this.#args;
-    return other?.host ?? openHost(uri, { explain, stop, prompter: openPrompter, ...(pollMs !== undefined && { pollMs }) });
+    const user = (): User => readUser(process.env);
+    return openHost(uri, { explain, warn, stop, prompter: openPrompter, user, ...(pollMs !== undefined && { pollMs }) });
   }
 
   /** Its host is let go of when no stream needs it any more. */
@@ -147,7 +149,7 @@ async function readLines(lines: AsyncIterable<string>, sources: Sources, context
 }
 
 function keyOf({ ask, ...uri }: HostUri): string {
-  const port = uri.port ?? (uri.scheme === 'sep' ? sepPort : undefined);
+  const port = uri.port ?? (uri.scheme === 'ssh' ? undefined : sepPort);
   return JSON.stringify([uri.scheme, uri.user, uri.host, port, uri.root, ask.segments]);
 }
 

@@ -74,8 +74,9 @@ export class Import {
     descriptors.hold(connection, descriptorsOfStream);
     if (descriptors.isExceeded) return void connection.destroy();
     try {
-      const remote = await this.#dial(undefined);
-      this.#options.streams.add(relay({ socket: connection, kind: 'unix' }, remote, this.#relayOptions));
+      const { remote, accepted } = await this.#begin(undefined);
+      accepted?.catch((error: unknown) => this.#options.explain(reasonOf(error)));
+      this.#options.streams.add(relay({ socket: connection, kind: 'unix' }, remote, { ...this.#relayOptions, accepted }));
     } catch (error) {
       this.#options.explain(reasonOf(error));
       connection.destroy();
@@ -94,7 +95,12 @@ export class Import {
 
   async #relaySession(connection: Socket, half: SessionHalf): Promise<void> {
     try {
-      const remote = await this.#dial(half.kind);
+      const { remote, accepted } = await this.#begin(half.kind);
+      if (accepted) {
+        const opening = connection.read() as Buffer | null;
+        if (opening !== null) remote.socket.write(opening);
+        await accepted;
+      }
       this.#options.streams.add(
         this.#options.streams.sessions.relay({ socket: connection, kind: 'unix' }, remote, { ...this.#relayOptions, half }),
       );
@@ -112,6 +118,13 @@ export class Import {
     return { mayHandOver: () => this.#options.descriptors.hasRoom };
   }
 
+  /** `accepted`: what is sent before may go with the request. */
+  async #begin(kind: SocketKind | undefined): Promise<{ remote: Endpoint; accepted?: Promise<void> }> {
+    const early = await this.#host.dialEarly?.(this.#service, kind);
+    if (!early) return { remote: await this.#dial(kind) };
+    return { remote: endpointOf(early.connection), accepted: early.accepted };
+  }
+
   async #dial(kind: SocketKind | undefined): Promise<Endpoint> {
     return endpointOf(await this.#host.dial(this.#service, kind));
   }
@@ -125,6 +138,7 @@ export class Import {
   async #info(): Promise<Info> {
     const info = await askInfo((half) => this.#host.dial(this.#service, half)).catch(() => undefined);
     const own = { since: this.#since, running: this.#options.streams.count, waiting: 0, max: 0, tty: false };
-    return { ...(info ?? own), origin: this.#origin };
+    const { peer } = this.#host;
+    return { ...(info ?? own), origin: this.#origin, ...(peer !== undefined && { peer }) };
   }
 }

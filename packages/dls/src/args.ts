@@ -9,7 +9,7 @@ const commandLine: CommandLine = {
     first: { short: '1', describe: 'only the first match' },
     all: { short: 'a', describe: 'untrusted and dead ones too, with the reason' },
     full: { short: 'f', describe: 'full paths' },
-    long: { short: 'l', describe: 'state, running/max, mode, owner, group, age, path and origin; on a terminal pid and command too' },
+    long: { short: 'l', describe: 'state, running/max, mode, owner, group, age, path, origin and peer; on a terminal pid and command too' },
     watch: { short: 'w', describe: 'go on with + and - lines as services come and go' },
     json: { describe: 'one JSON object a line' },
     wait: { value: 'SECS', describe: 'wait up to SECS until something answers' },

@@ -46,6 +46,7 @@ function columnsOf(isFull: boolean, now: number): Column[] {
       cell: ({ path, full, untrusted }) => `${isFull ? full : path}${untrusted === undefined ? '' : ` (${printable(untrusted)})`}`,
     },
     { title: 'ORIGIN', cell: ({ stat, origin }) => (stat && origin !== undefined ? printable(origin) : '') },
+    { title: 'PEER', cell: ({ stat, info }) => (stat ? printable(info?.peer ?? '') : '') },
     { title: 'PID', cell: ({ info }) => (info?.pid === undefined ? '' : String(info.pid)), isRight: true, isForPeople: true },
     { title: 'COMMAND', cell: ({ info }) => printable(info?.command ?? ''), isForPeople: true },
   ];
@@ -65,6 +66,7 @@ function factsOf({ state, stat, info, origin, untrusted }: Found): Record<string
       group: groupName(stat.gid),
     }),
     origin: origin ?? null,
+    ...(stat && info?.peer !== undefined && { peer: info.peer }),
     ...(untrusted !== undefined && { untrusted }),
     ...(info && { running: info.running, waiting: info.waiting, max: info.max, since: info.since, tty: info.tty }),
     ...(info?.pid !== undefined && { pid: info.pid }),

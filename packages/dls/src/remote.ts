@@ -10,11 +10,12 @@ import type { HostUri } from '@dipus/proto/uri';
 import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
+import { readUser } from '@dipus/tree/root';
 import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
 
 /** Paths are those of the remote host, in full they are URIs. The host is connected to when it is asked. */
 export async function openRemote(uri: HostUri, { explain, stop, warn }: Context): Promise<Place> {
-  const host = await openHost(uri, { explain, stop, prompter: openPrompter });
+  const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user: () => readUser(process.env) });
   return {
     list: async (looks) => {
       const services = await host.list({ ask: uri.ask, isAll: looks.isAll });

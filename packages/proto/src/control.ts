@@ -23,6 +23,8 @@ export type Exit = { readonly code: number } | { readonly signal: string };
 export interface Info {
   /** Where an import comes from. */
   readonly origin?: string;
+  /** The pin of the key that the host of an import has proved to have. */
+  readonly peer?: string;
   /** When the service began, in milliseconds since 1970. */
   readonly since: number;
   readonly running: number;
@@ -95,10 +97,11 @@ export function parseWaiting(payload: Buffer): { ahead: number } | undefined {
 export function parseInfo(payload: Buffer): Info | undefined {
   const value = parseObject(payload);
   if (!value) return undefined;
-  const { origin, since, running, waiting, max, tty, pid, command } = value;
+  const { origin, peer, since, running, waiting, max, tty, pid, command } = value;
   if (!isCount(since) || !isCount(running) || !isCount(waiting) || !isCount(max)) return undefined;
+  const from = { ...(typeof origin === 'string' && { origin }), ...(typeof peer === 'string' && { peer }) };
   const own = { ...(isCount(pid) && { pid }), ...(typeof command === 'string' && { command }) };
-  return { ...(typeof origin === 'string' && { origin }), since, running, waiting, max, tty: tty === true, ...own };
+  return { ...from, since, running, waiting, max, tty: tty === true, ...own };
 }
 
 export function parseSignal(payload: Buffer): SignalName | undefined {

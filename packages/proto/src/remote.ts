@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { PlacedService, Ask } from './ask.ts';
 import type { Failure } from './failure.ts';
+import type { Pin } from './pin.ts';
 import type { OfferedService, SocketKind } from './sep.ts';
 
 /** A service of another host. `control`: it has a control socket on that host. */
@@ -32,8 +33,16 @@ export interface WatchResult {
   readonly cause: Failure;
 }
 
+/** A connection to a service that is not answered yet. */
+export interface Dialled {
+  /** May be written to at once; belongs to the caller. */
+  readonly connection: Duplex;
+  /** Settles when the connection leads to the service, and may be read; rejects with Failure as `dial` does. */
+  readonly accepted: Promise<void>;
+}
+
 export interface RemoteHost {
-  /** `sep://HOST[:PORT]`, `ssh://[USER@]HOST[:PORT]`. */
+  /** `sep[s]://HOST[:PORT]`, `ssh://[USER@]HOST[:PORT]`. */
   readonly printed: string;
   /** The host as it was addressed. */
   readonly host: string;
@@ -42,6 +51,8 @@ export interface RemoteHost {
    * both are the caller's affair.
    */
   readonly hasExporter: boolean;
+  /** The key that the host has proved to have, where it has one and was connected to. */
+  readonly peer?: Pin | undefined;
   /** The path by which a service is told of. */
   pathOf(service: RemoteService): string;
   uriOf(service: RemoteService): string;
@@ -54,6 +65,8 @@ export interface RemoteHost {
    * closes it. Rejects with Failure, its code that of the system: EAGAIN for busy, EACCES for forbidden, ECONNREFUSED or ENOENT for dead.
    */
   dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex>;
+  /** The same without waiting for the host's answer, where what is sent before may be lost but never be taken for something else. */
+  dialEarly?(service: RemoteService, kind: SocketKind | undefined): Promise<Dialled>;
   /** Ends what the host itself holds open, and for ssh all that goes over its connection. */
   close(): void;
 }

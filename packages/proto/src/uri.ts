@@ -5,12 +5,13 @@ import { printable } from './printable.ts';
 // What a URI of each scheme may name besides HOST, PORT and ASK.
 const hostSchemes = {
   sep: { user: false, root: false },
+  seps: { user: false, root: false },
   ssh: { user: true, root: true },
 } as const;
 
 export type HostScheme = keyof typeof hostSchemes;
 
-/** Another host's services: `sep://HOST[:PORT]/ASK` or `ssh://[USER@]HOST[:PORT]/ASK[?root=DIR]`. */
+/** Another host's services: `sep[s]://HOST[:PORT]/ASK` or `ssh://[USER@]HOST[:PORT]/ASK[?root=DIR]`. */
 export interface HostUri extends HostPort {
   readonly scheme: HostScheme;
   readonly user?: string;

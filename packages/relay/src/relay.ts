@@ -5,7 +5,6 @@ import { isProven, type Endpoint } from './endpoint.ts';
 import { Flow, readAway } from './flow.ts';
 import { runner } from './runner.ts';
 import { guardSocket } from './guarded-socket.ts';
-import { resetTcp } from './reset.ts';
 
 /** 'done': both directions to their ends. 'broken': bytes may be missing. */
 export type RelayResult = 'done' | 'broken';
@@ -17,6 +16,8 @@ export interface RelayOptions {
   readonly mayEnd?: () => Promise<boolean>;
   /** The same before the end of `b` is passed on to `a`. */
   readonly mayAnswer?: () => Promise<boolean>;
+  /** `b` may be written to, but must not be read before this resolves; where it rejects the relay breaks. */
+  readonly accepted?: Promise<void> | undefined;
   /** The end of `b` has been passed on to `a`, all bytes before it. */
   readonly answered?: () => void;
   /**
@@ -74,7 +75,12 @@ class Pair implements Relay {
 
   begin(): void {
     this.#there.begin();
-    this.#back.begin();
+    const { accepted } = this.#options;
+    if (!accepted) return this.#back.begin();
+    accepted.then(
+      () => this.#isOver || this.#back.begin(),
+      () => this.break(),
+    );
   }
 
   break(): void {
@@ -179,7 +185,10 @@ class Pair implements Relay {
     const { socket, kind } = source;
     const destroy = this.#destroy.get(source)!;
     if (socket.destroyed) return;
-    if (kind === 'tcp') return resetTcp(source.socket);
+    if (kind === 'tcp') {
+      source.socket.resetAndDestroy();
+      return destroy();
+    }
     if (isProven(source) || !this.#options.isHeld?.()) return destroy();
     const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
     // What is only held does not keep the process.

@@ -1,15 +1,23 @@
+import type { LookupFunction } from 'node:net';
+import type { Failure } from '@dipus/proto/failure';
+import { asPeerName } from '@dipus/proto/peers-file';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
+import type { Trust } from '@dipus/proto/trust';
 import type { HostUri } from '@dipus/proto/uri';
 import type { Prompter } from '@dipus/ssh/login/prompter';
 
 export interface OpenOptions {
   /** A line for `-v`. */
   explain(line: string): void;
+  /** Trouble that ends nothing. */
+  warn(fault: Failure): void;
   /** Ends a login that is being made. */
   readonly stop: AbortSignal;
-  /** Asks a person for a login; undefined where there is no terminal. */
+  /** Asks a person for a login, or whether a key is to be trusted; undefined where there is no terminal. */
   prompter(): Prompter | undefined;
+  /** Whose keys are used, and on which host. Throws Failure. */
+  user(): { readonly environment: Readonly<Record<string, string | undefined>>; readonly trust: Trust; readonly host: string };
   /** How often an ssh host is looked at that does not tell of changes; timing.pollMs unless given. */
   readonly pollMs?: number;
 }
@@ -17,7 +25,7 @@ export interface OpenOptions {
 type Opener = (uri: HostUri, options: OpenOptions) => Promise<RemoteHost>;
 
 // What adds a scheme: its package, and a line here.
-const openers: Readonly<Record<HostUri['scheme'], Opener>> = { sep: openSep, ssh: openSsh };
+const openers: Readonly<Record<HostUri['scheme'], Opener>> = { sep: openSep, seps: openSeps, ssh: openSsh };
 
 /** The host of a URI. Nothing is connected yet; the caller closes it. The code of a scheme is loaded when a URI asks for it. */
 export function openHost(uri: HostUri, options: OpenOptions): Promise<RemoteHost> {
@@ -25,9 +33,23 @@ export function openHost(uri: HostUri, options: OpenOptions): Promise<RemoteHost
 }
 
 async function openSep(uri: HostUri): Promise<RemoteHost> {
-  const [{ SepHost }, { localLookup }] = await Promise.all([import('@dipus/sep/sep-host'), import('@dipus/sep/local-lookup')]);
-  const lookup = localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked));
+  const [{ SepHost }, lookup] = await Promise.all([import('@dipus/sep/sep-host'), openLookup()]);
   return new SepHost(uri, lookup);
+}
+
+async function openSeps(uri: HostUri, { warn, stop, prompter, user }: OpenOptions): Promise<RemoteHost> {
+  const [{ SepsHost }, { configFolder }, lookup] = await Promise.all([
+    import('./seps-host.ts'),
+    import('@dipus/seps/config-folder'),
+    openLookup(),
+  ]);
+  const { environment, trust, host } = user();
+  return new SepsHost(uri, { folder: configFolder(environment, trust), name: asPeerName(host), lookup, asker: prompter, warn, stop });
+}
+
+async function openLookup(): Promise<LookupFunction> {
+  const { localLookup } = await import('@dipus/sep/local-lookup');
+  return localLookup(async (...asked) => (await import('@dipus/mdns/resolve')).resolveLocal(...asked));
 }
 
 async function openSsh(uri: HostUri, { explain, stop, prompter, pollMs = timing.pollMs }: OpenOptions): Promise<RemoteHost> {

@@ -1,24 +1,28 @@
-import type { LookupFunction } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { sepPort, type HostUri } from '@dipus/proto/uri';
 
-/** Where an exporter is. */
+/** Where an exporter is, and the way to it. */
 export interface ExporterAddress {
+  readonly scheme: 'sep' | 'seps';
   readonly host: string;
   readonly port: number;
-  /** How names are resolved; the system's way unless given. */
-  readonly lookup?: LookupFunction;
+  /**
+   * One more connection, which may still be connecting: half-open allowed, and read only while somebody wants its bytes. Rejects with
+   * Failure.
+   */
+  connect(): Duplex | Promise<Duplex>;
   /** Ends requests that wait for the head of their answer. */
   readonly closed?: AbortSignal;
 }
 
-/** The exporter of a URI. */
-export function addressOf(uri: HostUri, options: Pick<ExporterAddress, 'lookup' | 'closed'> = {}): ExporterAddress {
-  return { host: uri.host, port: uri.port ?? sepPort, ...options };
+/** Host and port of a URI, the port that of SEP where it names none. */
+export function placeOf({ host, port = sepPort }: HostUri): Pick<ExporterAddress, 'host' | 'port'> {
+  return { host, port };
 }
 
-/** `sep://HOST[:PORT]`, the default port left out. */
-export function formatAddress({ host, port }: ExporterAddress): string {
-  return `sep://${bracketed(host)}${port === sepPort ? '' : `:${port}`}`;
+/** `sep[s]://HOST[:PORT]`, the default port left out. */
+export function formatAddress({ scheme, host, port }: Omit<ExporterAddress, 'connect'>): string {
+  return `${scheme}://${bracketed(host)}${port === sepPort ? '' : `:${port}`}`;
 }
 
 /** As it stands in a Host header. */

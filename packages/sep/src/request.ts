@@ -1,8 +1,8 @@
 // Requests to an exporter, by the platform's HTTP client, each on a connection of its own.
 import { request, type ClientRequest, type IncomingMessage } from 'node:http';
-import { connect, Socket, type NetConnectOpts } from 'node:net';
-import type { DuplexOptions } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { Failure } from '@dipus/proto/failure';
+import type { Dialled } from '@dipus/proto/remote';
 import { sepProtocol, socketHeader, targetOf, type SocketKind } from '@dipus/proto/sep';
 import type { Service } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
@@ -17,7 +17,7 @@ const maxInterim = 100;
 
 /** The answer's head, its body unread. Rejects with Failure, for a status that is not 200 too. */
 export async function get(host: ExporterAddress, target: string, accept: string): Promise<IncomingMessage> {
-  const sent = send(host, target, { Accept: accept });
+  const sent = send(host, await host.connect(), { target, headers: { Accept: accept } });
   const answer = await headOf<IncomingMessage>(sent, { host, target }, (resolve) => sent.on('response', resolve));
   if (answer.statusCode === 200) return answer;
   throw await refusal(host, target, answer);
@@ -27,47 +27,44 @@ export async function get(host: ExporterAddress, target: string, accept: string)
  * Connects to a service as sep(5) says: `kind` is which half of a session this is, undefined the plain socket. Half-open, not read yet.
  * Rejects with Failure; where the exporter said no, its code is what the exporter met: EACCES, ENOENT, ECONNREFUSED (dead), EAGAIN (busy).
  */
-export async function dialService(host: ExporterAddress, service: Service, kind: SocketKind | undefined): Promise<Socket> {
+export async function dialService(host: ExporterAddress, service: Service, kind: SocketKind | undefined): Promise<Duplex> {
+  const { connection, accepted } = await dialServiceEarly(host, service, kind);
+  await accepted;
+  return connection;
+}
+
+/** The same without waiting for the answer: what is written goes right behind the request. */
+export async function dialServiceEarly(host: ExporterAddress, service: Service, kind: SocketKind | undefined): Promise<Dialled> {
   const target = targetOf(service);
-  const sent = send(host, target, { Connection: 'Upgrade', Upgrade: sepProtocol, ...(kind && { [socketHeader]: kind }) });
-  const result = await headOf<Socket | IncomingMessage>(sent, { host, target }, (resolve) => {
+  const connection = await host.connect();
+  const headers = { Connection: 'Upgrade', Upgrade: sepProtocol, ...(kind && { [socketHeader]: kind }) };
+  const sent = send(host, connection, { target, headers });
+  const accepted = switched(host, target, sent);
+  accepted.catch(() => {});
+  // The head is written in the turn in which the request gets its connection.
+  await Promise.race([new Promise((resolve) => sent.once('socket', resolve)), accepted]);
+  return { connection, accepted };
+}
+
+async function switched(host: ExporterAddress, target: string, sent: ClientRequest): Promise<void> {
+  const answer = await headOf<IncomingMessage | undefined>(sent, { host, target }, (resolve) => {
     sent.on('response', resolve);
-    sent.on('upgrade', (_answer, socket: Socket, head) => {
+    sent.on('upgrade', (_answer, socket: Duplex, head) => {
       socket.pause();
       if (head.length > 0) socket.unshift(head);
-      resolve(socket);
+      resolve(undefined);
     });
   });
-  if (result instanceof Socket) return result;
-  throw await refusal(host, target, result);
+  if (answer) throw await refusal(host, target, answer);
 }
 
-function send(host: ExporterAddress, target: string, headers: Record<string, string>): ClientRequest {
-  const createConnection = (): Socket => connectUnhurried(host);
-  return request({ method: 'GET', path: target, headers: { Host: authority(host), ...headers }, createConnection });
+interface Asked {
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
-// One for all connections: what it holds is copied before anything else is read.
-const readBuffer = Buffer.allocUnsafe(65_536);
-
-/**
- * A connection that reads from the kernel only while somebody wants its bytes: pause() stops it at once, so that what comes behind the 101
- * is there for whichever process the descriptor is handed to. An ordinary socket reads on until its buffer is full.
- */
-function connectUnhurried({ host, port, lookup }: ExporterAddress): Socket {
-  // readableHighWaterMark: else a paused stream fills its buffer. It goes on to the stream (net.Socket), which the types do not say.
-  const options: NetConnectOpts & DuplexOptions = {
-    host,
-    port,
-    // Node's own client would close the whole connection at the exporter's FIN.
-    allowHalfOpen: true,
-    noDelay: true,
-    ...(lookup && { lookup }),
-    readableHighWaterMark: 0,
-    onread: { buffer: readBuffer, callback: (length) => socket.push(Buffer.from(readBuffer.subarray(0, length))) },
-  };
-  const socket: Socket = connect(options);
-  return socket;
+function send(host: ExporterAddress, connection: Duplex, { target, headers }: Asked): ClientRequest {
+  return request({ method: 'GET', path: target, headers: { Host: authority(host), ...headers }, createConnection: () => connection });
 }
 
 function headOf<T>(
@@ -109,5 +106,15 @@ async function refusal(host: ExporterAddress, target: string, answer: IncomingMe
   const reason = await readBody(answer, { maxBytes: maxReasonBytes, ms: timing.refusedBodyMs }).then(String, () => '');
   const line = reason.split('\n')[0]!.slice(0, maxReasonBytes).trim();
   const said = new Error(line === '' ? `answered ${answer.statusCode}` : line);
-  return new Failure('connect to', `${formatAddress(host)}${target}`, Object.assign(said, { code: codes[answer.statusCode ?? 0] }));
+  const failure = new Failure(
+    'connect to',
+    `${formatAddress(host)}${target}`,
+    Object.assign(said, { code: codes[answer.statusCode ?? 0] }),
+  );
+  return failure.withHint(speaksTls(line) ? `use ${formatAddress({ ...host, scheme: 'seps' })}` : undefined);
+}
+
+/** Whether an exporter says that it takes no plain text. */
+function speaksTls(reason: string): boolean {
+  return reason.startsWith('this exporter speaks only TLS');
 }

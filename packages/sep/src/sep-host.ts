@@ -4,9 +4,10 @@ import { servicePath } from '@dipus/proto/name';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import { targetOf, type SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import { addressOf, formatAddress, type ExporterAddress } from './address.ts';
+import { formatAddress, placeOf, type ExporterAddress } from './address.ts';
 import { listServices } from './list.ts';
 import { dialService } from './request.ts';
+import { connectUnhurried } from './tcp.ts';
 import { watchServices } from './watch.ts';
 
 /** A host with an exporter. Each connection stands by itself. `lookup` resolves its name. */
@@ -18,7 +19,9 @@ export class SepHost implements RemoteHost {
   readonly #closed = new AbortController();
 
   constructor(uri: HostUri, lookup: LookupFunction) {
-    this.#address = addressOf(uri, { lookup, closed: this.#closed.signal });
+    const place = placeOf(uri);
+    const connect = (): Duplex => connectUnhurried({ ...place, lookup });
+    this.#address = { scheme: 'sep', ...place, connect, closed: this.#closed.signal };
     this.host = uri.host;
     this.printed = formatAddress(this.#address);
   }

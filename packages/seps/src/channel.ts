@@ -14,14 +14,15 @@ import { Inbox } from './inbox.ts';
 import type { Peer } from './peer.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
 
-/** A channel was reset by its other side, or its connection is lost: bytes may be missing. */
+/** A channel was reset by its other side, or its connection is lost: bytes may be missing. EAGAIN: there were too many. */
 export class ChannelError extends Error {
-  readonly code = 'ECONNRESET';
+  readonly code: string;
   readonly reason: ResetReason;
 
   constructor(reason: ResetReason, message: string) {
     super(message);
     this.name = 'ChannelError';
+    this.code = reason === 'busy' ? 'EAGAIN' : 'ECONNRESET';
     this.reason = reason;
   }
 }

@@ -20,7 +20,6 @@ import { timing } from '@dipus/proto/timing';
 import { Channel, ChannelError, type ChannelLink } from './channel.ts';
 import type { Peer } from './peer.ts';
 import { Pulse } from './pulse.ts';
-import { breakSecured } from './secured.ts';
 import { Sender } from './sender.ts';
 
 // All windows together may have grown by so much, and without need.
@@ -125,7 +124,8 @@ export class Channels {
   /** Breaks everything at once, by a reset of TCP. */
   break(text: string): void {
     this.#finish(text);
-    breakSecured({ raw: this.#options.raw, socket: this.#socket });
+    if (!this.#options.raw.destroyed) this.#options.raw.resetAndDestroy();
+    this.#socket.destroy();
   }
 
   get #isServer(): boolean {

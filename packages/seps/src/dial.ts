@@ -123,9 +123,18 @@ async function within<T>(step: Promise<T>, { raw, printed, stop }: Waiting): Pro
   }
 }
 
+/** Whether `dial` was rejected because the exporter does not know the key. */
+export function isDenial(error: unknown): boolean {
+  return error instanceof Failure && error.cause instanceof Denial;
+}
+
+class Denial extends Error {
+  readonly code = 'EACCES';
+}
+
 /** What the exporter said in WELCOME's place. */
 function refusalOf({ message }: ChannelError): Error {
-  if (message.startsWith('this key') || message === 'show a key') return Object.assign(new Error(message), { code: 'EACCES' });
+  if (message.startsWith('this key') || message === 'show a key') return new Denial(message);
   return message.startsWith('busy') ? Object.assign(new Error(message), { code: 'EAGAIN' }) : new Error(message);
 }
 

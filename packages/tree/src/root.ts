@@ -54,6 +54,18 @@ export function ownHost(environment: Environment): string {
   return host;
 }
 
+/** Who runs this program, and on which host. */
+export interface User {
+  readonly environment: Environment;
+  readonly trust: Trust;
+  readonly host: string;
+}
+
+/** What the environment says of the user. Throws Failure. */
+export function readUser(environment: Environment): User {
+  return { environment, trust: readTrust(environment), host: ownHost(environment) };
+}
+
 function checkRoot(root: string, trust: Trust): void {
   try {
     refuse(root, whyNotAsRoot(lstatSync(root), trust));

@@ -1,0 +1,169 @@
+// A host with an exporter that speaks TLS: all that goes to it are channels of one connection.
+import type { LookupFunction } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Failure } from '@dipus/proto/failure';
+import { servicePath } from '@dipus/proto/name';
+import type { Pin } from '@dipus/proto/pin';
+import type { Dialled, RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
+import { targetOf, type SocketKind } from '@dipus/proto/sep';
+import { timing } from '@dipus/proto/timing';
+import type { HostUri } from '@dipus/proto/uri';
+import { formatAddress, placeOf, type ExporterAddress } from '@dipus/sep/address';
+import { listServices } from '@dipus/sep/list';
+import { dialService, dialServiceEarly } from '@dipus/sep/request';
+import { watchServices } from '@dipus/sep/watch';
+import type { Channel } from '@dipus/seps/channel';
+import type { Channels } from '@dipus/seps/channels';
+import type { ConfigFolder } from '@dipus/seps/config-folder';
+import { dial, isDenial } from '@dipus/seps/dial';
+import { loadIdentity, type Identity } from '@dipus/seps/identity';
+import { notAuthorized, trustExporter, type Asker } from '@dipus/seps/trust-exporter';
+
+export interface SepsHostOptions {
+  /** Where this user's key and known_peers are. */
+  readonly folder: ConfigFolder;
+  /** What an exporter that does not know the key may call it. */
+  readonly name: string;
+  readonly lookup: LookupFunction;
+  /** The person at the terminal. */
+  asker(): Asker | undefined;
+  /** Told of what is wrong with known_peers. */
+  warn(fault: Failure): void;
+  /** Ends a connecting. */
+  readonly stop: AbortSignal;
+}
+
+const maxChannels = 1024;
+
+/** Connects when it is first needed, and again after a loss; the loss breaks what goes over it. close() ends the connection. */
+export class SepsHost implements RemoteHost {
+  readonly printed: string;
+  readonly host: string;
+  readonly hasExporter = true;
+  readonly #address: ExporterAddress;
+  readonly #options: SepsHostOptions;
+  readonly #closed = new AbortController();
+  readonly #declined = new Set<Pin>();
+  readonly #warned = new Set<string>();
+  #connection: Promise<Channels> | undefined;
+  #peer: Pin | undefined;
+
+  constructor(uri: HostUri, options: SepsHostOptions) {
+    const connect = (): Promise<Channel> => this.#open();
+    this.#address = { scheme: 'seps', ...placeOf(uri), connect, closed: this.#closed.signal };
+    this.#options = options;
+    this.host = uri.host;
+    this.printed = formatAddress(this.#address);
+  }
+
+  get peer(): Pin | undefined {
+    return this.#peer;
+  }
+
+  pathOf(service: RemoteService): string {
+    return servicePath(service);
+  }
+
+  uriOf(service: RemoteService): string {
+    return `${this.printed}${targetOf(service)}`;
+  }
+
+  list({ ask }: RemoteQuery): Promise<RemoteService[]> {
+    return listServices(this.#address, ask);
+  }
+
+  async watch({ ask }: RemoteQuery, events: RemoteEvents, stop: AbortSignal): Promise<WatchResult | undefined> {
+    const result = await watchServices(this.#address, ask, { events, stop });
+    // The next one would wait in vain for the same connection.
+    if (result?.isSilent) await this.#connection?.then((channels) => channels.break('silence'));
+    return result;
+  }
+
+  dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex> {
+    return dialService(this.#address, service, kind);
+  }
+
+  dialEarly(service: RemoteService, kind: SocketKind | undefined): Promise<Dialled> {
+    return dialServiceEarly(this.#address, service, kind);
+  }
+
+  /** Ends the connection when what goes over it has been closed, or has had time to be. */
+  close(): void {
+    this.#closed.abort();
+    void this.#connection?.then(part, () => {});
+  }
+
+  async #open(): Promise<Channel> {
+    this.#connection ??= this.#connect();
+    const connection = this.#connection;
+    const channels = await connection;
+    try {
+      return channels.open();
+    } catch (error) {
+      // It has said goodbye, or has just been lost: the next one needs another.
+      if (this.#connection === connection) this.#connection = undefined;
+      throw new Failure('connect', this.printed, error);
+    }
+  }
+
+  async #connect(): Promise<Channels> {
+    const forget = (): void => void (this.#connection = undefined);
+    const { folder, name } = this.#options;
+    let identity: Identity | undefined;
+    try {
+      identity = loadIdentity(folder);
+      const channels = await this.#dial(identity);
+      void channels.ended.then(forget);
+      return channels;
+    } catch (error) {
+      forget();
+      throw identity && isDenial(error) ? notAuthorized(this.#address, { pin: identity.pin, name }) : error;
+    }
+  }
+
+  #dial(identity: Identity): Promise<Channels> {
+    const { folder, lookup, stop } = this.#options;
+    const { host, port } = this.#address;
+    const signal = AbortSignal.any([stop, this.#closed.signal]);
+    return dial({
+      host,
+      port,
+      lookup,
+      identity,
+      stop: signal,
+      judge: async (pin) => {
+        const asker = (): Asker | undefined => this.#askerFor(pin);
+        await trustExporter({ host, port }, pin, { folder, asker, warn: (fault) => this.#warn(fault), stop: signal });
+        this.#peer = pin;
+        return { pin, name: host, max: maxChannels };
+      },
+    });
+  }
+
+  /** A no holds: nobody is asked again at each attempt. */
+  #askerFor(pin: Pin): Asker | undefined {
+    const person = this.#declined.has(pin) ? undefined : this.#options.asker();
+    return (
+      person && {
+        tell: (line) => person.tell(line),
+        confirm: async (question, stop) => {
+          const isYes = await person.confirm(question, stop);
+          if (!isYes) this.#declined.add(pin);
+          return isYes;
+        },
+      }
+    );
+  }
+
+  /** At each attempt known_peers is read again. */
+  #warn(fault: Failure): void {
+    if (this.#warned.has(fault.message)) return;
+    this.#warned.add(fault.message);
+    this.#options.warn(fault);
+  }
+}
+
+function part(channels: Channels): void {
+  channels.goodbye('done');
+  setTimeout(() => channels.close('broken', 'the other side has ended'), timing.partingMs).unref();
+}

@@ -1,0 +1,179 @@
+// Whom an importer trusts and an exporter lets in: first contact, changed keys, revoked ones, and what is said then.
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { eventually, has, sleep, suite, withSandbox, type Sandbox } from './harness.ts';
+import { exporter, offer } from './sep-pair.ts';
+import { hostOf, sepsPair, type SepsPair } from './seps-pair.ts';
+import { withScreen } from './tmux.ts';
+
+const test = suite('seps trust');
+
+/** Runs a command without a terminal. */
+async function refused({ near }: SepsPair, command: string, ...args: string[]): Promise<{ status: number; stderr: string }> {
+  const { status, stderr } = await near.run('setsid', ['-w', 'env', command, ...args], '');
+  return { status, stderr };
+}
+
+async function withPair(body: (pair: SepsPair, sandbox: Sandbox) => Promise<void>, options: string[] = []): Promise<void> {
+  await withSandbox(async (sandbox) => {
+    const pair = await sepsPair(sandbox, { options });
+    await offer(pair.far, 'cat', 'echo');
+    await body(pair, sandbox);
+  });
+}
+
+test('without a terminal an unknown key is refused at once, and nothing is sent', async () => {
+  await withPair(
+    async (pair) => {
+      const { uri, host, pins, files } = pair;
+      const unknown =
+        `cannot trust seps://${host}: its key is not known: ${pins.far}\n` +
+        `TOOL: hint: djoin ${host} pairs the two; or add \`${host} ${pins.far}\` to ${files.known}\n`;
+      const told = (tool: string, text: string): string => `${tool}: ${text.replace('TOOL', tool)}`;
+      assert.equal(await refused(pair, 'dls', uri), { status: 1, stderr: told('dls', unknown) });
+      assert.equal(await refused(pair, 'dcat', `${uri}/echo`), { status: 125, stderr: told('dcat', unknown) });
+      assert.equal(await refused(pair, 'dimport', '--once', uri), { status: 1, stderr: told('dimport', unknown) });
+      assert.not.match(pair.exporter.stderr, /lists|opens/);
+      assert.not.ok(existsSync(files.known));
+    },
+    ['-v'],
+  );
+});
+
+test('an exporter that does not know our key, and one that learns it while an importer runs', async () => {
+  await withPair(async (pair) => {
+    const { uri, host, pins, files } = pair;
+    writeFileSync(files.known, `${host} ${pins.far}\n`);
+    const { status, stderr } = await refused(pair, 'dls', uri);
+    assert.is(status, 1);
+    assert.is(
+      stderr,
+      `dls: cannot connect seps://${host}: it does not know this key (laptop's): ${pins.near}\n` +
+        `dls: hint: on ${host}: dinvite laptop, here: djoin ${host}; or add \`${pins.near} laptop\` to its authorized_peers\n`,
+    );
+    const imported = pair.importer(uri);
+    await imported.program.says(/hint: on /);
+    pair.pair();
+    await imported.has(1);
+    assert.is(imported.program.stderr.match(/does not know this key/g)?.length, 1);
+  });
+});
+
+test('a key that has changed, one of two, one that is revoked', async () => {
+  await withPair(async (pair) => {
+    const { uri, host, pins, files } = pair;
+    pair.pair();
+    const other = (await hostOf(pair.near, 'other').run('dkey')).stdout.toString().trim();
+    writeFileSync(files.known, `# mine\n${host} ${other}\n`);
+    const changed = await refused(pair, 'dcat', `${uri}/echo`);
+    assert.equal(changed, {
+      status: 125,
+      stderr:
+        `dcat: cannot trust seps://${host}: ITS KEY HAS CHANGED, or somebody else answers: it shows ${pins.far}, known is ${other} (${files.known}:2)\n` +
+        `dcat: hint: if its administrator confirms the new key, remove that line and pair again: djoin ${host}\n`,
+    });
+    writeFileSync(files.known, `${host} ${other}\n${host} ${pins.far}\n`);
+    assert.is((await pair.near.run('dcat', [`${uri}/echo`], 'x')).stdout.toString(), 'x');
+    writeFileSync(files.known, `${host} ${pins.far}\n@revoked ${pins.far}\n`);
+    assert.equal(await refused(pair, 'dls', uri), {
+      status: 1,
+      stderr: `dls: cannot trust seps://${host}: ITS KEY IS REVOKED (${files.known}:2)\n`,
+    });
+  });
+});
+
+test('another port is another exporter, and an IPv6 address stands in brackets', async () => {
+  await withPair(async (pair) => {
+    pair.pair();
+    const six = pair.far.start('dexport', ['--seps', '--user', 'root', '-l', '[::1]:0', '--no-announce']);
+    const uri = await six.line();
+    const { status, stderr } = await refused(pair, 'dls', uri);
+    assert.is(status, 1);
+    const host = uri.replace('seps://', '');
+    assert.match(host, /^\[::1\]:\d+$/);
+    assert.ok(
+      stderr.startsWith(`dls: cannot trust ${uri}: its key is not known: ${pair.pins.far}\ndls: hint: djoin ${host} pairs`),
+      stderr,
+    );
+    writeFileSync(pair.files.known, `${host} ${pair.pins.far}\n`);
+    assert.is((await pair.near.run('dls', [uri])).stdout.toString(), 'echo.encode...0\n');
+  });
+});
+
+test('each kind of exporter is told from the other', async () => {
+  await withPair(async (pair, sandbox) => {
+    pair.pair();
+    const plain = await exporter(hostOf(sandbox, 'plain'));
+    const wrong = await refused(pair, 'dcat', `seps://127.0.0.1:${plain.port}/echo`);
+    assert.equal(wrong, {
+      status: 125,
+      stderr: `dcat: cannot connect seps://127.0.0.1:${plain.port}: it speaks sep:// here, unencrypted\n`,
+    });
+    const { status, stderr } = await refused(pair, 'dcat', `sep://${pair.host}/echo`);
+    assert.is(status, 125);
+    assert.match(stderr, /^dcat: cannot connect to sep:\/\/\S+: this exporter speaks only TLS here: use seps:\/\//);
+    assert.ok(stderr.endsWith(`dcat: hint: use seps://${pair.host}\n`), stderr);
+  });
+});
+
+test('a line that goes takes its streams with it, as errors', async () => {
+  await withPair(async (pair) => {
+    pair.pair();
+    await offer(pair.far, 'cat /dev/zero', 'zeros');
+    const imported = pair.importer(pair.uri);
+    await imported.has(2);
+    const cats = [pair.near.start('dcat', [`${pair.uri}/zeros`]), imported.start('dcat', ['zeros'])];
+    for (const cat of cats) await eventually('bytes', () => cat.stdout.length > 0);
+    const since = Date.now();
+    rmSync(pair.files.authorized);
+    for (const cat of cats) assert.is((await cat.ended).status, 125);
+    const ms = Date.now() - since;
+    assert.ok(ms < 10_000, `${ms} ms`);
+    await imported.has(0);
+  });
+});
+
+if (!has('tmux')) test.skip('a person is asked', 'there is no tmux');
+else {
+  test('a person is asked once, and yes is remembered', async () => {
+    await withPair(async (pair) => {
+      const { uri, host, pins, files } = pair;
+      writeFileSync(files.authorized, `${pins.near} laptop user=root\n`);
+      await withScreen(pair.near, pair.near.env, async ({ type, shows, read }) => {
+        await type(`dls ${uri} < /dev/null | cat; echo end''ed`, 'Enter');
+        await shows(/^Is that its key, and shall it be remembered\? \(yes\/no\) ?$/m);
+        assert.ok((await read()).includes(`The exporter ${host} is not known. It shows the key ${pins.far}.`));
+        await type('no', 'Enter');
+        await shows(/^dls: cannot trust seps:\S+: its key is not known: (?:.|\n)*^ended$/m);
+        assert.not.ok(existsSync(files.known));
+        await type(`clear; dimport -v ${uri}`, 'Enter');
+        await shows(/\(yes\/no\) ?$/m);
+        await type('no', 'Enter');
+        // A no holds for as long as it runs.
+        await shows(/trying again in [^]*trying again in/m);
+        assert.is((await read()).match(/yes\/no/g)?.length, 1);
+        await type('', 'C-c');
+        await type(`clear; dls ${uri} < /dev/null; echo end''ed`, 'Enter');
+        await shows(/\(yes\/no\) ?$/m);
+        await type('yes', 'Enter');
+        await shows(/^echo\.encode\.\.\.0\n(?:.|\n)*^ended$/m);
+        assert.is(readFileSync(files.known, 'utf8'), `${host} ${pins.far}\n`);
+        await type(`clear; dls ${uri}; echo end''ed`, 'Enter');
+        await shows(/^echo\.encode\.\.\.0\nended$/m);
+      });
+    });
+  }, 120_000);
+}
+
+test('a line that cannot be read is told of once, and counts for nothing', async () => {
+  await withPair(async (pair) => {
+    pair.pair();
+    writeFileSync(pair.files.known, `${readFileSync(pair.files.known, 'utf8')}nonsense\n`);
+    const imported = pair.importer(pair.uri);
+    await imported.has(1);
+    assert.is(imported.program.stderr, `dimport: cannot read ${pair.files.known}: line 2: it is not HOST PIN [NAME]\n`);
+    await sleep(0);
+  });
+});
+
+test.run();

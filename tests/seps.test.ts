@@ -1,0 +1,187 @@
+// Services over TLS, asked for by URI and imported: lists, streams, ends, early ends, losses.
+import { connect } from 'node:net';
+import { existsSync, readFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { eventually, isLong, rounds, sleep, suite, withSandbox, type Program } from './harness.ts';
+import { offer, type Importer } from './sep-pair.ts';
+import { readAll } from './seps-door.ts';
+import { sepsPair, type SepsPair } from './seps-pair.ts';
+
+const test = suite('seps');
+
+interface Joined extends SepsPair {
+  /** Everything that is offered is imported here. */
+  readonly imported: Importer;
+}
+
+/** Two hosts that know each other, services at one and an import of them at the other. */
+async function withJoined(services: Record<string, string>, body: (joined: Joined) => Promise<void>): Promise<void> {
+  await withSandbox(async (sandbox) => {
+    const pair = await sepsPair(sandbox);
+    pair.pair();
+    for (const [name, command] of Object.entries(services)) await offer(pair.far, command, name);
+    const imported = pair.importer(pair.uri);
+    await imported.has(Object.keys(services).length);
+    await body({ ...pair, imported });
+  });
+}
+
+/** The two ways to a service: its URI, and its import. */
+function waysTo(name: string, { uri, imported, near }: Joined): Record<string, (input: Buffer | string) => ReturnType<Importer['run']>> {
+  return {
+    uri: (input) => near.run('dcat', [`${uri}/${name}`], input),
+    import: (input) => imported.run('dcat', [name], input),
+  };
+}
+
+test('dls, dcat and dimport take seps:// URIs, and say where things come from', async () => {
+  await withJoined({ 'upper/text': 'tr a-z A-Z; echo trouble >&2; exit 3', echo: 'cat' }, async (joined) => {
+    const { near, uri, imported, pins } = joined;
+    const list = async (run: Importer['run'], ...args: string[]): Promise<string> => (await run('dls', args)).stdout.toString();
+    assert.is(await list(near.run, uri), 'echo.encode...0\ntext/upper.encode...0\n');
+    assert.is(await list(near.run, '-f', `${uri}/upper`), `${uri}/text/upper.encode...0\n`);
+    assert.match(await list(near.run, '-l', `${uri}/echo`), /^alive 0\/\d+ echo\.encode\.\.\.0\n$/);
+    const [json] = (await list(imported.run, '--json', 'upper')).split('\n');
+    assert.equal((({ origin, peer, host }) => ({ origin, peer, host }))(JSON.parse(json!) as Record<string, unknown>), {
+      origin: `${uri}/text/upper.encode...0`,
+      peer: pins.far,
+      host: '127.0.0.1',
+    });
+    assert.match(
+      await list(imported.run, '-l', 'echo'),
+      new RegExp(`${uri}/echo\\.encode\\.\\.\\.0 ${pins.far.replaceAll('+', '\\+')}\n$`),
+    );
+    for (const [way, use] of Object.entries(waysTo('upper', joined))) {
+      const { status, stdout, stderr } = await use('hello');
+      assert.equal([status, stdout.toString(), stderr], [3, 'HELLO', 'trouble\n'], way);
+    }
+    const watching = near.start('dls', ['-w', uri]);
+    assert.equal([await watching.line(), await watching.line()], ['+ echo.encode...0', '+ text/upper.encode...0']);
+    assert.is((await watching.stop('SIGINT')).signal, 'SIGINT');
+  });
+});
+
+test('what is at PATH, half-close, and an answer two seconds late', async () => {
+  await withSandbox(async (sandbox) => {
+    const pair = await sepsPair(sandbox);
+    pair.pair();
+    await offer(pair.far, 'n=$(wc -c); sleep 2; echo $n', 'late');
+    const path = `${sandbox.dir}/late.socket`;
+    const imported = pair.importer('--at', `${path}=late`, `${pair.uri}/late`);
+    await eventually('the place', () => existsSync(path));
+    const started = Date.now();
+    const { status, stdout } = await imported.run('dcat', [path], 'x'.repeat(70_000));
+    assert.equal([status, stdout.toString().trim()], [0, '70000']);
+    assert.ok(Date.now() - started >= 2000);
+    // The other way round: an answer that ends at once, and input that comes later.
+    await offer(pair.far, `exec >&-; cat > ${sandbox.dir}/got`, 'first');
+    const other = pair.near.start('dcat', [`${pair.uri}/first`]);
+    other.child.stdin!.write('one ');
+    await sleep(2000);
+    other.child.stdin!.end('two');
+    assert.is((await other.ended).status, 0);
+    assert.is(readFileSync(`${sandbox.dir}/got`, 'utf8'), 'one two');
+  });
+});
+
+test('the smallest input, and a service that ends early, on each way', async () => {
+  await withJoined({ echo: 'cat', head: 'head -c 10' }, async (joined) => {
+    for (const [way, use] of Object.entries(waysTo('echo', joined))) {
+      for (let round = 0; round < rounds(5, 200); round++) {
+        const { status, stdout, stderr } = await use('x');
+        assert.equal([status, stdout.toString(), stderr], [0, 'x', ''], `${way}, round ${round}`);
+      }
+    }
+    const much = Buffer.alloc(1_000_000, '0123456789');
+    for (const [way, use] of Object.entries(waysTo('head', joined))) {
+      for (let round = 0; round < rounds(5, 200); round++) {
+        const { status, stdout, stderr } = await use(much);
+        assert.equal([status, stdout.toString(), stderr], [0, '0123456789', ''], `${way}, round ${round}`);
+      }
+    }
+  });
+}, 120_000);
+
+test('bytes behind the request, before the other host has answered, arrive once', async () => {
+  await withJoined({ echo: 'cat' }, async ({ imported }) => {
+    const [socket] = await imported.has(1);
+    for (const bytes of [1, 100, 65_536, 262_144, 1 << 20]) {
+      const client = connect({ path: `${imported.root}/${socket}`, allowHalfOpen: true }).on('error', () => {});
+      const sent = Buffer.from(Array.from({ length: bytes }, (_, at) => (at * 31 + (at >> 8)) & 0xff));
+      client.end(sent);
+      assert.ok((await readAll(client)).equals(sent), `${bytes} bytes`);
+    }
+  });
+});
+
+/** What is tried in the short form. */
+const deaths = { exporter: 'upload', importer: 'upload', both: 'download' };
+
+/** Kills a program, and before it those that it has started: root's exporter is one of them. */
+async function kill(program: Program): Promise<void> {
+  const children = readFileSync(`/proc/${program.pid}/task/${program.pid}/children`, 'utf8').trim().split(' ');
+  for (const child of children) if (child !== '') process.kill(Number(child), 'SIGKILL');
+  await program.stop('SIGKILL');
+}
+
+/** A program that says when it runs, and commits at the end of its input. */
+const commit = (dir: string): string => `echo begun; cat > ${dir}/part; cat ${dir}/part; mv ${dir}/part ${dir}/committed`;
+
+test('whoever is killed, and whatever is under way: no success, and no session commits a part', async () => {
+  for (const victim of ['exporter', 'importer', 'both'] as const) {
+    for (const use of ['upload', 'download', 'idle'] as const) {
+      if (!isLong && deaths[victim] !== use) continue;
+      await withSandbox(async (sandbox) => {
+        const pair = await sepsPair(sandbox);
+        pair.pair();
+        await offer(pair.far, use === 'download' ? 'echo begun; cat /dev/zero' : commit(sandbox.dir), 'work');
+        const imported = pair.importer(pair.uri);
+        await imported.has(1);
+        const cats = [imported.start('dcat', ['work']), pair.near.start('dcat', [`${pair.uri}/work`])];
+        for (const cat of cats) {
+          await cat.line();
+          if (use === 'upload') cat.child.stdin!.write(Buffer.alloc(300_000));
+        }
+        const killed = [...(victim === 'importer' ? [] : [pair.exporter]), ...(victim === 'exporter' ? [] : [imported.program])];
+        await Promise.all(killed.map(kill));
+        const told = victim === 'importer' ? cats.slice(0, 1) : cats;
+        for (const cat of told) {
+          const { status, stderr } = await cat.ended;
+          assert.is(status, 125, `${victim}, ${use}: ${stderr}`);
+          assert.match(stderr, /^dcat: cannot \S+ [^\n]*\n(?:dcat: hint: [^\n]*\n)?$/, `${victim}, ${use}`);
+        }
+        // A killed exporter closes the service's connection itself, which the kernel tells as an end.
+        if (victim === 'importer') assert.not.ok(existsSync(`${sandbox.dir}/committed`), `${victim}, ${use}`);
+      });
+    }
+  }
+}, 120_000);
+
+test('an exporter that comes back is imported again, over a new connection', async () => {
+  await withSandbox(async (sandbox) => {
+    const pair = await sepsPair(sandbox);
+    pair.pair();
+    await offer(pair.far, 'cat', 'echo');
+    const imported = pair.importer(pair.uri);
+    await imported.has(1);
+    await kill(pair.exporter);
+    await imported.has(0);
+    await imported.program.says(/^dimport: cannot watch seps:\/\/127\.0\.0\.1:\d+: /m);
+    const again = pair.far.start('dexport', ['--seps', '--user', 'root', '-l', `127.0.0.1:${pair.port}`, '--no-announce']);
+    await again.line();
+    await imported.has(1);
+    assert.is((await imported.run('dcat', ['echo'], 'x')).stdout.toString(), 'x');
+    // One that ends in good order lets its streams finish.
+    const cat = imported.start('dcat', ['echo']);
+    cat.child.stdin!.write('a');
+    await eventually('the echo', () => cat.stdout.length === 1);
+    again.signal('SIGTERM');
+    await imported.has(0);
+    cat.child.stdin!.end('b');
+    const { status, stdout } = await cat.ended;
+    assert.equal([status, stdout.toString()], [0, 'ab']);
+    assert.is((await again.ended).status, 0);
+  });
+});
+
+test.run();
