@@ -1,8 +1,10 @@
 // The data path of exporter and importer: bytes, ends, errors, back-pressure, under abuse.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { once } from 'node:events';
 import * as assert from 'uvu/assert';
+import { resetTcp } from '@dipus/relay/reset';
 import { noise, sha } from './bytes.ts';
 import { eventually, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
 import { childrenOf, residentBytes } from './processes.ts';
@@ -113,6 +115,26 @@ test('a reader that stops: memory flat, the sender waits, nobody else is held up
     stalled.destroy();
   });
 }, 60_000);
+
+test('a connection that has just been ended can be reset, and is gone then', async () => {
+  for (const end of [(socket: Socket) => socket.end(), (socket: Socket) => socket.end(noise(9_000_000)), () => {}]) {
+    const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => {});
+    const [socket] = (await once(server, 'connection')) as [Socket];
+    const errors: Error[] = [];
+    socket.on('error', (error) => errors.push(error));
+    end(socket);
+    resetTcp(socket);
+    // An error of the client's is what is wanted.
+    const closed = Promise.all([socket, client].map((each) => new Promise((done) => each.once('close', done))));
+    client.resume();
+    await within(10_000, 'its end, and that of the other side', closed);
+    // Whoever leaks a connection can never close its server.
+    await within(10_000, 'the end of the server', new Promise((done) => server.close(done)));
+    assert.equal(errors, []);
+  }
+});
 
 test('a client that is killed is no end of input for the service', async () => {
   await withSandbox(async (sandbox) => {

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import type { Channel } from '@dipus/seps/channel';
 import { eventually, has, suite, within, type Sandbox } from './harness.ts';
 import { bodyOf, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
-import { get, identityOf, sepsExporter, speakTls } from './seps-exporter.ts';
+import { get, identityOf, sepsExporter, speakTls, watch } from './seps-exporter.ts';
 import { ann, testAsRoot, withUsers } from './users.ts';
 
 const test = suite('seps-export');
@@ -19,21 +19,6 @@ async function withServices(body: (sandbox: Sandbox) => Promise<void>): Promise<
 }
 
 const all = 'audio/lame.box...0\nother.box...0\n';
-
-/** Reads what a watch tells, a line at a time. */
-function watch(channel: Channel): { next(pattern: RegExp): Promise<void>; readonly text: string } {
-  let text = '';
-  channel.on('data', (bytes: Buffer) => (text += bytes.toString())).on('error', () => {});
-  channel.write(get('?watch'));
-  return {
-    next: async (pattern) => {
-      await eventually(`a watch like ${pattern}`, () => pattern.test(text), promised(1000));
-    },
-    get text() {
-      return text;
-    },
-  };
-}
 
 testAsRoot(test, 'list, watch, upgrade and POST in channels, and who has used what', () =>
   withServices(async (sandbox) => {

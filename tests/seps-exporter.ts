@@ -8,6 +8,7 @@ import type { Channel } from '@dipus/seps/channel';
 import { dial } from '@dipus/seps/dial';
 import { readTrust } from '@dipus/tree/trust';
 import { eventually, within, type Program, type Sandbox } from './harness.ts';
+import { promised } from './sep-pair.ts';
 
 export interface SepsExporter {
   readonly program: Program;
@@ -19,8 +20,8 @@ export interface SepsExporter {
   readonly file: string;
   /** Writes the lines of authorized_peers; PIN stands for the laptop's. */
   authorize(...lines: readonly string[]): void;
-  /** A connection of the laptop. */
-  dial(): Promise<Channels>;
+  /** A connection of the laptop, or of another key. */
+  dial(identity?: Identity): Promise<Channels>;
   /** Waits until the laptop sees this list, or is not let in. */
   lists(expected: string | undefined): Promise<void>;
   /** Sends a request in a channel of its own, and gives all that comes back; rejects where that breaks. */
@@ -69,7 +70,7 @@ export async function sepsExporter(sandbox: Sandbox, lines: readonly string[], o
     file,
     authorize,
     lists,
-    dial: () => dial({ host: '127.0.0.1', port, identity: laptop, judge: () => peer }),
+    dial: (key = laptop) => dial({ host: '127.0.0.1', port, identity: key, judge: () => peer }),
     ask: (channels, text) => answerOf(channels.open(), text),
     curl: ['-sSk', '--max-time', '20', '--pinnedpubkey', identity.pin, '--cert', `${cli}/cert.pem`, '--key', `${cli}/key.pem`],
   };
@@ -84,6 +85,21 @@ export function answerOf(channel: Channel, text: string): Promise<string> {
   });
   channel.end(text);
   return within(30_000, 'the answer', answered);
+}
+
+/** Reads what a watch tells, a line at a time. */
+export function watch(channel: Channel): { next(pattern: RegExp): Promise<void>; readonly text: string } {
+  let text = '';
+  channel.on('data', (bytes: Buffer) => (text += bytes.toString())).on('error', () => {});
+  channel.write(get('?watch'));
+  return {
+    next: async (pattern) => {
+      await eventually(`a watch like ${pattern}`, () => pattern.test(text), promised(1000));
+    },
+    get text() {
+      return text;
+    },
+  };
 }
 
 /** A head without a body, of a request that is the last one. */

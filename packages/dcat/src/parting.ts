@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
 import { aborted, delay } from '@dipus/proto/waiting';
 import { startCopy } from '@dipus/relay/cat';
+import { resetTcp } from '@dipus/relay/reset';
 import type { ClientSession } from '@dipus/session/control-client';
 
 const lookEveryMs = 50;
@@ -19,7 +20,7 @@ export async function leaveSession(session: ClientSession): Promise<void> {
   session.close();
   // It has had its end.
   if (!data.writableEnded) await within(timing.killMs + timing.partingMs, data instanceof Socket ? readAway : closed, data);
-  if (data instanceof Socket && isRemote(data)) data.resetAndDestroy();
+  if (data instanceof Socket && isRemote(data)) resetTcp(data);
   else data.destroy();
 }
 

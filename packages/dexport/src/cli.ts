@@ -15,6 +15,8 @@ const program = fileURLToPath(import.meta.url);
 
 run({ name: 'dexport', isDaemon: true }, async (context) => {
   const [role, ...rest] = process.argv.slice(2);
+  // As the starter of the command does (packages/cli/starter.in), which is not what a keeper starts.
+  if (process.send) process.on('SIGUSR1', Boolean).off('SIGUSR1', Boolean);
   if (role === openerRole && process.send) return runOpener(rest[0] ?? '');
   const isKept = role === exporterRole && process.send !== undefined;
   const argv = isKept ? rest : process.argv.slice(2);

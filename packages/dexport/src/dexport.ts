@@ -66,6 +66,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     entrance.goodbye();
     const graceMs = context.stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0;
     await finish(answers.exporter, { graceMs, stopNow: context.stopNow });
+    if (graceMs > 0) await atMost(timing.partingMs, entrance.parted(), context.stopNow);
   } finally {
     await Promise.all(announcing.map((one) => one.close()));
     offers?.close();

@@ -15,6 +15,8 @@ export interface Entrance {
   whoMay(offered: string, isLocal: boolean): string;
   /** Takes nothing new: connections without a stream close, others when their last one has ended. */
   goodbye(): void;
+  /** Resolves when what has gone to clients whose last stream has ended is on its way, as far as that is not the system's affair. */
+  parted(): Promise<void>;
   /** Closes what is left. */
   close(): void;
 }
@@ -34,6 +36,7 @@ export function plainEntrance(options: ServerOptions & { readonly limits: Limits
     goodbye: () => {
       for (const server of servers) server.closeIdleConnections();
     },
+    parted: async () => {},
     close: () => options.limits.close(),
   };
 }

@@ -9,6 +9,7 @@ import { takeInvitation } from '@dipus/seps/pairing';
 import { userId } from '@dipus/tree/accounts';
 import { rootPath } from '@dipus/tree/root';
 import { readTrust, type Environment } from '@dipus/tree/trust';
+import { boundedNode } from './bounded.ts';
 import { Keeper } from './keeper.ts';
 import { exporterRole } from './roles.ts';
 import type { OpenerPlace } from './orders.ts';
@@ -35,10 +36,16 @@ export async function keep(context: Context, options: KeepOptions): Promise<numb
     program,
     place,
     whyNot: (user) => {
-      const isNamed = authorized.peers.lines.some((line) => !('reason' in line) && line.user === user);
-      return isNamed ? undefined : `no key acts as ${user}`;
+      const isNamed = (): boolean => authorized.peers.lines.some((line) => !('reason' in line) && line.user === user);
+      // The exporter may have read the file before.
+      if (!isNamed()) authorized.readNow();
+      return isNamed() ? undefined : `no key acts as ${user}`;
     },
-    pair: (request) => takeInvitation(folder, request),
+    pair: (request) => {
+      const answer = takeInvitation(folder, request);
+      authorized.readNow();
+      return answer;
+    },
   });
   exporter.on('message', (message) => keeper.take(message));
   context.interceptSignals((signal) => exporter.kill(signal));
@@ -56,9 +63,15 @@ function placeOf({ user, environment }: KeepOptions): OpenerPlace {
   return { root: rootPath(environment), uid, uids: [...readTrust(environment, uid).uids] };
 }
 
-function startExporter({ program, argv }: KeepOptions): ChildProcess {
+function startExporter({ program, argv, user }: KeepOptions): ChildProcess {
+  const { execPath, execArgv } = userId(user) === 0 ? process : boundedNode();
   // A session of its own: a terminal's signals go to the keeper alone, which passes them on.
-  return fork(program, [exporterRole, ...argv], { detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return fork(program, [exporterRole, ...argv], {
+    execPath,
+    execArgv: [...execArgv],
+    detached: true,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
 }
 
 async function endOf(exporter: ChildProcess): Promise<number | EndedBySignal> {

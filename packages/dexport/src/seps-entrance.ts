@@ -63,9 +63,11 @@ export function sepsEntrance(options: SepsEntranceOptions): Entrance {
       return who.length > 0 ? `${who.join(', and ')} may use what is in ${offered} (${path})` : 'nobody may yet: dinvite NAME';
     },
     goodbye: () => {
-      for (const server of [known.server, plain?.server]) server?.closeIdleConnections();
+      // A channel that is idle now may still have an answer to send. The client ends it.
+      plain?.server.closeIdleConnections();
       seps.goodbye();
     },
+    parted: () => seps.ended(),
     close: () => {
       limits.close();
       seps.close();

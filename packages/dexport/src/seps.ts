@@ -66,6 +66,11 @@ export class Seps {
     this.#door.goodbye('this exporter ends');
   }
 
+  /** Resolves when all connections are closed. */
+  ended(): Promise<void> {
+    return this.#door.ended();
+  }
+
   close(): void {
     this.#authorized.close();
     this.#door.close('this exporter has ended');

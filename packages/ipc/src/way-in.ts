@@ -31,12 +31,15 @@ export interface WayIn {
 export type NamedService = { readonly name: string } & ({ readonly ask: Ask } | { readonly file: string });
 
 const maxAnswerBytes = 16_384;
+/** By these a guest could ask this host to connect on. */
+const refusedNames = ['ipc', 'network', 'ipcd', 'tcp', 'tls', 'ws', 'udp'];
 
 /**
  * What a guest that names a service may use, the first to be tried first; at least one. Where ipcd runs that is what its rules say, else
  * what is in exported/. Rejects with Refused.
  */
 export async function waysIn(grounds: Grounds, name: string, peer: Peer): Promise<readonly WayIn[]> {
+  if (refusedNames.includes(name)) throw new Refused('no such service');
   const path = await askIpcd(grounds.tree, name, peer);
   if (path !== undefined) return [wayTo(grounds, path)];
   const ask = { segments: ['exported', name], hasGlob: false };

@@ -5,6 +5,7 @@ import { isProven, type Endpoint } from './endpoint.ts';
 import { Flow, readAway } from './flow.ts';
 import { runner } from './runner.ts';
 import { guardSocket } from './guarded-socket.ts';
+import { resetTcp } from './reset.ts';
 
 /** 'done': both directions to their ends. 'broken': bytes may be missing. */
 export type RelayResult = 'done' | 'broken';
@@ -185,10 +186,7 @@ class Pair implements Relay {
     const { socket, kind } = source;
     const destroy = this.#destroy.get(source)!;
     if (socket.destroyed) return;
-    if (kind === 'tcp') {
-      source.socket.resetAndDestroy();
-      return destroy();
-    }
+    if (kind === 'tcp') return resetTcp(source.socket);
     if (isProven(source) || !this.#options.isHeld?.()) return destroy();
     const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
     // What is only held does not keep the process.

@@ -20,6 +20,7 @@ import { timing } from '@dipus/proto/timing';
 import { Channel, ChannelError, type ChannelLink } from './channel.ts';
 import type { Peer } from './peer.ts';
 import { Pulse } from './pulse.ts';
+import { breakSecured } from './secured.ts';
 import { Sender } from './sender.ts';
 
 // All windows together may have grown by so much, and without need.
@@ -124,8 +125,7 @@ export class Channels {
   /** Breaks everything at once, by a reset of TCP. */
   break(text: string): void {
     this.#finish(text);
-    if (!this.#options.raw.destroyed) this.#options.raw.resetAndDestroy();
-    this.#socket.destroy();
+    breakSecured({ raw: this.#options.raw, socket: this.#socket });
   }
 
   get #isServer(): boolean {

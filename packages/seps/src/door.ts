@@ -97,6 +97,11 @@ export class Door<P extends Peer> {
     for (const guest of this.#guests.all) guest.goodbye(text);
   }
 
+  /** Resolves when the judged connections that there are now are closed. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#guests.all.map((guest) => guest.ended));
+  }
+
   /** Breaks all connections, judged or not. */
   close(text: string): void {
     for (const raw of [...[...this.#visitors.values()].map((visitor) => visitor.raw), ...this.#pairings]) raw.destroy();

@@ -5,6 +5,7 @@ import type { Pin } from '@dipus/proto/pin';
 import type { Channel } from './channel.ts';
 import { Channels } from './channels.ts';
 import type { Peer } from './peer.ts';
+import { breakSecured } from './secured.ts';
 
 export interface Guest<P extends Peer> {
   readonly peer: P;
@@ -66,10 +67,7 @@ export function channelGuest<P extends Peer>({ raw, socket, address, peer: first
 
 export function httpsGuest<P extends Peer>({ raw, socket, address, peer: first }: Judged<P>, serving: Serving<P>): Guest<P> {
   let peer = first;
-  const reset = (): void => {
-    if (!raw.destroyed) raw.resetAndDestroy();
-    socket.destroy();
-  };
+  const reset = (): void => breakSecured({ raw, socket });
   // That of a TLS socket itself throws.
   socket.resetAndDestroy = () => {
     reset();

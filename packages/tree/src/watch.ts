@@ -36,7 +36,8 @@ export function watchTree(tree: Tree, events: TreeEvents, options: WatchOptions)
 }
 
 interface Watched {
-  readonly ino: number;
+  /** Which directory it is, and who may do what in it: that decides about everything below it. */
+  readonly rights: string;
   readonly place: Place;
   watch: FSWatcher | undefined;
   /** How many events have come since it was last looked at. */
@@ -138,9 +139,9 @@ class Watcher implements TreeWatch {
     const isRoot = path === this.#tree.root;
     const place = isRoot ? unjudged : judged(this.#tree, { ...unjudged, untrusted: this.#inherited(unjudged) }, stat);
     const before = this.#known.get(path);
-    if (before && (before.ino !== stat.ino || before.place.untrusted !== place.untrusted)) this.#drop(path);
+    if (before && (before.rights !== rightsOf(stat) || before.place.untrusted !== place.untrusted)) this.#drop(path);
     if (place.untrusted !== undefined && !this.#options.hasUntrusted) return this.#drop(path);
-    const known = this.#known.get(path) ?? { ino: stat.ino, place, watch: undefined, unread: 0, entries: new Map(), children: new Set() };
+    const known = this.#known.get(path) ?? newlyWatched(place, stat);
     this.#known.set(path, known);
     known.unread = 0;
     if (this.#deaf.delete(path)) {
@@ -195,7 +196,7 @@ class Watcher implements TreeWatch {
 
   #isChanged(child: Place, stat: Stats): boolean {
     const seen = this.#known.get(child.path);
-    return seen?.ino !== stat.ino || seen.place.untrusted !== judged(this.#tree, child, stat).untrusted;
+    return seen?.rights !== rightsOf(stat) || seen.place.untrusted !== judged(this.#tree, child, stat).untrusted;
   }
 
   #childOf(place: Place, name: string): Place {
@@ -248,6 +249,14 @@ class Watcher implements TreeWatch {
     this.#told.add(code);
     this.#events.trouble(new Failure('watch', path, error));
   }
+}
+
+function newlyWatched(place: Place, stat: Stats): Watched {
+  return { rights: rightsOf(stat), place, watch: undefined, unread: 0, entries: new Map(), children: new Set() };
+}
+
+function rightsOf({ ino, mode, uid, gid }: Stats): string {
+  return `${ino} ${mode} ${uid} ${gid}`;
 }
 
 // ino alone is not enough: a freed one is given to the next file. mode and owner decide whether it may be used.
