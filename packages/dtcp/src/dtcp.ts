@@ -2,10 +2,9 @@ import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openEntrance } from '@dipus/ipc/entrance';
 import { isLoopback, resolveAddresses, type ListenAddress } from '@dipus/ipc/listen';
+import { openTcp } from '@dipus/ipc/open-uri';
 import { rundirsOf } from '@dipus/ipc/rundir';
 import { runDaemon } from '@dipus/ipc/run-daemon';
-import { askForService, connectTcp, parseNetworkUri } from '@dipus/ipc/tcp';
-import type { Endpoint } from '@dipus/relay/endpoint';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 
@@ -24,21 +23,9 @@ export async function dtcp(tree: Tree, args: Arguments, { context, host }: { con
     max,
     rundirs,
     graceMs,
-    open,
+    open: async (uri, left) => ({ socket: await openTcp(uri, left), kind: 'tcp' }),
     enter: (streams) => openEntrance(addresses, { ...context, scheme, max, grounds: { tree, rundirs }, ...(to && { to }), streams }),
   });
-}
-
-async function open(uri: string, left: AbortSignal): Promise<Endpoint> {
-  const wanted = parseNetworkUri(uri);
-  const socket = await connectTcp(wanted, left);
-  try {
-    if (wanted.service !== undefined) await askForService(socket, wanted.service);
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
-  return { socket, kind: 'tcp' };
 }
 
 function refuseBeyondLoopback(addresses: readonly ListenAddress[]): void {

@@ -1,0 +1,46 @@
+import { Descriptors } from '@dipus/cli/descriptors';
+import { Failure } from '@dipus/cli/errors';
+import type { Context } from '@dipus/cli/run';
+import { timing } from '@dipus/proto/timing';
+import { aborted, delay } from '@dipus/proto/waiting';
+import { OpenStreams } from '@dipus/session/open-streams';
+import { groupId } from '@dipus/tree/accounts';
+import type { Wanted } from '@dipus/tree/claim';
+import { keepService } from '@dipus/tree/keep';
+import type { Tree } from '@dipus/tree/root';
+import type { Arguments } from './args.ts';
+import { Link } from './link.ts';
+import { openTarget } from './target.ts';
+
+/** Serves until it is stopped; prints the path of the service when it is ready. Throws Failure. */
+export async function dlink(tree: Tree, args: Arguments, { context, host }: { context: Context; host: string }): Promise<void> {
+  const { stop, stopNow, warn, explain, print } = context;
+  const wanted = wantedOf(args, host);
+  const streams = new OpenStreams();
+  const target = await openTarget(tree, args, context);
+  try {
+    const { uri, max } = args;
+    const link = new Link(target, { uri, max, streams, descriptors: new Descriptors(), matchModes: () => kept.matchModes(), explain });
+    const kept = await keepService(tree, wanted, {
+      open: () => link.open(),
+      stop,
+      reclaimed: (path) => warn(`${path} was taken away; claimed it again`),
+      lost: warn,
+    });
+    if (kept.claim.isLong) warn(`foreign tools cannot reach ${kept.claim.path}: its path is too long for them`);
+    print(`${kept.claim.path}\n`);
+    await aborted(stop);
+    kept.release();
+    await Promise.race([streams.idle(), delay(stop.reason === 'SIGTERM' ? timing.graceMs : 0), aborted(stopNow)]);
+  } finally {
+    streams.breakAll();
+    target.close();
+  }
+}
+
+function wantedOf({ area, protocol, name, instance, mode, group }: Arguments, host: string): Wanted {
+  const gid = group === undefined ? undefined : groupId(group);
+  if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');
+  const optional = { ...(instance !== undefined && { instance }), ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
+  return { area, protocol, name, host, ...optional };
+}

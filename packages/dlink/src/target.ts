@@ -1,0 +1,94 @@
+// Where the connections of a link lead.
+import { openPrompter } from '@dipus/cli/prompter';
+import type { Context } from '@dipus/cli/run';
+import { framed } from '@dipus/ipc/framed';
+import { openUri } from '@dipus/ipc/open-uri';
+import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
+import { eraOfProtocol } from '@dipus/proto/ipc-frame';
+import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
+import type { SocketKind } from '@dipus/proto/sep';
+import type { HostUri } from '@dipus/proto/uri';
+import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
+import { openHost } from '@dipus/remote/open';
+import { hasOwnControl, openService } from '@dipus/tree/open-service';
+import { readUser, type Tree, type User } from '@dipus/tree/root';
+import type { Arguments } from './args.ts';
+
+export interface Target {
+  /** Whether it answers sessions itself, as far as is known now. Never rejects. */
+  hasSessions(): Promise<boolean>;
+  /** Connects to it, as this half of a session or (undefined) to its plain socket; not read yet. Rejects with what reasonOf() tells. */
+  dial(kind: SocketKind | undefined): Promise<Endpoint>;
+  /** Ends what it holds open besides connections. */
+  close(): void;
+}
+
+/** What a URI leads to. Nothing is connected yet. Rejects with Failure. */
+export async function openTarget(tree: Tree, args: Arguments, context: Context): Promise<Target> {
+  const { linked } = args;
+  if (linked.scheme === 'unix') return fileTarget(linked.path);
+  if (linked.scheme === 'daemon') return daemonTarget(tree, { ...args, scheme: linked.name }, context);
+  const { explain, warn, stop } = context;
+  const user = (): User => readUser(process.env);
+  return hostTarget(await openHost(linked, { explain, warn, stop, prompter: openPrompter, user }), linked);
+}
+
+/** A socket that the user has named, which is consent. */
+function fileTarget(file: string): Target {
+  return {
+    hasSessions: async () => hasOwnControl(file),
+    dial: async (kind) => ({ socket: await openService({ file }, kind === undefined ? 'plain' : 'control'), kind: 'unix' }),
+    close: () => {},
+  };
+}
+
+function daemonTarget(tree: Tree, { uri, scheme, protocol }: { uri: string; scheme: string; protocol: string }, context: Context): Target {
+  const era = eraOfProtocol(protocol);
+  return {
+    hasSessions: async () => false,
+    dial: async () => {
+      const { socket, kind } = await openUri(tree, { scheme, uri, framing: era ?? 'bytes' }, context);
+      // A daemon of ours keeps messages whole.
+      return era && kind === 'tcp' ? { socket: framed(socket, era), kind: 'channel' } : { socket, kind };
+    },
+    close: () => {},
+  };
+}
+
+/** The first match on another host, looked for again when it cannot be reached where it was. */
+function hostTarget(host: RemoteHost, { ask }: HostUri): Target {
+  let found: RemoteService | undefined;
+  const find = async (): Promise<RemoteService> => {
+    found ??= (await host.list({ ask, isAll: false }))[0];
+    if (!found) throw new Failure('open', `${host.printed}/${ask.segments.join('/')}`, 'no such service');
+    return found;
+  };
+  return {
+    hasSessions: async () => {
+      if (host.hasExporter) return true;
+      return find().then(
+        ({ control }) => control,
+        () => false,
+      );
+    },
+    dial: async (kind) => {
+      const service = await find();
+      try {
+        return endpointOf(await host.dial(service, kind));
+      } catch (error) {
+        if (found === service) found = undefined;
+        // It may have come back under another number.
+        if (kind === 'data' || !['ENOENT', 'ECONNREFUSED'].includes(codeOf(error) ?? '')) throw error;
+        const other = await find();
+        if (host.pathOf(other) === host.pathOf(service)) throw error;
+        return endpointOf(await host.dial(other, kind));
+      }
+    },
+    close: () => host.close(),
+  };
+}
+
+/** Why a connection could not be made, in words. */
+export function whyNot(error: unknown): string {
+  return error instanceof Failure ? error.message : reasonOf(error);
+}
