@@ -1,8 +1,9 @@
 // dexport --seps: who may come in, what each key sees, and what is broken when it may no longer.
-import { chmodSync, chownSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import type { Channel } from '@dipus/seps/channel';
-import { eventually, has, suite, within, type Sandbox } from './harness.ts';
+import { eventually, has, rounds, suite, within, type Sandbox } from './harness.ts';
 import { bodyOf, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 import { get, identityOf, sepsExporter, speakTls, watch } from './seps-exporter.ts';
 import { ann, testAsRoot, withUsers } from './users.ts';
@@ -20,16 +21,23 @@ async function withServices(body: (sandbox: Sandbox) => Promise<void>): Promise<
 
 const all = 'audio/lame.box...0\nother.box...0\n';
 
-testAsRoot(test, 'list, watch, upgrade and POST in channels, and who has used what', () =>
+testAsRoot(test, 'list, watch, upgrade and POST in channels, both ends of a stream, and who has used what', () =>
   withServices(async (sandbox) => {
+    await offer(sandbox, 'head -c 10', 'early');
+    await offer(sandbox, 'cat >/dev/null; sleep 1; echo late', 'late');
     const exporter = await sepsExporter(sandbox, ['# the laptop', 'PIN laptop user=root'], ['root', '-v']);
     assert.match(exporter.program.stderr, /^dexport: 1 key may use what is in .*\/exported \(.*\/srv\/authorized_peers\)$/m);
     const channels = await exporter.dial();
-    assert.is(bodyOf(await exporter.ask(channels, get(''))), 'audio/lame.box...0\nother.box...0\n');
+    assert.is(bodyOf(await exporter.ask(channels, get(''))), 'audio/lame.box...0\nearly.box...0\nlate.box...0\nother.box...0\n');
     const answer = await exporter.ask(channels, `${upgradeTo('audio/lame.box...0')}hello`);
     assert.is(bodyOf(answer), 'HELLO');
     const post = 'POST /lame HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello';
     assert.match(bodyOf(await exporter.ask(channels, post)), /HELLO/);
+    assert.is(bodyOf(await exporter.ask(channels, `${upgradeTo('late.box...0')}hello`)), 'late\n');
+    for (let round = 0; round < rounds(10, 200); round++) {
+      const lines = '0123456789'.repeat(30_000);
+      assert.is(bodyOf(await exporter.ask(channels, `${upgradeTo('early.box...0')}${lines}`)), '0123456789');
+    }
     const seen = watch(channels.open());
     await seen.next(/"add".*lame[^]*"ready"/);
     await exporter.program.says(/laptop \(127\.0\.0\.1\): opens audio\/lame\.box\.\.\.0/);
@@ -186,9 +194,32 @@ testAsRoot(test, 'whoever is not known learns nothing, and no service is touched
   }),
 );
 
-testAsRoot(test, 'curl with its key and the pin: lists, watches and uploads', () =>
+/** Programs of others that speak TLS, and how they get a list. */
+function clientsOf(port: number, key: string, cert: string): Record<string, readonly string[]> {
+  const python = `import ssl, sys, urllib.request
+context = ssl._create_unverified_context()
+context.load_cert_chain(${JSON.stringify(cert)}, ${JSON.stringify(key)})
+sys.stdout.write(urllib.request.urlopen('https://127.0.0.1:${port}/', context=context).read().decode())`;
+  return {
+    openssl: ['s_client', '-quiet', '-no_ign_eof', '-connect', `127.0.0.1:${port}`, '-cert', cert, '-key', key],
+    socat: ['-t5', '-', `OPENSSL:127.0.0.1:${port},verify=0,cert=${cert},key=${key}`],
+    python3: ['-c', python],
+  };
+}
+
+const missing = ['openssl', 'socat', 'python3'].filter((program) => !has(program));
+for (const program of missing) test.skip(`${program} as a client`, `there is no ${program}`);
+
+testAsRoot(test, 'curl with its key and the pin: lists, watches and uploads; openssl, socat and Python', () =>
   withServices(async (sandbox) => {
     const { port, curl, identity } = await sepsExporter(sandbox, ['PIN laptop user=root service=audio']);
+    for (const [program, args] of Object.entries(clientsOf(port, `${sandbox.dir}/cli/key.pem`, `${sandbox.dir}/cli/cert.pem`))) {
+      if (missing.includes(program)) continue;
+      const client = sandbox.start(program, args);
+      client.child.stdin!.write(get(''));
+      await eventually(`the list by ${program}`, () => client.stdout.toString().endsWith('audio/lame.box...0\n'));
+      client.child.stdin!.end();
+    }
     const url = `https://127.0.0.1:${port}`;
     const text = async (...args: string[]): Promise<string> => (await sandbox.run('curl', [...curl, ...args])).stdout.toString();
     assert.is(await text(`${url}/`), 'audio/lame.box...0\n');
@@ -204,34 +235,7 @@ testAsRoot(test, 'curl with its key and the pin: lists, watches and uploads', ()
   }),
 );
 
-for (const program of ['openssl', 'socat', 'python3'] as const) {
-  if (!has(program)) {
-    test.skip(`${program} is a client`, `there is no ${program}`);
-    continue;
-  }
-  testAsRoot(test, `${program} is a client`, () =>
-    withServices(async (sandbox) => {
-      const { port, laptop } = await sepsExporter(sandbox, ['PIN laptop user=root']);
-      const [key, cert] = [`${sandbox.dir}/cli/key.pem`, `${sandbox.dir}/cli/cert.pem`];
-      const python = `import ssl, sys, urllib.request
-context = ssl._create_unverified_context()
-context.load_cert_chain(${JSON.stringify(cert)}, ${JSON.stringify(key)})
-sys.stdout.write(urllib.request.urlopen('https://127.0.0.1:${port}/', context=context).read().decode())`;
-      const clients = {
-        openssl: ['s_client', '-quiet', '-no_ign_eof', '-connect', `127.0.0.1:${port}`, '-cert', cert, '-key', key],
-        socat: ['-t5', '-', `OPENSSL:127.0.0.1:${port},verify=0,cert=${cert},key=${key}`],
-        python3: ['-c', python],
-      };
-      assert.ok(laptop);
-      const client = sandbox.start(program, clients[program]);
-      client.child.stdin!.write(get(''));
-      await eventually('the list', () => client.stdout.toString().endsWith('audio/lame.box...0\nother.box...0\n'));
-      client.child.stdin!.end();
-    }),
-  );
-}
-
-testAsRoot(test, 'TLS 1.2 is refused; TLS at a plain port gets a sentence; plain text beside TLS where it is wanted', () =>
+testAsRoot(test, 'plain text beside TLS where it is wanted, but no TLS 1.2', () =>
   withServices(async (sandbox) => {
     const exporter = await sepsExporter(sandbox, ['PIN laptop user=root'], ['root', '--plain']);
     assert.match(exporter.program.stderr, /1 key, and every user of this host may use/);
@@ -282,6 +286,56 @@ testAsRoot(test, 'an exporter of an ordinary user: its keys act as that user', (
     const ask = (): Promise<string> => speakTls(port, get(''), { key: laptop.key, cert: laptop.cert });
     await eventually('it is let in', async () => bodyOf(await ask()) === 'echo.box...0\n');
     assert.ok(root);
+  }),
+);
+
+testAsRoot(test, 'SIGTERM: what is open goes on to its end, nothing is opened any more, and then it ends with 0', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
+    const channels = await exporter.dial();
+    const open = channels.open();
+    let answer = '';
+    open.on('data', (bytes: Buffer) => (answer += bytes.toString()));
+    const ended = new Promise<string>((resolve) => open.on('end', () => resolve('an end')).on('error', (error) => resolve(error.message)));
+    open.write(`${upgradeTo('other.box...0')}one `);
+    await eventually('it is open', () => answer.endsWith('one '));
+    exporter.program.signal('SIGTERM');
+    await eventually('GOODBYE', () => !channels.isOpen);
+    open.end('two');
+    assert.is(await within(30_000, 'the end', ended), 'an end');
+    assert.match(answer, /one two$/);
+    assert.is(await channels.ended, 'this exporter ends');
+    assert.is((await exporter.program.ended).status, 0);
+  }),
+);
+
+testAsRoot(test, 'connections that say nothing, say it slowly, or show keys of nobody do not keep a known key out', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
+    const stranger = identityOf(`${sandbox.dir}/stranger`);
+    const { port, program } = exporter;
+    const [network] = readFileSync(`/proc/${program.pid}/task/${program.pid}/children`, 'utf8').split(' ').map(Number);
+    const memory = (): number => Number(/^VmRSS:\s*(\d+)/m.exec(readFileSync(`/proc/${network}/status`, 'utf8'))![1]);
+    await exporter.dial().then((channels) => channels.break('done'));
+    const before = memory();
+    const attackers: Socket[] = [];
+    const count = rounds(100, 1000);
+    for (let at = 0; at < count; at++) {
+      const localAddress = `127.1.${at >> 3}.1`;
+      const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {});
+      if (at % 2 === 0) socket.write(Buffer.from([0x16]));
+      attackers.push(socket);
+      if (at % 10 === 0) void speakTls(port, get(''), { key: stranger.key, cert: stranger.cert, localAddress: `127.2.${at >> 3}.1` });
+    }
+    const began = Date.now();
+    for (let round = 0; round < 5; round++) {
+      const channels = await exporter.dial();
+      assert.is(bodyOf(await exporter.ask(channels, get(''))), all);
+      channels.break('done');
+    }
+    assert.ok(Date.now() - began < promised(3000), `${Date.now() - began} ms for five`);
+    assert.ok(memory() - before < 30_000, `${memory() - before} kB more`);
+    for (const socket of attackers) socket.destroy();
   }),
 );
 

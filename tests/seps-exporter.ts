@@ -91,6 +91,7 @@ export function answerOf(channel: Channel, text: string): Promise<string> {
 export function watch(channel: Channel): { next(pattern: RegExp): Promise<void>; readonly text: string } {
   let text = '';
   channel.on('data', (bytes: Buffer) => (text += bytes.toString())).on('error', () => {});
+  channel.on('end', () => channel.end());
   channel.write(get('?watch'));
   return {
     next: async (pattern) => {
