@@ -445,7 +445,7 @@ test('an answer that cannot be remembered is told, and counts', () =>
 
 test('an exporter that does not know our key', () => {
   const { message, hint } = notAuthorized({ host: 'encode' }, { pin: one, name: 'laptop' });
-  assert.is(message, `cannot connect seps://encode: it does not know this key (laptop's): ${one}`);
+  assert.is(message, `cannot connect to seps://encode: it does not know this key (laptop's): ${one}`);
   assert.is(hint, `on encode: dinvite laptop, here: djoin encode; or add \`${one} laptop\` to its authorized_peers`);
 });
 

@@ -363,7 +363,7 @@ test('djoin: what it refuses, and what it says', () =>
     await fails(
       ['127.0.0.1:1'],
       makeCode(),
-      /^djoin: cannot connect seps:\/\/127\.0\.0\.1:1: connection refused\ndjoin: hint: does dexport/,
+      /^djoin: cannot connect to seps:\/\/127\.0\.0\.1:1: connection refused\ndjoin: hint: does dexport/,
     );
     assert.is(read(laptop, 'known_peers'), '');
 
@@ -390,7 +390,7 @@ test('a server that does not pair', () =>
     await once(plain.listen(0, '127.0.0.1'), 'listening');
     const spoken = await run('djoin', [`127.0.0.1:${(plain.address() as AddressInfo).port}`], makeCode());
     plain.close();
-    assert.match(spoken.stderr, /^djoin: cannot connect seps:\/\/\S+: it speaks sep:\/\/ here, unencrypted\n$/);
+    assert.match(spoken.stderr, /^djoin: cannot connect to seps:\/\/\S+: it speaks sep:\/\/ here, unencrypted\n$/);
     const { key, cert } = loadIdentity(laptop);
     const server = createServer({ key, cert }).on('tlsClientError', () => {});
     await once(server.listen(0, '127.0.0.1'), 'listening');

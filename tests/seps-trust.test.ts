@@ -48,7 +48,7 @@ test('an exporter that does not know our key, and one that learns it while an im
     assert.is(status, 1);
     assert.is(
       stderr,
-      `dls: cannot connect seps://${host}: it does not know this key (laptop's): ${pins.near}\n` +
+      `dls: cannot connect to seps://${host}: it does not know this key (laptop's): ${pins.near}\n` +
         `dls: hint: on ${host}: dinvite laptop, here: djoin ${host}; or add \`${pins.near} laptop\` to its authorized_peers\n`,
     );
     const imported = pair.importer(uri);
@@ -107,7 +107,7 @@ test('each kind of exporter is told from the other', async () => {
     const wrong = await refused(pair, 'dcat', `seps://127.0.0.1:${plain.port}/echo`);
     assert.equal(wrong, {
       status: 125,
-      stderr: `dcat: cannot connect seps://127.0.0.1:${plain.port}: it speaks sep:// here, unencrypted\n`,
+      stderr: `dcat: cannot connect to seps://127.0.0.1:${plain.port}: it speaks sep:// here, unencrypted\n`,
     });
     const { status, stderr } = await refused(pair, 'dcat', `sep://${pair.host}/echo`);
     assert.is(status, 125);

@@ -102,7 +102,7 @@ export class SepsHost implements RemoteHost {
     } catch (error) {
       // It has said goodbye, or has just been lost: the next one needs another.
       if (this.#connection === connection) this.#connection = undefined;
-      throw new Failure('connect', this.printed, error);
+      throw new Failure('connect to', this.printed, error);
     }
   }
 

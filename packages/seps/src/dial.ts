@@ -46,7 +46,7 @@ export async function dial(options: DialOptions): Promise<Channels> {
     return channels;
   } catch (error) {
     raw.destroy();
-    throw error instanceof ChannelError ? new Failure('connect', printed, refusalOf(error)) : error;
+    throw error instanceof ChannelError ? new Failure('connect to', printed, refusalOf(error)) : error;
   }
 }
 
@@ -82,11 +82,11 @@ export async function secure(options: Omit<DialOptions, 'judge'>, protocol: stri
     });
     socket.on('error', () => {});
     await within(once(socket, 'secureConnect'), { raw, printed, stop });
-    if (socket.alpnProtocol !== protocol) throw new Failure('connect', printed, noExporter);
+    if (socket.alpnProtocol !== protocol) throw new Failure('connect to', printed, noExporter);
     return { raw, socket };
   } catch (error) {
     raw.destroy();
-    throw error instanceof Failure ? error : new Failure('connect', printed, reasonOfTls(error));
+    throw error instanceof Failure ? error : new Failure('connect to', printed, reasonOfTls(error));
   }
 }
 
@@ -94,7 +94,7 @@ const noExporter = 'it speaks TLS, but is no exporter';
 
 function provedPin(socket: TLSSocket, printed: string): Pin {
   const pin = shownPin(socket);
-  if (pin === undefined) throw new Failure('connect', printed, 'it shows no key');
+  if (pin === undefined) throw new Failure('connect to', printed, 'it shows no key');
   return pin;
 }
 
@@ -107,7 +107,7 @@ interface Waiting {
 /** Waits for a step of the way, not longer than a head may take. The connection is destroyed where it is given up. */
 async function within<T>(step: Promise<T>, { raw, printed, stop }: Waiting): Promise<T> {
   let giveUp: ((reason: string) => void) | undefined;
-  const givenUp = new Promise<never>((_, reject) => (giveUp = (reason) => reject(new Failure('connect', printed, reason))));
+  const givenUp = new Promise<never>((_, reject) => (giveUp = (reason) => reject(new Failure('connect to', printed, reason))));
   const stopped = (): void => giveUp?.('it was given up');
   const closed = (): void => giveUp?.('the other side has closed the connection');
   const timer = setTimeout(() => giveUp?.(`no answer within ${timing.headMs / 1000} s`), timing.headMs);

@@ -40,7 +40,7 @@ export function formatExporter(target: HostPort): string {
 /** The exporter does not know the key that it was shown. */
 export function notAuthorized(target: HostPort, own: { readonly pin: Pin; readonly name: string }): Failure {
   const host = knownHost(target);
-  return new Failure('connect', formatExporter(target), `it does not know this key (${own.name}'s): ${own.pin}`).withHint(
+  return new Failure('connect to', formatExporter(target), `it does not know this key (${own.name}'s): ${own.pin}`).withHint(
     `on ${host}: dinvite ${own.name}, here: djoin ${host}; or add \`${own.pin} ${own.name}\` to its authorized_peers`,
   );
 }
