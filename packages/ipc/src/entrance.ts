@@ -2,7 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { reasonOf } from '@dipus/proto/failure';
-import type { Peer } from '@dipus/proto/peer';
+import { formatPeer, type Peer } from '@dipus/proto/peer';
 import { timing } from '@dipus/proto/timing';
 import { Admission } from './admission.ts';
 import { breakOff, letIn, tellRefusal, type House } from './let-in.ts';
@@ -53,7 +53,7 @@ async function receive(connection: Socket, admission: Admission<Socket>, options
   const why = admission.enter(connection, host);
   const from: Peer = { scheme, host, ...(connection.remotePort !== undefined && { port: connection.remotePort }) };
   if (why !== undefined) {
-    options.explain(`refused ${formatAddress(scheme, { host, port: from.port ?? 0 })}: ${why}`);
+    options.explain(`refused ${formatPeer(from)}: ${why}`);
     return breakOff(connection);
   }
   const named = (): void => admission.finish(connection);
@@ -61,7 +61,7 @@ async function receive(connection: Socket, admission: Admission<Socket>, options
     const { guest, identity } = welcome ? await welcome(connection) : { guest: connection, identity: undefined };
     await letIn(guest, { ...from, ...(identity !== undefined && { identity }) }, { ...options, named });
   } catch (error) {
-    tellRefusal(error, options, formatAddress(scheme, { host, port: from.port ?? 0 }));
+    tellRefusal(error, options, formatPeer(from));
     connection.destroy();
   }
 }

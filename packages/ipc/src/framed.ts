@@ -1,6 +1,7 @@
 // Whole messages out of a network, which splits them where it likes: one read of libipc is one message.
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { resetTcp } from '@dipus/relay/reset';
 import { IpcFrameDecoder, IpcFrameError, type Era } from '@dipus/proto/ipc-frame';
 
 /**
@@ -28,7 +29,7 @@ export function framed(connection: Duplex, era: Era): Duplex {
     destroy: (error, done) => {
       // What was not passed on to both ends must not look as if it was.
       const isWhole = made.readableEnded && made.writableFinished;
-      if (!isWhole && connection instanceof Socket && !connection.destroyed) connection.resetAndDestroy();
+      if (!isWhole && connection instanceof Socket) resetTcp(connection);
       else connection.destroy();
       done(error);
     },

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import { formatPeer, type Peer } from '@dipus/proto/peer';
 import { timing } from '@dipus/proto/timing';
+import { resetTcp } from '@dipus/relay/reset';
 import type { OpenStreams } from '@dipus/session/open-streams';
 import { Refused } from './answer.ts';
 import { openWay, relayGuest } from './guest-service.ts';
@@ -58,7 +59,7 @@ export function isExpected(error: unknown): boolean {
 
 /** Ends a connection as an error. */
 export function breakOff(guest: Duplex): void {
-  if (guest instanceof Socket && !('encrypted' in guest)) guest.resetAndDestroy();
+  if (guest instanceof Socket) resetTcp(guest);
   else guest.destroy();
 }
 

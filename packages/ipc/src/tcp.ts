@@ -1,5 +1,6 @@
 // Connections to a host and port: what a daemon of ours for tcp opens, and whoever opens tcp:// where none runs.
 import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
 import { decodeSegment, UriError } from '@dipus/proto/uri';
@@ -59,7 +60,7 @@ export async function connectTcp({ host, port }: NetworkUri, stop: AbortSignal):
  * Names the service to the daemon at the other end of a connection, and reads its answer, exactly: `ok`, or `no REASON` and the end.
  * Rejects with Refused; the connection stays the caller's.
  */
-export async function askForService(connection: Socket, service: string): Promise<void> {
+export async function askForService(connection: Duplex, service: string): Promise<void> {
   // A newline would be taken into the name by the daemons that there were before ours.
   connection.write(service);
   const first = await withinTime(readExactly(connection, 2));
@@ -68,7 +69,7 @@ export async function askForService(connection: Socket, service: string): Promis
 }
 
 /** The reason behind `no`, to the end. */
-async function restOf(connection: Socket): Promise<string> {
+async function restOf(connection: Duplex): Promise<string> {
   const parts: Buffer[] = [];
   let length = 0;
   connection.on('data', (bytes: Buffer) => {

@@ -1,0 +1,279 @@
+// dtls, both ways: keys that are right, wrong, unknown and taken back; ends of every kind; openssl as a peer.
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { resolve } from 'node:path';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import * as assert from 'uvu/assert';
+import { Refused } from '@dipus/ipc/answer';
+import { openByDaemon } from '@dipus/ipc/ask-daemon';
+import { openTree } from '@dipus/tree/root';
+import { dial, expectText, portOf, readAll, serve } from './guests.ts';
+import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+
+const test = suite('dtls');
+const never = new AbortController().signal;
+const alice = '00112233445566778899aabbccddeeff';
+const bob = 'ff'.repeat(32);
+
+function writeKeys({ dir }: Sandbox, lines: readonly string[], name = 'keys'): string {
+  const file = `${dir}/${name}`;
+  writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 });
+  chmodSync(file, 0o600);
+  return file;
+}
+
+async function dtls(sandbox: Sandbox, ...args: string[]): Promise<{ program: Program; port: number }> {
+  const program = sandbox.start('dtls', ['-v', '-l', '127.0.0.1:0', '--keys', `${sandbox.dir}/keys`, ...args]);
+  const port = portOf(await program.line());
+  await program.line();
+  return { program, port };
+}
+
+/** A client that is not ours, as TLS of Node makes it. */
+function dialTls(port: number, identity: string, key: string, more: ConnectionOptions = {}): TLSSocket {
+  const socket = connectTls({
+    host: '127.0.0.1',
+    port,
+    minVersion: 'TLSv1.3',
+    ciphers: 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256',
+    pskCallback: () => ({ identity, psk: Buffer.from(key, 'hex') }),
+    checkServerIdentity: () => undefined,
+    ...more,
+  });
+  return socket;
+}
+
+/** `secure`, or the code of the error. */
+async function outcomeOf(socket: TLSSocket): Promise<string> {
+  const result = await new Promise<string>((settle) => {
+    socket.once('secureConnect', () => settle('secure')).once('error', (error: NodeJS.ErrnoException) => settle(String(error.code)));
+    socket.once('close', () => settle('closed'));
+  });
+  socket.on('error', () => {}).destroy();
+  return result;
+}
+
+function opener({ env }: Sandbox): (uri: string) => ReturnType<typeof openByDaemon> {
+  const tree = openTree(env);
+  return (uri) => openByDaemon(tree, { scheme: 'tls', uri, framing: 'bytes' }, never);
+}
+
+async function why(opening: Promise<unknown>): Promise<string> {
+  return opening.then(
+    () => 'opened',
+    (error: unknown) => (error instanceof Refused ? error.message : String(error)),
+  );
+}
+
+test('the right key: bytes both ways, a half that ends first, a late reply', () =>
+  withSandbox(async (sandbox) => {
+    writeKeys(sandbox, ['# of this test', `alice:${alice}`, '', `bob:${bob.toUpperCase()}`]);
+    await serve(sandbox, '-x', 'cat', 'echo');
+    await serve(sandbox, '-x', 'wc -c; echo words >&2; exit 3', 'count');
+    const { program, port } = await dtls(sandbox);
+    const open = opener(sandbox);
+    for (const identity of ['alice', 'bob']) {
+      const socket = await open(`tls://${identity}@127.0.0.1:${port}/echo`);
+      const bytes = randomBytes(rounds(4 << 20, 256 << 20));
+      socket!.end(bytes);
+      const { text, isReset } = await readAll(socket!);
+      assert.is(isReset, false);
+      assert.ok(Buffer.from(text, 'latin1').equals(bytes));
+    }
+    const late = await open(`tls://alice@127.0.0.1:${port}/count`);
+    late!.end('twelve bytes');
+    assert.equal(await readAll(late!), { text: '12\n', isReset: false });
+    await program.says(/tls:alice@127\.0\.0\.1:\d+ uses .*count[^]*ended with 3/);
+    assert.is(await why(open(`tls://alice@127.0.0.1:${port}/nobody`)), 'no such service');
+    assert.is((await program.stop()).status, 0);
+  }));
+
+test('wrong key, unknown identity, no key, TLS 1.2: none gets in, and the first two look the same', () =>
+  withSandbox(async (sandbox) => {
+    writeKeys(sandbox, [`alice:${alice}`]);
+    const { program, port } = await dtls(sandbox);
+    const wrong = await outcomeOf(dialTls(port, 'alice', bob));
+    const unknown = await outcomeOf(dialTls(port, 'mallory', bob));
+    assert.match(wrong, /ILLEGAL_PARAMETER/);
+    assert.is(unknown, wrong);
+    await program.says(/cannot let in tls:127\.0\.0\.1:\d+: wrong key for alice/);
+    await program.says(/cannot let in tls:127\.0\.0\.1:\d+: unknown identity mallory/);
+    const noKey = await outcomeOf(connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false }));
+    assert.is.not(noKey, 'secure');
+    await program.says(/it has shown no key/);
+    assert.is.not(
+      await outcomeOf(dialTls(port, 'alice', alice, { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2', ciphers: 'PSK' })),
+      'secure',
+    );
+    const plain = await dial(port);
+    plain.write('GET / HTTP/1.0\r\n\r\n');
+    await readAll(plain);
+    assert.is(await outcomeOf(dialTls(port, 'alice', alice)), 'secure');
+    assert.is((await program.stop()).status, 0);
+  }));
+
+test('our own side says why it is refused, and never what is secret', () =>
+  withSandbox(async (sandbox) => {
+    writeKeys(sandbox, [`alice:${alice}`]);
+    const { port } = await dtls(sandbox);
+    const other = writeKeys(sandbox, [`alice:${bob}`, `carol:${bob}`], 'other');
+    const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/far` };
+    const far = sandbox.start('dtls', ['--keys', other], { env });
+    await far.line();
+    const open = opener({ ...sandbox, env });
+    assert.is(await why(open(`tls://alice@127.0.0.1:${port}/x`)), 'it does not accept the key of alice');
+    assert.match(await why(open(`tls://127.0.0.1:${port}/x`)), /has to name one of the 2 identities/);
+    assert.match(await why(open(`tls://dave@127.0.0.1:${port}/x`)), /no key of dave in /);
+    const secret = await why(open(`tls://alice@secret:127.0.0.1`));
+    assert.match(secret, /never in a URI/);
+    assert.not.match(secret, /secret/);
+    // What is no TLS at all.
+    const silent = createServer((connection) => void connection.end('SSH-2.0-x\r\n'));
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    try {
+      assert.match(await why(open(`tls://alice@127.0.0.1:${(silent.address() as AddressInfo).port}`)), /TLS|closed/);
+    } finally {
+      silent.close();
+    }
+  }));
+
+test('keys are read again: one that was taken back lets nobody in, also by a ticket; a broken file changes nothing', () =>
+  withSandbox(async (sandbox) => {
+    writeKeys(sandbox, [`alice:${alice}`]);
+    await serve(sandbox, '-x', 'cat', 'echo');
+    const { program, port } = await dtls(sandbox, '--to', 'echo');
+    const tickets: Buffer[] = [];
+    const first = dialTls(port, 'alice', alice);
+    first.on('session', (ticket: Buffer) => void tickets.push(ticket)).on('error', () => {});
+    first.write('x');
+    await expectText(first, 'x');
+    writeKeys(sandbox, [`bob:${bob}`]);
+    assert.match(await outcomeOf(dialTls(port, 'alice', alice)), /ILLEGAL_PARAMETER/);
+    assert.is(await outcomeOf(dialTls(port, 'bob', bob)), 'secure');
+    for (const session of tickets) assert.is.not(await outcomeOf(dialTls(port, 'alice', alice, { session })), 'secure');
+    first.write('y');
+    await expectText(first, 'y');
+    first.destroy();
+    writeKeys(sandbox, [`bob:${bob}`, 'carol:1234']);
+    assert.is(await outcomeOf(dialTls(port, 'bob', bob)), 'secure');
+    await program.says(/keys:2: the key of carol has less than 16 bytes/);
+    assert.not.match(program.stderr, /1234|ffff/);
+  }));
+
+test('a cut between two of ours is an error; killed mid-stream too', () =>
+  withSandbox(async (sandbox) => {
+    writeKeys(sandbox, [`alice:${alice}`]);
+    await serve(sandbox, '-x', 'cat', 'echo');
+    const { program, port } = await dtls(sandbox);
+    const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/far` };
+    await sandbox.start('dtls', ['--keys', `${sandbox.dir}/keys`], { env }).line();
+    const open = opener({ ...sandbox, env });
+    // Somebody on the way, who ends both connections as if they were done.
+    const onTheWay: Socket[] = [];
+    const between = createServer({ allowHalfOpen: true }, (near) => {
+      const on = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+      onTheWay.push(near, on);
+      for (const one of [near, on]) one.on('error', () => {});
+      near.pipe(on, { end: false });
+      on.pipe(near, { end: false });
+    });
+    between.listen(0, '127.0.0.1');
+    await once(between, 'listening');
+    try {
+      const socket = await open(`tls://alice@127.0.0.1:${(between.address() as AddressInfo).port}/echo`);
+      socket!.write('hello');
+      await expectText(socket!, 'hello');
+      for (const one of onTheWay) one.end();
+      // A UNIX socket has no reset: it is held without an end, or the guest's side says so.
+      await program.says(/echo\.box\.\.\.0: broken/);
+    } finally {
+      for (const one of onTheWay) one.destroy();
+      between.close();
+    }
+    const cut = await open(`tls://alice@127.0.0.1:${port}/echo`);
+    cut!.write('hello');
+    await expectText(cut!, 'hello');
+    let hasEnded = false;
+    cut!.once('end', () => (hasEnded = true)).resume();
+    program.signal('SIGKILL');
+    await program.ended;
+    const other = await why(open(`tls://alice@127.0.0.1:${port}/echo`));
+    assert.is(other, 'connection refused');
+    assert.is(hasEnded, false);
+    cut!.destroy();
+  }));
+
+test('messages stay whole, and rules know who it is', () =>
+  withSandbox(async (sandbox) => {
+    const { dir, run, start } = sandbox;
+    writeKeys(sandbox, [`alice:${alice}`, `bob:${bob}`]);
+    await serve(sandbox, 'cat', 'echo/ipc');
+    const ipcd = start('ipcd', ['--rundir', `${dir}/run`, '--allow', 'in', 'echo', 'tls:alice@*', '--allow', 'out', '*']);
+    for (let line = 0; line < 3; line++) await ipcd.line();
+    const { port } = await dtls(sandbox);
+    const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+    const ask = (identity: string): ReturnType<typeof run> => {
+      const network = `pong tls://${identity}@127.0.0.1:${port}/echo`;
+      return run(python, [resolve('tests/libipc-client.py'), 'zig', `${dir}/run`, 'pong', network], 'hello\n90000 bytes\n99992 bytes\n');
+    };
+    const fine = await ask('alice');
+    assert.equal([fine.stderr, fine.stdout.toString()], ['', 'zig: 1 of 1\n']);
+    assert.match((await ask('bob')).stderr, /no: not allowed/);
+  }));
+
+if (has('openssl')) {
+  test('openssl, as a client and as a server', () =>
+    withSandbox(async (sandbox) => {
+      writeKeys(sandbox, [`alice:${alice}`]);
+      await serve(sandbox, '-x', 'head -c 5', 'five');
+      const { port } = await dtls(sandbox, '--to', 'five');
+      const psk = ['-tls1_3', '-psk', alice, '-psk_identity', 'alice'];
+      const client = sandbox.start('openssl', ['s_client', '-quiet', '-connect', `127.0.0.1:${port}`, ...psk]);
+      client.child.stdin!.write('hello');
+      await eventually('an answer', () => client.stdout.toString() === 'hello');
+      await client.stop();
+      const server = sandbox.start('openssl', ['s_server', '-accept', '127.0.0.1:0', '-nocert', '-quiet', ...psk]);
+      // It does not tell its port where it is quiet.
+      const listening = await eventually('its port', async () => {
+        const { stdout } = await sandbox.run('ss', ['-Htlnp']);
+        return new RegExp(`127\\.0\\.0\\.1:(\\d+) .*pid=${server.pid},`).exec(stdout.toString())?.[1];
+      });
+      const socket = await opener(sandbox)(`tls://alice@127.0.0.1:${listening}`);
+      server.child.stdin!.write('from openssl\n');
+      await expectText(socket!, 'from openssl\n');
+      socket!.write('to openssl\n');
+      await eventually('our line', () => server.stdout.toString().includes('to openssl\n'));
+      socket!.destroy();
+      await server.stop();
+    }));
+} else {
+  test.skip('openssl, as a client and as a server', 'there is no openssl');
+}
+
+test('files that are no keys, and wrong usage', () =>
+  withSandbox(async (sandbox) => {
+    const { run } = sandbox;
+    const table: [string[], RegExp][] = [
+      [['alice'], /keys:1: not IDENTITY:HEX/],
+      [['al ice:00'], /keys:1: not IDENTITY:HEX/],
+      [[`alice:${alice}`, 'bob:xyz'], /keys:2: the key of bob is not hexadecimal/],
+      [[`alice:${alice}`, `alice:${bob}`], /keys:2: alice has a key already/],
+    ];
+    for (const [lines, pattern] of table) {
+      const ended = await run('dtls', ['--keys', writeKeys(sandbox, lines)]);
+      assert.match(ended.stderr, pattern);
+      assert.is(ended.status, 1);
+    }
+    const file = writeKeys(sandbox, [`alice:${alice}`]);
+    chmodSync(file, 0o640);
+    assert.match((await run('dtls', ['--keys', file])).stderr, /others may read or write it/);
+    assert.match((await run('dtls', ['--keys', `${file}x`])).stderr, /no such file/);
+    const none = await run('dtls', []);
+    assert.match(none.stderr, /no --keys given/);
+    assert.is(none.status, 2);
+  }));
+
+test.run();
