@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 
 import { resolve } from 'node:path';
 import { bundle, has, Program, withSandbox, type Sandbox, type Suite } from './harness.ts';
 
-/** One host: a sandbox whose programs run there. Its name is DIPUS_HOST, and all hosts of a test know it by /etc/hosts. */
+/** One host: a sandbox with a root and keys of its own, whose programs run there. Its name is DIPUS_HOST, and all hosts of a test know it by /etc/hosts. */
 export interface Host extends Sandbox {
   readonly name: string;
   /** On its first network; `eth0` has it. */
@@ -176,7 +176,7 @@ function addressLink({ device, address, address6 }: Plan['links'][number]): stri
 function makeHost(plan: Plan, sandbox: Sandbox, { pid, middle }: { pid: number; middle: number }): Host {
   const dir = `${sandbox.dir}/${plan.name}`;
   const root = `${dir}/root`;
-  const env = { ...sandbox.env, DIPUS_ROOT: root, DIPUS_HOST: plan.name };
+  const env = { ...sandbox.env, DIPUS_ROOT: root, DIPUS_HOST: plan.name, DIPUS_CONFIG: `${dir}/config` };
   mkdirSync(dir);
   const start: Host['start'] = (command, args = [], options: SpawnOptions = {}) => {
     const own = bundle(command);

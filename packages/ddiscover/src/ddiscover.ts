@@ -1,4 +1,5 @@
 import { browse, type MdnsService } from '@dipus/mdns/browse';
+import { parsePin } from '@dipus/proto/pin';
 import { parseUri, UriError } from '@dipus/proto/uri';
 import { printable } from '@dipus/proto/printable';
 import { deferred } from '@dipus/proto/waiting';
@@ -54,11 +55,12 @@ export async function discover(args: Arguments, output: DiscoverOutput, stop: Ab
 }
 
 /** The URI of an exporter; undefined where the name that came from the network makes none. */
-function uriOf({ host, port }: MdnsService): string | undefined {
-  const text = `sep://${host}:${port}`;
+function uriOf({ host, port, txt }: MdnsService): string | undefined {
+  const scheme = txt['seps'] === '1' ? 'seps' : 'sep';
+  const text = `${scheme}://${host}:${port}`;
   try {
     const uri = parseUri(text);
-    return uri.scheme === 'sep' && uri.host === host && uri.port === port && uri.ask.segments.length === 0 ? text : undefined;
+    return uri.scheme === scheme && uri.host === host && uri.port === port && uri.ask.segments.length === 0 ? text : undefined;
   } catch (error) {
     if (error instanceof UriError) return undefined;
     throw error;
@@ -71,5 +73,7 @@ function textLine(event: 'add' | 'remove' | undefined, uri: string): string {
 
 function jsonLine(event: 'add' | 'remove' | undefined, uri: string, { name, host, port, addresses, txt }: MdnsService): string {
   const texts = Object.fromEntries(Object.entries(txt).map(([key, value]) => [printable(key), printable(value)]));
-  return `${JSON.stringify({ ...(event && { event }), uri, name: printable(name), host, port, addresses, txt: texts })}\n`;
+  const pin = parsePin(txt['pin'] ?? '');
+  const facts = { uri, ...(pin !== undefined && { pin }), name: printable(name), host, port, addresses, txt: texts };
+  return `${JSON.stringify({ ...(event && { event }), ...facts })}\n`;
 }

@@ -93,9 +93,10 @@ class Sources {
     const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
     if (other) return other.host;
     const { explain, warn, stop } = this.#context;
-    const { pollMs } = this.#args;
+    const { pollMs, isFromStdin } = this.#args;
     const user = (): User => readUser(process.env);
-    return openHost(uri, { explain, warn, stop, prompter: openPrompter, user, ...(pollMs !== undefined && { pollMs }) });
+    const options = { explain, warn, stop, prompter: openPrompter, user, isKnownOnly: isFromStdin };
+    return openHost(uri, { ...options, ...(pollMs !== undefined && { pollMs }) });
   }
 
   /** Its host is let go of when no stream needs it any more. */

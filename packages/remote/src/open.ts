@@ -18,6 +18,8 @@ export interface OpenOptions {
   prompter(): Prompter | undefined;
   /** Whose keys are used, and on which host. Throws Failure. */
   user(): { readonly environment: Readonly<Record<string, string | undefined>>; readonly trust: Trust; readonly host: string };
+  /** A host by seps is connected to only where a key of it is known already. */
+  readonly isKnownOnly?: boolean;
   /** How often an ssh host is looked at that does not tell of changes; timing.pollMs unless given. */
   readonly pollMs?: number;
 }
@@ -37,14 +39,15 @@ async function openSep(uri: HostUri): Promise<RemoteHost> {
   return new SepHost(uri, lookup);
 }
 
-async function openSeps(uri: HostUri, { warn, stop, prompter, user }: OpenOptions): Promise<RemoteHost> {
+async function openSeps(uri: HostUri, { warn, stop, prompter, user, isKnownOnly = false }: OpenOptions): Promise<RemoteHost> {
   const [{ SepsHost }, { configFolder }, lookup] = await Promise.all([
     import('./seps-host.ts'),
     import('@dipus/seps/config-folder'),
     openLookup(),
   ]);
   const { environment, trust, host } = user();
-  return new SepsHost(uri, { folder: configFolder(environment, trust), name: asPeerName(host), lookup, asker: prompter, warn, stop });
+  const folder = configFolder(environment, trust);
+  return new SepsHost(uri, { folder, name: asPeerName(host), lookup, isKnownOnly, asker: prompter, warn, stop });
 }
 
 async function openLookup(): Promise<LookupFunction> {

@@ -17,7 +17,7 @@ import type { Channels } from '@dipus/seps/channels';
 import type { ConfigFolder } from '@dipus/seps/config-folder';
 import { dial, isDenial } from '@dipus/seps/dial';
 import { loadIdentity, type Identity } from '@dipus/seps/identity';
-import { notAuthorized, trustExporter, type Asker } from '@dipus/seps/trust-exporter';
+import { notAuthorized, requireKnown, trustExporter, type Asker } from '@dipus/seps/trust-exporter';
 
 export interface SepsHostOptions {
   /** Where this user's key and known_peers are. */
@@ -25,6 +25,8 @@ export interface SepsHostOptions {
   /** What an exporter that does not know the key may call it. */
   readonly name: string;
   readonly lookup: LookupFunction;
+  /** Connects only where a key of the host is known already. */
+  readonly isKnownOnly: boolean;
   /** The person at the terminal. */
   asker(): Asker | undefined;
   /** Told of what is wrong with known_peers. */
@@ -94,30 +96,33 @@ export class SepsHost implements RemoteHost {
   }
 
   async #open(): Promise<Channel> {
+    const isNew = this.#connection === undefined;
     this.#connection ??= this.#connect();
     const connection = this.#connection;
-    const channels = await connection;
     try {
-      return channels.open();
+      const channels = await connection;
+      if (isNew || channels.isOpen) return channels.open();
     } catch (error) {
-      // It has said goodbye, or has just been lost: the next one needs another.
-      if (this.#connection === connection) this.#connection = undefined;
-      throw new Failure('connect to', this.printed, error);
+      this.#forget(connection);
+      throw error instanceof Failure ? error : new Failure('connect to', this.printed, error);
     }
+    // It was lost, or has said goodbye.
+    this.#forget(connection);
+    return this.#open();
+  }
+
+  #forget(connection: Promise<Channels>): void {
+    if (this.#connection === connection) this.#connection = undefined;
   }
 
   async #connect(): Promise<Channels> {
-    const forget = (): void => void (this.#connection = undefined);
-    const { folder, name } = this.#options;
-    let identity: Identity | undefined;
+    const { folder, name, isKnownOnly } = this.#options;
+    if (isKnownOnly) requireKnown(this.#address, { folder, warn: (fault) => this.#warn(fault) });
+    const identity = loadIdentity(folder);
     try {
-      identity = loadIdentity(folder);
-      const channels = await this.#dial(identity);
-      void channels.ended.then(forget);
-      return channels;
+      return await this.#dial(identity);
     } catch (error) {
-      forget();
-      throw identity && isDenial(error) ? notAuthorized(this.#address, { pin: identity.pin, name }) : error;
+      throw isDenial(error) ? notAuthorized(this.#address, { pin: identity.pin, name }) : error;
     }
   }
 

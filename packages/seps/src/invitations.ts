@@ -69,6 +69,12 @@ export function takeBack(folder: ConfigFolder, name: string): boolean {
 
 /** How an invitation stands; who has taken it is told once. */
 export function invitationState(folder: ConfigFolder, name: string): InvitationState {
+  const state = lookAtInvitation(folder, name);
+  // It may have got another name between two looks.
+  return state === 'gone' ? lookAtInvitation(folder, name) : state;
+}
+
+function lookAtInvitation(folder: ConfigFolder, name: string): InvitationState {
   const note = readKept(folder, relative(`${name}${suffix.taken}`));
   if (note !== undefined) {
     remove(folder, `${name}${suffix.taken}`);

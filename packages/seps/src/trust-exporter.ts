@@ -3,7 +3,7 @@ import { formatKnownLine, knownHost } from '@dipus/proto/known-line';
 import type { Pin } from '@dipus/proto/pin';
 import type { HostPort } from '@dipus/proto/uri';
 import type { ConfigFolder } from './config-folder.ts';
-import { knownPeersPath, readKnownPeers, rememberPeer, standingOf, type KnownPeer } from './known-peers.ts';
+import { knownPeersPath, peersOf, readKnownPeers, rememberPeer, standingOf, type KnownPeer } from './known-peers.ts';
 
 /** Asks a person; a question ends, as with no, when `stop` aborts. */
 export interface Asker {
@@ -30,6 +30,12 @@ export async function trustExporter(target: HostPort, pin: Pin, options: TrustOp
   if (standing.is === 'revoked') throw revokedKey(target, standing.where);
   if (standing.is === 'changed') throw changedKey(target, pin, standing.known);
   if (standing.is === 'unknown') await consent(target, { pin, otherName: standing.otherName }, options);
+}
+
+/** Throws Failure where known_peers has no key of the exporter. */
+export function requireKnown(target: HostPort, { folder, warn }: Pick<TrustOptions, 'folder' | 'warn'>): void {
+  if (peersOf(readKnownPeers(folder, warn), target).length > 0) return;
+  throw refuse(target, `its key is not known, and nobody is asked; djoin ${knownHost(target)} pairs the two`);
 }
 
 /** How a host is named in messages: `seps://HOST[:PORT]`. */
