@@ -339,4 +339,19 @@ testAsRoot(test, 'connections that say nothing, say it slowly, or show keys of n
   }),
 );
 
+testAsRoot(test, 'dcat whose key may no longer ends with 125, never with a part that looks whole', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
+    writeFileSync(`${sandbox.dir}/cli/known_peers`, `127.0.0.1:${exporter.port} ${exporter.identity.pin}\n`, { mode: 0o600 });
+    const env = { ...sandbox.env, DIPUS_CONFIG: `${sandbox.dir}/cli` };
+    const dcat = sandbox.start('dcat', [`seps://127.0.0.1:${exporter.port}/other`], { env });
+    dcat.child.stdin!.write('a line\n');
+    assert.is(await dcat.line(), 'a line');
+    exporter.authorize();
+    const { status, stderr } = await within(promised(1500), 'the end of dcat', dcat.ended);
+    assert.is(status, 125);
+    assert.match(stderr, /^dcat: .+\n/);
+  }),
+);
+
 test.run();
