@@ -167,6 +167,18 @@ const cases: Readonly<Record<string, Case | string>> = {
     swap: { '-t 5': '-t 30' },
     gives: /^ok .*\/local\/authd\.box\.\.\.0\n$/,
   },
+  'dudp.1: dudp -l 127.0.0.1:5514 --to log': {
+    before: "serve 'cat >> messages' log",
+    until: 'grep -q udp.box out',
+    after: 'echo hello | socat -t 1 - UDP:127.0.0.1:5514; until grep hello messages; do sleep 0.1; done',
+    gives: /hello\n$/,
+  },
+  'dudp.1: dudp -l :9000 --plain': {
+    before: 'serve -x cat echo',
+    until: 'grep -q udp.box out',
+    after: '(printf echo; sleep 1; echo hello; sleep 1) | socat -t 10 - UDP:127.0.0.1:9000',
+    gives: /^udp:[^]*okhello\n/,
+  },
   'ipcd.rules.5: # Everybody who has a key may use authd; nobody from elsewhere anything else.':
     'it is a file of rules, see tests/rules.test.ts',
   'ipc.5: cat echo.py': {

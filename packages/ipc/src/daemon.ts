@@ -31,7 +31,9 @@ export interface DaemonOptions {
    * Opens a URI of its scheme: connected and not read yet; the daemon relays and closes it. Rejects with Failure, Refused, UriError or the
    * system's error, which are told to whoever has asked. `left` aborts when nobody waits for it any more.
    */
-  open(uri: string, left: AbortSignal): Promise<Endpoint>;
+  open(uri: string, left: AbortSignal, framing: Framing): Promise<Endpoint>;
+  /** What it opens has whole messages of the framing in its chunks already. */
+  readonly keepsMessages?: boolean;
   warn(error: unknown): void;
   explain(line: string): void;
 }
@@ -148,12 +150,12 @@ class Connections {
     for (const client of this.#clients) client.destroy();
   }
 
-  async #open(client: Socket, { era }: Place, left: AbortSignal): Promise<Endpoint> {
+  async #open(client: Socket, { era, framing }: Place, left: AbortSignal): Promise<Endpoint> {
     const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
     const length = payloadBytes(era, await Promise.race([readExactly(client, headBytes[era]), ended]), maxAskBytes);
     const uri = (await Promise.race([readExactly(client, length), ended])).toString();
     if (!uri.startsWith(`${this.#options.scheme}://`)) throw new Refused(`${printable(uri)} is no ${this.#options.scheme}://`);
-    const opening = this.#options.open(uri, left);
+    const opening = this.#options.open(uri, left, framing);
     try {
       return await Promise.race([opening, ended]);
     } catch (error) {
@@ -165,7 +167,8 @@ class Connections {
 
   async #relay(client: Socket, { era, framing }: Place, opened: Endpoint): Promise<void> {
     client.write(encodeIpcFrame(era, 'ok'));
-    const far: Endpoint = framing === 'bytes' ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
+    const isWhole = framing === 'bytes' || this.#options.keepsMessages === true;
+    const far: Endpoint = isWhole ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
     const relayed = relay({ socket: client, kind: 'unix' }, far, { isHeld: () => framing === 'bytes' });
     this.#streams.add(relayed);
     this.#options.explain(`${this.#options.scheme}: ${await relayed.ended}`);

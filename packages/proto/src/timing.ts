@@ -41,6 +41,11 @@ export const timing = {
   headMs: 10_000,
   /** The silence that ends the name of a service on a connection between hosts. */
   nameMs: 50,
+  /** How long a session of datagrams may be silent, unless `--idle` says otherwise. */
+  datagramIdleMs: 60_000,
+  /** How often the name of a service is sent in a datagram until it is answered, and how long a refusal stands. */
+  datagramAskMs: 500,
+  datagramAnswerMs: 3_000,
   /** From the connection of a client of seps to the judgement of its key. */
   judgementMs: 5_000,
   /** In which time so many failures of one address make it wait, and how long at first and at most. */
