@@ -7,7 +7,10 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 
 import { resolve } from 'node:path';
 import { bundle, has, Program, withSandbox, type Sandbox, type Suite } from './harness.ts';
 
-/** One host: a sandbox with a root and keys of its own, whose programs run there. Its name is DIPUS_HOST, and all hosts of a test know it by /etc/hosts. */
+/**
+ * One host: a sandbox with a root and keys of its own, whose programs run on it. Its name is DIPUS_HOST, and all hosts of a test know it by
+ * /etc/hosts.
+ */
 export interface Host extends Sandbox {
   readonly name: string;
   /** On its first network; `eth0` has it. */

@@ -21,8 +21,8 @@ export function shownPin(socket: TLSSocket): Pin | undefined {
 }
 
 /**
- * Breaks a connection at once, by a reset of TCP. libuv refuses one while a shutdown is on its way (uv_tcp_close_reset), and Node then keeps
- * the connection for ever and the process with it: what is just being ended is only closed.
+ * Breaks a connection at once, by a reset of TCP. libuv refuses one while a shutdown is on its way (uv_tcp_close_reset), and Node then
+ * keeps the connection for ever and the process with it: what is just being ended is only closed.
  */
 export function breakSecured({ raw, socket }: { readonly raw: Socket; readonly socket: Duplex }): void {
   const isEnding = socket.writableEnded && !socket.writableFinished;
