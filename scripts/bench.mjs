@@ -7,7 +7,19 @@ import { openStage } from './bench/stage.mjs';
 
 // In the order of the report; a new part is a new file and a name here.
 const here = ['throughput', 'latency', 'startup', 'list', 'memory', 'stop', 'stall'];
-const parts = [...here, 'socketpipe', 'sep', 'sep-connect', 'sep-serial', 'sep-idle', 'ssh', 'ssh-connect'];
+const parts = [
+  ...here,
+  'socketpipe',
+  'sep',
+  'sep-connect',
+  'sep-serial',
+  'sep-idle',
+  'seps',
+  'seps-connect',
+  'seps-serial',
+  'ssh',
+  'ssh-connect',
+];
 
 const { values, positionals } = parseArgs({
   options: { rounds: { type: 'string' }, quick: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
