@@ -1,13 +1,13 @@
 // Runs the built tests, each file in a process of its own: node scripts/test.mjs [--long] [--jobs N] [NAME...]
-// NAME picks the files whose name contains it; the largest begin. Tests wait more than they work: unless N is given there is one file more
-// at a time than processors. The last line is `N passed, N failed, N skipped`. In CI a skipped test is a failure.
+// NAME picks the files whose name contains it; the largest begin. Unless N is given there are as many files at a time as processors. The last
+// line is `N passed, N failed, N skipped`. In CI a skipped test is a failure.
 import { spawn } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 
 const { values, positionals } = parseArgs({
-  options: { long: { type: 'boolean', default: false }, jobs: { type: 'string', default: String(availableParallelism() + 1) } },
+  options: { long: { type: 'boolean', default: false }, jobs: { type: 'string', default: String(availableParallelism()) } },
   allowPositionals: true,
 });
 const fileDeadlineMs = (values.long ? 90 : 12) * 60_000;

@@ -360,14 +360,14 @@ async function race(sandbox: Sandbox, count: number, times: number): Promise<voi
   assert.equal((await stop()).sort(), [`.race.box...1 ${lstatSync(`${local}/.race.box...1`).ino}`, `race.box...1 ${lstatSync(path).ino}`]);
 }
 
-test('two start at once on a dead name', () => withSandbox((sandbox) => race(sandbox, 2, rounds(6, 150))), 120_000);
-test('twenty start at once on a dead name', () => withSandbox((sandbox) => race(sandbox, 20, rounds(3, 150))), 150_000);
+test('two start at once on a dead name', () => withSandbox((sandbox) => race(sandbox, 2, rounds(3, 150))), 120_000);
+test('twenty start at once on a dead name', () => withSandbox((sandbox) => race(sandbox, 20, rounds(1, 150))), 150_000);
 
 test(
   'services start while dreap empties their directory',
   () =>
     withSandbox(async ({ start, run, root }) => {
-      for (let round = 0; round < rounds(4, 80); round++) {
+      for (let round = 0; round < rounds(2, 80); round++) {
         const names = ['a', 'b', 'c'];
         const services = names.map((name) => start('dserve', [identity, `${name}/deep/er`]));
         const reapers = names.map(() => run('dreap'));
@@ -421,7 +421,7 @@ test('taken away again and again, it comes back each time', () =>
   withSandbox(async ({ start }) => {
     const dserve = start('dserve', [identity, 'echo']);
     const path = await dserve.line();
-    for (let round = 1; round <= rounds(10, 200); round++) {
+    for (let round = 1; round <= rounds(4, 200); round++) {
       rmSync(path);
       await eventually('it is back', () => dserve.stderr.split('\n').length === round + 1, 1_000);
       await answersFor(dserve, path);

@@ -20,7 +20,7 @@ test('more clients than places at several instances: each job is run once, none 
     const store = `${sandbox.dir}/store`;
     mkdirSync(store);
     for (let instance = 0; instance < instances; instance++) await serve(sandbox, `cat > $(mktemp ${store}/XXXXXXXX); sleep 0.05`, 'put');
-    const jobs = rounds(40, 5000);
+    const jobs = rounds(24, 5000);
     let next = 0;
     const work = async (): Promise<void> => {
       while (next < jobs) {

@@ -59,12 +59,14 @@ def pack(era, payload):
 
 
 def message(era, service):
-    """One read is one message."""
+    """One read is one message. Of a long one a reader may see the beginning while the kernel still copies the rest of the write."""
     head = 6 if era == 'c' else 4
     got = service.recv(C_MOST if era == 'c' else ZIG_MOST)
     if not got:
         raise SystemExit(f'{era}: the connection has ended')
     length = struct.unpack('>I', got[1:5] if era == 'c' else got[:4])[0]
+    if 32768 <= len(got) < head + length:
+        got += service.recv(head + length - len(got), socket.MSG_WAITALL)
     if len(got) != head + length:
         raise SystemExit(f'{era}: a message of {length} bytes came as {len(got) - head}')
     return got[head:]
