@@ -531,16 +531,17 @@ test('more clients than descriptors: each gets its answer or a clear refusal', a
   await withSandbox(async (sandbox) => {
     const service = sandbox.start('bash', ['-c', 'ulimit -n 64; exec dserve cat echo']);
     await service.line();
-    const results = await Promise.all(Array.from({ length: 100 }, (_, at) => sandbox.run('dcat', ['-t', '60', 'echo'], `answer ${at}`)));
+    const count = rounds(60, 200);
+    const results = await Promise.all(Array.from({ length: count }, (_, at) => sandbox.run('dcat', ['-t', '60', 'echo'], `answer ${at}`)));
     for (const [at, { status, stdout, stderr }] of results.entries()) {
       if (status === 0) assert.is(stdout.toString(), `answer ${at}`);
       else assert.match(stderr, /^dcat: /);
     }
-    assert.ok(results.filter(({ status }) => status === 0).length > 50, 'most get an answer');
+    assert.ok(results.filter(({ status }) => status === 0).length > count / 2, 'most get an answer');
     assert.is((await sandbox.run('dcat', ['echo'], 'after')).stdout.toString(), 'after');
     assert.is((await service.stop()).status, 0);
   });
-}, 90_000);
+}, 180_000);
 
 test('a foreign service: its bytes, and 0', async () => {
   await withSandbox(async (sandbox) => {
