@@ -34,7 +34,7 @@ testAsRoot(test, 'list, watch, upgrade and POST in channels, both ends of a stre
     const post = 'POST /lame HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello';
     assert.match(bodyOf(await exporter.ask(channels, post)), /HELLO/);
     assert.is(bodyOf(await exporter.ask(channels, `${upgradeTo('late.box...0')}hello`)), 'late\n');
-    for (let round = 0; round < rounds(10, 200); round++) {
+    for (let round = 0; round < rounds(4, 200); round++) {
       const lines = '0123456789'.repeat(30_000);
       assert.is(bodyOf(await exporter.ask(channels, `${upgradeTo('early.box...0')}${lines}`)), '0123456789');
     }
@@ -83,9 +83,9 @@ function endless(channel: Channel): { readonly ended: Promise<string>; readonly 
     channel.on('end', () => resolve('an end')).on('data', () => begun());
   });
   const write = (): void => {
-    if (!channel.destroyed && channel.write(Buffer.alloc(65_536))) setImmediate(write);
+    if (!channel.destroyed) channel.write(Buffer.alloc(65_536), (error) => void (error || setImmediate(write)));
   };
-  channel.on('drain', write).write(upgradeTo('other.box...0'));
+  channel.write(upgradeTo('other.box...0'));
   write();
   return { ended, begun: hasBegun };
 }
