@@ -1,6 +1,6 @@
 // Runs the built tests, each file in a process of its own: node scripts/test.mjs [--long] [--jobs N] [NAME...]
-// NAME picks the files whose name contains it; the largest begin. Unless N is given there are as many files at a time as processors. The last
-// line is `N passed, N failed, N skipped`. In CI a skipped test is a failure.
+// NAME picks the files whose name contains it; the largest begin. Unless N is given there are as many files at a time as processors.
+// The last line is `N passed, N failed, N skipped`. In CI a skipped test is a failure.
 import { spawn } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
