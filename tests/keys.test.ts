@@ -14,13 +14,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import * as assert from 'uvu/assert';
+import type { AddressInfo } from 'node:net';
+import type { HostPort } from '@dipus/proto/uri';
 import { Failure } from '@dipus/proto/failure';
 import { authorize } from '@dipus/proto/grant';
 import { formatPin, type Pin } from '@dipus/proto/pin';
-import type { HostPort } from '@dipus/proto/uri';
 import { appendGrant, readAuthorizedPeers, remarksOn, usersOfExporter, watchAuthorizedPeers } from '@dipus/seps/authorized-peers';
 import { certificateOf, pinOfKey } from '@dipus/seps/certificate';
 import { configFolder, type ConfigFolder } from '@dipus/seps/config-folder';
@@ -89,36 +89,6 @@ test('an ordinary user gets a folder that is closed', () =>
     assert.is(folderOf(sandbox, 0).dirMode, 0o755);
     assert.ok(dir.endsWith('/config'));
     return Promise.resolve();
-  }));
-
-test('tools that make the key at once get the same one', () =>
-  withSandbox(async (sandbox) => {
-    const pins = await Promise.all(Array.from({ length: 6 }, () => sandbox.run('dkey')));
-    assert.is(new Set(pins.map(({ stdout }) => stdout.toString())).size, 1);
-    assert.match(pins[0]!.stdout.toString(), /^sha256\/\/[\w+/]{43}=\n$/);
-    assert.equal(readdirSync(`${sandbox.dir}/config`), ['key.pem']);
-  }));
-
-test('dkey: the line for an exporter, keys that are known, and what it refuses', () =>
-  withFolder(async (folder, { run }) => {
-    const { pin } = loadIdentity(folder);
-    assert.is((await run('dkey', ['-l'])).stdout.toString(), `${pin} box\n`);
-    writeFileSync(
-      `${folder.dir}/known_peers`,
-      `encode ${one} studio\nencode,other ${two}\nencode ${three}\n@revoked ${three}\nencode ${one}\n`,
-    );
-    assert.is((await run('dkey', ['seps://ENCODE:7370/'])).stdout.toString(), `${one}\n${two}\n`);
-    assert.is((await run('dkey', ['-l', 'other'])).stdout.toString(), `other ${two}\n`);
-    for (const [args, status, stderr] of [
-      [['nosuch'], 1, /^dkey: cannot find the key of nosuch: it is not in known_peers\ndkey: hint: djoin nosuch pairs the two\n$/],
-      [['--cert', 'x'], 2, /^dkey: --cert does not go with HOST/],
-      [['a', 'b'], 2, /^dkey: unexpected operand b/],
-      [['a/b'], 2, /^dkey: HOST "a\/b": host a\/b is not a name/],
-    ] as const) {
-      const ended = await run('dkey', args);
-      assert.match(ended.stderr, stderr);
-      assert.equal([ended.status, ended.stdout.toString()], [status, '']);
-    }
   }));
 
 test('keys of each kind that TLS 1.3 signs with are taken, others refused', () =>

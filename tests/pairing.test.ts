@@ -1,106 +1,31 @@
-// Pairing: two users of one host with keys of their own, an exporter's side of the pairing, and somebody in between.
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+// Pairing: the exporter's side, the joiner's, and somebody in between.
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
-import { createServer as createPlainServer, type AddressInfo } from 'node:net';
-import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer, type TLSSocket } from 'node:tls';
 import * as assert from 'uvu/assert';
-import { Failure } from '@dipus/proto/failure';
-import { authorize, type Grant, type Refusal } from '@dipus/proto/grant';
 import type { Pin } from '@dipus/proto/pin';
+import type { Channels } from '@dipus/seps/channels';
+import type { Peer } from '@dipus/seps/peer';
+import type { Failure } from '@dipus/proto/failure';
+import { authorize, type Grant, type Refusal } from '@dipus/proto/grant';
 import { timing } from '@dipus/proto/timing';
 import { watchAuthorizedPeers } from '@dipus/seps/authorized-peers';
-import type { Channels } from '@dipus/seps/channels';
 import { dial } from '@dipus/seps/dial';
 import { Door } from '@dipus/seps/door';
-import type { Peer } from '@dipus/seps/peer';
-import { pinOfKey } from '@dipus/seps/certificate';
-import { configFolder, type ConfigFolder } from '@dipus/seps/config-folder';
+import { configFolder } from '@dipus/seps/config-folder';
 import { loadIdentity } from '@dipus/seps/identity';
 import { invite, openInvitations, takeBack } from '@dipus/seps/invitations';
-import { join } from '@dipus/seps/join';
 import { bindingOf, keyOfCode, makeCode, proofOf, readCode } from '@dipus/seps/pair-proof';
 import { protocolName } from '@dipus/seps/secured';
 import { servePairing, takeInvitation, type JoinAnswer, type JoinRequest } from '@dipus/seps/pairing';
 import { readTrust } from '@dipus/tree/trust';
-import { eventually, has, suite, withSandbox, type Sandbox } from './harness.ts';
+import { eventually, has, suite, withSandbox } from './harness.ts';
 import { withDoor } from './seps-door.ts';
 import { withScreen } from './tmux.ts';
+import { asRoot, withPair, until, joinAs } from './pairing-pair.ts';
 
 const test = suite('pairing');
-// The exporter of root maps keys to users.
-const asRoot = process.geteuid!() === 0 ? ['user=root'] : [];
-const never = new AbortController().signal;
-
-interface Pair extends Sandbox {
-  /** The exporter's folder, and the joiner's, which is that of the sandbox's programs. */
-  readonly encode: ConfigFolder;
-  readonly laptop: ConfigFolder;
-  /** For programs that are the exporter's. */
-  readonly encodeEnv: NodeJS.ProcessEnv;
-  readonly port: number;
-  /** What the exporter's side has told. */
-  readonly told: string[];
-  read(folder: ConfigFolder, name: string): string;
-}
-
-type Take = (request: JoinRequest) => JoinAnswer | Promise<JoinAnswer>;
-
-function withPair(body: (pair: Pair) => Promise<void>, takeBy?: (encode: ConfigFolder) => Take): Promise<void> {
-  return withSandbox(async (sandbox) => {
-    const folderAt = (name: string): ConfigFolder => configFolder({ DIPUS_CONFIG: `${sandbox.dir}/${name}` }, readTrust({}));
-    const [encode, laptop] = [folderAt('encode'), folderAt('config')];
-    const told: string[] = [];
-    const take = takeBy?.(encode) ?? ((request): JoinAnswer => takeInvitation(encode, request));
-    const server = await pairingServer(encode, take, told);
-    try {
-      await body({
-        ...sandbox,
-        encode,
-        laptop,
-        encodeEnv: { ...sandbox.env, DIPUS_CONFIG: encode.dir },
-        port: (server.address() as AddressInfo).port,
-        told,
-        read: ({ dir }, name) => (existsSync(`${dir}/${name}`) ? readFileSync(`${dir}/${name}`, 'utf8') : ''),
-      });
-    } finally {
-      server.close();
-    }
-  });
-}
-
-async function pairingServer(folder: ConfigFolder, take: Take, told: string[]): Promise<Server> {
-  const { key, cert } = loadIdentity(folder);
-  const serve = servePairing({
-    take,
-    joined: (name, pin) => void told.push(`+ ${name} ${pin}`),
-    explain: (line) => void told.push(line),
-    warn: (error) => void told.push(String(error)),
-  });
-  const settings = { key, cert, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false, allowHalfOpen: true } as const;
-  const server = createServer({ ...settings, ALPNProtocols: [protocolName.pairing] }, (socket) =>
-    serve(socket, { pin: pinOf(socket), address: socket.remoteAddress! }),
-  );
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return server;
-}
-
-function pinOf(socket: TLSSocket): Pin {
-  return pinOfKey(socket.getPeerX509Certificate()!.publicKey);
-}
-
-const until = (): number => Date.now() + 60_000;
-
-/** What a joiner gets: the exporter's pin, or why not. */
-async function joinAs(folder: ConfigFolder, port: number, { code, name = 'kigbook' }: { code: string; name?: string }): Promise<string> {
-  try {
-    const options = { identity: loadIdentity(folder), code: readCode(code)!, name, stop: never, check: (): void => {} };
-    return await join({ host: '127.0.0.1', port }, options);
-  } catch (error) {
-    assert.instance(error, Failure);
-    return (error as Failure).message.replace(/ seps:\/\/127\.0\.0\.1:\d+/, '');
-  }
-}
-
 const noInvitation = 'cannot pair with: no such invitation';
 
 test('codes: what is printed, and how it may be typed', () => {
@@ -301,102 +226,6 @@ test('what is sent instead of a proof', () =>
     assert.is(read(encode, 'authorized_peers'), '');
     assert.is((await answerTo((socket) => proof(socket, 'kigbook'))).length > 0, true);
     assert.is(read(encode, 'authorized_peers'), `${loadIdentity(laptop).pin} laptop\n`);
-  }));
-
-test('dinvite: what it refuses, how it ends, and what it says of other lines', () =>
-  withPair(async ({ start, run, encode, laptop, encodeEnv, port, read }) => {
-    const fails = async (args: string[], status: number, stderr: RegExp): Promise<void> => {
-      const ended = await run('dinvite', args, '', { env: encodeEnv });
-      assert.match(ended.stderr, stderr);
-      assert.is(ended.status, status);
-    };
-    await fails(['a/b'], 2, /^dinvite: NAME "a\/b" is not 1 to 64 of/);
-    await fails(['laptop', 'usr=kig'], 2, /^dinvite: OPTION: unknown option usr\ndinvite: hint: dipus-keys\(7\)/);
-    await fails(['-t', '0', 'laptop'], 2, /no time to join/);
-    await fails(['-d', 'laptop'], 1, /^dinvite: cannot take back the invitation of laptop: there is none\n$/);
-    await fails(['-t', '0.2', 'laptop', ...asRoot], 1, /dinvite: cannot wait for laptop: nobody has taken the invitation in time\n$/);
-    assert.equal(readdirSync(`${encode.dir}/invitations`), []);
-    const first = start('dinvite', ['laptop', ...asRoot], { env: encodeEnv });
-    await first.line();
-    await fails(
-      ['laptop', ...asRoot],
-      1,
-      /cannot invite laptop: it is invited already\ndinvite: hint: dinvite -d laptop takes that back\n$/,
-    );
-    assert.is((await run('dinvite', ['-d', 'laptop'], '', { env: encodeEnv })).status, 0);
-    assert.match((await first.ended).stderr, /cannot wait for laptop: it was taken back\n$/);
-    const second = start('dinvite', ['laptop', ...asRoot], { env: encodeEnv });
-    await second.line();
-    await second.says(/there: djoin/);
-    assert.is((await second.stop('SIGINT')).signal, 'SIGINT');
-    assert.equal(readdirSync(`${encode.dir}/invitations`), []);
-    for (let at = 0; at < 16; at++) invite(encode, { name: `n${at}`, options: [], until: until() });
-    await fails(['laptop', ...asRoot], 1, /16 invitations are open already/);
-    for (let at = 0; at < 16; at++) takeBack(encode, `n${at}`);
-    // Paired again with less: the first line decides, and that is told.
-    const own = loadIdentity(laptop).pin;
-    writeFileSync(`${encode.dir}/authorized_peers`, `${own} old\n${loadIdentity(encode).pin} laptop\n`);
-    const third = start('dinvite', ['laptop', 'service=audio', ...asRoot], { env: encodeEnv });
-    await joinAs(laptop, port, { code: await third.line() });
-    const { stderr, status } = await third.ended;
-    assert.is(status, 0);
-    assert.match(stderr, /authorized_peers: line 1 is about the same key and decides: remove it if the new line is to hold\n/);
-    assert.match(stderr, /authorized_peers: line 2 is for another key of laptop: remove it if that one is no longer used\n$/);
-    assert.match(read(encode, 'authorized_peers'), new RegExp(`\n${own.replace(/[+/]/g, '\\$&')} laptop service=audio`));
-  }));
-
-test('djoin: what it refuses, and what it says', () =>
-  withPair(async ({ run, encode, laptop, port, read }) => {
-    const at = `127.0.0.1:${port}`;
-    const fails = async (args: string[], input: string, stderr: RegExp): Promise<void> => {
-      const ended = await run('djoin', args, input);
-      assert.match(ended.stderr, stderr);
-      assert.is(ended.stdout.toString(), '');
-      assert.is(ended.status, stderr.source.includes('--help') || /missing|NAME|OPTION|unexpected/.test(stderr.source) ? 2 : 1);
-    };
-    await fails(['a,b'], '', /^djoin: HOST "a,b": host a,b is not a name\ndjoin: hint: see djoin --help/);
-    await fails([at, 'x', 'max=1'], '', /^djoin: unexpected operand max=1\ndjoin: hint: options are for --both/);
-    await fails(['--both', `[::1]:${port}`], '', /^djoin: NAME is missing, and HOST ::1 cannot be one/);
-    await fails(['--both', at, 'x', 'mx=1'], '', /^djoin: OPTION: unknown option mx/);
-    await fails([at], 'hello\n', /^djoin: cannot read the code: it is not 16 letters and digits/);
-    await fails([at], `${makeCode()}\n`, /no such invitation\ndjoin: hint: a code is good once .* is it that of 127\.0\.0\.1:\d+\?/);
-    await fails(
-      ['127.0.0.1:1'],
-      makeCode(),
-      /^djoin: cannot connect to seps:\/\/127\.0\.0\.1:1: connection refused\ndjoin: hint: does dexport/,
-    );
-    assert.is(read(laptop, 'known_peers'), '');
-
-    const { pin } = loadIdentity(encode);
-    mkdirSync(laptop.dir, { recursive: true });
-    writeFileSync(`${laptop.dir}/known_peers`, `@revoked ${pin}\n`, { mode: 0o600 });
-    const code = invite(encode, { name: 'laptop', options: [], until: until() });
-    await fails([at], code, /^djoin: cannot trust seps:\/\/\S+: ITS KEY IS REVOKED \(\S+\/known_peers:1\)\n$/);
-    assert.is(openInvitations(encode).length, 1);
-
-    // Another key of the same host, and the other way as well.
-    const other = loadIdentity(laptop).pin;
-    writeFileSync(`${laptop.dir}/known_peers`, `${at} ${other}\n`, { mode: 0o600 });
-    const joined = await run('djoin', ['--both', at, 'studio', 'service=a b', ...asRoot], code);
-    assert.is(joined.stdout.toString(), `+ studio ${pin}\n`);
-    assert.match(joined.stderr, /^djoin: \S+known_peers:1 has another key of 127\S+: remove that line if that one is no longer used\n$/);
-    assert.is(read(laptop, 'known_peers'), `${at} ${other}\n${at} ${pin} studio\n`);
-    assert.is(read(laptop, 'authorized_peers'), `${[pin, 'studio', '"service=a b"', ...asRoot].join(' ')}\n`);
-  }));
-
-test('a server that does not pair', () =>
-  withPair(async ({ run, laptop }) => {
-    const plain = createPlainServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
-    await once(plain.listen(0, '127.0.0.1'), 'listening');
-    const spoken = await run('djoin', [`127.0.0.1:${(plain.address() as AddressInfo).port}`], makeCode());
-    plain.close();
-    assert.match(spoken.stderr, /^djoin: cannot connect to seps:\/\/\S+: it speaks sep:\/\/ here, unencrypted\n$/);
-    const { key, cert } = loadIdentity(laptop);
-    const server = createServer({ key, cert }).on('tlsClientError', () => {});
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    const { port } = server.address() as AddressInfo;
-    assert.match((await run('djoin', [`127.0.0.1:${port}`], makeCode())).stderr, /it speaks TLS, but is no exporter\n$/);
-    server.close();
   }));
 
 test('through the door of an exporter: paired, let in, and broken off when the line goes', () =>

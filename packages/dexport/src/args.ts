@@ -7,7 +7,8 @@ import { isUri, sepPort } from '@dipus/proto/uri';
 const commandLine: CommandLine = {
   tool: 'dexport',
   forms: [
-    '[--seps] [-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] [-n MAX] [--grace SECS] [-v] [--json] [SERVICE...]',
+    '[--seps] [-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] ' +
+      '[-n MAX] [--grace SECS] [-v] [--json] [SERVICE...]',
   ],
   summary: 'Offers the services in exported/ that answer a SERVICE, or all, to other hosts.',
   options: {
