@@ -87,7 +87,7 @@ function takeRules(argv: readonly string[]): Taken {
     } else if (name === 'explain' || Object.hasOwn(ruleOptions, name)) {
       const end = left.findIndex((one) => one.startsWith('-'));
       const words = [...(value === undefined ? [] : [value]), ...left.splice(0, end < 0 ? left.length : end)];
-      if (words.length === 0) throw new UsageError(`--${name} needs a value`);
+      if ((words[0] ?? '') === '') throw new UsageError(`--${name} needs a value`);
       if (name !== 'explain') sources.push({ words: [name, ...words] });
       else if (explain) throw new UsageError('--explain is given more than once');
       else explain = words;
