@@ -165,6 +165,17 @@ testAsRoot(test, 'authorized_peers, whatever is wrong with it, lets nobody in wh
   }),
 );
 
+testAsRoot(test, 'a key that was refused until its address had to wait comes in as soon as it has its line', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, []);
+    const { key, cert, pin } = exporter.laptop;
+    const ask = (): Promise<string> => speakTls(exporter.port, get(''), { key, cert });
+    await eventually('it is refused unheard', async () => !(await ask()).includes(pin));
+    exporter.authorize('PIN laptop user=root service=audio');
+    await eventually('it is let in', async () => bodyOf(await ask()) === 'audio/lame.box...0\n', promised(5000));
+  }),
+);
+
 testAsRoot(test, 'whoever is not known learns nothing, and no service is touched', () =>
   withServices(async (sandbox) => {
     const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);

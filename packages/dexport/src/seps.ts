@@ -41,12 +41,15 @@ export class Seps {
   readonly #authorized: WatchedPeers;
   readonly #peers: KnownPeers;
   readonly #door: Door<Guest>;
+  /** By what everybody was judged last. */
+  #judgedBy: AuthorizedPeers;
 
   constructor(options: SepsOptions) {
     const { folder, whyNotUser, context } = options;
     this.#options = options;
     readAuthorizedPeers(folder, { whyNotUser, warn: () => {} });
     this.#authorized = watchAuthorizedPeers(folder, { whyNotUser, warn: context.warn, judgeAgain: () => this.#judgeAgain() });
+    this.#judgedBy = this.#authorized.peers;
     this.#peers = new KnownPeers({ viewOf: (user) => options.viewOf(user), revoke: (client) => this.#revoke(client) });
     this.#door = this.#makeDoor();
   }
@@ -117,6 +120,9 @@ export class Seps {
   }
 
   #judgeAgain(): void {
+    // A key that was refused may have its line now, and must not wait for its address.
+    if (this.#judgedBy !== this.#authorized.peers) this.#door.forgive();
+    this.#judgedBy = this.#authorized.peers;
     this.#door.review();
     this.#peers.review((pin, address) => {
       const judgement = this.#judge(pin, address);

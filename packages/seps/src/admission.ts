@@ -70,17 +70,26 @@ export class Admission {
     origin.waitMs = 0;
   }
 
+  /** Who is authorised has changed: nobody has failed, or has to wait. */
+  forgive(): void {
+    for (const origin of this.#origins.values()) Object.assign(origin, unblemished());
+  }
+
   #waits(network: string): boolean {
     const origin = this.#origins.get(network);
     return origin !== undefined && performance.now() < origin.waitsUntil;
   }
 
   #origin(network: string): Origin {
-    const origin = this.#origins.get(network) ?? { handshakes: new Allowance(handshakesOfOne), failures: [], waitsUntil: 0, waitMs: 0 };
+    const origin = this.#origins.get(network) ?? { handshakes: new Allowance(handshakesOfOne), ...unblemished() };
     this.#origins.delete(network);
     this.#origins.set(network, origin);
     const [oldest] = this.#origins.keys();
     if (this.#origins.size > maxKnown) this.#origins.delete(oldest!);
     return origin;
   }
+}
+
+function unblemished(): Omit<Origin, 'handshakes'> {
+  return { failures: [], waitsUntil: 0, waitMs: 0 };
 }

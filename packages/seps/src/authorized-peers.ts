@@ -1,6 +1,7 @@
 // authorized_peers: which keys may use what this exporter offers.
 import { watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Failure } from '@dipus/proto/failure';
 import { formatGrant, nobody, parseAuthorizedPeers, type AuthorizedPeers, type WhyNotUser } from '@dipus/proto/grant';
 import { LineError } from '@dipus/proto/peers-file';
@@ -75,7 +76,7 @@ export function remarksOn({ lines }: AuthorizedPeers, { pin, name }: NewGrant): 
 }
 
 export interface WatchedPeers {
-  /** As the file is now; nobody while it cannot be read. */
+  /** As the file is now; nobody while it cannot be read. Another object only where it says something else. */
   readonly peers: AuthorizedPeers;
   /** Reads the file at once: something was written. */
   readNow(): void;
@@ -98,14 +99,18 @@ export function watchAuthorizedPeers(folder: ConfigFolder, { whyNotUser, warn, j
   let timer: NodeJS.Timeout | undefined;
   let lookAt = Infinity;
 
+  const readOrNobody = (faults: Failure[]): AuthorizedPeers => {
+    try {
+      return readAuthorizedPeers(folder, { ...(whyNotUser && { whyNotUser }), warn: (fault) => void faults.push(fault) });
+    } catch (error) {
+      faults.push(error instanceof Failure ? error : new Failure('read', authorizedPeersPath(folder), error));
+      return nobody;
+    }
+  };
   const read = (): void => {
     const faults: Failure[] = [];
-    try {
-      peers = readAuthorizedPeers(folder, { ...(whyNotUser && { whyNotUser }), warn: (fault) => void faults.push(fault) });
-    } catch (error) {
-      peers = nobody;
-      faults.push(error instanceof Failure ? error : new Failure('read', authorizedPeersPath(folder), error));
-    }
+    const now = readOrNobody(faults);
+    if (!isDeepStrictEqual(now, peers)) peers = now;
     for (const fault of faults) if (!told.has(fault.message)) warn(fault);
     told = new Set(faults.map(({ message }) => message));
   };

@@ -92,6 +92,11 @@ export class Door<P extends Peer> {
     }
   }
 
+  /** Who is authorised has changed: whoever had to wait for that may try again. */
+  forgive(): void {
+    this.#admission.forgive();
+  }
+
   /** Takes no more channels; each connection closes when its last one has ended. */
   goodbye(text: string): void {
     for (const guest of this.#guests.all) guest.goodbye(text);
