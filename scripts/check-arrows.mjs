@@ -1,5 +1,5 @@
 // Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns -> proto; and each package declares what it
-// imports. session stands on relay, ipc on what a daemon needs, and remote is made of the middle layer.
+// imports. session stands on relay, ipc on what a daemon needs, and remote is made of the middle layer; daemon is an edge like cli.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
@@ -8,6 +8,8 @@ const middle = ['relay', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remot
 const standsOn = { session: ['relay'], ipc: ['descriptors', 'relay', 'session', 'tree'], remote: middle };
 // node:stream for the type of a connection alone.
 const pureModules = ['node:buffer', 'node:util', 'node:stream'];
+// Above it, for commands: what protocol daemons share of their edge.
+const edge = { daemon: ['cli', 'ipc', 'tree'] };
 // Who alone may import a package from outside.
 const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns', koffi: 'descriptors' };
 
@@ -55,7 +57,8 @@ function arrowFault(one, file, { library, target }) {
     if (target === '@dipus/cli/options' && !file.endsWith('/src/args.ts')) return 'args.ts alone reads the command line';
     return one.name === 'socketpipe' && !['cli', 'proto'].includes(library) ? 'socketpipe knows no tree' : undefined;
   }
-  if (library === 'cli') return 'no library stands on cli';
+  if (edge[one.name]?.includes(library)) return undefined;
+  if (library === 'cli' || library in edge) return `no library stands on ${library}`;
   if (!middle.includes(library) || standsOn[one.name]?.includes(library)) return undefined;
   return 'a library of the middle layer stands on proto alone';
 }

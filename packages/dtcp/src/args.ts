@@ -1,79 +1,34 @@
-import { resolve } from 'node:path';
-import { UsageError } from '@dipus/cli/errors';
+import { isGiven, parseCommandLine, type CommandLine } from '@dipus/cli/options';
 import {
-  isGiven,
-  listOption,
-  numberOption,
-  parseCommandLine,
-  secondsOption,
-  textOption,
-  type CommandLine,
-  type ParsedLine,
-} from '@dipus/cli/options';
-import { parseListenAddress, type ListenAddress } from '@dipus/ipc/listen';
-import { parseNamedService, type NamedService } from '@dipus/ipc/way-in';
-import { AskError } from '@dipus/proto/ask';
-import { printable } from '@dipus/proto/printable';
-import { isUri } from '@dipus/proto/uri';
+  daemonOptions,
+  graceOption,
+  readDaemonArguments,
+  readGrace,
+  type AskedText,
+  type DaemonArguments,
+  type Grace,
+} from '@dipus/daemon/arguments';
+
+const defaults = { max: 1024, example: 'dtcp -l 127.0.0.1:PORT --to SERVICE' };
 
 const commandLine: CommandLine = {
   tool: 'dtcp',
   forms: ['[-l ADDR:PORT]... [--to SERVICE] [--plain] [--max N] [--grace SECS] [-v]'],
   summary: 'Opens tcp://HOST:PORT[/SERVICE] for others, and with -l lets the network use services of this host by TCP.',
-  options: {
-    listen: { short: 'l', value: 'ADDR:PORT', isRepeatable: true, describe: 'let the network in at ADDR:PORT' },
+  options: daemonOptions(defaults, {
     to: { value: 'SERVICE', describe: 'every connection is SERVICE; else each names its service first' },
     plain: { describe: 'allow addresses beyond loopback, though TCP is neither encrypted nor authenticated' },
-    max: { value: 'N', describe: 'at most N connections each way (default 1024)' },
-    grace: { value: 'SECS', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
-    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
-  },
+    grace: graceOption,
+  }),
 };
 
-export interface Arguments {
-  readonly text?: string;
-  readonly addresses: readonly ListenAddress[];
-  readonly to?: NamedService;
+export interface Arguments extends DaemonArguments, Grace {
   readonly isPlain: boolean;
-  readonly max: number;
-  readonly graceMs?: number;
-  readonly isVerbose: boolean;
 }
 
 /** Throws UsageError. */
-export function parseArguments(argv: readonly string[]): Arguments {
-  const { text, operands, values } = parseCommandLine(commandLine, argv);
-  const addresses = listOption(values, 'listen').map(readAddress);
-  const to = text === undefined ? readService(values) : undefined;
-  const graceMs = secondsOption(values, 'grace');
-  if (text === undefined && operands.length > 0) throw new UsageError(`unexpected operand ${printable(operands[0]!)}`);
-  if (to && addresses.length === 0) throw new UsageError('--to needs -l', 'dtcp -l 127.0.0.1:PORT --to SERVICE');
-  return {
-    ...(text !== undefined && { text }),
-    addresses,
-    ...(to && { to }),
-    isPlain: isGiven(values, 'plain'),
-    max: numberOption(values, 'max', [1, 1_000_000]) ?? 1024,
-    ...(graceMs !== undefined && { graceMs }),
-    isVerbose: isGiven(values, 'verbose'),
-  };
-}
-
-function readAddress(text: string): ListenAddress {
-  const address = parseListenAddress(text);
-  if (!address)
-    throw new UsageError(`-l ${printable(text)} is not ADDR:PORT`, 'an IPv6 address stands in brackets; :PORT is every address');
-  return address;
-}
-
-function readService(values: ParsedLine['values']): NamedService | undefined {
-  const text = textOption(values, 'to');
-  if (text === undefined) return undefined;
-  if (isUri(text)) throw new UsageError(`--to ${printable(text)} is a URI`, `dlink ${printable(text)} NAME makes it a service`);
-  try {
-    return parseNamedService(text.startsWith('/') ? resolve(text) : text);
-  } catch (error) {
-    if (error instanceof AskError) throw new UsageError(`--to ${printable(text)} ${error.message}`);
-    throw error;
-  }
+export function parseArguments(argv: readonly string[]): Arguments | AskedText {
+  const line = parseCommandLine(commandLine, argv);
+  const common = readDaemonArguments(line, defaults);
+  return 'text' in common ? common : { ...common, ...readGrace(line), isPlain: isGiven(line.values, 'plain') };
 }
