@@ -8,6 +8,9 @@ import { suite as uvuSuite } from 'uvu';
 /** Hundreds of rounds and gigabytes instead of a few: `npm run test:long`. */
 export const isLong: boolean = process.env['DIPUS_TEST_LONG'] === '1';
 
+/** Part of the titles of the tests that are to run; without it, all of the file. */
+const wanted = process.argv[2] ?? '';
+
 /** The number for the short form of a test, or the one for the long form. */
 export function rounds(short: number, long: number): number {
   return isLong ? long : short;
@@ -24,6 +27,7 @@ export interface Suite {
 export function suite(name: string): Suite {
   const tests = uvuSuite(name);
   const add = (title: string, body: () => Promise<void> | void, deadlineMs = 90_000): void => {
+    if (!title.includes(wanted)) return;
     tests(title, async () => {
       const running = Promise.resolve().then(body);
       try {

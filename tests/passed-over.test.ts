@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { matches, parseAsk, AskError, type PlacedService } from '@dipus/proto/ask';
 import { parseServicePath } from '@dipus/proto/name';
-import { bundle, has, suite, type Ended } from './harness.ts';
+import { bundle, has, rounds, suite, type Ended } from './harness.ts';
 import { bodyOf, talk } from './sep-pair.ts';
 import { ann, mallory, testAsRoot, withSharedTree, type Users } from './users.ts';
 
@@ -100,6 +100,67 @@ testAsRoot(
         assert.ok(middle < 1000, `${middle} ms later`);
       }),
     ),
+  300_000,
+);
+
+/** The middle one of some times that a command takes as ann, in turns with what it is held against; in ms. */
+async function middleTimes(works: readonly (() => Promise<Ended>)[]): Promise<number[]> {
+  const times: number[][] = works.map(() => []);
+  for (let round = 0; round < 3; round++) {
+    for (const [at, work] of works.entries()) {
+      const began = performance.now();
+      assert.equal([(await work()).status], [0]);
+      times[at]!.push(performance.now() - began);
+    }
+  }
+  return times.map((each) => each.sort((a, b) => a - b)[1]!);
+}
+
+testAsRoot(test, 'thousands of dead sockets of others: not tried, told in one line when asked, and no tool waits for them', () =>
+  withSharedTree((users) =>
+    withSharedTree(async (quiet) => {
+      const { root, startAs, runAs } = users;
+      for (const where of [users, quiet]) await where.startAs(ann, 'dserve', 'cat', 'echo').line();
+      const dead = `
+      const net = require('node:net'), [dir] = process.argv.slice(1);
+      let left = 2000;
+      for (let at = 0; at < 2000; at++) net.createServer().listen(dir + '/s' + at + '.box...0', () => --left === 0 && console.log('ready'));`;
+      const maker = startAs(mallory, process.execPath, '-e', dead, `${root}/local`);
+      assert.is(await maker.line(), 'ready');
+      await maker.stop('SIGKILL');
+      const said = async (...args: string[]): Promise<string[]> => {
+        const { stdout, stderr, status } = await runAs(ann, ...(args as [string]));
+        assert.is(status, 0);
+        return [stdout.toString(), stderr];
+      };
+      assert.equal(await said('dreap'), ['', '']);
+      assert.equal(await said('dreap', '-v'), ['', 'dreap: passed over 2000 sockets that only their owners may remove\n']);
+      assert.equal(await said('dls'), ['local/echo.box...0\n', '']);
+      assert.equal(await said('dcat', 'echo', '/dev/null'), ['', '']);
+      assert.is(readdirSync(`${root}/local`).length, 2002);
+      for (const args of [['dls'], ['dcat', 'echo', '/dev/null'], ['dreap']] as [string, ...string[]][]) {
+        const [beset = 0, alone = 0] = await middleTimes([() => users.runAs(ann, ...args), () => quiet.runAs(ann, ...args)]);
+        assert.ok(beset < 2 * alone + 200, `${args.join(' ')}: ${beset} ms instead of ${alone}`);
+      }
+    }),
+  ),
+);
+
+testAsRoot(
+  test,
+  'a walk past the many entries of others costs no more than a few times their listing',
+  () =>
+    withSharedTree(async (users) => {
+      const { root, runAs, startAs } = users;
+      await startAs(ann, 'dserve', 'cat', 'echo').line();
+      const count = rounds(5_000, 100_000);
+      const fill = `for (let at = 0; at < ${count}; at++) at % 2 ? fs.mkdirSync('d' + at) : fs.writeFileSync('f' + at + '.box...0', '')`;
+      await as(users, mallory, `cd ${root}/local && ${process.execPath} -e "${fill}"`);
+      assert.is((await runAs(ann, 'dls')).stdout.toString(), 'local/echo.box...0\n');
+      const works = [() => runAs(ann, 'dls'), () => runAs(ann, 'dls', '--version'), () => runAs(ann, 'ls', '-lU', `${root}/local`)];
+      const [dls = 0, start = 0, list = 0] = await middleTimes(works);
+      assert.ok(dls < start + 4 * list + 200, `${dls} ms where it takes ${start} to start, and a listing ${list}`);
+    }),
   300_000,
 );
 

@@ -321,7 +321,8 @@ test('many sessions with unread input, sizes and early ends: no foreign byte, no
     };
     await Promise.all([...'ABCDEFGHIJKL'].map(worker));
     assert.is(service.stderr, '');
-    if (isLong) assert.ok(residentBytes(service.pid) - middle < 30e6, `${residentBytes(service.pid)} bytes, ${middle} half way`);
+    // Under load V8 lets its young generation grow to 3 spaces of 16 MiB, and gives them back later; more than that is a leak.
+    if (isLong) assert.ok(residentBytes(service.pid) - middle < 48 << 20, `${residentBytes(service.pid)} bytes, ${middle} half way`);
     await eventually('the end of all programs', () => programsOf(service.pid).length === 0);
     assert.is((await service.stop()).status, 0);
   });
