@@ -34,6 +34,14 @@ const good: [text: string, uri: object][] = [
   ['ssh://h/?root=/a?b=c', { scheme: 'ssh', host: 'h', ask: everything, root: '/a?b=c' }],
   ['ssh://h?root=/a%20b', { scheme: 'ssh', host: 'h', ask: everything, root: '/a b' }],
   ['ssh://h/?root=/', { scheme: 'ssh', host: 'h', ask: everything, root: '/' }],
+  ['http://h/a', { scheme: 'daemon', daemon: 'http', text: 'http://h/a', host: 'h', service: 'a', ask: everything }],
+  [
+    'TLS://alice@h:9/authd',
+    { scheme: 'daemon', daemon: 'tls', text: 'tls://alice@h:9/authd', host: 'h', service: 'authd', ask: everything },
+  ],
+  ['tcp://[::1]:9', { scheme: 'daemon', daemon: 'tcp', text: 'tcp://[::1]:9', host: '::1', ask: everything }],
+  ['say://', { scheme: 'daemon', daemon: 'say', text: 'say://', host: '', ask: everything }],
+  ['say://x/a/?b/c', { scheme: 'daemon', daemon: 'say', text: 'say://x/a/?b/c', host: 'x', ask: everything }],
   ['unix:///run/foo.sock', { scheme: 'unix', path: '/run/foo.sock' }],
   ['unix:///a%20b/c', { scheme: 'unix', path: '/a b/c' }],
 ];
@@ -47,9 +55,8 @@ const bad = [
   'sep:/h/a',
   'sep:h',
   '://h',
-  'http://h/a',
-  'https://h/',
-  'sepp://h/',
+  'a.b://h/',
+  'tcp://h/\n',
   // No host, or none that is a name.
   'sep://',
   'sep:///lame',

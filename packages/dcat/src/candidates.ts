@@ -5,12 +5,12 @@ import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { answer, AskError, parseAsk, type Ask, type PlacedService } from '@dipus/proto/ask';
 import type { SocketKind } from '@dipus/proto/sep';
-import { isUri, parseUri, UriError, type HostUri, type Uri } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type FarUri, type Uri } from '@dipus/proto/uri';
 import { openHost } from '@dipus/remote/open';
 import { userName } from '@dipus/tree/accounts';
 import { findServices } from '@dipus/tree/list';
 import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
-import { readUser, type Tree } from '@dipus/tree/root';
+import { readUser, type Tree, type User } from '@dipus/tree/root';
 import { findShared } from './shared.ts';
 
 /** A service to try, on whichever host it is. */
@@ -72,7 +72,7 @@ function untrustedOf(tree: Tree, ask: Ask): Untrusted[] {
 }
 
 /** What another host has; of an ssh host what is imported already, if anything is: that shares the importer's connection. */
-async function findRemote(uri: HostUri, openTree: () => Tree, { explain, warn, stop }: Context): Promise<Candidates> {
+async function findRemote(uri: FarUri, openTree: () => Tree, { explain, warn, stop }: Context): Promise<Candidates> {
   const shared = uri.scheme === 'ssh' ? await findShared(uri, openTree) : undefined;
   if (shared && shared.entries.length > 0) {
     explain('imported already: using its connection');
@@ -80,7 +80,8 @@ async function findRemote(uri: HostUri, openTree: () => Tree, { explain, warn, s
     const candidates = entries.map(({ file }, at) => localCandidate({ file, trustedBy: tree }, true, at));
     return { candidates, untrusted: () => [], close: () => {} };
   }
-  const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user: () => readUser(process.env) });
+  const user = (): User => readUser(process.env);
+  const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user, tree: openTree });
   try {
     const services = await host.list({ ask: uri.ask, isAll: false });
     const candidates = services.map((service): Candidate => ({

@@ -19,7 +19,7 @@ export function tellRefusals(
   { openTree, context }: { readonly openTree: () => Tree; readonly context: Context },
 ): number {
   const tell = (list: readonly Refusal[]): void =>
-    list.forEach(({ path, kind, reason }) => context.warn(new Failure('connect to', path, reason).withHint(hintFor(kind))));
+    list.forEach(({ path, kind, reason }) => context.warn(new Failure('connect to', path, reason).withHint(hintFor(kind, path))));
   const living = refusals.filter(({ kind }) => kind !== 'dead' && kind !== 'gone');
   if (living.some(({ kind }) => kind !== 'forbidden')) {
     tell(living);
@@ -36,8 +36,8 @@ export function tellRefusals(
   return notFound;
 }
 
-function hintFor(kind: Refusal['kind']): string | undefined {
-  return kind === 'dead' ? 'its owner has ended without removing it; dreap removes it' : undefined;
+function hintFor(kind: Refusal['kind'], path: string): string | undefined {
+  return kind === 'dead' && !isUri(path) ? 'its owner has ended without removing it; dreap removes it' : undefined;
 }
 
 function whyNone(service: string, openTree: () => Tree): string {

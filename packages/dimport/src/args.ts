@@ -2,7 +2,7 @@ import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { printable } from '@dipus/proto/printable';
-import { isUri, parseUri, UriError, type HostUri } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type FarUri } from '@dipus/proto/uri';
 import { maxPathBytes } from '@dipus/tree/socket-file';
 import { resolve } from 'node:path';
 
@@ -29,7 +29,7 @@ export interface WantedPlace {
 
 export interface Arguments {
   readonly text?: string;
-  readonly uris: readonly HostUri[];
+  readonly uris: readonly FarUri[];
   readonly places: readonly WantedPlace[];
   readonly isFromStdin: boolean;
   readonly isOnce: boolean;
@@ -82,12 +82,13 @@ function readPlace(text: string): WantedPlace {
   }
 }
 
-/** The URI of a host. Throws UsageError. */
-export function readUri(text: string): HostUri {
+/** The URI of a host, or of a service that has a name. Throws UsageError. */
+export function readUri(text: string): FarUri {
   try {
     const uri = parseUri(text);
-    if (uri.scheme !== 'unix') return uri;
-    throw new UriError('names a socket of this host');
+    if (uri.scheme === 'unix') throw new UriError('names a socket of this host');
+    if (uri.scheme === 'daemon' && uri.service === undefined) throw new UriError('names no service; dlink gives it a name');
+    return uri;
   } catch (error) {
     if (error instanceof UriError) throw new UsageError(`URI ${JSON.stringify(text)} ${error.message}`);
     throw error;

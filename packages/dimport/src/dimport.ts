@@ -4,7 +4,7 @@ import { Failure, UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { timing } from '@dipus/proto/timing';
-import { sepPort, type HostUri } from '@dipus/proto/uri';
+import { sepPort, type FarUri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { aborted, delay } from '@dipus/proto/waiting';
 import { openHost } from '@dipus/remote/open';
@@ -75,13 +75,13 @@ class Sources {
     this.#context = context;
   }
 
-  async add(uri: HostUri): Promise<void> {
+  async add(uri: FarUri): Promise<void> {
     const key = keyOf(uri);
     if (this.#sources.has(key)) return;
     this.#sources.set(key, new Source(uri, await this.#hostOf(uri), { ...this.#options, isOnce: this.#args.isOnce }));
   }
 
-  remove(uri: HostUri): void {
+  remove(uri: FarUri): void {
     const source = this.#sources.get(keyOf(uri));
     if (!source) return;
     this.#sources.delete(keyOf(uri));
@@ -89,13 +89,14 @@ class Sources {
     void this.#end(source);
   }
 
-  async #hostOf(uri: HostUri): Promise<RemoteHost> {
+  async #hostOf(uri: FarUri): Promise<RemoteHost> {
     const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
     if (other) return other.host;
     const { explain, warn, stop } = this.#context;
     const { pollMs, isFromStdin } = this.#args;
     const user = (): User => readUser(process.env);
-    const options = { explain, warn, stop, prompter: openPrompter, user, isKnownOnly: isFromStdin };
+    const tree = (): Tree => this.#options.tree;
+    const options = { explain, warn, stop, prompter: openPrompter, user, tree, isKnownOnly: isFromStdin };
     return openHost(uri, { ...options, ...(pollMs !== undefined && { pollMs }) });
   }
 
@@ -149,12 +150,14 @@ async function readLines(lines: AsyncIterable<string>, sources: Sources, context
   return sources.isEmpty && !context.stop.aborted ? status : new Promise(() => {});
 }
 
-function keyOf({ ask, ...uri }: HostUri): string {
+function keyOf(named: FarUri): string {
+  if (named.scheme === 'daemon') return named.text;
+  const { ask, ...uri } = named;
   const port = uri.port ?? (uri.scheme === 'ssh' ? undefined : sepPort);
   return JSON.stringify([uri.scheme, uri.user, uri.host, port, uri.root, ask.segments]);
 }
 
-function isSameHost(a: HostUri, b: HostUri): boolean {
+function isSameHost(a: FarUri, b: FarUri): boolean {
   const nothing = { segments: [], hasGlob: false };
   return keyOf({ ...a, ask: nothing }) === keyOf({ ...b, ask: nothing });
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
-import type { HostUri } from '@dipus/proto/uri';
+import type { FarUri } from '@dipus/proto/uri';
 import type { WatchResult, RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { watchLiving } from '@dipus/remote/living';
 import { OpenStreams } from '@dipus/session/open-streams';
@@ -12,7 +12,7 @@ import type { ImportOptions } from './import-options.ts';
 /** Follows a host until it is closed; with `isOnce`, until the host has gone. */
 export class Source {
   readonly ended: Promise<void>;
-  readonly uri: HostUri;
+  readonly uri: FarUri;
   readonly host: RemoteHost;
   readonly #options: ImportOptions;
   readonly #streams = new OpenStreams();
@@ -21,7 +21,7 @@ export class Source {
   readonly #told = new Set<string>();
   #isClosed = false;
 
-  constructor(uri: HostUri, host: RemoteHost, options: ImportOptions & { readonly isOnce: boolean }) {
+  constructor(uri: FarUri, host: RemoteHost, options: ImportOptions & { readonly isOnce: boolean }) {
     this.uri = uri;
     this.host = host;
     this.#options = options;
@@ -85,7 +85,7 @@ export class Source {
 
   // Two hosts that import from each other would import each other's imports, and so on: those are taken only when their area is named.
   #isWanted({ area }: RemoteService): boolean {
-    return area === 'local' || area === 'exported' || this.uri.ask.segments[0] === area;
+    return ['local', 'exported', ''].includes(area) || this.uri.ask.segments[0] === area;
   }
 
   // Half of it or more, so that many importers do not come back at once.

@@ -2,7 +2,7 @@ import { UsageError } from '@dipus/cli/errors';
 import { isGiven, modeOption, numberOption, parseCommandLine, textOption, type CommandLine } from '@dipus/cli/options';
 import { parseNetworkUri } from '@dipus/ipc/tcp';
 import { parseServiceToMake } from '@dipus/proto/ask';
-import { isPrintable, printable } from '@dipus/proto/printable';
+import { printable } from '@dipus/proto/printable';
 import { parseUri, UriError, type Uri } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
@@ -18,12 +18,10 @@ const commandLine: CommandLine = {
   },
 };
 
-/** What each connection is one of: a service of a host, a socket of this one, or what a protocol daemon opens. */
-export type Linked = Uri | { readonly scheme: 'daemon'; readonly name: string };
-
 export interface Arguments {
   readonly uri: string;
-  readonly linked: Linked;
+  /** What each connection is one of. */
+  readonly linked: Uri;
   readonly area: 'local' | 'exported';
   readonly name: string;
   readonly protocol: string;
@@ -55,22 +53,16 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
   };
 }
 
-const ownSchemes = /^(?:sep|seps|ssh|unix):/i;
-
-function readUri(text: string): Linked {
-  const refused = (reason: string): UsageError => new UsageError(`URI ${printable(text)} ${reason}`);
+function readUri(text: string): Uri {
   try {
-    if (!ownSchemes.test(text)) {
-      const [, name] = /^([a-z][a-z0-9+-]*):\/\/./.exec(text) ?? [];
-      if (name === undefined || !isPrintable(text)) throw refused('is not a URI');
-      if (name === 'tcp') parseNetworkUri(text);
-      return { scheme: 'daemon', name };
-    }
     const uri = parseUri(text);
-    if (uri.scheme !== 'unix' && uri.ask.segments.length === 0) throw refused('names no service');
+    if (uri.scheme === 'daemon' && uri.daemon === 'tcp') parseNetworkUri(uri.text);
+    if (uri.scheme === 'sep' || uri.scheme === 'seps' || uri.scheme === 'ssh') {
+      if (uri.ask.segments.length === 0) throw new UriError('names no service');
+    }
     return uri;
   } catch (error) {
-    if (error instanceof UriError) throw refused(error.message);
+    if (error instanceof UriError) throw new UsageError(`URI ${printable(text)} ${error.message}`);
     throw error;
   }
 }

@@ -7,7 +7,7 @@ import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import { eraOfProtocol } from '@dipus/proto/ipc-frame';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import type { SocketKind } from '@dipus/proto/sep';
-import type { HostUri } from '@dipus/proto/uri';
+import type { DaemonUri, HostUri } from '@dipus/proto/uri';
 import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
 import { openHost } from '@dipus/remote/open';
 import { hasOwnControl, openService } from '@dipus/tree/open-service';
@@ -27,10 +27,10 @@ export interface Target {
 export async function openTarget(tree: Tree, args: Arguments, context: Context): Promise<Target> {
   const { linked } = args;
   if (linked.scheme === 'unix') return fileTarget(linked.path);
-  if (linked.scheme === 'daemon') return daemonTarget(tree, { ...args, scheme: linked.name }, context);
+  if (linked.scheme === 'daemon') return daemonTarget(tree, linked, { protocol: args.protocol, context });
   const { explain, warn, stop } = context;
   const user = (): User => readUser(process.env);
-  return hostTarget(await openHost(linked, { explain, warn, stop, prompter: openPrompter, user }), linked);
+  return hostTarget(await openHost(linked, { explain, warn, stop, prompter: openPrompter, user, tree: () => tree }), linked);
 }
 
 /** A socket that the user has named, which is consent. */
@@ -42,14 +42,14 @@ function fileTarget(file: string): Target {
   };
 }
 
-function daemonTarget(tree: Tree, { uri, scheme, protocol }: { uri: string; scheme: string; protocol: string }, context: Context): Target {
+function daemonTarget(tree: Tree, { daemon, text }: DaemonUri, { protocol, context }: { protocol: string; context: Context }): Target {
   const era = eraOfProtocol(protocol);
   return {
     hasSessions: async () => false,
     dial: async () => {
-      const { socket, kind } = await openUri(tree, { scheme, uri, framing: era ?? 'bytes' }, context);
-      // A daemon of ours keeps messages whole.
-      return era && kind === 'tcp' ? { socket: framed(socket, era), kind: 'channel' } : { socket, kind };
+      const opened = await openUri(tree, { scheme: daemon, uri: text, framing: era ?? 'bytes' }, context);
+      // What keeps messages whole is a daemon, or whole datagrams.
+      return era && opened.kind === 'tcp' ? { socket: framed(opened.socket, era), kind: 'channel' } : opened;
     },
     close: () => {},
   };

@@ -24,7 +24,7 @@ export interface DlsOptions extends Audience {
  */
 export async function dls(args: Arguments, context: Context, { openTree, ...audience }: DlsOptions): Promise<number> {
   const wanted = readService(args.service);
-  const place = 'scheme' in wanted ? await openRemote(wanted, context) : openLocal(openTree(), wanted, context);
+  const place = 'scheme' in wanted ? await openRemote(wanted, openTree, context) : openLocal(openTree(), wanted, context);
   try {
     if (args.isWatch) return await watch(place, args, context);
     const found = await find(place, args, context);

@@ -6,16 +6,17 @@ import type { Info } from '@dipus/proto/control';
 import { codeOf } from '@dipus/proto/failure';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { describeService } from '@dipus/proto/sep';
-import type { HostUri } from '@dipus/proto/uri';
+import type { FarUri } from '@dipus/proto/uri';
 import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
-import { readUser } from '@dipus/tree/root';
+import { readUser, type Tree, type User } from '@dipus/tree/root';
 import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
 
 /** Paths are those of the remote host, in full they are URIs. The host is connected to when it is asked. */
-export async function openRemote(uri: HostUri, { explain, stop, warn }: Context): Promise<Place> {
-  const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user: () => readUser(process.env) });
+export async function openRemote(uri: FarUri, openTree: () => Tree, { explain, stop, warn }: Context): Promise<Place> {
+  const user = (): User => readUser(process.env);
+  const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user, tree: openTree });
   return {
     list: async (looks) => {
       const services = await host.list({ ask: uri.ask, isAll: looks.isAll });
@@ -50,7 +51,7 @@ async function infoOf(host: RemoteHost, service: RemoteService): Promise<Info | 
 
 interface Watching {
   readonly host: RemoteHost;
-  readonly uri: HostUri;
+  readonly uri: FarUri;
   readonly isAll: boolean;
   readonly warn: Context['warn'];
 }
@@ -79,7 +80,8 @@ async function watch({ host, uri, isAll, warn }: Watching, events: PlaceEvents, 
 }
 
 function nameOf(host: RemoteHost, service: RemoteService): Named {
-  // An exporter offers one area; elsewhere it belongs to the name.
-  const place = host.hasExporter ? {} : { area: service.area };
-  return { path: host.pathOf(service), full: host.uriOf(service), members: () => ({ ...describeService(service), ...place }) };
+  const path = host.pathOf(service);
+  // An exporter offers one area; elsewhere it belongs to the name. What only a URI names has none.
+  const place = { ...(!host.hasExporter && { area: service.area }), ...(service.area === '' && { path }) };
+  return { path, full: host.uriOf(service), members: () => ({ ...describeService(service), ...place }) };
 }

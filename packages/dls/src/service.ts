@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { UsageError } from '@dipus/cli/errors';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
-import { isUri, parseUri, UriError, type HostUri } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type FarUri } from '@dipus/proto/uri';
 
-/** What a SERVICE asks for: something of this host's tree, one socket anywhere here, something of another host. */
-export type Wanted = Ask | { readonly file: string } | HostUri;
+/** What a SERVICE asks for: something of this host's tree, one socket anywhere here, something of another host, what a daemon opens. */
+export type Wanted = Ask | { readonly file: string } | FarUri;
 
 /** No text: everything. Throws UsageError. */
 export function readService(text: string | undefined): Wanted {

@@ -1,31 +1,58 @@
 // Opening the URI of a protocol: by its daemon where one runs, else here, as far as that is known here.
 import type { Socket } from 'node:net';
-import { Refused } from './answer.ts';
-import { openByDaemon, type WantedUri } from './ask-daemon.ts';
-import { askForService, connectTcp, parseNetworkUri } from './tcp.ts';
+import { timing } from '@dipus/proto/timing';
+import type { DaemonUri } from '@dipus/proto/uri';
+import type { Endpoint } from '@dipus/relay/endpoint';
 import type { Tree } from '@dipus/tree/root';
+import { findDaemons, openByDaemon, type WantedUri } from './ask-daemon.ts';
+import { askForService, connectTcp, parseNetworkUri } from './tcp.ts';
 
 export interface OpenUriOptions {
   readonly stop: AbortSignal;
   explain(line: string): void;
 }
 
-/** A stream that is half-open and not read yet; of a daemon it is a UNIX socket. */
-export interface OpenedUri {
-  readonly socket: Socket;
-  readonly kind: 'tcp' | 'unix';
+/** Nobody opens URIs of a scheme. Whoever waits for a host that does not answer yet waits for a daemon too. */
+export class NoDaemon extends Error {
+  readonly code = 'ECONNREFUSED';
+
+  constructor(scheme: string) {
+    const own = ['tcp', 'tls', 'udp', 'ws', 'wss'].includes(scheme);
+    super(`no service ${scheme}: start ${own ? `d${scheme.replace('wss', 'ws')}` : 'one'}`);
+  }
 }
 
-/** Rejects with Refused, UriError, Failure or the system's error; the caller owns what is opened. */
-export async function openUri(tree: Tree, wanted: WantedUri, { stop, explain }: OpenUriOptions): Promise<OpenedUri> {
+type OpenHere = (wanted: WantedUri, options: OpenUriOptions) => Promise<Endpoint>;
+
+// What needs no daemon: nothing that it would have to be told.
+const openers: Readonly<Record<string, OpenHere>> = {
+  tcp: async ({ uri }, { stop }) => ({ socket: await openTcp(uri, stop), kind: 'tcp' }),
+  udp: async ({ uri, framing }, { stop, explain }) => {
+    const { openUdp } = await import('./udp.ts');
+    return openUdp(parseNetworkUri(uri), { framing, idleMs: timing.datagramIdleMs, left: stop, stop, explain });
+  },
+};
+
+/** Whether somebody opens a URI, as far as is known without opening it. Throws UriError and NoDaemon. */
+export function checkOpener(tree: Tree, { daemon, text }: DaemonUri): void {
+  if (Object.hasOwn(openers, daemon)) parseNetworkUri(text);
+  else if (findDaemons(tree, daemon, 'bytes').length === 0) throw new NoDaemon(daemon);
+}
+
+/**
+ * A stream that is half-open and not read yet; of a daemon it is a UNIX socket. Rejects with Refused, NoDaemon, UriError, Failure or the
+ * system's error; the caller owns what is opened.
+ */
+export async function openUri(tree: Tree, wanted: WantedUri, options: OpenUriOptions): Promise<Endpoint> {
   const { scheme, uri } = wanted;
-  const socket = await openByDaemon(tree, wanted, stop);
-  explain(`${uri}: opened ${socket ? `by the service ${scheme}` : 'without a daemon'}`);
+  const socket = await openByDaemon(tree, wanted, options.stop);
+  if (socket) options.explain(`${uri}: opened by the service ${scheme}`);
   if (socket) return { socket, kind: 'unix' };
-  if (scheme === 'tcp') return { socket: await openTcp(uri, stop), kind: 'tcp' };
-  throw new Refused(
-    `no service ${scheme}: start ${['tls', 'ws', 'wss', 'udp'].includes(scheme) ? `d${scheme.replace('wss', 'ws')}` : 'one'}`,
-  );
+  const openHere = Object.hasOwn(openers, scheme) ? openers[scheme] : undefined;
+  if (!openHere) throw new NoDaemon(scheme);
+  const opened = await openHere(wanted, options);
+  options.explain(`${uri}: opened without a daemon`);
+  return opened;
 }
 
 /** Opens `tcp://HOST:PORT[/SERVICE]`, as its daemon does. Rejects as openUri does. */

@@ -6,6 +6,7 @@ import type { IpcTarget } from '@dipus/proto/ipc-target';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { openForHandOver } from '@dipus/ipc/ask-daemon';
+import { NoDaemon } from '@dipus/ipc/open-uri';
 import { trustedRundir, type Rundir } from '@dipus/ipc/rundir';
 import { findServices } from '@dipus/tree/list';
 import { openService, type ServiceToOpen } from '@dipus/tree/open-service';
@@ -52,11 +53,9 @@ export async function openTarget(
   if (target.kind !== 'uri') return openLocal(socketsOf(target, grounds, era), target.peer.host, stop);
   const { scheme, uri } = target;
   const opened = await openForHandOver(grounds.tree, { scheme, uri, framing: era }, stop);
-  if (!opened) throw new Failure('open', uri, `no service ${scheme}: start ${ourDaemons.has(scheme) ? `d${scheme}` : 'one'}`);
+  if (!opened) throw new NoDaemon(scheme);
   return opened;
 }
-
-const ourDaemons = new Set(['tcp', 'tls', 'ws', 'udp']);
 
 /** The first that can be opened; while one is only busy, all are tried again. */
 async function openLocal(services: readonly ServiceToOpen[], name: string, stop: AbortSignal): Promise<Socket> {

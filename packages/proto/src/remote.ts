@@ -51,6 +51,8 @@ export interface RemoteHost {
    * both are the caller's affair.
    */
   readonly hasExporter: boolean;
+  /** Its watch has only what is alive, though no exporter runs there. */
+  readonly watchesLiving?: boolean;
   /** The key that the host has proved to have, where it has one and was connected to. */
   readonly peer?: Pin | undefined;
   /** The path by which a service is told of. */

@@ -1,6 +1,6 @@
 import { askOf, AskError, type Ask } from './ask.ts';
-import { isHost } from './name.ts';
-import { printable } from './printable.ts';
+import { isHost, isName } from './name.ts';
+import { isPrintable, printable } from './printable.ts';
 
 // What a URI of each scheme may name besides HOST, PORT and ASK.
 const hostSchemes = {
@@ -25,7 +25,24 @@ export interface UnixUri {
   readonly path: string;
 }
 
-export type Uri = HostUri | UnixUri;
+/** What the service that is named like its scheme opens (ipc(5), Daemons): `SCHEME://[IDENTITY@]HOST[:PORT][/SERVICE]`, or its own form. */
+export interface DaemonUri {
+  readonly scheme: 'daemon';
+  /** The scheme, and the name of the service that opens it. */
+  readonly daemon: string;
+  readonly text: string;
+  /** As it was written, an IPv6 address without its brackets; empty where there is none. */
+  readonly host: string;
+  /** The end of its path, where that is a name. */
+  readonly service?: string;
+  /** Of what it leads to, all. */
+  readonly ask: Ask;
+}
+
+/** What leads beyond this host, or to what a daemon knows. */
+export type FarUri = HostUri | DaemonUri;
+
+export type Uri = FarUri | UnixUri;
 
 /** Where a host is addressed. */
 export interface HostPort {
@@ -57,7 +74,7 @@ export function parseUri(text: string): Uri {
   if (name === 'unix') return parseUnix(rest);
   if (name === undefined) throw new UriError('is not a URI');
   if (isHostScheme(name)) return parseHost(name, rest);
-  throw new UriError(`unknown scheme ${printable(name)}, not ${Object.keys(hostSchemes).join(', ')} or unix`);
+  return parseForDaemon(name, text);
 }
 
 /** Decodes one part of a path; throws UriError where it is no valid percent-encoding or would change the path's shape. */
@@ -98,6 +115,23 @@ export function parseHostPort(text: string): HostPort {
 function parseUnix(rest: string): UnixUri {
   if (!rest.startsWith('/')) throw new UriError('names a host; write unix:///PATH');
   return { scheme: 'unix', path: rest.split('/').map(decodeSegment).join('/') };
+}
+
+function parseForDaemon(daemon: string, text: string): DaemonUri {
+  if (!isPrintable(text)) throw new UriError('has control characters');
+  // The name of a service has no dot.
+  if (!isName(daemon)) throw new UriError(`scheme ${printable(daemon)} is no name of a service`);
+  const [, rest = '', path = ''] = /^[^:]+:\/\/(?:[^@/]*@)?([^/?#]*)\/?([^?#]*)/.exec(text)!;
+  const [, address, host = ''] = /^(?:\[([^\]]*)\]|([^:]*))/.exec(rest)!;
+  const last = path.split('/').at(-1)!;
+  return {
+    scheme: 'daemon',
+    daemon,
+    text: `${daemon}${text.slice(daemon.length)}`,
+    host: address ?? host,
+    ...(isName(last) && { service: last }),
+    ask: { segments: [], hasGlob: false },
+  };
 }
 
 function isHostScheme(name: string): name is HostScheme {

@@ -37,7 +37,7 @@ export async function watchLiving(
   query: RemoteQuery,
   { stop, ...events }: RemoteEvents & { readonly stop: AbortSignal },
 ): Promise<WatchResult | undefined> {
-  if (host.hasExporter || query.isAll) return host.watch(query, events, stop);
+  if (host.hasExporter || host.watchesLiving || query.isAll) return host.watch(query, events, stop);
   const living = new Living(host, events);
   try {
     return await host.watch(query, living, stop);

@@ -4,8 +4,9 @@ import { asPeerName } from '@dipus/proto/peers-file';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import type { Trust } from '@dipus/proto/trust';
-import type { HostUri } from '@dipus/proto/uri';
+import type { DaemonUri, FarUri, HostScheme, HostUri } from '@dipus/proto/uri';
 import type { Prompter } from '@dipus/ssh/login/prompter';
+import type { Tree } from '@dipus/tree/root';
 
 export interface OpenOptions {
   /** A line for `-v`. */
@@ -18,6 +19,8 @@ export interface OpenOptions {
   prompter(): Prompter | undefined;
   /** Whose keys are used, and on which host. Throws Failure. */
   user(): { readonly environment: Readonly<Record<string, string | undefined>>; readonly trust: Trust; readonly host: string };
+  /** Where the daemons of other schemes are. Throws Failure. */
+  tree(): Tree;
   /** A host by seps is connected to only where a key of it is known already. */
   readonly isKnownOnly?: boolean;
   /** How often an ssh host is looked at that does not tell of changes; timing.pollMs unless given. */
@@ -26,12 +29,17 @@ export interface OpenOptions {
 
 type Opener = (uri: HostUri, options: OpenOptions) => Promise<RemoteHost>;
 
-// What adds a scheme: its package, and a line here.
-const openers: Readonly<Record<HostUri['scheme'], Opener>> = { sep: openSep, seps: openSeps, ssh: openSsh };
+// What adds a scheme of hosts: its package, and a line here. Any other scheme is a service's (ipc(5), Daemons).
+const openers: Readonly<Record<HostScheme, Opener>> = { sep: openSep, seps: openSeps, ssh: openSsh };
 
 /** The host of a URI. Nothing is connected yet; the caller closes it. The code of a scheme is loaded when a URI asks for it. */
-export function openHost(uri: HostUri, options: OpenOptions): Promise<RemoteHost> {
-  return openers[uri.scheme](uri, options);
+export function openHost(uri: FarUri, options: OpenOptions): Promise<RemoteHost> {
+  return uri.scheme === 'daemon' ? openByDaemon(uri, options) : openers[uri.scheme](uri, options);
+}
+
+async function openByDaemon(uri: DaemonUri, options: OpenOptions): Promise<RemoteHost> {
+  const { UriHost } = await import('./uri-host.ts');
+  return new UriHost(uri, { ...options, tree: options.tree() });
 }
 
 async function openSep(uri: HostUri): Promise<RemoteHost> {
