@@ -1,7 +1,7 @@
 // Descriptors over UNIX sockets: unix(7), SCM_RIGHTS.
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, systemError } from '@dipus/proto/failure';
 import { libc, type MessageHeader } from './libc.ts';
 
 const SOL_SOCKET = 1;
@@ -25,7 +25,7 @@ const maxDescriptors = 253;
 export function descriptorOf(socket: Socket): number {
   // oxlint-disable-next-line no-underscore-dangle
   const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
-  if (fd === undefined || fd < 0) throw Object.assign(new Error('the connection is closed'), { code: 'EBADF' });
+  if (fd === undefined || fd < 0) throw systemError('EBADF', 'the connection is closed');
   return fd;
 }
 
@@ -43,7 +43,7 @@ export function sendDescriptor(socket: Socket, bytes: Buffer, descriptor: number
   const sent = c.sendmsg(descriptorOf(socket), messageOf(bytes, control), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) throw c.systemError();
   // The descriptor is with the first byte.
-  if (sent < bytes.length) throw Object.assign(new Error('the queue of the peer is full'), { code: 'EAGAIN' });
+  if (sent < bytes.length) throw systemError('EAGAIN', 'the queue of the peer is full');
 }
 
 /** What one recvmsg(2) gives: no bytes at the end. The descriptors are the caller's, to be closed. */

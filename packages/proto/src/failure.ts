@@ -29,6 +29,11 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** An error with the system's name of its cause (`ENOENT`), as the system itself would give it. */
+export function systemError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
 /** What went wrong in words, without the call and path that Node puts before it. Never more than one line. */
 export function reasonOf(cause: unknown): string {
   if (typeof cause === 'string') return printable(cause);

@@ -1,6 +1,6 @@
 // What an exporter answers, and how much of it is taken.
 import type { IncomingMessage } from 'node:http';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, systemError } from '@dipus/proto/failure';
 
 export interface BodyLimits {
   readonly maxBytes: number;
@@ -37,7 +37,7 @@ export function inWords(error: unknown): unknown {
   const code = codeOf(error) ?? '';
   if (code === 'HPE_HEADER_OVERFLOW') return new Error('the head of its answer is too long');
   if (code === 'HPE_INVALID_EOF_STATE' || (code === 'ECONNRESET' && /aborted|hang up/.test(String(error)))) {
-    return Object.assign(new Error('it closed the connection in the middle of its answer'), { code: 'ECONNRESET' });
+    return systemError('ECONNRESET', 'it closed the connection in the middle of its answer');
   }
   return code.startsWith('HPE_') ? new Error('its answer is not HTTP') : error;
 }

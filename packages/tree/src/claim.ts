@@ -1,7 +1,7 @@
 // A name in the tree for the two sockets of a service, and its end; dipus(7), Life of a socket.
 import type { Stats } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { codeOf, Failure, systemError } from '@dipus/proto/failure';
 import {
   controlName,
   isProtocol,
@@ -99,7 +99,7 @@ async function claimOnce(tree: Tree, wanted: Wanted, { open, stop }: Claimant): 
   }
 }
 
-const gone = Object.assign(new Error('its directory was taken away'), { code: 'ENOENT' });
+const gone = systemError('ENOENT', 'its directory was taken away');
 
 /** Before anything is made: the tree holds no longer paths. */
 function checkWhole({ root }: Tree, { area, protocol, name, host, instance = 0 }: Wanted): void {

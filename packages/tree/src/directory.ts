@@ -1,7 +1,7 @@
 // A directory of the tree, held open: what was checked is what is written to, even if somebody renames it.
 import { closeSync, constants, fchmodSync, fstatSync, lstatSync, mkdirSync, openSync, rmdirSync, type Stats } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { codeOf, Failure, systemError } from '@dipus/proto/failure';
 import { userName } from './accounts.ts';
 import { isLinux, maxPathBytes } from './socket-file.ts';
 import { makeRoot, type Tree } from './root.ts';
@@ -51,7 +51,7 @@ export function makePrivateDirectory(parent: HeldDirectory, name: string): HeldD
   const held = hold(parent.at(name), `${parent.path}/${name}`, parent.isFixed);
   if (held.stat.uid === process.geteuid!() && !(held.stat.mode & 0o077)) return held;
   held.close();
-  throw Object.assign(new Error('somebody else changes its directory'), { code: 'ENOENT' });
+  throw systemError('ENOENT', 'somebody else changes its directory');
 }
 
 /** A path of a file in a directory for bind(2), however long the directory's is; undefined where none is short enough. */

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { answer, canName, matches, type Ask, type PlacedService } from '@dipus/proto/ask';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { codeOf, Failure, systemError } from '@dipus/proto/failure';
 import {
   controlName,
   isSegment,
@@ -14,7 +14,6 @@ import {
 import { whyNotDirectory, whyNotSocket } from '@dipus/proto/trust';
 import { ownLinks } from './newborn.ts';
 import type { Tree } from './root.ts';
-import { systemError } from './socket-file.ts';
 
 /** What is kept of a file's status: a tree may hold very many. */
 export type FileFacts = Pick<Stats, 'dev' | 'ino' | 'mode' | 'uid' | 'gid' | 'mtimeMs'>;

@@ -2,13 +2,13 @@
 import type { Stats } from 'node:fs';
 import type { OnReadOpts, Socket } from 'node:net';
 import { basename, dirname } from 'node:path';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, systemError } from '@dipus/proto/failure';
 import { controlName } from '@dipus/proto/name';
 import { whyNotAsRoot, whyNotControl, whyNotDirectory, whyNotSocket } from '@dipus/proto/trust';
 import { limitTo } from '@dipus/proto/waiting';
 import { ownLinks } from './newborn.ts';
 import type { Tree } from './root.ts';
-import { connectHeld, holdFile, systemError, type HeldFile } from './socket-file.ts';
+import { connectHeld, holdFile, type HeldFile } from './socket-file.ts';
 
 /** A service by the path of its plain socket. */
 export interface ServiceToOpen {

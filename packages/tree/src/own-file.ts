@@ -1,7 +1,7 @@
 // What a claim sets, links and removes: its own files, known by their inodes, and dead sockets. Nothing else is ever touched.
 import { randomBytes } from 'node:crypto';
 import { accessSync, chmodSync, chownSync, constants, linkSync, renameSync, unlinkSync, type Stats } from 'node:fs';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, systemError } from '@dipus/proto/failure';
 import { birthName } from '@dipus/proto/name';
 import { statAt, type HeldDirectory } from './directory.ts';
 import { holdFile } from './socket-file.ts';
@@ -34,7 +34,7 @@ export function isStillThere(directory: HeldDirectory, file: OwnFile): boolean {
 export function setAccess(directory: HeldDirectory, file: OwnFile, { uid = -1, gid = -1, mode }: Access): void {
   const held = holdFile(directory.at(file.fileName));
   try {
-    if (held.stat.dev !== file.dev || held.stat.ino !== file.ino) throw Object.assign(new Error('taken away'), { code: 'ENOENT' });
+    if (held.stat.dev !== file.dev || held.stat.ino !== file.ino) throw systemError('ENOENT', 'taken away');
     if (uid !== -1 || gid !== -1) chownSync(held.connectPath, uid, gid);
     if (mode !== undefined) chmodSync(held.connectPath, mode & 0o777);
   } finally {

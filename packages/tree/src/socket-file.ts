@@ -1,6 +1,6 @@
 // Opening a socket by its file so that what was checked is what is connected to (dipus(7), Trust).
 import { closeSync, constants, existsSync, fstatSync, lstatSync, openSync, type Stats } from 'node:fs';
-import { Failure } from '@dipus/proto/failure';
+import { Failure, systemError } from '@dipus/proto/failure';
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 
 export const isLinux: boolean = process.platform === 'linux';
@@ -61,9 +61,4 @@ function holdByPath(path: string): HeldFile {
   if (Buffer.byteLength(path) > maxPathBytes)
     throw systemError('ENAMETOOLONG', `longer than ${maxPathBytes} bytes, which this system cannot reach`);
   return { stat: lstatSync(path), connectPath: path, close: () => {} };
-}
-
-/** An error as the system gives it. */
-export function systemError(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
 }

@@ -1,3 +1,4 @@
+import { systemError } from '@dipus/proto/failure';
 import type { OpenFailure } from 'ssh2-streams/lib/ssh.js';
 
 /** The other side opened no channel; `isForbidden`: whatever it would have led to. */
@@ -12,10 +13,10 @@ export class ChannelRefusal extends Error {
 
 /** For a write that nobody takes. */
 export function brokenPipe(): Error {
-  return Object.assign(new Error('the other side takes no more'), { code: 'EPIPE' });
+  return systemError('EPIPE', 'the other side takes no more');
 }
 
 /** For what was closed or lost before its end. */
 export function lostError(reason: string): Error {
-  return Object.assign(new Error(reason), { code: 'ECONNRESET' });
+  return systemError('ECONNRESET', reason);
 }

@@ -1,4 +1,5 @@
 // Why a socket on the remote host could not be opened: sshd gives one answer for every cause, so the files are looked at.
+import { systemError } from '@dipus/proto/failure';
 import { parseListening } from '@dipus/proto/listening';
 import { isSocket, mayOpen } from './remote-trust.ts';
 import { SftpError } from './sftp-answer.ts';
@@ -17,18 +18,19 @@ export async function findCause(sftp: Sftp, path: string, hasForwarded: boolean)
     if (error instanceof SftpError) return error;
     throw error;
   }
-  if (!isSocket(file)) return cause('ENOTSOCK', 'is not a socket');
+  if (!isSocket(file)) return systemError('ENOTSOCK', 'is not a socket');
   const may = mayOpen(file, you);
-  if (may === false) return cause('EACCES', 'permission denied');
+  if (may === false) return systemError('EACCES', 'permission denied');
   const listening = await listeningFiles(sftp);
   if (listening === undefined) {
-    return cause('ECONNREFUSED', hasForwarded ? 'connection refused' : 'connection refused, or its sshd forwards no sockets');
+    return systemError('ECONNREFUSED', hasForwarded ? 'connection refused' : 'connection refused, or its sshd forwards no sockets');
   }
-  if (!listening.has(path)) return cause('ECONNREFUSED', 'connection refused');
+  if (!listening.has(path)) return systemError('ECONNREFUSED', 'connection refused');
   // Where a group decides, only the remote system knows.
-  if (may === undefined) return cause('EACCES', hasForwarded ? 'permission denied' : 'permission denied, or its sshd forwards no sockets');
-  if (hasForwarded) return cause('EAGAIN', 'its queue is full');
-  return cause('ENOTSUP', 'its sshd forwards no sockets (AllowStreamLocalForwarding, DisableForwarding)');
+  if (may === undefined)
+    return systemError('EACCES', hasForwarded ? 'permission denied' : 'permission denied, or its sshd forwards no sockets');
+  if (hasForwarded) return systemError('EAGAIN', 'its queue is full');
+  return systemError('ENOTSUP', 'its sshd forwards no sockets (AllowStreamLocalForwarding, DisableForwarding)');
 }
 
 /** Where something listens on the remote host, as /proc/net/unix tells (proc(5)); undefined where there is none. */
@@ -36,8 +38,4 @@ async function listeningFiles(sftp: Sftp): Promise<ReadonlySet<string> | undefin
   const text = await sftp.read('/proc/net/unix', maxListBytes).catch(() => undefined);
   if (text === undefined) return undefined;
   return parseListening(text.toString());
-}
-
-function cause(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
 }

@@ -1,7 +1,7 @@
 // One connection to a host: its channels, and its files by SFTP when they are needed.
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { Failure, reasonOf } from '@dipus/proto/failure';
+import { Failure, reasonOf, systemError } from '@dipus/proto/failure';
 import { ChannelRefusal } from '../connection/channel-errors.ts';
 import { Channels } from '../connection/channels.ts';
 import type { Login } from '../login/login.ts';
@@ -52,7 +52,7 @@ export class RemoteConnection {
       return stream;
     } catch (error) {
       if (!(error instanceof ChannelRefusal)) throw error;
-      if (error.isForbidden) throw Object.assign(new Error('its sshd forwards no sockets'), { code: 'ENOTSUP' });
+      if (error.isForbidden) throw systemError('ENOTSUP', 'its sshd forwards no sockets');
       throw await findCause(await this.files(), path, this.#hasForwarded);
     }
   }

@@ -1,4 +1,5 @@
 // What trust of a tree of a remote host needs besides the rules: whom, by the uids that SFTP shows, and links.
+import { systemError } from '@dipus/proto/failure';
 import { isOfType, whyNotControl, whyNotDirectory, whyNotSocket, type Trust } from '@dipus/proto/trust';
 import type { RemoteName, Sftp } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
@@ -60,10 +61,10 @@ export async function checkRemoteSocket(sftp: Sftp, { directories, plain, contro
   if (!isNamed) {
     const reasons = [...above.map((file) => whyNotDirectory(file, trust)), whyNotSocket(socket, 1, trust)];
     const why = reasons.find((reason) => reason !== undefined);
-    if (why) throw Object.assign(new Error(why), { code: 'EACCES' });
+    if (why) throw systemError('EACCES', why);
   }
   // A control socket follows the plain one a moment later, so that the plain one counts.
-  if (mayOpen(socket, trust.uid) === false) throw Object.assign(new Error('permission denied'), { code: 'EACCES' });
+  if (mayOpen(socket, trust.uid) === false) throw systemError('EACCES', 'permission denied');
   const whyNot = beside && whyNotControl(beside, 1, socket);
-  if (whyNot) throw Object.assign(new Error(`its control socket ${whyNot}`), { code: 'ENOENT' });
+  if (whyNot) throw systemError('ENOENT', `its control socket ${whyNot}`);
 }
