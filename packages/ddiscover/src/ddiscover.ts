@@ -1,4 +1,5 @@
-import { browse, type MdnsService } from '@dipus/mdns/browse';
+import { browse } from '@dipus/mdns/browse';
+import type { MdnsService } from '@dipus/mdns/catalog';
 import { parsePin } from '@dipus/proto/pin';
 import { parseUri, UriError } from '@dipus/proto/uri';
 import { printable } from '@dipus/proto/printable';

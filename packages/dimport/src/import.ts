@@ -14,7 +14,7 @@ import { ForeignSessions } from '@dipus/session/foreign';
 import type { OpenStreams } from '@dipus/session/open-streams';
 import { awaitSession, type SessionHalf } from '@dipus/session/opening';
 import { refuseSession } from '@dipus/session/preface';
-import type { Servers } from '@dipus/tree/claim';
+import type { Servers } from '@dipus/tree/birth';
 import type { ImportOptions } from './import-options.ts';
 
 // A local connection and one to the other host.

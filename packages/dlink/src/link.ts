@@ -11,7 +11,7 @@ import { ForeignSessions } from '@dipus/session/foreign';
 import type { OpenStreams } from '@dipus/session/open-streams';
 import { awaitSession, type SessionHalf } from '@dipus/session/opening';
 import { refuseSession } from '@dipus/session/preface';
-import type { Servers } from '@dipus/tree/claim';
+import type { Servers } from '@dipus/tree/birth';
 import { whyNot, type Target } from './target.ts';
 
 export interface LinkOptions {

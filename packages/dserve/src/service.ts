@@ -6,7 +6,8 @@ import { busy, permissionsChanged, type SessionError } from '@dipus/proto/sessio
 import { timing } from '@dipus/proto/timing';
 import { serveControl } from '@dipus/session/control-server';
 import type { Session } from '@dipus/session/session';
-import type { Servers, Wanted } from '@dipus/tree/claim';
+import type { Servers } from '@dipus/tree/birth';
+import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
 import { ControlClient, PlainClient } from './client.ts';

@@ -4,8 +4,6 @@ import { isOwnAddress } from './links.ts';
 import { openNetwork } from './network.ts';
 import { queryPacket, recordType, serviceType } from './packet.ts';
 
-export type { MdnsService } from './catalog.ts';
-
 export interface BrowseEvents {
   /** An exporter; `isOwn` where it is on this machine. All but `host` and `port` is unchecked text from the network. */
   found(service: MdnsService, isOwn: boolean): void;

@@ -22,8 +22,6 @@ import { isStillThere, linkNew, removableIn, removeOwn, type OwnFile } from './o
 import type { Tree } from './root.ts';
 import { isLinux, maxPathBytes } from './socket-file.ts';
 
-export type { Servers };
-
 /** The service that somebody wants to make. Without `instance` the smallest free number is taken. */
 export interface Wanted {
   readonly area: string;

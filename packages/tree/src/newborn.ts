@@ -12,7 +12,7 @@ export function ownLinks(directory: string, fileNames: readonly string[]): Reado
   const claimers = ownersOfBirthplaces(directory);
   for (const fileName of fileNames) {
     // After the directory was read: where the birthplace is not in it any more, the link in there has gone too.
-    const stat = lookAt(`${directory}/${fileName}`);
+    const stat = statIfKnown(`${directory}/${fileName}`);
     if (stat && (stat.nlink === 1 || (stat.nlink === 2 && claimers.has(stat.uid)))) own.add(stat.ino);
   }
   return own;
@@ -22,7 +22,7 @@ export function ownLinks(directory: string, fileNames: readonly string[]): Reado
 function ownersOfBirthplaces(directory: string): Set<number> {
   const owners = new Set<number>();
   for (const name of namesIn(directory)) {
-    const stat = isBindingName(name) ? lookAt(`${directory}/${name}`) : undefined;
+    const stat = isBindingName(name) ? statIfKnown(`${directory}/${name}`) : undefined;
     if (stat?.isDirectory() && isYoung(stat)) owners.add(stat.uid);
   }
   return owners;
@@ -44,7 +44,7 @@ function namesIn(directory: string): string[] {
 }
 
 /** What stands at a path; undefined also where that cannot be known. */
-export function lookAt(path: string): Stats | undefined {
+export function statIfKnown(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {

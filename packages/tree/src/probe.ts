@@ -3,7 +3,7 @@ import { timing } from '@dipus/proto/timing';
 import { accessSync, constants } from 'node:fs';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isYoung, lookAt } from './newborn.ts';
+import { isYoung, statIfKnown } from './newborn.ts';
 import { controlPath, Distrust, openService, type ServiceToOpen } from './open-service.ts';
 import { connectHeld, holdFile, isLinux } from './socket-file.ts';
 
@@ -84,7 +84,7 @@ function stateOf(code: string | undefined, path: string): State {
     case 'ENOTDIR':
       return 'gone';
     case 'ECONNREFUSED':
-      return isYoung(lookAt(path) ?? { mtimeMs: 0 }) ? 'newborn' : 'dead';
+      return isYoung(statIfKnown(path) ?? { mtimeMs: 0 }) ? 'newborn' : 'dead';
     // ENOTSOCK: a file of another kind. EPROTOTYPE: a datagram socket. Anything else we do not know, and leave alone.
     default:
       return 'other';

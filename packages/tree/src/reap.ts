@@ -3,6 +3,7 @@ import { readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { answer, type Ask } from '@dipus/proto/ask';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { controlName, isBindingName, parseServiceName } from '@dipus/proto/name';
+import { mapFew } from '@dipus/proto/waiting';
 import { buryFile, buryService } from './bury.ts';
 import { holdDirectory, removeEmptied, statAt, type HeldDirectory } from './directory.ts';
 import { removableIn } from './own-file.ts';
@@ -29,6 +30,8 @@ export interface Reaping {
   readonly isDryRun?: boolean;
 }
 
+// Each holds descriptors.
+const probesAtOnce = 8;
 // What others have made of a directory is not gone through, and sockets are looked at when their directory's turn comes.
 const directoriesAlone: Walk = { hasUntrusted: false, isWanted: () => false };
 
@@ -52,7 +55,7 @@ export async function reapDirectory(tree: Tree, directory: ScannedDirectory, rea
     const mayRemove = removableIn(held);
     const ours = found.filter(({ fileName }) => isOurs(held!, fileName, mayRemove));
     if (ours.length < found.length) report.passedOver(found.length - ours.length);
-    const dead = await asyncFilter(ours, (candidate) => isCandidateDead(held!, candidate));
+    const dead = await keepFew(ours, (candidate) => isCandidateDead(held!, candidate));
     if (reaping.isDryRun) return dead.forEach((candidate) => report.removed(`${directory.path}/${candidate.fileName}`));
     for (const candidate of dead) if (!stop.aborted) await bury(held, candidate, report);
     if (dead.length > 0) removeEmptied(held, directory.protocol);
@@ -112,7 +115,7 @@ async function isBirthplaceDead(held: HeldDirectory, fileName: string): Promise<
     place = holdDirectory(held.at(fileName));
     if (isYoung(place.stat)) return false;
     const names = readdirSync(place.accessPath);
-    const dead = await asyncFilter(names, async (name) => isDead(await probeFile(place!.at(name))));
+    const dead = await keepFew(names, async (name) => isDead(await probeFile(place!.at(name))));
     return dead.length === names.length;
   } catch (error) {
     // Gone meanwhile, or not ours to look into.
@@ -149,13 +152,7 @@ async function isBuried(held: HeldDirectory, { fileName, kind }: Candidate): Pro
   }
 }
 
-async function asyncFilter<T>(items: readonly T[], keep: (item: T) => Promise<boolean>): Promise<T[]> {
-  const kept = new Set<T>();
-  const queue = [...items];
-  // A few at a time: each probe holds descriptors.
-  const work = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) if (await keep(item)) kept.add(item);
-  };
-  await Promise.all(Array.from({ length: 8 }, work));
-  return items.filter((item) => kept.has(item));
+async function keepFew<T>(items: readonly T[], isKept: (item: T) => Promise<boolean>): Promise<T[]> {
+  const kept = await mapFew(items, probesAtOnce, isKept);
+  return items.filter((_, at) => kept[at]);
 }
