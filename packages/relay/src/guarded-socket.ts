@@ -1,4 +1,4 @@
-/* oxlint-disable no-underscore-dangle -- the methods that a stream's implementer overrides are named so (Node, stream) */
+/* oxlint-disable no-underscore-dangle -- node:stream names its extension points so */
 // The two directions of a socket kept apart: Node destroys a socket whole when one of them fails, with what was still to be read.
 import type { Duplex } from 'node:stream';
 
@@ -15,7 +15,6 @@ type Done = (error?: Error | null) => void;
  * works at the points that streams are extended by: `_write`, `_writev`, `_final` and `destroy` of this one socket.
  */
 export function guardSocket(socket: Duplex, events: GuardEvents): () => void {
-  // oxlint-disable no-underscore-dangle -- the names that node:stream gives to its extension points
   const { _write: write, _writev: writev, _final: final, destroy } = socket;
   let isOver = false;
   let hasReadFailed = false;
@@ -32,7 +31,6 @@ export function guardSocket(socket: Duplex, events: GuardEvents): () => void {
   socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, swallow(done));
   if (writev) socket._writev = (chunks, done) => writev.call(socket, chunks, swallow(done));
   socket._final = (done) => final.call(socket, swallow(done));
-  // oxlint-enable no-underscore-dangle
   socket.destroy = (error) => {
     if (isOver || !error) return destroy.call(socket);
     if (!hasReadFailed) {

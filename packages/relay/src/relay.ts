@@ -154,17 +154,13 @@ class Pair implements Relay {
 
   #check(): void {
     if (this.#isOver) return;
-    if (this.#isDone(this.#there) && this.#isDone(this.#back)) {
-      this.#finish();
-      for (const destroy of this.#destroy.values()) destroy();
-      return this.#settle('done');
-    }
+    if (this.#isDone(this.#there) && this.#isDone(this.#back)) return this.#complete();
     const isRefusedOnly = [this.#there, this.#back].some((flow) => flow.isRefused && this.#isDone(this.#other(flow)));
     // The whole answer is sent, but closing now, with input unread, would destroy it on the way.
-    if (isRefusedOnly) this.#linger ??= setTimeout(() => this.#endLinger(), timing.lingerMs);
+    if (isRefusedOnly) this.#linger ??= setTimeout(() => this.#complete(), timing.lingerMs);
   }
 
-  #endLinger(): void {
+  #complete(): void {
     if (this.#isOver) return;
     this.#finish();
     for (const destroy of this.#destroy.values()) destroy();

@@ -9,7 +9,7 @@ import { relay, type Relay, type RelayOptions, type RelayResult } from '@dipus/r
 import type { SessionHalf } from './opening.ts';
 
 /** A session as its relays see it. `isLost`: its client has gone, or may have, before the service had ended it. */
-interface Session {
+interface RelayedSession {
   control?: Relay;
   data?: Relay;
   isOver: boolean;
@@ -18,14 +18,14 @@ interface Session {
 
 /** Relays of connections to control sockets, of which `a` is the client's side. Understands no more than which belong together. */
 export class SessionRelays {
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Map<string, RelayedSession>();
 
   /**
    * As relay(): an error of one connection of a session ends both, the control connection at once, and data is never given a false end.
    * `half` says which this is where its opening has been read; else it is looked for in what passes.
    */
   relay(a: Endpoint, b: Endpoint, { half, ...options }: Pick<RelayOptions, 'mayHandOver'> & { readonly half?: SessionHalf } = {}): Relay {
-    let session: Session | undefined;
+    let session: RelayedSession | undefined;
     let isControl = false;
     const found = ({ kind, token }: SessionHalf): void => {
       isControl = kind === 'control';
@@ -61,7 +61,7 @@ export class SessionRelays {
     this.#sessions.get(token)?.data?.break();
   }
 
-  #session(token: string): Session {
+  #session(token: string): RelayedSession {
     let session = this.#sessions.get(token);
     if (!session) {
       session = { isOver: false, isLost: false };
@@ -70,7 +70,7 @@ export class SessionRelays {
     return session;
   }
 
-  #ended(session: Session, isControl: boolean, how: RelayResult): void {
+  #ended(session: RelayedSession, isControl: boolean, how: RelayResult): void {
     if (how === 'broken') {
       if (isControl && !session.isOver) session.isLost = true;
       if (isControl && session.isLost) session.data?.break();

@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { codeOf, Failure } from '@dipus/proto/failure';
+import { wildMatches } from '@dipus/proto/wildcard';
 
 /** A line of known_hosts that names a host (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT). */
 export interface KnownKey {
@@ -73,22 +74,10 @@ function matchesPatterns(patterns: string, name: string): boolean {
   return all.some((each) => matchesPattern(each, name));
 }
 
-/** `*` and `?` as in ssh_config(5), PATTERNS; in linear space and without backtracking beyond the last star. */
+/** `*` and `?` as in ssh_config(5), PATTERNS. */
 function matchesPattern(pattern: string, name: string): boolean {
-  let [at, star, retry] = [0, -1, 0];
-  for (let from = 0; from < name.length;) {
-    if (pattern[at] === '*') {
-      star = at++;
-      retry = from;
-    } else if (pattern[at] === '?' || pattern[at] === name[from]) {
-      at++;
-      from++;
-    } else if (star >= 0) {
-      at = star + 1;
-      from = ++retry;
-    } else return false;
-  }
-  return /^\**$/.test(pattern.slice(at));
+  const isWild = (at: number): boolean => pattern[at] === '*';
+  return wildMatches({ length: pattern.length, isWild }, name.length, (at, from) => pattern[at] === '?' || pattern[at] === name[from]);
 }
 
 function readLines(file: string): string[] {

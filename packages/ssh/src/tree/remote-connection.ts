@@ -116,7 +116,6 @@ const maxPathBytes = 103;
 
 /** Calls `use` with a short path that leads to `path`, and takes it away again. */
 async function withShortPath<T>(sftp: Sftp, path: string, use: (path: string) => Promise<T>): Promise<T> {
-  if (Buffer.byteLength(path) <= maxPathBytes) return use(path);
   const directory = `/tmp/.dipus-${randomBytes(8).toString('hex')}`;
   const link = `${directory}/s`;
   await sftp.makeDirectory(directory, 0o700);

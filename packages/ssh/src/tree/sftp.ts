@@ -1,4 +1,4 @@
-// Files of the other host, by SFTP over one channel. Requests go out at once; the answers come in any order.
+// Files of the remote host, by SFTP over one channel. Requests go out at once; the answers come in any order.
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
 import { EndOfFile, granted, readAnswer, SftpLost, type Answer, type Wanted } from './sftp-answer.ts';
