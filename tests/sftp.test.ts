@@ -104,7 +104,7 @@ test('names in a directory are services, directories, or nothing', () => {
     { untrusted: undefined, trust: remoteTrust(5) },
   );
   assert.equal(
-    [...services.values()].map(({ file, control, untrusted }) => [file, control, untrusted]),
+    [...services.values()].map(({ file, hasControl, untrusted }) => [file, hasControl, untrusted]),
     [
       ['/r/local/a/x.h...0', true, undefined],
       ['/r/local/a/y.h...1', false, undefined],

@@ -86,7 +86,7 @@ async function findRemote(uri: FarUri, openTree: () => Tree, { explain, warn, st
     const services = await host.list({ ask: uri.ask, isAll: false });
     const candidates = services.map((service): Candidate => ({
       path: host.uriOf(service),
-      kind: service.control || host.hasExporter ? 'session' : 'plain',
+      kind: service.hasControl || host.hasExporter ? 'session' : 'plain',
       isRemote: true,
       rank: rankOf(uri.ask, service),
       open: (half) => host.dial(service, half),

@@ -12,7 +12,7 @@ interface Origin extends PlacedService {
   readonly entry: Entry;
 }
 
-/** This user's imports of what a URI asks for, in the order of the other host; undefined where the tree may not be used. */
+/** This user's imports of what a URI asks for, in the order of the remote host; undefined where the tree may not be used. */
 export async function findShared(uri: HostUri, openTree: () => Tree): Promise<{ tree: Tree; entries: Entry[] } | undefined> {
   let tree: Tree;
   try {

@@ -70,7 +70,7 @@ export class Exporter {
   async connect(offer: Offer, kind: SocketKind | undefined): Promise<Socket> {
     const { descriptors } = this.options;
     if (descriptors.isExceeded) throw busy('no descriptors are left');
-    const half = kind === undefined || !offer.control ? 'plain' : 'control';
+    const half = kind === undefined || !offer.hasControl ? 'plain' : 'control';
     try {
       const socket = await offer.open(half);
       descriptors.hold(socket, 1);

@@ -159,7 +159,7 @@ export class Offers implements View {
       name,
       host,
       instance,
-      control: entry.hasControl,
+      hasControl: entry.hasControl,
       entry,
       isForbidden,
       mayOpen: () => this.#access.mayOpen(entry.file),

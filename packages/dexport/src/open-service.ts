@@ -25,7 +25,7 @@ const maxLastWords = 500;
 
 /** Rejects with Refusal; nothing is left open then, nor when `left` aborts meanwhile. */
 export async function openService(exporter: Exporter, offer: Offer, left: AbortSignal): Promise<OpenService> {
-  if (!offer.control) {
+  if (!offer.hasControl) {
     const data = await exporter.connect(offer, undefined);
     if (left.aborted) data.destroy();
     checkPresent(left);

@@ -49,7 +49,7 @@ export class Upgrades {
     this.#exporter.explain(socket, `opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
     this.#exporter.admit(socket, offer, kind ?? 'plain');
     const tellEnd = this.#exporter.use(socket, offer, kind ?? 'plain');
-    if (kind !== undefined && !offer.control) {
+    if (kind !== undefined && !offer.hasControl) {
       // Its sessions begin before it is connected to: an answer to INFO alone never is.
       if (!(await offer.mayOpen())) throw new Refusal(403, `${servicePath(offer)}: permission denied`);
       socket.once('close', () => tellEnd({ result: 'closed' }));

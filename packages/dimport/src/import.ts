@@ -1,4 +1,4 @@
-// One imported service: its two local sockets lead to those of the other host.
+// One imported service: its two local sockets lead to those of the remote host.
 import { createServer, type Server, type Socket } from 'node:net';
 import { reasonOf } from '@dipus/cli/errors';
 import type { Info } from '@dipus/proto/control';
@@ -17,7 +17,7 @@ import { refuseSession } from '@dipus/session/preface';
 import type { Servers } from '@dipus/tree/birth';
 import type { ImportOptions } from './import-options.ts';
 
-// A local connection and one to the other host.
+// A local connection and one to the remote host.
 const descriptorsOfStream = 2;
 
 export interface OneImportOptions extends ImportOptions {
@@ -129,12 +129,12 @@ export class Import {
     return endpointOf(await this.#host.dial(this.#service, kind));
   }
 
-  /** Whether somebody there answers on control connections. */
+  /** Whether somebody on the remote host answers control connections. */
   get #hasSessions(): boolean {
-    return this.#service.control || this.#host.hasExporter;
+    return this.#service.hasControl || this.#host.hasExporter;
   }
 
-  /** What the other host says of the service, and where it is. */
+  /** What the remote host says of the service, and where it is. */
   async #info(): Promise<Info> {
     const info = await askInfo((half) => this.#host.dial(this.#service, half)).catch(() => undefined);
     const own = { since: this.#since, running: this.#options.streams.count, waiting: 0, max: 0, tty: false };

@@ -67,7 +67,7 @@ function hostTarget(host: RemoteHost, { ask }: HostUri): Target {
     hasSessions: async () => {
       if (host.hasExporter) return true;
       return find().then(
-        ({ control }) => control,
+        ({ hasControl }) => hasControl,
         () => false,
       );
     },

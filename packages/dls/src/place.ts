@@ -6,7 +6,7 @@ import type { State } from '@dipus/tree/probe';
 
 /** Which service it is. */
 export interface Named {
-  /** As it is printed: below the root, as the other host tells it, or in full for a socket that is in no tree. */
+  /** As it is printed: below the root, as the remote host tells it, or in full for a socket that is in no tree. */
   readonly path: string;
   /** With -f: its file, or its URI. */
   readonly full: string;

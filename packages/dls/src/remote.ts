@@ -32,7 +32,7 @@ export async function openRemote(uri: FarUri, openTree: () => Tree, { explain, s
 async function findOne(host: RemoteHost, service: RemoteService, looks: Looks): Promise<Found | undefined> {
   const named = { ...nameOf(host, service), origin: host.uriOf(service) };
   if (service.untrusted !== undefined && looks.isAll) return { ...named, state: 'untrusted', untrusted: service.untrusted };
-  const withInfo = looks.withInfo && (service.control || host.hasExporter);
+  const withInfo = looks.withInfo && (service.hasControl || host.hasExporter);
   const info = withInfo ? await infoOf(host, service) : undefined;
   if (typeof info === 'object') return { ...named, state: 'alive', info };
   const state = info !== undefined && host.hasExporter ? info : await probeRemote(host, service);

@@ -5,7 +5,7 @@ import type { Failure } from './failure.ts';
 import type { Pin } from './pin.ts';
 import type { OfferedService, SocketKind } from './sep.ts';
 
-/** A service of another host. `control`: it has a control socket on that host. */
+/** A service of another host. `hasControl`: it has a control socket on that host. */
 export interface RemoteService extends OfferedService, PlacedService {
   /** Why an ask that does not name it must not pick it. */
   readonly untrusted?: string;

@@ -2,9 +2,9 @@
 import type { Ask } from './ask.ts';
 import { parseServicePath, servicePath, type Service } from './name.ts';
 
-/** A service as an exporter lists it. `control`: it has a control socket of its own. */
+/** A service as an exporter lists it. `hasControl`: it has a control socket of its own. */
 export interface OfferedService extends Service {
-  readonly control: boolean;
+  readonly hasControl: boolean;
 }
 
 /** One line of a watch. */
@@ -26,8 +26,8 @@ export const maxLineBytes = 65_536;
 
 /** The object that stands for a service in a list. */
 export function describeService(service: OfferedService): Record<string, unknown> {
-  const { protocol, name, host, instance, control } = service;
-  return { path: servicePath(service), protocol, name, host, instance, control };
+  const { protocol, name, host, instance, hasControl } = service;
+  return { path: servicePath(service), protocol, name, host, instance, control: hasControl };
 }
 
 /** Reads such an object. Only the path says what the service is; undefined where that is none. */
@@ -36,7 +36,7 @@ export function parseOffered(value: unknown): OfferedService | undefined {
   const { path, control } = value as Record<string, unknown>;
   if (typeof path !== 'string') return undefined;
   const service = parseServicePath(path);
-  return service && { ...service, control: control === true };
+  return service && { ...service, hasControl: control === true };
 }
 
 export function formatWatchEvent(event: WatchEvent): string {

@@ -73,7 +73,7 @@ class Living implements RemoteEvents {
   added(service: RemoteService): void {
     const file = this.#host.pathOf(service);
     this.removed(file);
-    const watched = { file, hasControl: service.control, service };
+    const watched = { file, hasControl: service.hasControl, service };
     this.#watched.set(file, watched);
     this.#deaths.add(watched);
   }

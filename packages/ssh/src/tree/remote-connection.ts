@@ -62,7 +62,7 @@ export class RemoteConnection {
    * to rely on.
    */
   async openChecked(socket: RemoteSocket): Promise<Duplex> {
-    const opening = this.openSocket(socket.control ?? socket.plain);
+    const opening = this.openSocket(socket.controlPath ?? socket.plain);
     const check = this.files().then(async (sftp) => {
       this.#trust ??= await readRemoteTrust(sftp);
       return checkRemoteSocket(sftp, socket, this.#trust);

@@ -11,7 +11,7 @@ export interface RemoteServiceFile extends PlacedService {
   /** The path of its socket on the remote host. */
   readonly file: string;
   /** Whether it has a control socket beside it. */
-  readonly control: boolean;
+  readonly hasControl: boolean;
   readonly facts: RemoteFile;
   /** Why an ask that does not name it must not pick it. */
   readonly untrusted?: string;
@@ -53,8 +53,8 @@ export function readContents(place: RemotePlace, names: readonly RemoteName[], {
     if (!parsed || isTooLong(file)) continue;
     const why = untrusted ?? whyNotSocket(each.file, linksOf(each), trust);
     const beside = all.get(controlName(each.name));
-    const control = beside !== undefined && whyNotControl(beside.file, linksOf(beside), each.file) === undefined;
-    const service = { ...parsed, area: place.area, protocol: place.protocol, file, control, facts: each.file };
+    const hasControl = beside !== undefined && whyNotControl(beside.file, linksOf(beside), each.file) === undefined;
+    const service = { ...parsed, area: place.area, protocol: place.protocol, file, hasControl, facts: each.file };
     services.set(file, why === undefined ? service : { ...service, untrusted: why });
   }
   return { services, directories: new Set(directories) };
@@ -69,7 +69,7 @@ export function childOf(place: RemotePlace, name: string, inherited: string | un
 export function isSameService(a: RemoteServiceFile, b: RemoteServiceFile): boolean {
   const [x, y] = [a.facts, b.facts];
   const isSameFile = x.mtimeSeconds === y.mtimeSeconds && x.mode === y.mode && x.uid === y.uid && x.gid === y.gid;
-  return isSameFile && a.control === b.control && a.untrusted === b.untrusted;
+  return isSameFile && a.hasControl === b.hasControl && a.untrusted === b.untrusted;
 }
 
 // mtime has whole seconds: what changes in the second of the last change shows only when that second is over.

@@ -43,7 +43,7 @@ export function mayOpen({ mode, uid }: RemoteFile, you: number): boolean | undef
 export interface RemoteSocket {
   readonly directories: readonly string[];
   readonly plain: string;
-  readonly control?: string | undefined;
+  readonly controlPath?: string | undefined;
   /** The user has named it, and so trusts its owner. */
   readonly isNamed: boolean;
 }
@@ -52,10 +52,14 @@ export interface RemoteSocket {
  * Looks again at what is opened. Rejects with an Error whose code is EACCES for what may not be relied on, or ENOENT for a control
  * socket.
  */
-export async function checkRemoteSocket(sftp: Sftp, { directories, plain, control, isNamed }: RemoteSocket, trust: Trust): Promise<void> {
+export async function checkRemoteSocket(
+  sftp: Sftp,
+  { directories, plain, controlPath, isNamed }: RemoteSocket,
+  trust: Trust,
+): Promise<void> {
   const [socket, beside, ...above] = await Promise.all([
     sftp.lstat(plain),
-    control === undefined ? undefined : sftp.lstat(control),
+    controlPath === undefined ? undefined : sftp.lstat(controlPath),
     ...directories.map((directory) => sftp.lstat(directory)),
   ]);
   if (!isNamed) {

@@ -132,10 +132,10 @@ export class SshHost implements RemoteHost {
     const names = [service.area, ...service.protocol.split('/').filter(Boolean)];
     const directories = names.map((_, at) => [this.#root.path, ...names.slice(0, at + 1)].join('/'));
     const plain = `${directories.at(-1)}/${name}`;
-    const control = kind !== undefined && service.control ? `${directories.at(-1)}/${controlName(name)}` : undefined;
+    const controlPath = kind !== undefined && service.hasControl ? `${directories.at(-1)}/${controlName(name)}` : undefined;
     try {
       const connection = await this.#connected();
-      return await connection.openChecked({ directories, plain, control, isNamed: service.untrusted !== undefined });
+      return await connection.openChecked({ directories, plain, controlPath, isNamed: service.untrusted !== undefined });
     } catch (error) {
       throw error instanceof Failure ? error : new Failure('connect to', this.uriOf(service), error);
     }
