@@ -30,7 +30,7 @@ export class UriHost implements RemoteHost {
     this.#options = options;
     this.printed = uri.text;
     this.host = uri.host;
-    this.#service = { area: '', protocol: '', name: uri.service ?? '', host: uri.host, instance: 0, control: false };
+    this.#service = { area: '', protocol: '', name: uri.service ?? '', host: uri.host, instance: 0, hasControl: false };
   }
 
   pathOf(): string {
