@@ -207,6 +207,14 @@ test('hosts from stdin come and go, and stay at its end', async () => {
   });
 });
 
+test('with --seps it takes no other hosts from stdin, and says so', async () => {
+  await withSandbox(async ({ run }) => {
+    const { status, stderr } = await run('dimport', ['--seps', '-'], '+ sep://box:1\n- sep://box:1\n');
+    assert.equal([status, stderr], [1, 'dimport: cannot trust sep://box:1: it is not seps://, so whoever is on the network may be it\n']);
+    assert.match((await run('dimport', ['--seps', 'seps://box'])).stderr, /^dimport: --seps goes with - only$/m);
+  });
+});
+
 test('ends where nothing is left that it could import from', async () => {
   await withSandbox(async ({ run }) => {
     const bad = await run('dimport', ['-'], 'nonsense\nhttp://box\n\n');

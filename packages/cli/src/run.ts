@@ -3,6 +3,7 @@ import { printable } from '@dipus/proto/printable';
 import { realTimeNumber } from '@dipus/proto/signal';
 import { scaleTiming } from '@dipus/proto/timing';
 import { describeError, Failure, UsageError } from './errors.ts';
+import { notified, notify } from './notify.ts';
 import { OutputGone, printDiagnostics, printLines } from './output.ts';
 import { watchReader } from './reader.ts';
 import { ignoredAtStart } from './start.ts';
@@ -31,6 +32,10 @@ export interface Context {
   interceptSignals(handle: (signal: StopSignal) => boolean): void;
   /** One or more whole lines of data on stdout. Never throws: where they cannot be written the work is stopped, and fails. */
   print(lines: string): void;
+  /** Prints what a daemon says when it is ready, whole lines or nothing, and tells the service manager. Also after each reloading(). */
+  ready(lines?: string): void;
+  /** Tells the service manager that what was asked for is read again. */
+  reloading(): void;
   /** From now on the work is stopped also when nobody reads stdout any more. */
   endWithReader(): void;
   /** Trouble that does not end the work: shown as errors are. News that is no failure is a string. */
@@ -60,9 +65,16 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
   const before = readStart();
   const heeded = stopSignals.filter((signal) => !before.ignored.has(signal));
 
+  let isReady = false;
+  const tell = (...[state, status]: [Parameters<typeof notify>[0], string]): void =>
+    notify(state, status, (reason) => warn(new Failure('tell', 'the service manager', reason)));
+  const end = (signal: StopSignal): void => {
+    stop.abort(signal);
+    if (isReady) tell('STOPPING', `ends by ${signal}`);
+  };
   const onSignal = (signal: StopSignal): void => {
     if (intercept(signal)) return;
-    if (!stop.signal.aborted) return stop.abort(signal);
+    if (!stop.signal.aborted) return end(signal);
     // The next one after this ends the program at once, as if it had no handlers.
     removeHandlers();
     if (isFirstProcess) heeded.forEach((one) => process.on(one, dieOf));
@@ -73,7 +85,7 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
   const breakOff = (error: unknown): void => {
     if (brokenOutput !== undefined || (error instanceof OutputGone && stop.signal.aborted)) return;
     brokenOutput = error;
-    if (!stop.signal.aborted) stop.abort('SIGPIPE' satisfies StopSignal);
+    if (!stop.signal.aborted) end('SIGPIPE');
   };
   const print = (lines: string): void => {
     try {
@@ -89,6 +101,12 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
     stopNow: stopNow.signal,
     interceptSignals: (handle) => void (intercept = handle),
     print,
+    ready: (lines = '') => {
+      isReady = true;
+      if (lines !== '') print(lines);
+      tell('READY', lines.trim().replaceAll('\n', ', ') || 'ready');
+    },
+    reloading: () => tell('RELOADING', 'reads again what is asked for'),
     endWithReader: () => watchReader(() => breakOff(new OutputGone())),
     warn,
     explain: (message) => isVerbose && printDiagnostics(`${tool.name}: ${printable(message)}\n`),
@@ -126,6 +144,7 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
       if (before.isStdoutClosed && !tool.isDaemon) throw new Failure('write to', 'stdout', 'it is closed');
     })
     .then(() => main(context))
+    .finally(notified)
     .then(finish, fail);
 }
 

@@ -16,7 +16,8 @@ export function asStartedByUser(command: string): string {
   return `${limit}${trap}${command}`;
 }
 
-function take(name: string): string {
+/** A variable of the environment, which programs of ours must not have. */
+export function take(name: string): string {
   const value = process.env[name] ?? '';
   delete process.env[name];
   return value;

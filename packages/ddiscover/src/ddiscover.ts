@@ -8,6 +8,8 @@ import type { Arguments } from './args.ts';
 
 export interface DiscoverOutput {
   print(lines: string): void;
+  /** It watches. */
+  ready(): void;
   warn(error: unknown): void;
 }
 
@@ -46,6 +48,7 @@ export async function discover(args: Arguments, output: DiscoverOutput, stop: Ab
     },
     trouble: output.warn,
   });
+  if (args.isWatch) output.ready();
   const timer = args.isWatch ? undefined : setTimeout(over.resolve, args.lookMs);
   try {
     await over.promise;

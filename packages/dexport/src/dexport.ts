@@ -58,7 +58,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     ready.resolve(answers);
     const isLocal = listening.every(({ isLoopback }) => isLoopback);
     printDiagnostics(`dexport: ${entrance.whoMay(`${tree.root}/exported`, isLocal)}\n`);
-    context.print(listening.map(({ uri }) => `${uri}\n`).join(''));
+    context.ready(listening.map(({ uri }) => `${uri}\n`).join(''));
     await aborted(context.stop);
     await Promise.all(announcing.map((one) => one.close()));
     for (const { server } of listening) server.close();

@@ -2,6 +2,7 @@
 // (dexport(1), Permissions).
 import { fork, type ChildProcess } from 'node:child_process';
 import { Failure } from '@dipus/cli/errors';
+import { notifyEnvironment } from '@dipus/cli/notify';
 import type { Context, EndedBySignal } from '@dipus/cli/run';
 import { watchAuthorizedPeers } from '@dipus/seps/authorized-peers';
 import { configFolder } from '@dipus/seps/config-folder';
@@ -70,6 +71,8 @@ function startExporter({ program, argv, user }: KeepOptions): ChildProcess {
     execPath,
     execArgv: [...execArgv],
     detached: true,
+    // It is the exporter that is ready.
+    env: { ...process.env, ...notifyEnvironment },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
 }

@@ -8,12 +8,13 @@ import { resolve } from 'node:path';
 
 const commandLine: CommandLine = {
   tool: 'dimport',
-  forms: ['[--at PATH=SERVICE]... [--once] [--poll SECS] [-v] URI...', '[--at PATH=SERVICE]... [--poll SECS] [-v] -'],
+  forms: ['[--at PATH=SERVICE]... [--once] [--poll SECS] [-v] URI...', '[--at PATH=SERVICE]... [--poll SECS] [--seps] [-v] -'],
   summary: 'Makes a socket here for each service of the hosts that the URIs name; - reads URIs, + URI and - URI from stdin.',
   options: {
     at: { value: 'PATH=SERVICE', isRepeatable: true, describe: 'the first import that answers SERVICE gets a socket at PATH too' },
     once: { describe: 'do not connect again: end with 1 when the hosts have gone' },
     poll: { value: 'SECS', describe: 'look every SECS at an ssh host that does not tell of changes (default 5)' },
+    seps: { describe: 'of what is read from stdin take only seps:// hosts' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
 };
@@ -33,6 +34,8 @@ export interface Arguments {
   readonly places: readonly WantedPlace[];
   readonly isFromStdin: boolean;
   readonly isOnce: boolean;
+  /** What is read from stdin may only be a host by seps. */
+  readonly isSepsOnly: boolean;
   readonly isVerbose: boolean;
   readonly pollMs?: number;
 }
@@ -46,6 +49,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   if (pollMs !== undefined && pollMs < leastPollMs) throw new UsageError(`--poll needs at least ${leastPollMs / 1000}`);
   if (text === undefined && operands.length === 0) throw new UsageError('no URI given', 'dimport seps://HOST; ddiscover finds hosts');
   if (isFromStdin && operands.length > 1) throw new UsageError('- does not go with a URI');
+  if (isGiven(values, 'seps') && !isFromStdin && text === undefined) throw new UsageError('--seps goes with - only');
   if (isFromStdin && isOnce) throw new UsageError('--once does not go with -');
   return {
     ...(text !== undefined && { text }),
@@ -53,6 +57,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     places: readPlaces(listOption(values, 'at')),
     isFromStdin,
     isOnce,
+    isSepsOnly: isGiven(values, 'seps'),
     isVerbose: isGiven(values, 'verbose'),
     ...(pollMs !== undefined && { pollMs }),
   };

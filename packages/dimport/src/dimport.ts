@@ -28,10 +28,11 @@ export async function dimport(args: Arguments, tree: Tree, { context, lines }: D
   const places = new Places(args.places, context);
   const sources = new Sources(importOptions(tree, places, context), args, context);
   for (const uri of args.uris) await sources.add(uri);
+  context.ready();
   const status = await Promise.race([
     aborted(context.stop).then(() => 0),
     ...(args.isOnce ? [sources.allEnded().then(() => 1)] : []),
-    ...(lines ? [readLines(lines, sources, context)] : []),
+    ...(lines ? [readLines(lines, { sources, context, isSepsOnly: args.isSepsOnly })] : []),
   ]);
   if (context.stop.aborted) await sources.finish(context);
   else sources.closeHosts();
@@ -131,23 +132,37 @@ class Sources {
   }
 }
 
+interface Reading {
+  readonly sources: Sources;
+  readonly context: Context;
+  readonly isSepsOnly: boolean;
+}
+
 /** Resolves with the status where nothing is left to be done: all lines are read, and none of them is imported from. */
-async function readLines(lines: AsyncIterable<string>, sources: Sources, context: Context): Promise<number> {
+async function readLines(lines: AsyncIterable<string>, { sources, context, isSepsOnly }: Reading): Promise<number> {
   let status = 0;
+  const refuse = (why: Failure): void => {
+    context.warn(why);
+    status = 1;
+  };
   for await (const line of lines) {
     const [, sign = '+', text = ''] = /^\s*(?:([+-])\s+)?(.*?)\s*$/.exec(line) ?? [];
     if (text === '') continue;
     try {
       const uri = readUri(text);
-      if (sign === '+') await sources.add(uri);
-      else sources.remove(uri);
+      if (sign === '-') sources.remove(uri);
+      else if (isSepsOnly && uri.scheme !== 'seps') refuse(notSeps(text));
+      else await sources.add(uri);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      context.warn(new Failure('read', 'stdin', error.message));
-      status = 1;
+      refuse(new Failure('read', 'stdin', error.message));
     }
   }
   return sources.isEmpty && !context.stop.aborted ? status : new Promise(() => {});
+}
+
+function notSeps(text: string): Failure {
+  return new Failure('trust', text, 'it is not seps://, so whoever is on the network may be it');
 }
 
 function keyOf(named: FarUri): string {

@@ -14,7 +14,7 @@ import { openTarget } from './target.ts';
 
 /** Serves until it is stopped; prints the path of the service when it is ready. Throws Failure. */
 export async function dlink(tree: Tree, args: Arguments, { context, host }: { context: Context; host: string }): Promise<void> {
-  const { stop, stopNow, warn, explain, print } = context;
+  const { stop, stopNow, warn, explain, ready } = context;
   const wanted = wantedOf(args, host);
   const streams = new OpenStreams();
   const target = await openTarget(tree, args, context);
@@ -28,7 +28,7 @@ export async function dlink(tree: Tree, args: Arguments, { context, host }: { co
       lost: warn,
     });
     if (kept.claim.isLong) warn(`foreign tools cannot reach ${kept.claim.path}: its path is too long for them`);
-    print(`${kept.claim.path}\n`);
+    ready(`${kept.claim.path}\n`);
     await aborted(stop);
     kept.release();
     await Promise.race([streams.idle(), delay(stop.reason === 'SIGTERM' ? timing.graceMs : 0), aborted(stopNow)]);

@@ -17,6 +17,8 @@ export interface DreapContext {
   /** Ends the work. */
   readonly stop: AbortSignal;
   print(lines: string): void;
+  /** It watches. */
+  ready(): void;
   warn(error: unknown): void;
   explain(message: string): void;
 }
@@ -94,6 +96,7 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   };
   inTurn(pass);
   const rescan = setInterval(() => inTurn(pass), timing.rescanMs);
+  context.ready();
   try {
     await Promise.race([failure.promise, aborted(stop)]);
   } finally {

@@ -22,7 +22,7 @@ run({ name: 'dserve', isDaemon: true }, async (context) => {
     report: { explain: context.explain, warn: context.warn, isLogJson: args.isLogJson, log: args.isLogJson ? printLine : context.explain },
     claimed: (path) => context.print(`${path}\n`),
     ready: () => {
-      if (args.from !== undefined) context.print('ready\n');
+      context.ready(args.from === undefined ? '' : 'ready\n');
     },
   });
   return 0;
@@ -41,8 +41,10 @@ function sourceOf({ service, from }: Arguments, context: Context): Source {
       if (from === '-') return;
       context.interceptSignals((signal) => {
         const isReload = signal === 'SIGHUP' && !context.stop.aborted;
-        if (isReload) changed();
-        return isReload;
+        if (!isReload) return false;
+        context.reloading();
+        changed();
+        return true;
       });
     },
   };

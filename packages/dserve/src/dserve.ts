@@ -57,11 +57,9 @@ export async function dserve(tree: Tree, source: Source, options: DserveOptions)
     let changing = Promise.resolve();
     source.watch(() => {
       changing = changing
-        .then(async () => {
-          await change(source.read());
-          options.ready();
-        })
-        .catch(report.warn);
+        .then(() => change(source.read()))
+        .catch(report.warn)
+        .then(options.ready);
     });
     await aborted(stop);
   } finally {

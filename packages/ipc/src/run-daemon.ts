@@ -13,7 +13,8 @@ export interface DaemonLife extends Omit<DaemonOptions, 'streams'> {
   readonly graceMs?: number | undefined;
   /** Lets the network in; what it relays is added to the streams. Undefined: nobody is let in. Rejects with Failure. */
   enter?(streams: OpenStreams): Promise<Entrance>;
-  print(lines: string): void;
+  /** Prints lines: it is ready. */
+  ready(lines: string): void;
 }
 
 /**
@@ -21,12 +22,12 @@ export interface DaemonLife extends Omit<DaemonOptions, 'streams'> {
  * ready, then the path of its service. Throws Failure.
  */
 export async function runDaemon(tree: Tree, life: DaemonLife): Promise<void> {
-  const { stop, stopNow, enter, print, graceMs = timing.graceMs } = life;
+  const { stop, stopNow, enter, ready, graceMs = timing.graceMs } = life;
   const streams = new OpenStreams();
   const daemon = await serveDaemon(tree, { ...life, streams });
   try {
     const entrance = await enter?.(streams);
-    print([...(entrance?.uris ?? []), daemon.path].map((line) => `${line}\n`).join(''));
+    ready([...(entrance?.uris ?? []), daemon.path].map((line) => `${line}\n`).join(''));
     await aborted(stop);
     entrance?.close();
     daemon.withdraw();

@@ -41,6 +41,7 @@ export async function ipcd(args: Arguments, { context, book, tree, host }: IpcdO
       releases.push(socket.release);
       print(`${socket.path}\n`);
     }
+    context.ready();
     await aborted(stop);
   } finally {
     for (const release of releases) release();
