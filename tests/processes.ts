@@ -1,5 +1,5 @@
 // What the kernel tells of processes.
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 
 /** Resident memory of a process, in bytes; proc_pid_status(5). */
 export function residentBytes(pid: number): number {
@@ -12,4 +12,18 @@ export function childrenOf(pid: number): number[] {
     .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' '))
     .filter(Boolean)
     .map(Number);
+}
+
+/** How many sockets a process has. */
+export function socketsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).filter((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:')).length;
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    // It has just been closed.
+    return '';
+  }
 }

@@ -124,8 +124,8 @@ async function kill(program: Program): Promise<void> {
   await program.stop('SIGKILL');
 }
 
-/** A program that says when it runs, and commits at the end of its input. */
-const commit = (dir: string): string => `echo begun; cat > ${dir}/part; cat ${dir}/part; mv ${dir}/part ${dir}/committed`;
+/** A program that says which process it is, and commits at the end of its input. */
+const commit = (dir: string): string => `echo $$; cat > ${dir}/part; cat ${dir}/part; mv ${dir}/part ${dir}/committed`;
 
 test('whoever is killed, and whatever is under way: no success, and no session commits a part', async () => {
   for (const victim of ['exporter', 'importer', 'both'] as const) {
@@ -134,12 +134,13 @@ test('whoever is killed, and whatever is under way: no success, and no session c
       await withSandbox(async (sandbox) => {
         const pair = await sepsPair(sandbox);
         pair.pair();
-        await offer(pair.far, use === 'download' ? 'echo begun; cat /dev/zero' : commit(sandbox.dir), 'work');
+        await offer(pair.far, use === 'download' ? 'echo $$; cat /dev/zero' : commit(sandbox.dir), 'work');
         const imported = pair.importer(pair.uri);
         await imported.has(1);
         const cats = [imported.start('dcat', ['work']), pair.near.start('dcat', [`${pair.uri}/work`])];
+        const programs: string[] = [];
         for (const cat of cats) {
-          await cat.line();
+          programs.push(await cat.line());
           if (use === 'upload') cat.child.stdin!.write(Buffer.alloc(300_000));
         }
         const killed = [...(victim === 'importer' ? [] : [pair.exporter]), ...(victim === 'exporter' ? [] : [imported.program])];
@@ -150,8 +151,8 @@ test('whoever is killed, and whatever is under way: no success, and no session c
           assert.is(status, 125, `${victim}, ${use}: ${stderr}`);
           assert.match(stderr, /^dcat: cannot \S+ [^\n]*\n(?:dcat: hint: [^\n]*\n)?$/, `${victim}, ${use}`);
         }
-        // A killed exporter closes the service's connection itself, which the kernel tells as an end.
-        if (victim === 'importer') assert.not.ok(existsSync(`${sandbox.dir}/committed`), `${victim}, ${use}`);
+        for (const program of programs.slice(0, told.length)) await eventually('its end', () => !existsSync(`/proc/${program}`));
+        assert.not.ok(existsSync(`${sandbox.dir}/committed`), `${victim}, ${use}`);
       });
     }
   }

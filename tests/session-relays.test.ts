@@ -7,7 +7,8 @@ import * as assert from 'uvu/assert';
 import { controlPreface, dataPreface } from '@dipus/proto/control';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { eventually, rounds, suite, withSandbox, type Sandbox } from './harness.ts';
-import { exporter, offer, upgradeTo } from './sep-pair.ts';
+import { childrenOf, socketsOf } from './processes.ts';
+import { exporter, offer, upgradeTo, type Exporter } from './sep-pair.ts';
 
 const test = suite('session relays');
 const committing = 'echo $$; cat >/dev/null; echo committed >> log';
@@ -44,13 +45,19 @@ function reset(socket: Socket): void {
 }
 
 /** Waits until the program has ended, and says whether it has committed since the last time. */
-async function hasCommitted({ dir }: Sandbox, { pid }: Cut, before: number): Promise<boolean> {
+async function hasCommitted({ dir }: Sandbox, { pid }: Pick<Cut, 'pid'>, before: number): Promise<boolean> {
   await eventually('its end', () => !existsSync(`/proc/${pid}`));
   return commits(dir) > before;
 }
 
 function commits(dir: string): number {
   return existsSync(`${dir}/log`) ? readFileSync(`${dir}/log`, 'utf8').split('\n').length - 1 : 0;
+}
+
+/** Whether a process has handlers of SIGHUP, SIGINT and SIGTERM. */
+function heedsSignals(pid: number): boolean {
+  const caught = /^SigCgt:\s+([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
+  return (BigInt(`0x${caught}`) & 0x4003n) === 0x4003n;
 }
 
 /** The copiers that an exporter runs for its long streams. */
@@ -90,6 +97,78 @@ test('a client that is reset is no end of input', async () => {
     whole.data.end('all');
     assert.ok(await hasCommitted(sandbox, whole, 0));
     whole.control.destroy();
+  });
+});
+
+/** Sends a beginning to the service through an exporter, and gives the pid of its program; nothing ends before the exporter does. */
+const uploads = {
+  dcat: async (sandbox: Sandbox, { uri }: Exporter, bytes: Buffer) => {
+    const client = sandbox.start('dcat', [`${uri}/commit`]);
+    client.child.stdin!.write(bytes);
+    const ended = client.ended.then(({ status }) => assert.is(status, 125));
+    return { pid: Number(await client.line()), ended };
+  },
+  post: async (_: Sandbox, { port }: Exporter, bytes: Buffer) => {
+    let text = '';
+    const client = connect(port, '127.0.0.1').on('error', () => {});
+    const ended = new Promise((resolve) => client.once('close', resolve)).then(() => assert.not.match(text, /\r\n0\r\n/));
+    client.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+    client.write('POST /commit HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n');
+    client.write(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')]));
+    return { pid: await eventually('the program', () => Number(/\r\n(\d+)\n\r\n/.exec(text)?.[1])), ended };
+  },
+};
+
+test('an exporter that is killed is no end of input, of a session of its own or of a client', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, committing, 'commit');
+    for (let round = 0; round < rounds(1, 50); round++) {
+      for (const [way, upload] of Object.entries(uploads)) {
+        // A long stream was handed over.
+        for (const size of [4, 8 << 20]) {
+          const there = await exporter(sandbox);
+          const { pid, ended } = await upload(sandbox, there, Buffer.alloc(size));
+          const children = childrenOf(there.program.pid);
+          await there.program.stop('SIGKILL');
+          assert.not(await hasCommitted(sandbox, { pid }, 0), `${way}, ${size} bytes, round ${round}`);
+          await ended;
+          await eventually('none of its processes is left', () => children.every((child) => !existsSync(`/proc/${child}`)));
+        }
+      }
+    }
+  });
+});
+
+test('what holds connections for an exporter that is killed is replaced where it is killed itself, and ends with it', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, committing, 'commit');
+    const { program, uri } = await exporter(sandbox, '--grace', '0');
+    const client = sandbox.start('dcat', [`${uri}/commit`]);
+    const pid = Number(await client.line());
+    const [first, ...others] = childrenOf(program.pid);
+    assert.equal(others, []);
+    process.kill(first!, 'SIGKILL');
+    const [second] = await eventually('another one', () => {
+      const found = childrenOf(program.pid).filter((child) => child !== first);
+      return found.length > 0 ? found : undefined;
+    });
+    // One by which it is told, and the connection.
+    await eventually('it has the connection', () => socketsOf(second!) === 2);
+    process.kill(program.pid, 'SIGKILL');
+    assert.not(await hasCommitted(sandbox, { pid }, 0));
+    await eventually('its end', () => !existsSync(`/proc/${second}`));
+    const { program: next, uri: again } = await exporter(sandbox, '--grace', '0');
+    const whole = await sandbox.run('dcat', [`${again}/commit`], 'all');
+    assert.is(whole.status, 0);
+    assert.is(commits(sandbox.dir), 1);
+    const [holder] = childrenOf(next.pid);
+    await eventually('it heeds signals', () => heedsSignals(holder!));
+    process.kill(holder!, 'SIGTERM');
+    process.kill(holder!, 'SIGINT');
+    assert.is((await sandbox.run('dcat', [`${again}/commit`], 'all')).status, 0);
+    assert.equal(childrenOf(next.pid), [holder]);
+    await next.stop();
+    await eventually('its end', () => !existsSync(`/proc/${holder}`));
   });
 });
 

@@ -4,12 +4,11 @@ import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
-import { aborted, delay } from '@dipus/proto/waiting';
+import { aborted } from '@dipus/proto/waiting';
 import { startCopy } from '@dipus/relay/cat';
+import { closedByPeer } from '@dipus/relay/closed-by-peer';
 import { resetTcp } from '@dipus/relay/reset';
 import type { ClientSession } from '@dipus/session/control-client';
-
-const lookEveryMs = 50;
 
 /**
  * Leaves a session whose program runs, and closes its connections: the data connection when the service has, or when its program must have
@@ -36,16 +35,6 @@ export async function leaveUnbegun(session: ClientSession): Promise<void> {
 /** Whether a connection leads to another host by itself; a channel of ssh tells of errors in its own way. */
 export function isRemote(data: Duplex): boolean {
   return data instanceof Socket && data.remoteAddress !== undefined;
-}
-
-/** Resolves when the other side of a UNIX socket has closed it: a write of nothing tells (EPIPE). Never where we have ended it. */
-export async function closedByPeer(data: Duplex): Promise<void> {
-  for (;;) {
-    if (data.writableEnded) return new Promise(() => {});
-    const error = await new Promise((resolve) => data.write(Buffer.alloc(0), resolve));
-    if (error) return;
-    await delay(lookEveryMs);
-  }
 }
 
 /** Whatever `wait` waits for, or the time. What it began is stopped then. */

@@ -6,10 +6,11 @@ import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { startCopy, type Copy } from '@dipus/relay/cat';
+import { closedByPeer } from '@dipus/relay/closed-by-peer';
 import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Input } from './input.ts';
 import type { OpenService } from './open.ts';
-import { closedByPeer, leaveSession } from './parting.ts';
+import { leaveSession } from './parting.ts';
 import type { Progress } from './progress.ts';
 
 const stdout = 1;

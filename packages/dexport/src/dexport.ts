@@ -4,6 +4,7 @@ import { printDiagnostics } from '@dipus/cli/output';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred } from '@dipus/proto/waiting';
+import type { Holder } from '@dipus/session/holder';
 import type { Tree } from '@dipus/tree/root';
 import { ownAccess, type Access } from './access.ts';
 import { Announcing } from './announcing.ts';
@@ -26,6 +27,8 @@ export interface DexportOptions {
   readonly systemHost: string;
   /** Opens as other users; undefined where root has not started it. */
   readonly openers: Openers | undefined;
+  /** Holds what sessions send. */
+  readonly holder: Holder;
   /** Gives up privileges, then opens the tree. Called once the addresses are open. */
   openTree(): Tree;
 }
@@ -105,7 +108,7 @@ async function openEntrance(args: Arguments, { context, openers }: DexportOption
 
 type Standing = Pick<ExporterOptions, 'offers' | 'descriptors'> & { readonly announcing: readonly Announcing[] };
 
-function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
+function newExporter(args: Arguments, { context, holder, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
   const { offers, announcing, descriptors } = standing;
   context.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   const fixed = [ownHost, systemHost].flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]);
@@ -113,6 +116,7 @@ function newExporter(args: Arguments, { context, ownHost, systemHost }: DexportO
   return new Exporter({
     offers,
     descriptors,
+    holder,
     isOwnName: (name) => names.has(name) || announcing.some(({ hostName }) => hostName?.toLowerCase() === name),
     isVerbose: args.isVerbose,
     useLog: new UseLog({ write: useWriter(args, context), isJson: args.isJson }),

@@ -4,6 +4,7 @@ import type { Descriptors } from '@dipus/cli/descriptors';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
+import type { Holder } from '@dipus/session/holder';
 import { OpenStreams } from '@dipus/session/open-streams';
 import { labelOf, peerOf, type Client } from './known-peer.ts';
 import type { Offer, View } from './offers.ts';
@@ -13,6 +14,7 @@ import type { Use, UseLog, UseResult } from './use-log.ts';
 export interface ExporterOptions {
   readonly offers: View;
   readonly descriptors: Descriptors;
+  readonly holder: Holder;
   /** Whether a name, in lower case, is one of this exporter. */
   isOwnName(name: string): boolean;
   readonly isVerbose: boolean;
@@ -76,6 +78,7 @@ export class Exporter {
       descriptors.hold(socket, 1);
       this.#services.add(socket);
       socket.once('close', () => this.#services.delete(socket));
+      if (kind === 'data' && half === 'control') await this.options.holder.hold(socket);
       return socket;
     } catch (error) {
       throw this.#refusalOf(offer, error);

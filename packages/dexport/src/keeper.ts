@@ -6,7 +6,7 @@ import type { JoinAnswer, JoinRequest } from '@dipus/seps/pairing';
 import { userId } from '@dipus/tree/accounts';
 import { openerRole } from './roles.ts';
 import { parseOrder, parseReply, type OpenerPlace, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
-import { sendWith, type Channel, type Handle } from './passed-socket.ts';
+import { sendWith, type Channel, type Handle } from '@dipus/session/passed-socket';
 
 export interface KeeperOptions {
   /** The file of this very program. */

@@ -2,7 +2,7 @@
 import { Failure } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { Openers } from './openers.ts';
-import type { Channel, Handle } from './passed-socket.ts';
+import type { Channel, Handle } from '@dipus/session/passed-socket';
 
 /** Without its keeper an exporter takes nothing new, and ends when its streams have ended. */
 export class Kept {

@@ -6,7 +6,7 @@ import type { Tree } from '@dipus/tree/root';
 import { trustOf } from '@dipus/tree/trust';
 import { ownAccess, type Access } from './access.ts';
 import { parseOrder, type OpenerPlace, type Order, type Reply } from './orders.ts';
-import { sendWith, takeHandle } from './passed-socket.ts';
+import { sendWith, takeHandle } from '@dipus/session/passed-socket';
 import { dropTo } from './privileges.ts';
 
 /** Obeys the keeper until it lets go. Throws Failure where it cannot become the user. */

@@ -108,6 +108,8 @@ export const timing = {
   foreignMs: 1_000,
   /** How long the process that opens sockets as another user is kept for the next one. */
   idleOpenerMs: 60_000,
+  /** How long the process that holds the connections of sessions is kept for the next one. */
+  idleHolderMs: 60_000,
   /** How long ddiscover looks, unless `-t` says otherwise. */
   discoverMs: 2_000,
   /** Between two probes for a name that is to be announced by mDNS; three stay unanswered where it is free. */

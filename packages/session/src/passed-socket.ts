@@ -19,9 +19,16 @@ export function sendWith(channel: Channel, message: object, handle?: Handle): vo
   channel.send(message, handle as SendHandle | undefined, {}, close);
 }
 
+/** Sends a message with a connection that stays open here too. Resolves when it is sent, or nobody is there. */
+export async function sendCopy(channel: Channel, message: object, socket: Socket): Promise<void> {
+  const handle = handleOf(socket)._handle as SendHandle | null;
+  if (!handle || !channel.connected) return;
+  await new Promise<void>((resolve) => channel.send(message, handle, {}, () => resolve()));
+}
+
 /** The handle of a connection that nobody reads yet, which is no longer this socket's. */
 export function takeHandle(socket: Socket): Handle {
-  const held = socket as unknown as { _handle: Handle | null };
+  const held = handleOf(socket);
   const handle = held._handle!;
   held._handle = null;
   socket.destroy();
@@ -32,4 +39,8 @@ export function takeHandle(socket: Socket): Handle {
 export function socketOf(handle: Handle): Socket {
   const options = { handle, allowHalfOpen: true, pauseOnCreate: true, readable: true, writable: true };
   return new Socket(options);
+}
+
+function handleOf(socket: Socket): { _handle: Handle | null } {
+  return socket as unknown as { _handle: Handle | null };
 }

@@ -1,0 +1,107 @@
+// A process that outlives this one by a moment, and has the data connections of sessions too: where this one is killed their services, which
+// have lost their control connections, end their programs before an end of these could pass for the end of what was sent.
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { timing } from '@dipus/proto/timing';
+import { deferred, pause } from '@dipus/proto/waiting';
+import { closedByPeer } from '@dipus/relay/closed-by-peer';
+import { sendCopy, sendWith, socketOf, type Handle } from './passed-socket.ts';
+
+/** How a process is started that calls runHolder(). */
+export interface HolderProgram {
+  readonly file: string;
+  readonly args: readonly string[];
+}
+
+type Message = { readonly hold: number } | { readonly release: number };
+
+/** Starts the process when first needed, and ends it when it was idle for timing.idleHolderMs. */
+export class Holder {
+  readonly #program: HolderProgram;
+  readonly #held = new Map<number, Socket>();
+  #child: ChildProcess | undefined;
+  #gone = Promise.resolve();
+  #idle: NodeJS.Timeout | undefined;
+  #next = 0;
+
+  constructor(program: HolderProgram) {
+    this.#program = program;
+  }
+
+  /**
+   * Has a UNIX socket, which stays the caller's, held until it is closed. Resolves when no kill of this process can end it any more, or
+   * when no process can be had for that.
+   */
+  async hold(socket: Socket): Promise<void> {
+    const id = this.#next++;
+    this.#held.set(id, socket);
+    socket.once('close', () => this.#release(id));
+    clearTimeout(this.#idle);
+    this.#child ??= this.#start();
+    await this.#send(id, socket);
+  }
+
+  /** What is held still is so until its services have closed it. */
+  close(): void {
+    clearTimeout(this.#idle);
+    const child = this.#child;
+    this.#child = undefined;
+    if (child?.connected) child.disconnect();
+  }
+
+  #start(): ChildProcess {
+    const { file, args } = this.#program;
+    const child = fork(file, [...args], { cwd: '/', detached: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const gone = deferred();
+    const over = (): void => {
+      gone.resolve();
+      if (this.#child === child) this.#again();
+    };
+    child.on('error', over).once('exit', over).unref();
+    child.channel?.unref();
+    this.#gone = gone.promise;
+    return child;
+  }
+
+  /** Somebody has ended it. Where none can be started for now, the next session starts one. */
+  #again(): void {
+    this.#child = undefined;
+    if (this.#held.size === 0) return;
+    const begin = (): void => {
+      if (this.#child || this.#held.size === 0) return;
+      this.#child = this.#start();
+      for (const [id, socket] of this.#held) void this.#send(id, socket);
+    };
+    setTimeout(begin, timing.keepMs).unref();
+  }
+
+  async #send(id: number, socket: Socket): Promise<void> {
+    if (this.#child) await Promise.race([sendCopy(this.#child, { hold: id } satisfies Message, socket), this.#gone]);
+  }
+
+  #release(id: number): void {
+    this.#held.delete(id);
+    if (this.#child) sendWith(this.#child, { release: id } satisfies Message);
+    if (this.#held.size === 0) this.#idle = setTimeout(() => this.close(), timing.idleHolderMs).unref();
+  }
+}
+
+/** The work of that process: holds what it gets until its parent lets go, or has gone and what is left is closed, or timing.heldMs on. */
+export async function runHolder(): Promise<void> {
+  const held = new Map<number, Handle>();
+  process.on('message', (message: Message, handle: Handle | undefined) => {
+    if ('hold' in message) {
+      if (handle) held.set(message.hold, handle);
+      return;
+    }
+    held.get(message.release)?.close();
+    held.delete(message.release);
+  });
+  await once(process, 'disconnect');
+  const sockets = [...held.values()].map((handle) => socketOf(handle).on('error', () => {}));
+  const closed = new AbortController();
+  void Promise.all(sockets.map(closedByPeer)).then(() => closed.abort());
+  await pause(timing.heldMs, closed.signal);
+  for (const socket of sockets) socket.destroy();
+}
