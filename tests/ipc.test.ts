@@ -4,12 +4,13 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type Socket, type AddressInfo, type Server } from 'node:net';
 import * as assert from 'uvu/assert';
 import { Refused } from '@dipus/ipc/answer';
-import { findDaemons, openByDaemon, openForHandOver } from '@dipus/ipc/ask-daemon';
+import { findDaemons, openByDaemon, openForHandOver, openProven } from '@dipus/ipc/ask-daemon';
 import { serveDaemon } from '@dipus/ipc/daemon';
 import { framed } from '@dipus/ipc/framed';
 import { askForService, connectTcp, parseNetworkUri } from '@dipus/ipc/tcp';
 import { encodeIpcFrame, IpcFrameDecoder } from '@dipus/proto/ipc-frame';
 import { UriError } from '@dipus/proto/uri';
+import { deferred } from '@dipus/proto/waiting';
 import { openTree, type Tree } from '@dipus/tree/root';
 import { rounds, suite, withSandbox, type Sandbox } from './harness.ts';
 
@@ -31,6 +32,7 @@ async function withServer(serve: (connection: Socket) => void, body: (server: Se
   }
 }
 
+const counted = deferred<number>();
 const never = new AbortController().signal;
 
 /** A daemon for `raw://HOST:PORT`, in this process. */
@@ -202,6 +204,41 @@ test('a cut stream of bytes is no end', () =>
         assert.is(await Promise.race([ended, held]), 'held');
         ended.catch(() => {});
         socket!.destroy();
+        // A session says so.
+        const proven = await openProven(tree, { scheme: 'raw', uri: `raw://127.0.0.1:${port}`, framing: 'bytes' }, never);
+        proven!.write('go');
+        const [error] = (await once(proven!.resume(), 'error')) as [Error];
+        assert.is(error.message, 'the connection broke off');
+      },
+    ),
+  ));
+
+test('a session with a daemon: late and early ends, and what cannot be opened', () =>
+  withDaemon((tree) =>
+    withServer(
+      (connection) => {
+        connection.end('early');
+        connection.once('end', () => counted.resolve(connection.bytesRead)).resume();
+      },
+      async (_, port) => {
+        const wanted = { scheme: 'raw', uri: `raw://127.0.0.1:${port}`, framing: 'bytes' } as const;
+        const proven = await openProven(tree, wanted, never);
+        const parts: Buffer[] = [];
+        proven!.on('data', (part: Buffer) => void parts.push(part));
+        await once(proven!, 'data');
+        proven!.end('late');
+        await once(proven!, 'end');
+        assert.equal([Buffer.concat(parts).toString(), await counted.promise], ['early', 4]);
+        for (const [uri, reason] of [
+          ['raw://127.0.0.1:1', 'connection refused'],
+          ['tcp://127.0.0.1:1', 'tcp://127.0.0.1:1 is no raw://'],
+        ] as const) {
+          const refused = openProven(tree, { ...wanted, uri }, never).then(
+            () => 'opened',
+            (error: Error) => error.message,
+          );
+          assert.is(await refused, reason);
+        }
       },
     ),
   ));

@@ -1,14 +1,17 @@
 // Asking a protocol daemon for a URI: ipc(5), Daemons.
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { codeOf } from '@dipus/proto/failure';
 import { encodeIpcFrame, headBytes, payloadBytes, type Era } from '@dipus/proto/ipc-frame';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { findServices, type Entry } from '@dipus/tree/list';
-import { openService, type ServiceToOpen } from '@dipus/tree/open-service';
+import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
 import { checkAnswer, maxAnswerBytes, readExactly, Refused } from './answer.ts';
 import { exactAnswer } from './exact-answer.ts';
+import { openSession } from './opened-session.ts';
+import { ProvenStream } from './proven-stream.ts';
 
 /** What the stream of a URI consists of: frames of libipc, or just bytes. */
 export type Framing = Era | 'bytes';
@@ -47,6 +50,17 @@ export async function openForHandOver(tree: Tree, wanted: WantedUri, stop: Abort
   return openFirst(findDaemons(tree, wanted.scheme, wanted.framing), stop, (entry) => askUnread(placeOf(entry, tree), wanted.uri, stop));
 }
 
+/**
+ * The same for a stream of bytes whose end is known to be one, which a session with a daemon of ours tells. Undefined where none runs.
+ */
+export async function openProven(tree: Tree, { scheme, uri }: WantedUri, stop: AbortSignal): Promise<Duplex | undefined> {
+  const own = findDaemons(tree, scheme, 'bytes').filter(({ protocol, file }) => protocol === 'uri' && hasOwnControl(file));
+  return openFirst(own, stop, async ({ file }) => {
+    const opened = await openSession({ file, trustedBy: tree }, { uri }, { left: stop, explain: () => {} });
+    return new ProvenStream(opened);
+  });
+}
+
 interface DaemonPlace extends ServiceToOpen {
   /** Of the ask and its answer. */
   readonly era: Era;
@@ -56,11 +70,7 @@ function placeOf({ file, protocol }: Entry, tree: Tree): DaemonPlace {
   return { file, trustedBy: tree, era: protocol === 'ipc/c' ? 'c' : 'zig' };
 }
 
-async function openFirst(
-  entries: readonly Entry[],
-  stop: AbortSignal,
-  open: (entry: Entry) => Promise<Socket>,
-): Promise<Socket | undefined> {
+async function openFirst<T>(entries: readonly Entry[], stop: AbortSignal, open: (entry: Entry) => Promise<T>): Promise<T | undefined> {
   let failure: unknown;
   for (const entry of entries) {
     try {

@@ -7,7 +7,9 @@ import { timing } from '@dipus/proto/timing';
 import { UriError } from '@dipus/proto/uri';
 import type { Endpoint } from '@dipus/relay/endpoint';
 import { relay } from '@dipus/relay/relay';
+import { runSession } from '@dipus/session/foreign';
 import { OpenStreams } from '@dipus/session/open-streams';
+import type { Session } from '@dipus/session/session';
 import type { Tree } from '@dipus/tree/root';
 import { maxAnswerBytes, readExactly, Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
@@ -77,7 +79,10 @@ export async function serveDaemon(tree: Tree, options: DaemonOptions): Promise<R
     for (const place of places) {
       const wanted = { area: 'local', protocol: place.protocol, name: scheme, host };
       const connected = (client: Socket): void => void connections.serve(client, place);
-      const kept = await keepInfoService(tree, wanted, { connected, running: () => connections.count, max, stop, warn });
+      const service = { connected, running: () => connections.count, max, stop, warn };
+      // A stream of bytes may be cut anywhere, which a session tells.
+      const begin = (session: Session): void => connections.begin(session);
+      const kept = await keepInfoService(tree, wanted, { ...service, ...(place.framing === 'bytes' && { begin }) });
       releases.push(kept.release);
       path ??= kept.path;
     }
@@ -113,6 +118,7 @@ class Connections {
   readonly #options: DaemonOptions;
   readonly #clients = new Set<Socket>();
   readonly #streams: OpenStreams;
+  #sessions = 0;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -120,7 +126,7 @@ class Connections {
   }
 
   get count(): number {
-    return this.#clients.size;
+    return this.#clients.size + this.#sessions;
   }
 
   /** Never rejects. */
@@ -136,12 +142,34 @@ class Connections {
         left.abort();
       });
     try {
-      if (this.#clients.size > this.#options.max) throw new Refused('too many connections');
+      if (this.count > this.#options.max) throw new Refused('too many connections');
       const opened = await this.#open(client, place, left.signal);
       clearTimeout(timer);
       await this.#relay(client, place, opened);
     } catch (error) {
       this.#refuse(client, place, error);
+    }
+  }
+
+  /** A session with the URI that its START names: it has neither ask nor answer. */
+  begin(session: Session): void {
+    const { uri } = session.start;
+    if (uri === undefined) return session.fail('it opens URIs, and START names none');
+    if (this.count >= this.#options.max) return session.fail('too many connections', true);
+    this.#sessions++;
+    void runSession(session, {
+      connect: (gone) => this.#connect(uri, gone),
+      clientKind: 'unix',
+      mayHandOver: () => true,
+      track: (relayed) => this.#streams.add(relayed),
+    }).finally(() => this.#sessions--);
+  }
+
+  async #connect(uri: string, gone: AbortSignal): Promise<Endpoint> {
+    try {
+      return await this.#openUri(uri, 'bytes', AbortSignal.any([gone, AbortSignal.timeout(timing.headMs)]));
+    } catch (error) {
+      throw new Refused(this.#reasonFor(error));
     }
   }
 
@@ -154,7 +182,12 @@ class Connections {
     const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
     const length = payloadBytes(era, await Promise.race([readExactly(client, headBytes[era]), ended]), maxAskBytes);
     const uri = (await Promise.race([readExactly(client, length), ended])).toString();
+    return this.#openUri(uri, framing, left);
+  }
+
+  async #openUri(uri: string, framing: Framing, left: AbortSignal): Promise<Endpoint> {
     if (!uri.startsWith(`${this.#options.scheme}://`)) throw new Refused(`${printable(uri)} is no ${this.#options.scheme}://`);
+    const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
     const opening = this.#options.open(uri, left, framing);
     try {
       return await Promise.race([opening, ended]);
@@ -175,11 +208,17 @@ class Connections {
   }
 
   #refuse(client: Socket, { era }: Place, error: unknown): void {
-    if (!isExpected(error)) this.#options.warn(error);
+    const reason = this.#reasonFor(error);
     if (client.destroyed) return;
-    const reason = isExpected(error) ? reasonOf(error instanceof Failure ? error.cause : error) : 'internal error';
     client.end(encodeIpcFrame(era, `no: ${reason.slice(0, maxAnswerBytes / 4)}`));
     client.destroySoon();
+  }
+
+  /** What whoever has asked is told. A bug is told of here. */
+  #reasonFor(error: unknown): string {
+    if (isExpected(error)) return reasonOf(error instanceof Failure ? error.cause : error);
+    this.#options.warn(error);
+    return 'internal error';
   }
 }
 

@@ -4,14 +4,14 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import { aborted, deferred } from '@dipus/proto/waiting';
 import { endpointOf } from '@dipus/relay/endpoint';
 import { relay, type Relay } from '@dipus/relay/relay';
-import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import type { ClientSession, Outcome } from '@dipus/session/control-client';
 import { hasOwnControl, openService } from '@dipus/tree/open-service';
 import { Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
 import { framed } from './framed.ts';
+import { openSession, reasonOfOutcome, type OpenSessionOptions } from './opened-session.ts';
 import type { WayIn } from './way-in.ts';
 
 /** A service that takes a guest's bytes now. */
@@ -26,14 +26,8 @@ export interface GuestService {
   readonly outcome: Promise<Outcome>;
 }
 
-export interface GuestServiceOptions {
-  /** The guest has gone: nothing is left open then. */
-  readonly left: AbortSignal;
-  explain(line: string): void;
-}
-
 /** Opens the first way that can be; the caller owns it. Rejects with Refused. */
-export async function openWay(ways: readonly WayIn[], options: GuestServiceOptions): Promise<GuestService> {
+export async function openWay(ways: readonly WayIn[], options: OpenSessionOptions): Promise<GuestService> {
   let why = 'no such service';
   for (const way of ways) {
     try {
@@ -48,11 +42,11 @@ export async function openWay(ways: readonly WayIn[], options: GuestServiceOptio
   throw new Refused(why);
 }
 
-async function openOne(way: WayIn, options: GuestServiceOptions): Promise<GuestService> {
+async function openOne(way: WayIn, options: OpenSessionOptions): Promise<GuestService> {
   const { service, framing } = way;
   if (hasOwnControl(service.file)) {
     try {
-      return await openSession(way, options);
+      return { ...(await openSession(service, {}, options)), path: service.file, framing };
     } catch (error) {
       // The plain socket may have other permissions, or belong to somebody who has taken the name over.
       if (!['EACCES', 'ECONNREFUSED', 'ENOENT'].includes(codeOf(error) ?? '')) throw error;
@@ -61,43 +55,6 @@ async function openOne(way: WayIn, options: GuestServiceOptions): Promise<GuestS
   const socket = await openService(service, 'plain');
   if (options.left.aborted) socket.destroy();
   return { path: service.file, socket, framing, outcome: new Promise(() => {}) };
-}
-
-async function openSession({ service, framing }: WayIn, { left, explain }: GuestServiceOptions): Promise<GuestService> {
-  const ended = deferred<Outcome>();
-  const answered = deferred();
-  const started = deferred();
-  const session = await startSession(
-    () => openService(service, 'control'),
-    {},
-    {
-      started: () => started.resolve(),
-      waiting: (ahead) => {
-        answered.resolve();
-        explain(`${service.file}: at its limit, ${ahead} ahead`);
-      },
-      stderr: (bytes) => explain(`${service.file}: ${bytes.toString().trimEnd()}`),
-      ended: ended.resolve,
-    },
-  );
-  const gone = aborted(left).then(() => 'it left');
-  const late = new AbortController();
-  const silent = sleep(timing.startMs, undefined, { signal: late.signal }).then(() => `no answer within ${timing.startMs / 1000} s`);
-  const begun = started.promise.then(() => undefined);
-  silent.catch(() => {});
-  const refused = ended.promise.then(reasonOfOutcome);
-  const first = await Promise.race([begun, refused, gone, silent, answered.promise.then(() => 'waits')]);
-  late.abort();
-  const why = first === 'waits' ? await Promise.race([begun, refused, gone]) : first;
-  if (why === undefined) return { path: service.file, socket: session.data as Socket, framing, session, outcome: ended.promise };
-  session.close();
-  session.data.destroy();
-  throw new Refused(why);
-}
-
-function reasonOfOutcome(outcome: Outcome): string {
-  if ('error' in outcome) return reasonOf(outcome.error.reason);
-  return 'lost' in outcome ? reasonOf(outcome.lost) : 'it ended before it began';
 }
 
 /**

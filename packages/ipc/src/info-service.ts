@@ -1,7 +1,8 @@
-// A name of the tree for a daemon: its plain socket is the daemon's own, its control socket only tells of it.
+// A name of the tree for a daemon: its plain socket is the daemon's own, its control socket tells of it.
 import { createServer, type Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
 import { refuseConnection, serveControl } from '@dipus/session/control-server';
+import type { Session } from '@dipus/session/session';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
@@ -10,6 +11,8 @@ import type { Tree } from '@dipus/tree/root';
 export interface InfoService {
   /** Connected, half-open and not read yet; its to close. */
   connected(connection: Socket): void;
+  /** Its sessions; it takes none unless given. */
+  begin?(session: Session): void;
   /** How many it is busy with. */
   running(): number;
   /** How many it takes at a time. */
@@ -29,11 +32,12 @@ export async function keepInfoService(
   const controls = new Set<Socket>();
   const serve = serveControl({
     refuse: () => undefined,
-    begin: (session) => session.fail('it takes no sessions: connect to its plain socket'),
+    begin: (session) => (service.begin ? service.begin(session) : session.fail('it takes no sessions: connect to its plain socket')),
     info: () => ({ since, running: service.running(), waiting: 0, max: service.max, tty: false, pid: process.pid }),
   });
   const control = (connection: Socket): void => {
-    if (controls.size >= maxControls)
+    // A session has two of them.
+    if (controls.size >= maxControls + (service.begin ? 2 * service.max : 0))
       return refuseConnection(
         connection.on('error', () => {}),
         { reason: 'too many connections', retry: true },

@@ -4,7 +4,7 @@ import { timing } from '@dipus/proto/timing';
 import type { DaemonUri } from '@dipus/proto/uri';
 import type { Endpoint } from '@dipus/relay/endpoint';
 import type { Tree } from '@dipus/tree/root';
-import { findDaemons, openByDaemon, type WantedUri } from './ask-daemon.ts';
+import { findDaemons, openByDaemon, openProven, type WantedUri } from './ask-daemon.ts';
 import { askForService, connectTcp, parseNetworkUri } from './tcp.ts';
 
 export interface OpenUriOptions {
@@ -40,19 +40,26 @@ export function checkOpener(tree: Tree, { daemon, text }: DaemonUri): void {
 }
 
 /**
- * A stream that is half-open and not read yet; of a daemon it is a UNIX socket. Rejects with Refused, NoDaemon, UriError, Failure or the
+ * A stream that is half-open and not read yet: a UNIX socket where only a daemon of other people's opens it. Rejects with Refused, NoDaemon, UriError, Failure or the
  * system's error; the caller owns what is opened.
  */
 export async function openUri(tree: Tree, wanted: WantedUri, options: OpenUriOptions): Promise<Endpoint> {
   const { scheme, uri } = wanted;
-  const socket = await openByDaemon(tree, wanted, options.stop);
-  if (socket) options.explain(`${uri}: opened by the service ${scheme}`);
-  if (socket) return { socket, kind: 'unix' };
+  const byDaemon = await openThere(tree, wanted, options.stop);
+  if (byDaemon) options.explain(`${uri}: opened by the service ${scheme}`);
+  if (byDaemon) return byDaemon;
   const openHere = Object.hasOwn(openers, scheme) ? openers[scheme] : undefined;
   if (!openHere) throw new NoDaemon(scheme);
   const opened = await openHere(wanted, options);
   options.explain(`${uri}: opened without a daemon`);
   return opened;
+}
+
+async function openThere(tree: Tree, wanted: WantedUri, stop: AbortSignal): Promise<Endpoint | undefined> {
+  const proven = wanted.framing === 'bytes' ? await openProven(tree, wanted, stop) : undefined;
+  if (proven) return { socket: proven, kind: 'channel' };
+  const socket = await openByDaemon(tree, wanted, stop);
+  return socket && { socket, kind: 'unix' };
 }
 
 /** Opens `tcp://HOST:PORT[/SERVICE]`, as its daemon does. Rejects as openUri does. */

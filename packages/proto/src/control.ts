@@ -15,6 +15,8 @@ export interface Start {
   readonly tty?: Terminal;
   /** false: a service at its limit answers ERROR, to be asked again, instead of WAITING. */
   readonly wait?: boolean;
+  /** What a protocol daemon is to open. */
+  readonly uri?: string;
 }
 
 /** How a program ended. */
@@ -73,7 +75,8 @@ export function parseStart(payload: Buffer): Start | undefined {
   if (!value || typeof value['token'] !== 'string' || !/^[0-9a-f]{32}$/.test(value['token'])) return undefined;
   const tty = value['tty'] === undefined ? undefined : terminalOf(value['tty']);
   const wait = value['wait'] === false ? false : undefined;
-  return { token: value['token'], ...(tty && { tty }), ...(wait === false && { wait }) };
+  const uri = typeof value['uri'] === 'string' ? value['uri'] : undefined;
+  return { token: value['token'], ...(tty && { tty }), ...(wait === false && { wait }), ...(uri !== undefined && { uri }) };
 }
 
 export function parseStarted(payload: Buffer): { tty: boolean } | undefined {

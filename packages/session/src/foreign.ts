@@ -64,37 +64,52 @@ export class ForeignSessions<T extends object> {
     };
   }
 
-  async #run(foreign: T, session: Session): Promise<void> {
-    let isGone = false;
-    let leave = (): void => {};
-    session.listen({
-      signal: () => {},
-      resize: () => {},
-      gone: () => {
-        isGone = true;
-        leave();
-      },
-    });
-    let service: Endpoint;
-    try {
-      service = await this.#options.connect(foreign);
-    } catch (error) {
-      return session.fail(reasonOf(error));
-    }
-    if (isGone) return void service.socket.destroy();
-    const { clientKind, mayHandOver, track } = this.#options;
-    const data = session.takeData();
-    session.started(false);
-    const mayEnd = async (): Promise<boolean> => {
-      await sleep(timing.endMs);
-      return !isGone;
+  async #run(service: T, session: Session): Promise<void> {
+    const { connect, clientKind, mayHandOver, track } = this.#options;
+    let relayed: Relay | undefined;
+    const counted = (started: Relay): void => {
+      relayed = started;
+      this.#running++;
+      track(started);
     };
-    const client: Endpoint = data instanceof Socket ? { socket: data, kind: clientKind } : { socket: data, kind: 'channel' };
-    const started = relay(client, service, { mayEnd, answered: () => session.exit({ code: 0 }), mayHandOver });
-    leave = () => started.break();
-    this.#running++;
-    track(started);
-    if ((await started.ended) === 'broken') session.fail('the connection broke off');
-    this.#running--;
+    await runSession(session, { connect: () => connect(service), clientKind, mayHandOver, track: counted });
+    if (relayed) this.#running--;
   }
+}
+
+export interface SessionRun extends Pick<ForeignOptions<object>, 'clientKind' | 'mayHandOver' | 'track'> {
+  /** Connects to what the session is with; `gone` aborts when its client has gone. */
+  connect(gone: AbortSignal): Promise<Endpoint>;
+}
+
+/** Runs a session with something that knows of none, to its end: 0 where all has been passed on. Never rejects. */
+export async function runSession(session: Session, { connect, clientKind, mayHandOver, track }: SessionRun): Promise<void> {
+  const gone = new AbortController();
+  let leave = (): void => {};
+  session.listen({
+    signal: () => {},
+    resize: () => {},
+    gone: () => {
+      gone.abort();
+      leave();
+    },
+  });
+  let service: Endpoint;
+  try {
+    service = await connect(gone.signal);
+  } catch (error) {
+    return session.fail(reasonOf(error));
+  }
+  if (gone.signal.aborted) return void service.socket.destroy();
+  const data = session.takeData();
+  session.started(false);
+  const mayEnd = async (): Promise<boolean> => {
+    await sleep(timing.endMs);
+    return !gone.signal.aborted;
+  };
+  const client: Endpoint = data instanceof Socket ? { socket: data, kind: clientKind } : { socket: data, kind: 'channel' };
+  const started = relay(client, service, { mayEnd, answered: () => session.exit({ code: 0 }), mayHandOver });
+  leave = () => started.break();
+  track(started);
+  if ((await started.ended) === 'broken') session.fail('the connection broke off');
 }
