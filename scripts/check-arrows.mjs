@@ -1,17 +1,17 @@
-// Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns -> proto; and each package declares what it
-// imports. session stands on relay, ipc on what a daemon needs, and remote is made of the middle layer; daemon is an edge like cli.
+// Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns, shell -> proto; and each package declares what
+// it imports. session stands on relay, ipc on what a daemon needs, and remote is made of the middle layer; daemon is an edge like cli.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
 
-const middle = ['relay', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote', 'descriptors', 'ipc'];
+const middle = ['relay', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote', 'descriptors', 'ipc', 'shell'];
 const standsOn = { session: ['relay'], ipc: ['descriptors', 'relay', 'session', 'tree'], remote: middle };
 // node:stream for the type of a connection alone.
 const pureModules = ['node:buffer', 'node:util', 'node:stream'];
 // Above it, for commands: what protocol daemons share of their edge.
 const edge = { daemon: ['cli', 'ipc', 'tree'] };
 // Who alone may import a package from outside.
-const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns', koffi: 'descriptors' };
+const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns', koffi: 'descriptors', unbash: 'shell' };
 
 const packages = listPackages();
 const commands = packages.filter((one) => one.isCommand).map((one) => one.name);
