@@ -5,7 +5,7 @@ import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { answer, AskError, parseAsk, type Ask, type PlacedService } from '@dipus/proto/ask';
 import type { SocketKind } from '@dipus/proto/sep';
-import { isUri, parseUri, UriError, type FarUri, type Uri } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type RemoteUri, type Uri } from '@dipus/proto/uri';
 import { openHost } from '@dipus/remote/open';
 import { userName } from '@dipus/tree/accounts';
 import { findServices } from '@dipus/tree/list';
@@ -72,7 +72,7 @@ function untrustedOf(tree: Tree, ask: Ask): Untrusted[] {
 }
 
 /** What another host has; of an ssh host what is imported already, if anything is: that shares the importer's connection. */
-async function findRemote(uri: FarUri, openTree: () => Tree, { explain, warn, stop }: Context): Promise<Candidates> {
+async function findRemote(uri: RemoteUri, openTree: () => Tree, { explain, warn, stop }: Context): Promise<Candidates> {
   const shared = uri.scheme === 'ssh' ? await findShared(uri, openTree) : undefined;
   if (shared && shared.entries.length > 0) {
     explain('imported already: using its connection');

@@ -2,7 +2,7 @@ import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { printable } from '@dipus/proto/printable';
-import { isUri, parseUri, UriError, type FarUri } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type RemoteUri } from '@dipus/proto/uri';
 import { maxPathBytes } from '@dipus/tree/socket-file';
 import { resolve } from 'node:path';
 
@@ -30,7 +30,7 @@ export interface WantedPlace {
 
 export interface Arguments {
   readonly text?: string;
-  readonly uris: readonly FarUri[];
+  readonly uris: readonly RemoteUri[];
   readonly places: readonly WantedPlace[];
   readonly isFromStdin: boolean;
   readonly isOnce: boolean;
@@ -88,7 +88,7 @@ function readPlace(text: string): WantedPlace {
 }
 
 /** The URI of a host, or of a service that has a name. Throws UsageError. */
-export function readUri(text: string): FarUri {
+export function readUri(text: string): RemoteUri {
   try {
     const uri = parseUri(text);
     if (uri.scheme === 'unix') throw new UriError('names a socket of this host');

@@ -4,7 +4,7 @@ import { Failure, UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { timing } from '@dipus/proto/timing';
-import { sepPort, type FarUri } from '@dipus/proto/uri';
+import { sepPort, type RemoteUri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { aborted, delay } from '@dipus/proto/waiting';
 import { openHost } from '@dipus/remote/open';
@@ -76,13 +76,13 @@ class Sources {
     this.#context = context;
   }
 
-  async add(uri: FarUri): Promise<void> {
+  async add(uri: RemoteUri): Promise<void> {
     const key = keyOf(uri);
     if (this.#sources.has(key)) return;
     this.#sources.set(key, new Source(uri, await this.#hostOf(uri), { ...this.#options, isOnce: this.#args.isOnce }));
   }
 
-  remove(uri: FarUri): void {
+  remove(uri: RemoteUri): void {
     const source = this.#sources.get(keyOf(uri));
     if (!source) return;
     this.#sources.delete(keyOf(uri));
@@ -90,7 +90,7 @@ class Sources {
     void this.#end(source);
   }
 
-  async #hostOf(uri: FarUri): Promise<RemoteHost> {
+  async #hostOf(uri: RemoteUri): Promise<RemoteHost> {
     const other = [...this.#sources.values(), ...this.#leaving].find((source) => isSameHost(source.uri, uri));
     if (other) return other.host;
     const { explain, warn, stop } = this.#context;
@@ -165,14 +165,14 @@ function notSeps(text: string): Failure {
   return new Failure('trust', text, 'it is not seps://, so whoever is on the network may be it');
 }
 
-function keyOf(named: FarUri): string {
+function keyOf(named: RemoteUri): string {
   if (named.scheme === 'daemon') return named.text;
   const { ask, ...uri } = named;
   const port = uri.port ?? (uri.scheme === 'ssh' ? undefined : sepPort);
   return JSON.stringify([uri.scheme, uri.user, uri.host, port, uri.root, ask.segments]);
 }
 
-function isSameHost(a: FarUri, b: FarUri): boolean {
+function isSameHost(a: RemoteUri, b: RemoteUri): boolean {
   const nothing = { segments: [], hasGlob: false };
   return keyOf({ ...a, ask: nothing }) === keyOf({ ...b, ask: nothing });
 }

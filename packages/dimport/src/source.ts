@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/cli/errors';
 import { timing } from '@dipus/proto/timing';
-import type { FarUri } from '@dipus/proto/uri';
+import type { RemoteUri } from '@dipus/proto/uri';
 import type { WatchResult, RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { watchLiving } from '@dipus/remote/living';
 import { OpenStreams } from '@dipus/session/open-streams';
@@ -12,7 +12,7 @@ import type { ImportOptions } from './import-options.ts';
 /** Follows a host until it is closed; with `isOnce`, until the host has gone. */
 export class Source {
   readonly ended: Promise<void>;
-  readonly uri: FarUri;
+  readonly uri: RemoteUri;
   readonly host: RemoteHost;
   readonly #options: ImportOptions;
   readonly #streams = new OpenStreams();
@@ -21,7 +21,7 @@ export class Source {
   readonly #told = new Set<string>();
   #isClosed = false;
 
-  constructor(uri: FarUri, host: RemoteHost, options: ImportOptions & { readonly isOnce: boolean }) {
+  constructor(uri: RemoteUri, host: RemoteHost, options: ImportOptions & { readonly isOnce: boolean }) {
     this.uri = uri;
     this.host = host;
     this.#options = options;

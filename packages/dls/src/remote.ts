@@ -6,7 +6,7 @@ import type { Info } from '@dipus/proto/control';
 import { codeOf } from '@dipus/proto/failure';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { describeService } from '@dipus/proto/sep';
-import type { FarUri } from '@dipus/proto/uri';
+import type { RemoteUri } from '@dipus/proto/uri';
 import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
@@ -14,7 +14,7 @@ import { readUser, type Tree, type User } from '@dipus/tree/root';
 import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
 
 /** Paths are those of the remote host, in full they are URIs. The host is connected to when it is asked. */
-export async function openRemote(uri: FarUri, openTree: () => Tree, { explain, stop, warn }: Context): Promise<Place> {
+export async function openRemote(uri: RemoteUri, openTree: () => Tree, { explain, stop, warn }: Context): Promise<Place> {
   const user = (): User => readUser(process.env);
   const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user, tree: openTree });
   return {
@@ -51,7 +51,7 @@ async function infoOf(host: RemoteHost, service: RemoteService): Promise<Info | 
 
 interface Watching {
   readonly host: RemoteHost;
-  readonly uri: FarUri;
+  readonly uri: RemoteUri;
   readonly isAll: boolean;
   readonly warn: Context['warn'];
 }

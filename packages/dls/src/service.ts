@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { UsageError } from '@dipus/cli/errors';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
-import { isUri, parseUri, UriError, type FarUri } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type RemoteUri } from '@dipus/proto/uri';
 
 /** What a SERVICE asks for: something of this host's tree, one socket anywhere here, something of another host, what a daemon opens. */
-export type Wanted = Ask | { readonly file: string } | FarUri;
+export type Wanted = Ask | { readonly file: string } | RemoteUri;
 
 /** No text: everything. Throws UsageError. */
 export function readService(text: string | undefined): Wanted {

@@ -40,9 +40,9 @@ export interface DaemonUri {
 }
 
 /** What leads beyond this host, or to what a daemon knows. */
-export type FarUri = HostUri | DaemonUri;
+export type RemoteUri = HostUri | DaemonUri;
 
-export type Uri = FarUri | UnixUri;
+export type Uri = RemoteUri | UnixUri;
 
 /** Where a host is addressed. */
 export interface HostPort {

@@ -4,7 +4,7 @@ import { asPeerName } from '@dipus/proto/peers-file';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import type { Trust } from '@dipus/proto/trust';
-import type { DaemonUri, FarUri, HostScheme, HostUri } from '@dipus/proto/uri';
+import type { DaemonUri, RemoteUri, HostScheme, HostUri } from '@dipus/proto/uri';
 import type { Prompter } from '@dipus/ssh/login/prompter';
 import type { Tree } from '@dipus/tree/root';
 
@@ -33,7 +33,7 @@ type Opener = (uri: HostUri, options: OpenOptions) => Promise<RemoteHost>;
 const openers: Readonly<Record<HostScheme, Opener>> = { sep: openSep, seps: openSeps, ssh: openSsh };
 
 /** The host of a URI. Nothing is connected yet; the caller closes it. The code of a scheme is loaded when a URI asks for it. */
-export function openHost(uri: FarUri, options: OpenOptions): Promise<RemoteHost> {
+export function openHost(uri: RemoteUri, options: OpenOptions): Promise<RemoteHost> {
   return uri.scheme === 'daemon' ? openByDaemon(uri, options) : openers[uri.scheme](uri, options);
 }
 
