@@ -1,11 +1,10 @@
-import { resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
-import { answer, AskError, parseAsk, type Ask, type PlacedService } from '@dipus/proto/ask';
+import { readService } from '@dipus/cli/service';
+import { answer, type Ask, type PlacedService } from '@dipus/proto/ask';
 import type { SocketKind } from '@dipus/proto/sep';
-import { isUri, parseUri, UriError, type RemoteUri, type Uri } from '@dipus/proto/uri';
+import type { RemoteUri } from '@dipus/proto/uri';
 import { openHost } from '@dipus/remote/open';
 import { userName } from '@dipus/tree/accounts';
 import { findServices } from '@dipus/tree/list';
@@ -43,11 +42,10 @@ export interface Candidates {
 
 /** What may be opened for a SERVICE, the first match first; to be closed when it is done with. Rejects with UsageError and Failure. */
 export async function findCandidates(service: string, openTree: () => Tree, context: Context): Promise<Candidates> {
-  const uri = readUri(service);
-  if (uri && uri.scheme !== 'unix') return findRemote(uri, openTree, context);
-  const path = uri ? uri.path : service;
-  if (uri || path.startsWith('/')) return { candidates: [candidateAt(resolve(path))], untrusted: () => [], close: () => {} };
-  return findLocal(readAsk(service), openTree, context.explain);
+  const wanted = readService(service);
+  if ('scheme' in wanted) return findRemote(wanted, openTree, context);
+  if ('file' in wanted) return { candidates: [candidateAt(wanted.file)], untrusted: () => [], close: () => {} };
+  return findLocal(wanted, openTree, context.explain);
 }
 
 function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) => void): Candidates {
@@ -94,25 +92,6 @@ async function findRemote(uri: RemoteUri, openTree: () => Tree, { explain, warn,
     return { candidates, untrusted: () => [], close: () => host.close() };
   } catch (error) {
     host.close();
-    throw error;
-  }
-}
-
-function readUri(service: string): Uri | undefined {
-  if (!isUri(service)) return undefined;
-  try {
-    return parseUri(service);
-  } catch (error) {
-    if (error instanceof UriError) throw new UsageError(`SERVICE ${JSON.stringify(service)} ${error.message}`);
-    throw error;
-  }
-}
-
-function readAsk(service: string): ReturnType<typeof parseAsk> {
-  try {
-    return parseAsk(service);
-  } catch (error) {
-    if (error instanceof AskError) throw new UsageError(`SERVICE ${JSON.stringify(service)} ${error.message}`);
     throw error;
   }
 }

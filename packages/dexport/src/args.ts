@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
-import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
+import { readAsk } from '@dipus/cli/service';
+import type { Ask } from '@dipus/proto/ask';
 import { isUri, sepPort } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
@@ -69,7 +70,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     ...(graceMs !== undefined && { graceMs }),
     isVerbose: isGiven(values, 'verbose'),
     isJson: isGiven(values, 'json'),
-    asks: operands.map(readAsk),
+    asks: operands.map(readOffered),
   };
 }
 
@@ -94,12 +95,7 @@ function parseAddress(text: string): Address {
   return { address, port: port === undefined ? sepPort : Number(port) };
 }
 
-function readAsk(text: string): Ask {
+function readOffered(text: string): Ask {
   if (isUri(text)) throw new UsageError(`SERVICE ${JSON.stringify(text)} is a URI: only services of this host can be offered`);
-  try {
-    return parseAsk(text);
-  } catch (error) {
-    if (error instanceof AskError) throw new UsageError(`SERVICE ${JSON.stringify(text)} ${error.message}`);
-    throw error;
-  }
+  return readAsk(text);
 }

@@ -1,5 +1,5 @@
 // The offers as one peer sees them: of what its user may open, what its line in authorized_peers names.
-import type { Ask } from '@dipus/proto/ask';
+import { everything, type Ask } from '@dipus/proto/ask';
 import { maySee, type Grant } from '@dipus/proto/grant';
 import { servicePath } from '@dipus/proto/name';
 import type { Offer, OfferEvents, View } from './offers.ts';
@@ -10,8 +10,6 @@ export interface Scope {
   readonly source: View;
   readonly grant: Grant;
 }
-
-const everything: Ask = { segments: [], hasGlob: false };
 
 /** A part of other offers, which may become another part. */
 export class PeerView implements View {

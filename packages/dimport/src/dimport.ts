@@ -3,6 +3,7 @@ import { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
+import { everything } from '@dipus/proto/ask';
 import { timing } from '@dipus/proto/timing';
 import { sepPort, type RemoteUri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
@@ -173,6 +174,5 @@ function keyOf(named: RemoteUri): string {
 }
 
 function isSameHost(a: RemoteUri, b: RemoteUri): boolean {
-  const nothing = { segments: [], hasGlob: false };
-  return keyOf({ ...a, ask: nothing }) === keyOf({ ...b, ask: nothing });
+  return keyOf({ ...a, ask: everything }) === keyOf({ ...b, ask: everything });
 }

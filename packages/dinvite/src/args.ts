@@ -1,7 +1,7 @@
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
-import { parseGrantOptions, type GrantOptions } from '@dipus/proto/grant';
-import { isPeerName, LineError } from '@dipus/proto/peers-file';
+import { checkPeerName, readGrantOptions } from '@dipus/cli/peer-operands';
+import type { GrantOptions } from '@dipus/proto/grant';
 import { timing } from '@dipus/proto/timing';
 
 const commandLine: CommandLine = {
@@ -30,20 +30,11 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const [name = '', ...options] = operands;
   const lifeMs = secondsOption(values, 'time');
   const isDelete = isGiven(values, 'delete');
-  if (text !== undefined) return { text, name, options, grant: parseGrantOptions([]), lifeMs: 0, isDelete };
+  if (text !== undefined) return { text, name, options, grant: readGrantOptions([]), lifeMs: 0, isDelete };
   if (name === '') throw new UsageError('NAME is missing');
-  if (!isPeerName(name)) throw new UsageError(`NAME ${JSON.stringify(name)} is not 1 to 64 of A-Z a-z 0-9 . _ @ + -`);
+  checkPeerName(name);
   if (lifeMs === 0) throw new UsageError('--time 0: no time to join');
   if (isDelete && options[0] !== undefined) throw new UsageError(`unexpected operand ${options[0]}`);
   if (isDelete && lifeMs !== undefined) throw new UsageError('--time does not go with --delete');
-  return { name, options, grant: readOptions(options), lifeMs: lifeMs ?? timing.inviteMs, isDelete };
-}
-
-function readOptions(options: readonly string[]): GrantOptions {
-  try {
-    return parseGrantOptions(options);
-  } catch (error) {
-    if (error instanceof LineError) throw new UsageError(`OPTION: ${error.message}`, 'dipus-keys(7) has the options of authorized_peers');
-    throw error;
-  }
+  return { name, options, grant: readGrantOptions(options), lifeMs: lifeMs ?? timing.inviteMs, isDelete };
 }

@@ -1,7 +1,7 @@
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, parseCommandLine, type CommandLine } from '@dipus/cli/options';
-import { parseExporter } from '@dipus/proto/known-line';
-import { UriError, type HostPort } from '@dipus/proto/uri';
+import { readExporter } from '@dipus/cli/peer-operands';
+import type { HostPort } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
   tool: 'dkey',
@@ -28,14 +28,5 @@ export function parseArguments(argv: readonly string[]): Arguments {
   if (extra !== undefined) throw new UsageError(`unexpected operand ${extra}`);
   if (isCert && isLine) throw new UsageError('--cert does not go with --line');
   if (isCert && host !== undefined) throw new UsageError("--cert does not go with HOST: it is about this user's key");
-  return { ...(text !== undefined && { text }), ...(host !== undefined && { target: readHost(host) }), isLine, isCert };
-}
-
-function readHost(text: string): HostPort {
-  try {
-    return parseExporter(text);
-  } catch (error) {
-    if (error instanceof UriError) throw new UsageError(`HOST ${JSON.stringify(text)}: ${error.message}`);
-    throw error;
-  }
+  return { ...(text !== undefined && { text }), ...(host !== undefined && { target: readExporter(host) }), isLine, isCert };
 }

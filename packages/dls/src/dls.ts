@@ -1,12 +1,13 @@
 import { untilThere } from '@dipus/cli/appear';
 import type { Context } from '@dipus/cli/run';
+import { readService } from '@dipus/cli/service';
+import { everything } from '@dipus/proto/ask';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { openLocal } from './local.ts';
 import type { Found, Named, Place } from './place.ts';
 import { formatEvent, formatJson, formatLong, formatShort } from './format.ts';
 import { openRemote } from './remote.ts';
-import { readService } from './service.ts';
 
 /** What is shown to a person, who can do with a header. */
 export interface Audience {
@@ -23,7 +24,7 @@ export interface DlsOptions extends Audience {
  * given. Throws UsageError and Failure.
  */
 export async function dls(args: Arguments, context: Context, { openTree, ...audience }: DlsOptions): Promise<number> {
-  const wanted = readService(args.service);
+  const wanted = args.service === undefined ? everything : readService(args.service);
   const place = 'scheme' in wanted ? await openRemote(wanted, openTree, context) : openLocal(openTree(), wanted, context);
   try {
     if (args.isWatch) return await watch(place, args, context);

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { Failure, UsageError } from '@dipus/cli/errors';
-import { answer, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
+import { readAsk } from '@dipus/cli/service';
+import { answer, everything, type Ask } from '@dipus/proto/ask';
 import { isUri } from '@dipus/proto/uri';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred } from '@dipus/proto/waiting';
@@ -24,17 +25,12 @@ export interface DreapContext {
 }
 
 /** Reads what to reap; an absolute path must lie in the tree. Throws UsageError and Failure. */
-export function readAsk(service: string | undefined, tree: Tree): Ask {
-  if (service === undefined) return { segments: [], hasGlob: false };
+export function readWhatToReap(service: string | undefined, tree: Tree): Ask {
+  if (service === undefined) return everything;
   if (isUri(service)) throw new UsageError(`SERVICE ${JSON.stringify(service)} is a URI: only sockets of this host can be reaped`);
   const isInTree = service.startsWith(`${tree.root}/`);
   if (service.startsWith('/') && !isInTree) throw new Failure('reap', service, `not below the root ${tree.root}`);
-  try {
-    return parseAsk(isInTree ? service.slice(tree.root.length + 1) : service);
-  } catch (error) {
-    if (error instanceof AskError) throw new UsageError(`SERVICE ${JSON.stringify(service)} ${error.message}`);
-    throw error;
-  }
+  return readAsk(isInTree ? service.slice(tree.root.length + 1) : service);
 }
 
 /** One pass. Returns 1 where something dead could not be removed. */

@@ -18,6 +18,9 @@ export interface Ask {
   readonly hasGlob: boolean;
 }
 
+/** Asks for everything. */
+export const everything: Ask = { segments: [], hasGlob: false };
+
 /** A service and the area (`local`, `exported`, a user) in which it lies. */
 export interface PlacedService extends Service {
   readonly area: string;

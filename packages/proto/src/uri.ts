@@ -1,4 +1,4 @@
-import { askOf, AskError, type Ask } from './ask.ts';
+import { askOf, AskError, everything, type Ask } from './ask.ts';
 import { isHost, isName } from './name.ts';
 import { isPrintable, printable } from './printable.ts';
 
@@ -130,7 +130,7 @@ function parseForDaemon(daemon: string, text: string): DaemonUri {
     text: `${daemon}${text.slice(daemon.length)}`,
     host: address ?? host,
     ...(isName(last) && { service: last }),
-    ask: { segments: [], hasGlob: false },
+    ask: everything,
   };
 }
 
