@@ -2,18 +2,19 @@
 // process; what goes between them and the connection passes through here.
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
+import { runner } from '@dipus/relay/runner';
 import { pump } from '@dipus/relay/pump';
 import { endGroup, signalGroup, type Command, type Program } from './program.ts';
 import { startPty, type Pty, type PtyMaker } from './pty.ts';
 
 const eof = '\u0004';
 // The kernel ends them with us, which hangs up their terminal.
-const cat: readonly [string, ...string[]] = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', 'cat'] : ['cat'];
+const cat = [...(runner ?? []), 'cat'] as [string, ...string[]];
 
 /**
  * Starts a command on a terminal and relays it to the connection, which it owns from now on. The connection's end becomes the terminal's
@@ -63,8 +64,8 @@ class Relayed implements Program {
   readonly ended: Promise<Exit>;
   readonly #pty: Pty;
   readonly #options: RelayedOptions;
-  readonly #reader: Promise<CatEnd>;
-  readonly #writer: Promise<CatEnd>;
+  readonly #reader: Promise<CatResult>;
+  readonly #writer: Promise<CatResult>;
   readonly #timers: NodeJS.Timeout[] = [];
   #hasExited = false;
   #isStopped = false;
@@ -161,9 +162,9 @@ class Relayed implements Program {
   }
 }
 
-type CatEnd = 'itself' | 'killed';
+type CatResult = 'itself' | 'killed';
 
 /** How a cat ended. At the end of a terminal it fails with EIO. */
-function goneOf(child: ChildProcess): Promise<CatEnd> {
+function goneOf(child: ChildProcess): Promise<CatResult> {
   return once(child, 'exit').then(([, signal]) => (signal === null ? 'itself' : 'killed'));
 }
