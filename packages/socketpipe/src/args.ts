@@ -48,7 +48,7 @@ const line = {
     direct: { describe: 'never send the data through the login command' },
     input: { short: 'i', value: '{ COMMAND }', describe: '{ COMMAND } whose output the remote command reads' },
     login: { short: 'l', value: '{ LOGIN }', describe: '{ COMMAND } that runs its arguments on the remote host' },
-    remote: { short: 'r', value: '{ COMMAND }', describe: '{ COMMAND } to run there' },
+    remote: { short: 'r', value: '{ COMMAND }', describe: '{ COMMAND } to run on the remote host' },
     output: { short: 'o', value: '{ COMMAND }', describe: '{ COMMAND } that reads what the remote command writes' },
     server: { short: 's', describe: 'be the remote end; run by the login command' },
   },

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { Failure } from '@dipus/cli/errors';
 import type { Job } from './args.ts';
 import { carry } from './carry.ts';
-import type { Ending } from './command.ts';
+import type { CommandResult } from './command.ts';
 import type { Connection } from './connection.ts';
 import { lendTerminal, startLogin, type Login } from './login.ts';
 import { carryMarker, formatOrder, type Notice, type Order } from './order.ts';
@@ -12,7 +12,7 @@ export interface NearOptions {
   readonly isStdinTerminal: boolean;
   readonly isStdoutTerminal: boolean;
   /** Our stdin as a stream; asked for only when it is a terminal that may be read. */
-  readonly openPrompter: () => Readable;
+  readonly openStdin: () => Readable;
   readonly showStderr: (bytes: Buffer) => void;
   /** SSH_CONNECTION as this end sees it. */
   readonly session: string | undefined;
@@ -34,7 +34,7 @@ export interface Session {
 /** A login command that has ended before there was a way. */
 export interface EndedLogin {
   readonly login: Login;
-  readonly ending: Ending;
+  readonly ending: CommandResult;
 }
 
 export interface Attempt {
@@ -118,7 +118,7 @@ class LoginAttempt implements Attempt {
     this.#hasLoggedIn = true;
     options.explain('logged in');
     // Not before: what a login asks for at the terminal must not come to us.
-    if (options.isStdinTerminal && !this.#job.isBatch) this.#releaseTerminal = lendTerminal(options.openPrompter(), this.#login);
+    if (options.isStdinTerminal && !this.#job.isBatch) this.#releaseTerminal = lendTerminal(options.openStdin(), this.#login);
   }
 
   // In batch mode the first login hears nothing more; no user is needed for another.

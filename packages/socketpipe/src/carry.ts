@@ -1,7 +1,7 @@
 import { finished } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { readMessage, type Connection, type Message } from './connection.ts';
-import { frameReader, formatFrameHead, type FrameType } from './frame.ts';
+import { frameReader, formatFrameHead, type FrameType } from './carried-frame.ts';
 
 // Data under way that the other end's command has not taken yet. With no more than that, messages are never stuck behind data.
 const windowBytes = 1024 * 1024;

@@ -23,7 +23,7 @@ function nearOptions(context: Context): Parameters<typeof socketpipe>[1] {
     ...context,
     isStdinTerminal: isatty(0),
     isStdoutTerminal: isatty(1),
-    openPrompter: () => process.stdin,
+    openStdin: () => process.stdin,
     showStderr: printDiagnostics,
     session: process.env['SSH_CONNECTION'],
     path: process.env['PATH'],

@@ -5,7 +5,7 @@ import { delimiter } from 'node:path';
 import { Failure } from '@dipus/cli/errors';
 import { hasTerminal } from '@dipus/cli/prompter';
 
-export interface Ending {
+export interface CommandResult {
   /** As a shell shows it: 128+n for a death by signal n. */
   readonly status: number;
   readonly signal: NodeJS.Signals | undefined;
@@ -15,7 +15,7 @@ export interface Ending {
 
 export interface Command {
   readonly child: ChildProcess;
-  readonly ended: Promise<Ending>;
+  readonly ended: Promise<CommandResult>;
   /** Signals the command, and its children where there is no terminal that could. */
   kill(signal: NodeJS.Signals): void;
 }
@@ -30,7 +30,7 @@ export function startCommand(argv: readonly string[], stdio: StdioOptions): Comm
   } catch (error) {
     throw new Failure('run', argv[0]!, error);
   }
-  const ended = new Promise<Ending>((resolve) => {
+  const ended = new Promise<CommandResult>((resolve) => {
     child.once('error', (error) => resolve(notStarted(argv[0]!, error)));
     child.once('exit', (code, signal) => {
       resolve({ status: code ?? 128 + osConstants.signals[signal!], signal: signal ?? undefined, failure: undefined });
@@ -72,7 +72,7 @@ function isProgram(path: string): boolean {
   }
 }
 
-function notStarted(name: string, error: Error): Ending {
+function notStarted(name: string, error: Error): CommandResult {
   const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
   return { status: isMissing ? 127 : 126, signal: undefined, failure: new Failure('run', name, isMissing ? 'no such command' : error) };
 }

@@ -11,7 +11,7 @@ import { socketOptions } from './bytes.ts';
 import { direct } from './direct.ts';
 import { lendTerminal, startLogin } from './login.ts';
 import { listenForAny } from './listen.ts';
-import { runRemote } from './remote.ts';
+import { runRemote } from './run-remote.ts';
 import { startLimit } from './limit.ts';
 
 // The protocol of socketpipe 1.x: the login command runs `socketpipe -s HOST PORT COMMAND...`, whoever connects first is the remote end.
@@ -24,7 +24,7 @@ export async function setUpOldPeer(job: Job, options: NearOptions): Promise<Sess
   options.explain(`logging in: ${[...job.login, ...words].join(' ')}`);
   const login = startLogin(job.login, words, options.showStderr);
   const isAtTerminal = options.isStdinTerminal && !job.isBatch;
-  const releaseTerminal = isAtTerminal ? lendTerminal(options.openPrompter(), login) : () => {};
+  const releaseTerminal = isAtTerminal ? lendTerminal(options.openStdin(), login) : () => {};
   if (!isAtTerminal) login.stdin.end();
   const limit = startLimit(job.limitMs, (reason) => new Failure('wait for', 'the remote end', reason));
   const ended = login.ended.then((ending) => ({ login, ending }));

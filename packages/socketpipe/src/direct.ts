@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { readMessage, type Connection, type Control } from './connection.ts';
-import { takeLines } from './lines.ts';
+import { takeLines } from './take-lines.ts';
 import type { Pair } from './listen.ts';
 
 /**

@@ -7,10 +7,10 @@ import { callAny } from './call.ts';
 import { carry } from './carry.ts';
 import type { Connection } from './connection.ts';
 import { direct } from './direct.ts';
-import { takeLines } from './lines.ts';
+import { takeLines } from './take-lines.ts';
 import { listen } from './listen.ts';
 import { carryMarker, formatNotice, readOrder, type Order } from './order.ts';
-import { runRemote } from './remote.ts';
+import { runRemote } from './run-remote.ts';
 
 export interface FarOptions {
   /** What the login command gives us: the order, then perhaps a terminal's input or frames. */

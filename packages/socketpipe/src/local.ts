@@ -1,7 +1,7 @@
 import type { StdioOptions } from 'node:child_process';
 import type { Job } from './args.ts';
 import type { NearOptions } from './attempt.ts';
-import { startCommand, type Command, type Ending } from './command.ts';
+import { startCommand, type Command, type CommandResult } from './command.ts';
 import type { Connection } from './connection.ts';
 
 /** What runs at this end of the connection. */
@@ -9,7 +9,7 @@ export interface Local {
   readonly input: Command | undefined;
   readonly output: Command | undefined;
   /** Settles when one of them could not be started. */
-  readonly trouble: Promise<Ending>;
+  readonly trouble: Promise<CommandResult>;
   /** To be told when the remote command has ended: nobody reads the input any more. */
   remoteHasEnded(): void;
   /** Whether the output command ended before the remote one. */
@@ -76,9 +76,9 @@ function startUnless(isTerminal: boolean, argv: readonly string[] | undefined, s
   return isTerminal ? undefined : startCommand(['cat'], stdio);
 }
 
-function firstTrouble(commands: readonly (Command | undefined)[], options: NearOptions): Promise<Ending> {
+function firstTrouble(commands: readonly (Command | undefined)[], options: NearOptions): Promise<CommandResult> {
   return new Promise((resolve) => {
-    const onEnd = (ending: Ending): void => {
+    const onEnd = (ending: CommandResult): void => {
       if (!ending.failure) return;
       options.warn(ending.failure);
       resolve(ending);

@@ -1,8 +1,8 @@
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
-import { startCommand, type Ending } from './command.ts';
-import { takeLines } from './lines.ts';
+import { startCommand, type CommandResult } from './command.ts';
+import { takeLines } from './take-lines.ts';
 import { readNotice, type Notice } from './order.ts';
 
 /** The running login command. */
@@ -12,7 +12,7 @@ export interface Login {
   readonly stdin: Writable;
   readonly stdout: Readable;
   /** Settles when it has ended and its stderr has been shown. */
-  readonly ended: Promise<Ending>;
+  readonly ended: Promise<CommandResult>;
   /** Settles when the remote end has said so. */
   told<K extends Notice['kind']>(kind: K): Promise<Extract<Notice, { kind: K }>>;
   kill(signal: NodeJS.Signals): void;

@@ -3,7 +3,7 @@ import { Failure } from '@dipus/cli/errors';
 import { aborted } from '@dipus/proto/waiting';
 import type { Job } from './args.ts';
 import type { NearOptions, Session } from './attempt.ts';
-import type { Ending } from './command.ts';
+import type { CommandResult } from './command.ts';
 import { isCutShort, type Connection } from './connection.ts';
 import { startLocal, type Local } from './local.ts';
 import type { Login } from './login.ts';
@@ -64,7 +64,11 @@ function watchRemote({ connection, login }: Session): Promise<Remote> {
  * The output command's status; if that is a success, the remote command's, then the input command's. Who dies of SIGPIPE because the
  * reader after him has all it wants has not failed: as in a pipeline of the shell.
  */
-function statusOf([output, remote, input]: [Ending | undefined, Remote, Ending | undefined], local: Local, connection: Connection): number {
+function statusOf(
+  [output, remote, input]: [CommandResult | undefined, Remote, CommandResult | undefined],
+  local: Local,
+  connection: Connection,
+): number {
   if (output && output.status !== 0) return output.status;
   if (remote.status !== 0 && !(local.isDeaf && remote.isCutShort)) return remote.status;
   if (input && !(local.isCutShort && isCutShort(input, connection))) return input.status;
