@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
-import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import { startSession, type ClientSession, type SessionResult } from '@dipus/session/control-client';
 import { eventually, has, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { residentBytes } from './processes.ts';
 import { exporter, importer } from './sep-pair.ts';
@@ -31,7 +31,7 @@ function ask(path: string, input: string | Buffer = ''): Promise<string> {
 interface Controlled {
   readonly session: ClientSession;
   /** All that came on the data connection, and how the session ended. */
-  readonly ended: Promise<{ text: string; outcome: Outcome }>;
+  readonly ended: Promise<{ text: string; outcome: SessionResult }>;
 }
 
 /** A session by control; `started` gets it when its program runs. */
@@ -42,10 +42,10 @@ async function control(path: string, started: (session: ClientSession) => void):
       const socket = connect({ path: file, allowHalfOpen: true });
       socket.once('error', reject).once('connect', () => resolve(socket.off('error', reject)));
     });
-  let end!: (outcome: Outcome) => void;
-  const outcome = new Promise<Outcome>((resolve) => (end = resolve));
+  let end!: (outcome: SessionResult) => void;
+  const outcome = new Promise<SessionResult>((resolve) => (end = resolve));
   const size = { cols: 80, rows: 24, term: 'xterm' };
-  const events = { started: () => started(session), waiting: () => {}, stderr: () => {}, ended: (how: Outcome) => end(how) };
+  const events = { started: () => started(session), waiting: () => {}, stderr: () => {}, ended: (how: SessionResult) => end(how) };
   const session: ClientSession = await startSession(dial, { tty: size }, events);
   let text = '';
   const { data } = session;
@@ -253,7 +253,7 @@ const answers = `stty raw -echo; head -c ${answerBytes} /dev/zero | tr "\\0" x; 
 const mixed = `case $(($$ % 3)) in 0) sleep 0.02; exit 4;; 1) ${answers};; *) exit 3;; esac`;
 
 /** What is wrong with what a client was given that has sent only lines of `mark`; undefined: nothing. */
-function faultIn(text: string, mark: string, outcome?: Outcome): string | undefined {
+function faultIn(text: string, mark: string, outcome?: SessionResult): string | undefined {
   const foreign = (text.match(/[A-Z]\d{6}\|/g) ?? []).find((each) => each !== mark);
   if (foreign !== undefined) return `it has got ${foreign} of another client`;
   const answer = /x{20,}(END)?/.exec(text)?.[0];

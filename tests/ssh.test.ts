@@ -17,7 +17,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
-import { startSession, type Outcome } from '@dipus/session/control-client';
+import { startSession, type SessionResult } from '@dipus/session/control-client';
 import { openService } from '@dipus/tree/open-service';
 import { eventually, rounds, sleep, suite, within, type Ended } from './harness.ts';
 import { foreign, withoutDls, withPair, type Pair } from './ssh-pair.ts';
@@ -275,9 +275,9 @@ function addImports(): void {
         startNear('dimport', uri());
         const file = `${near}/${(await has(1))[0]!}`;
         let started!: (tty: boolean) => void;
-        let ended!: (outcome: Outcome) => void;
+        let ended!: (outcome: SessionResult) => void;
         const hasStarted = new Promise<boolean>((resolve) => (started = resolve));
-        const outcome = new Promise<Outcome>((resolve) => (ended = resolve));
+        const outcome = new Promise<SessionResult>((resolve) => (ended = resolve));
         const terminal = { cols: 91, rows: 33, term: 'xterm' };
         const session = await startSession(
           () => openService({ file }, 'control'),

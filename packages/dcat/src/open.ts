@@ -5,7 +5,7 @@ import { codeOf } from '@dipus/proto/failure';
 import type { Terminal } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { deferred, pause } from '@dipus/proto/waiting';
-import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import { startSession, type ClientSession, type SessionResult } from '@dipus/session/control-client';
 import type { Candidate } from './candidates.ts';
 import { byLoad } from './load.ts';
 import { leaveUnbegun } from './parting.ts';
@@ -22,7 +22,7 @@ export interface OpenService {
   readonly session?: ClientSession;
   readonly hasTerminal: boolean;
   /** How the session ended; never for a plain one. */
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<SessionResult>;
 }
 
 export interface OpenOptions {
@@ -101,7 +101,7 @@ function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, 
   return new Promise((resolve) => {
     let session: ClientSession | undefined;
     let hasStarted = false;
-    const ended = deferred<Outcome>();
+    const ended = deferred<SessionResult>();
     const giveUp = (refusal: Omit<Refusal, 'path'>): void => {
       clearTimeout(timer);
       options.stop.removeEventListener('abort', stopped);
@@ -125,7 +125,7 @@ function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, 
         options.explain(`${path}: at its limit, waiting, ${ahead} ahead`);
       },
       stderr: options.stderr,
-      ended: (result: Outcome) => {
+      ended: (result: SessionResult) => {
         if (hasStarted) return ended.resolve(result);
         if ('error' in result) return giveUp({ kind: result.error.retry ? 'busy' : 'failed', reason: result.error.reason });
         // Nothing has begun: it may have been refused so fast that our write failed before the reason could be read.

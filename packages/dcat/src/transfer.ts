@@ -5,6 +5,7 @@ import { Failure } from '@dipus/cli/errors';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
+import { aborted } from '@dipus/proto/waiting';
 import { startCopy, type Copy } from '@dipus/relay/cat';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
 import type { CopyResult } from '@dipus/relay/copy-result';
@@ -16,20 +17,17 @@ import type { Progress } from './progress.ts';
 const stdout = 1;
 
 /** How a transfer ended; 'output gone': nobody reads our stdout any more. */
-export type TransferEnd = { readonly exit: Exit } | 'output gone' | 'stopped';
+export type TransferResult = { readonly exit: Exit } | 'output gone' | 'stopped';
 
 /** Sends the input, copies the answer to stdout. Rejects with Failure where anything may be missing from either. */
 export async function transfer(
   service: OpenService,
   input: Input,
   options: { stop: AbortSignal; progress?: Progress },
-): Promise<TransferEnd> {
+): Promise<TransferResult> {
   const output = startOutput(service, options.progress);
   const sending = send(service, input);
-  const stopped = new Promise<'stopped'>((resolve) => {
-    if (options.stop.aborted) resolve('stopped');
-    options.stop.addEventListener('abort', () => resolve('stopped'), { once: true });
-  });
+  const stopped = aborted(options.stop).then(() => 'stopped' as const);
   try {
     const sendingFailed = sending.then(() => new Promise<never>(() => {}));
     const end = await Promise.race([finished(service, output, sending), sendingFailed, stopped]);
@@ -57,7 +55,7 @@ async function send(service: OpenService, input: Input): Promise<void> {
   if ((await input.send(service.data)) === 'sent') service.data.end();
 }
 
-async function finished(service: OpenService, output: Copy, sending: Promise<void>): Promise<TransferEnd> {
+async function finished(service: OpenService, output: Copy, sending: Promise<void>): Promise<TransferResult> {
   const lost = service.outcome.then((outcome) => {
     if ('exit' in outcome) return new Promise<never>(() => {});
     if ('error' in outcome) throw new Failure('use', service.path, outcome.error.reason);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { networkFrom } from './network.ts';
+import { networkOf } from '@dipus/proto/network';
 import { busy, type Refusal } from './refusal.ts';
 
 const maxUnfinishedHeads = 128;
@@ -58,4 +58,16 @@ function countOf(socket: Socket, among: ReadonlySet<Socket>, most: number): numb
   let count = 0;
   for (const each of among) if (networkFrom(each) === network) count++;
   return count;
+}
+
+const known = new WeakMap<Socket, string>();
+
+/** Whom a connection comes from, as far as limits go: an address, or of IPv6 the network that one host may have to itself (RFC 6177). */
+function networkFrom(socket: Socket): string {
+  let network = known.get(socket);
+  if (network === undefined) {
+    network = networkOf(socket.remoteAddress ?? '');
+    known.set(socket, network);
+  }
+  return network;
 }

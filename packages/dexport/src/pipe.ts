@@ -8,7 +8,7 @@ import { timing } from '@dipus/proto/timing';
 import type { Exchange } from './exchange.ts';
 import type { Exporter } from './exporter.ts';
 import type { Offer } from './offers.ts';
-import { openService, type OpenService } from './open-service.ts';
+import { openPiped, type PipedService } from './piped-service.ts';
 import { readAway, Refusal } from './refusal.ts';
 import { Streams } from './streams.ts';
 
@@ -26,7 +26,7 @@ export async function pipeThrough(exporter: Exporter, offer: Offer, exchange: Ex
 
 async function pipe(exporter: Exporter, offer: Offer, exchange: Exchange): Promise<void> {
   const { request, response, left } = exchange;
-  const service = await openService(exporter, offer, left);
+  const service = await openPiped(exporter, offer, left);
   const takesTrailers = service.session !== undefined && /\btrailers\b/i.test(String(request.headers['te'] ?? ''));
   const begin = (): void => {
     if (response.headersSent) return;
@@ -60,7 +60,7 @@ interface Fault {
 
 /** Waits for the end of the answer and of the program. Undefined: all is well, or whoever asks looks at the status. */
 async function failureOf(
-  service: OpenService,
+  service: PipedService,
   streams: Streams,
   { left, takesTrailers }: { left: AbortSignal; takesTrailers: boolean },
 ): Promise<Fault | undefined> {
@@ -81,12 +81,12 @@ async function failureOf(
 }
 
 /** The status, if the program has ended. */
-async function knownExit({ outcome }: OpenService): Promise<Exit | undefined> {
+async function knownExit({ outcome }: PipedService): Promise<Exit | undefined> {
   const result = await Promise.race([outcome, Promise.resolve(undefined)]);
   return result && 'exit' in result ? result.exit : undefined;
 }
 
-async function exitOf({ outcome }: OpenService): Promise<Exit> {
+async function exitOf({ outcome }: PipedService): Promise<Exit> {
   const result = await outcome;
   return 'exit' in result ? result.exit : new Promise<never>(() => {});
 }

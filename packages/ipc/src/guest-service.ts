@@ -6,12 +6,12 @@ import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { endpointOf } from '@dipus/relay/endpoint';
 import { relay, type Relay } from '@dipus/relay/relay';
-import type { ClientSession, Outcome } from '@dipus/session/control-client';
+import type { ClientSession, SessionResult } from '@dipus/session/control-client';
 import { hasOwnControl, openService } from '@dipus/tree/open-service';
 import { Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
 import { framed } from './framed.ts';
-import { openSession, reasonOfOutcome, type OpenSessionOptions } from './opened-session.ts';
+import { openSession, reasonOfResult, type OpenSessionOptions } from './opened-session.ts';
 import type { WayIn } from './way-in.ts';
 
 /** A service that takes a guest's bytes now. */
@@ -23,7 +23,7 @@ export interface GuestService {
   /** Closing it ends the program; none for a foreign service. */
   readonly session?: ClientSession;
   /** How the session ended; never for a foreign service. */
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<SessionResult>;
 }
 
 /** Opens the first way that can be; the caller owns it. Rejects with Refused. */
@@ -89,8 +89,8 @@ export function relayGuest(guest: Duplex, service: GuestService, explain: (line:
   return relayed;
 }
 
-function describeOutcome(outcome: Outcome): string {
-  if (!('exit' in outcome)) return reasonOfOutcome(outcome);
+function describeOutcome(outcome: SessionResult): string {
+  if (!('exit' in outcome)) return reasonOfResult(outcome);
   const { exit } = outcome;
   return 'code' in exit ? `ended with ${exit.code}` : `killed by ${exit.signal}`;
 }

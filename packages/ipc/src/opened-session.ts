@@ -5,7 +5,7 @@ import type { Start } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred } from '@dipus/proto/waiting';
-import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import { startSession, type ClientSession, type SessionResult } from '@dipus/session/control-client';
 import { openService, type ServiceToOpen } from '@dipus/tree/open-service';
 import { Refused } from './answer.ts';
 
@@ -14,7 +14,7 @@ export interface OpenedSession {
   readonly socket: Socket;
   /** Closing it ends the program. */
   readonly session: ClientSession;
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<SessionResult>;
 }
 
 export interface OpenSessionOptions {
@@ -29,7 +29,7 @@ export async function openSession(
   wanted: Omit<Start, 'token'>,
   { left, explain }: OpenSessionOptions,
 ): Promise<OpenedSession> {
-  const ended = deferred<Outcome>();
+  const ended = deferred<SessionResult>();
   const answered = deferred();
   const started = deferred();
   const session = await startSession(() => openService(service, 'control'), wanted, {
@@ -46,7 +46,7 @@ export async function openSession(
   const silent = sleep(timing.startMs, undefined, { signal: late.signal }).then(() => `no answer within ${timing.startMs / 1000} s`);
   const begun = started.promise.then(() => undefined);
   silent.catch(() => {});
-  const refused = ended.promise.then(reasonOfOutcome);
+  const refused = ended.promise.then(reasonOfResult);
   const first = await Promise.race([begun, refused, gone, silent, answered.promise.then(() => 'waits')]);
   late.abort();
   const why = first === 'waits' ? await Promise.race([begun, refused, gone]) : first;
@@ -57,7 +57,7 @@ export async function openSession(
 }
 
 /** Why a session ended that has no status. */
-export function reasonOfOutcome(outcome: Outcome): string {
+export function reasonOfResult(outcome: SessionResult): string {
   if ('error' in outcome) return reasonOf(outcome.error.reason);
   return 'lost' in outcome ? reasonOf(outcome.lost) : 'it ended before it began';
 }

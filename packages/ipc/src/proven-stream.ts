@@ -1,7 +1,7 @@
 // The stream of a session with a daemon: a UNIX socket can tell nothing but an end, the session tells whether it was one.
 import { Duplex } from 'node:stream';
 import { codeOf } from '@dipus/proto/failure';
-import { reasonOfOutcome, type OpenedSession } from './opened-session.ts';
+import { reasonOfResult, type OpenedSession } from './opened-session.ts';
 
 type Done = (error?: Error | null) => void;
 
@@ -64,6 +64,6 @@ export class ProvenStream extends Duplex {
     const how = await this.#opened.outcome;
     if (this.destroyed || this.readableEnded) return;
     if ('exit' in how) this.push(null);
-    else this.destroy(new Error(reasonOfOutcome(how)));
+    else this.destroy(new Error(reasonOfResult(how)));
   }
 }

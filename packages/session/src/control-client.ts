@@ -24,7 +24,7 @@ import { timing } from '@dipus/proto/timing';
 export type Dial = (half: 'control' | 'data') => Promise<Duplex>;
 
 /** How a session ended: with the program's status, refused or lost by the service with a reason, or cut. */
-export type Outcome = { readonly exit: Exit } | { readonly error: SessionError } | { readonly lost: string };
+export type SessionResult = { readonly exit: Exit } | { readonly error: SessionError } | { readonly lost: string };
 
 export interface ClientEvents {
   started(tty: boolean): void;
@@ -32,7 +32,7 @@ export interface ClientEvents {
   /** Bytes that the program wrote to its stderr. */
   stderr(bytes: Buffer): void;
   /** Comes once, last. */
-  ended(outcome: Outcome): void;
+  ended(outcome: SessionResult): void;
 }
 
 export interface ClientSession {
@@ -174,7 +174,7 @@ class Client {
     }
   }
 
-  #end(outcome: Outcome): void {
+  #end(outcome: SessionResult): void {
     if (this.#isOver) return;
     this.close();
     this.#events.ended(outcome);

@@ -1,13 +1,15 @@
 import { lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import { isHost } from '@dipus/proto/name';
 import { whyNotAsRoot, type Trust } from '@dipus/proto/trust';
-import { passOverOnce, type PassOver } from './pass-over.ts';
 import { requireProc } from './socket-file.ts';
 import { readTrust, type Environment } from './trust.ts';
 import { underUmask } from './umask.ts';
+
+/** Is told of what cannot be read and is therefore left out. */
+type PassOver = (path: string, cause: unknown) => void;
 
 /** A socket tree that has been checked, and whom it trusts. The root may not be there yet. */
 export interface Tree {
@@ -16,6 +18,7 @@ export interface Tree {
   readonly passOver: PassOver;
 }
 
+const maxTold = 20;
 const hint = 'set DIPUS_ROOT to a directory of your own, or have the administrator install tmpfiles.d/dipus.conf';
 
 /**
@@ -94,4 +97,14 @@ function checkParents(root: string, trust: Trust): void {
 
 function refuse(root: string, why: string | undefined): void {
   if (why) throw new Failure('use root', root, why).withHint(hint);
+}
+
+/** Explains each path once, and no more than a few: others may have made very many. */
+function passOverOnce(explain: (line: string) => void): PassOver {
+  const told = new Set<string>();
+  return (path, cause) => {
+    if (told.size > maxTold || told.has(path)) return;
+    told.add(path);
+    explain(told.size > maxTold ? 'more is passed over' : `passed over ${path}: ${reasonOf(cause)}`);
+  };
 }

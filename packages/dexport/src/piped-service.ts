@@ -4,19 +4,19 @@ import { reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { SessionError } from '@dipus/proto/session-error';
 import { aborted, deferred } from '@dipus/proto/waiting';
-import { startSession, type ClientSession, type Outcome } from '@dipus/session/control-client';
+import { startSession, type ClientSession, type SessionResult } from '@dipus/session/control-client';
 import type { Exporter } from './exporter.ts';
 import { hold } from './hold.ts';
 import type { Offer } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
 
 /** A service that takes the body now. */
-export interface OpenService {
+export interface PipedService {
   readonly data: Duplex;
   /** Undefined for a foreign service. */
   readonly session?: ClientSession;
   /** Never comes for a foreign service. */
-  readonly outcome: Promise<Outcome>;
+  readonly outcome: Promise<SessionResult>;
   /** The last line that its program has written to stderr. */
   lastWords(): string;
 }
@@ -24,14 +24,14 @@ export interface OpenService {
 const maxLastWords = 500;
 
 /** Rejects with Refusal; nothing is left open then, nor when `left` aborts meanwhile. */
-export async function openService(exporter: Exporter, offer: Offer, left: AbortSignal): Promise<OpenService> {
+export async function openPiped(exporter: Exporter, offer: Offer, left: AbortSignal): Promise<PipedService> {
   if (!offer.hasControl) {
     const data = await exporter.connect(offer, undefined);
     if (left.aborted) data.destroy();
     checkPresent(left);
     return { data, outcome: new Promise(() => {}), lastWords: () => '' };
   }
-  const ended = deferred<Outcome>();
+  const ended = deferred<SessionResult>();
   const outcome = ended.promise;
   const started = deferred();
   let said = '';
@@ -61,14 +61,14 @@ export async function openService(exporter: Exporter, offer: Offer, left: AbortS
   throw first === 'gone' ? hasLeft() : refusalOf(offer, first);
 }
 
-function refusalOf(offer: Offer, outcome: Outcome): Refusal {
+function refusalOf(offer: Offer, outcome: SessionResult): Refusal {
   const { reason, retry } = errorOf(outcome);
   const told = `${servicePath(offer)}: ${reasonOf(reason)}`;
   return retry ? busy(told) : new Refusal(502, told);
 }
 
 /** Why nothing has begun. A request that was refused fast enough is lost before the reason can be read. */
-function errorOf(outcome: Outcome): SessionError {
+function errorOf(outcome: SessionResult): SessionError {
   if ('error' in outcome) return outcome.error;
   return { reason: 'lost' in outcome ? outcome.lost : 'it ended before it began', retry: true };
 }
