@@ -32,7 +32,7 @@ test('dinvite: what it refuses, how it ends, and what it says of other lines', (
     assert.match((await first.ended).stderr, /cannot wait for laptop: it was taken back\n$/);
     const second = start('dinvite', ['laptop', ...asRoot], { env: encodeEnv });
     await second.line();
-    await second.says(/there: djoin/);
+    await second.says(/on the remote host: djoin/);
     assert.is((await second.stop('SIGINT')).signal, 'SIGINT');
     assert.equal(readdirSync(`${encode.dir}/invitations`), []);
     for (let at = 0; at < 16; at++) invite(encode, { name: `n${at}`, options: [], until: until() });

@@ -54,7 +54,7 @@ test('two commands pair two keys', () =>
     assert.equal(readdirSync(`${encode.dir}/invitations`), ['laptop']);
     assert.is(statSync(`${encode.dir}/invitations/laptop`).mode & 0o777, 0o600);
     assert.is(statSync(`${encode.dir}/invitations`).mode & 0o777, 0o700);
-    await inviting.says(/^dinvite: good once, until .*; there: djoin \S+\n/);
+    await inviting.says(/^dinvite: good once, until .*; on the remote host: djoin \S+\n/);
     // As a person types it.
     const typed = code.toLowerCase().replaceAll('-', ' ').replaceAll('0', 'o').replaceAll('1', 'l');
     const joined = await run('djoin', [`127.0.0.1:${port}`, 'studio'], `${typed}\nmore`);
@@ -156,7 +156,7 @@ test('the code is in no argument, no environment, no file and no log', () =>
   withPair(async ({ start, run, encode, encodeEnv, laptop, port, told, dir }) => {
     const inviting = start('dinvite', ['laptop', ...asRoot], { env: encodeEnv });
     const code = await inviting.line();
-    await inviting.says(/there: djoin/);
+    await inviting.says(/on the remote host: djoin/);
     const joining = start('djoin', [`127.0.0.1:${port}`]);
     const secrets = [code, readCode(code)!];
     for (const { pid } of [inviting, joining]) {

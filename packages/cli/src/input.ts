@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs';
-import { codeOf } from '@dipus/proto/failure';
+import { waitAfter } from './blocking.ts';
 
 const stdin = 0;
 
@@ -13,9 +13,7 @@ export function readInput(): string {
       if (count === 0) return Buffer.concat(parts).toString('utf8');
       parts.push(Buffer.from(buffer.subarray(0, count)));
     } catch (error) {
-      if (codeOf(error) !== 'EAGAIN') throw error;
-      // Somebody else has made it non-blocking: wait a little for its writer.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      waitAfter(error);
     }
   }
 }

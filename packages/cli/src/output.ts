@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { codeOf, Failure } from '@dipus/proto/failure';
+import { waitAfter } from './blocking.ts';
 
 const stdout = 1;
 const stderr = 2;
@@ -34,9 +35,7 @@ function writeFully(fd: number, bytes: Uint8Array): void {
     try {
       from += writeSync(fd, bytes, from);
     } catch (error) {
-      if (codeOf(error) !== 'EAGAIN') throw error;
-      // Somebody else has made it non-blocking: wait a little for its reader.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      waitAfter(error);
     }
   }
 }

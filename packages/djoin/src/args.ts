@@ -8,7 +8,7 @@ import type { HostPort } from '@dipus/proto/uri';
 const commandLine: CommandLine = {
   tool: 'djoin',
   forms: ['HOST[:PORT] [NAME]', '--both HOST[:PORT] [NAME [OPTION...]]'],
-  summary: 'Pairs with the exporter HOST by the code that dinvite has printed there; it is to be called NAME here.',
+  summary: 'Pairs with the exporter HOST by the code that dinvite has printed on it; it is to be called NAME here.',
   options: {
     both: { describe: 'HOST may also use what this host exports; OPTION: as in authorized_peers' },
   },

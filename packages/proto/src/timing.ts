@@ -79,7 +79,7 @@ export const timing = {
   invitedMs: 1_000,
   /** How often the names of hosts in rules are looked up. */
   rulesMs: 60_000,
-  /** How often is looked whether a socket that stdout is still has its reader. */
+  /** How often a socket that is our stdout is asked whether it still has its reader. */
   readerMs: 250,
   /** How long a connection is read away so that its peer sees the whole answer. */
   lingerMs: 10_000,
