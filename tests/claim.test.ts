@@ -16,7 +16,7 @@ import {
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, has, rounds, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { fillQueue } from './users.ts';
 
 const test = suite('claim');
@@ -428,35 +428,34 @@ test('taken away again and again, it comes back each time', () =>
     }
   }));
 
-if (has('socat')) {
-  test('a name that somebody else has taken stays his', () =>
-    withSandbox(async (sandbox) => {
-      const { start, root, dir } = sandbox;
-      const free = start('dserve', [identity, 'free']);
-      const fixed = start('dserve', [identity, 'fixed...0']);
-      const paths = [await free.line(), await fixed.line()];
-      for (const [at, path] of paths.entries()) {
-        await listenForeign(sandbox, `${dir}/foreign${at}`);
-        renameSync(`${dir}/foreign${at}`, path);
-      }
-      await listenForeign(sandbox, `${dir}/again`);
-      // One goes on under the next number, the other waits for the one that was asked for.
-      await free.says(/free\.box\.\.\.1 was taken away; claimed it again\n$/);
-      await answersFor(free, `${root}/local/free.box...1`);
-      await fixed.says(/fixed\.box\.\.\.0: in use\n/);
-      for (const path of paths) assert.is(await readAll(path, 'foreign'), 'foreign');
-      rmSync(paths[1]!);
-      await fixed.says(/claimed it again\n$/);
-      await answersFor(fixed, paths[1]!);
-      // One that waits for its name can be stopped as any other; at their end nothing of the others goes.
-      renameSync(`${dir}/again`, paths[1]!);
-      await eventually('lost once more', () => fixed.stderr.match(/in use\n/g)?.length === 2);
-      for (const program of [free, fixed]) assert.is((await program.stop()).status, 0);
-      rmSync(paths[1]!);
-      assert.equal(namesIn(`${root}/local`), ['free.box...0']);
-      assert.is(await readAll(paths[0]!, 'foreign'), 'foreign');
-    }));
-}
+testWith(test, ['socat'], 'a name that somebody else has taken stays theirs', () =>
+  withSandbox(async (sandbox) => {
+    const { start, root, dir } = sandbox;
+    const free = start('dserve', [identity, 'free']);
+    const fixed = start('dserve', [identity, 'fixed...0']);
+    const paths = [await free.line(), await fixed.line()];
+    for (const [at, path] of paths.entries()) {
+      await listenForeign(sandbox, `${dir}/foreign${at}`);
+      renameSync(`${dir}/foreign${at}`, path);
+    }
+    await listenForeign(sandbox, `${dir}/again`);
+    // One goes on under the next number, the other waits for the one that was asked for.
+    await free.says(/free\.box\.\.\.1 was taken away; claimed it again\n$/);
+    await answersFor(free, `${root}/local/free.box...1`);
+    await fixed.says(/fixed\.box\.\.\.0: in use\n/);
+    for (const path of paths) assert.is(await readAll(path, 'foreign'), 'foreign');
+    rmSync(paths[1]!);
+    await fixed.says(/claimed it again\n$/);
+    await answersFor(fixed, paths[1]!);
+    // One that waits for its name can be stopped as any other; at their end nothing of the others goes.
+    renameSync(`${dir}/again`, paths[1]!);
+    await eventually('lost once more', () => fixed.stderr.match(/in use\n/g)?.length === 2);
+    for (const program of [free, fixed]) assert.is((await program.stop()).status, 0);
+    rmSync(paths[1]!);
+    assert.equal(namesIn(`${root}/local`), ['free.box...0']);
+    assert.is(await readAll(paths[0]!, 'foreign'), 'foreign');
+  }),
+);
 
 test('a file that has taken its place survives the end of a service', () =>
   withSandbox(async ({ start }) => {

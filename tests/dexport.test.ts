@@ -4,9 +4,9 @@ import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, within, withSandbox } from './harness.ts';
 import { bodyOf, exporter, offer, openDescriptors, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
+import { isRoot, testAsRoot } from './users.ts';
 
 const test = suite('dexport');
-const isRoot = process.geteuid!() === 0;
 
 test('wrong usage is said', async () => {
   await withSandbox(async ({ run }) => {
@@ -42,11 +42,18 @@ test('only what answers a SERVICE, is trusted and no link is offered', async () 
     symlinkSync(wanted.path, `${sandbox.root}/exported/planted.box...0`);
     assert.is(bodyOf(await talk(port, 'GET / HTTP/1.0\r\n\r\n')), 'echo.box...0\n');
     for (const name of ['planted.box...0', 'other.box...0']) assert.is(statusOf(await talk(port, upgradeTo(name))), 404);
-    if (!isRoot) return;
-    chownSync(wanted.path, 12_345, 12_345);
-    await eventually('it is gone', async () => bodyOf(await talk(port, 'GET / HTTP/1.0\r\n\r\n')) === '');
   });
 });
+
+testAsRoot(test, 'what belongs to somebody else is offered no more', () =>
+  withSandbox(async (sandbox) => {
+    const { path } = await offer(sandbox, 'cat', 'echo');
+    const { port } = await exporter(sandbox);
+    assert.is(bodyOf(await talk(port, 'GET / HTTP/1.0\r\n\r\n')), 'echo.box...0\n');
+    chownSync(path, 12_345, 12_345);
+    await eventually('it is gone', async () => bodyOf(await talk(port, 'GET / HTTP/1.0\r\n\r\n')) === '');
+  }),
+);
 
 if (isRoot) {
   test('a socket that the exporter may not open is refused with 403', async () => {

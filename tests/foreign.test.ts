@@ -3,16 +3,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, utimesSync,
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventually, has, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 
 const test = suite('foreign');
-
-/** A test that needs these programs. */
-function testWith(programs: readonly string[], title: string, body: () => Promise<void>): void {
-  const missing = programs.filter((program) => !has(program));
-  if (missing.length === 0) test(title, body);
-  else test.skip(title, `no ${missing.join(', ')}`);
-}
 
 /** Waits until something listens at a path. */
 async function listens(path: string): Promise<void> {
@@ -42,7 +35,7 @@ function makeOld(path: string): void {
   utimesSync(path, then, then);
 }
 
-testWith(['socat', 'nc'], 'a service of socat is listed, used and reaped as ours are', () =>
+testWith(test, ['socat', 'nc'], 'a service of socat is listed, used and reaped as ours are', () =>
   withSandbox(async (sandbox) => {
     const { root, run, start } = sandbox;
     const path = `${root}/exported/http/foo.bar...0`;
@@ -74,7 +67,7 @@ testWith(['socat', 'nc'], 'a service of socat is listed, used and reaped as ours
   }),
 );
 
-testWith(['nc'], 'a service of nc is listed, used and reaped as ours are', () =>
+testWith(test, ['nc'], 'a service of nc is listed, used and reaped as ours are', () =>
   withSandbox(async (sandbox) => {
     const { root, run, start, dir } = sandbox;
     const path = `${root}/local/text/plain/note.bar...0`;
@@ -97,7 +90,7 @@ testWith(['nc'], 'a service of nc is listed, used and reaped as ours are', () =>
   }),
 );
 
-testWith(['socat', 'nc'], 'foreign clients use our services, beside dcat', () =>
+testWith(test, ['socat', 'nc'], 'foreign clients use our services, beside dcat', () =>
   withSandbox(async (sandbox) => {
     const { run, start } = sandbox;
     const dserve = start('dserve', ['tr a-z A-Z', 'upper']);
@@ -118,7 +111,7 @@ testWith(['socat', 'nc'], 'foreign clients use our services, beside dcat', () =>
   }),
 );
 
-testWith(['socat', 'nc'], 'a large file comes through unchanged, whoever is at either end', () =>
+testWith(test, ['socat', 'nc'], 'a large file comes through unchanged, whoever is at either end', () =>
   withSandbox(async (sandbox) => {
     const { root, run, start, dir } = sandbox;
     const file = `${dir}/file`;
@@ -150,7 +143,7 @@ body=$(head -c "$length")
 answer="$method $target $body from $DIPUS_SERVICE"
 printf 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s' "${'${#answer}'}" "$answer"`;
 
-testWith(['curl'], 'curl --unix-socket is a client of a service that speaks HTTP, and so is dcat', () =>
+testWith(test, ['curl'], 'curl --unix-socket is a client of a service that speaks HTTP, and so is dcat', () =>
   withSandbox(async (sandbox) => {
     const { run, start, dir } = sandbox;
     writeFileSync(`${dir}/http`, httpService);
@@ -167,7 +160,7 @@ testWith(['curl'], 'curl --unix-socket is a client of a service that speaks HTTP
   }),
 );
 
-testWith(['curl', 'socat'], 'a server of HTTP behind socat is used by curl as the name says', () =>
+testWith(test, ['curl', 'socat'], 'a server of HTTP behind socat is used by curl as the name says', () =>
   withSandbox(async (sandbox) => {
     const { root, dir, run } = sandbox;
     writeFileSync(`${dir}/http`, httpService);
@@ -178,7 +171,7 @@ testWith(['curl', 'socat'], 'a server of HTTP behind socat is used by curl as th
   }),
 );
 
-testWith(['socat'], 'chains of ours and theirs', () =>
+testWith(test, ['socat'], 'chains of ours and theirs', () =>
   withSandbox(async (sandbox) => {
     const { root, run, start, dir } = sandbox;
     await start('dserve', ['tr a-z A-Z', 'upper/text']).line();
@@ -193,7 +186,7 @@ testWith(['socat'], 'chains of ours and theirs', () =>
   }),
 );
 
-testWith(['socat'], 'dserve leaves the names of living foreign services alone', () =>
+testWith(test, ['socat'], 'dserve leaves the names of living foreign services alone', () =>
   withSandbox(async (sandbox) => {
     const { root, run, start } = sandbox;
     await socatService(sandbox, `${root}/local/echo.box...0`);
@@ -208,7 +201,7 @@ testWith(['socat'], 'dserve leaves the names of living foreign services alone', 
   }),
 );
 
-testWith(['socat', 'nc'], 'watchers tell of foreign services as of ours', () =>
+testWith(test, ['socat', 'nc'], 'watchers tell of foreign services as of ours', () =>
   withSandbox(async (sandbox) => {
     const { root, start, dir } = sandbox;
     const watcher = start('dls', ['-w']);

@@ -78,6 +78,13 @@ export function has(program: string): boolean {
   return (process.env['PATH'] ?? '').split(delimiter).some((dir) => existsSync(`${dir}/${program}`));
 }
 
+/** A test that needs these programs; skipped where they are not installed. */
+export function testWith(test: Suite, programs: readonly string[], title: string, body: () => Promise<void>): void {
+  const missing = programs.filter((program) => !has(program));
+  if (missing.length === 0) test(title, body);
+  else test.skip(title, `no ${missing.join(', ')}`);
+}
+
 export interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
