@@ -50,7 +50,7 @@ class CarriedConnection implements Connection {
     this.#endOfSource = endOf(this.#source).then(() => void this.refuseWriting());
   }
 
-  // The pipe from the writer may still be full when he has ended; its end tells.
+  // The pipe from the writer may still be full when it has ended; its end tells.
   halfClose(): void {
     if (!this.#source) this.refuseWriting();
   }

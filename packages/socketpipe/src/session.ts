@@ -61,8 +61,8 @@ function watchRemote({ connection, login }: Session): Promise<Remote> {
 }
 
 /**
- * The output command's status; if that is a success, the remote command's, then the input command's. Who dies of SIGPIPE because the
- * reader after him has all it wants has not failed: as in a pipeline of the shell.
+ * The output command's status; if that is a success, the remote command's, then the input command's. Whoever dies of SIGPIPE because the
+ * reader after it has all it wants has not failed: as in a pipeline of the shell.
  */
 function statusOf(
   [output, remote, input]: [CommandResult | undefined, Remote, CommandResult | undefined],

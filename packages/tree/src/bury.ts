@@ -40,7 +40,7 @@ async function burying(directory: HeldDirectory, fileNames: readonly string[], p
         isRemoved = false;
       }
     }
-    // A control socket of somebody else, which only he can remove, does not count beside a plain one.
+    // A control socket of somebody else, which only its owner can remove, does not count beside a plain one.
     if (failure !== undefined && !isRemoved) throw failure;
     return isRemoved ? 'removed' : 'gone';
   } finally {
