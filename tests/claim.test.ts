@@ -17,6 +17,7 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { startSocat } from './socat.ts';
 import { fillQueue } from './users.ts';
 
 const test = suite('claim');
@@ -33,16 +34,6 @@ function readAll(path: string, input = ''): Promise<string> {
       .on('error', reject);
     if (input !== '') socket.end(input);
   });
-}
-
-/** Something that listens in the tree, echoes, and is not of ours. */
-async function listenForeign({ start }: Sandbox, path: string, options = ''): Promise<Program> {
-  mkdirSync(dirname(path), { recursive: true });
-  const foreign = start('socat', [`UNIX-LISTEN:${path},fork${options}`, 'EXEC:cat']);
-  // 00010000 is __SO_ACCEPTCON: it listens, and is not only bound.
-  const isListening = (line: string): boolean => line.includes(' 00010000 ') && line.endsWith(` ${path}`);
-  await eventually(`${path} listens`, () => readFileSync('/proc/net/unix', 'utf8').split('\n').some(isListening));
-  return foreign;
 }
 
 function namesIn(path: string): string[] {
@@ -216,7 +207,7 @@ if (has('socat')) {
       const { start, run, root } = sandbox;
       for (const backlog of [0, 1]) {
         const path = `${root}/local/full${backlog}.box...0`;
-        const foreign = await listenForeign(sandbox, path, `,backlog=${backlog}`);
+        const foreign = await startSocat(sandbox, path, { options: `,backlog=${backlog}` });
         foreign.signal('SIGSTOP');
         await fillQueue(path);
         const before = lstatSync(path).ino;
@@ -234,7 +225,7 @@ if (has('socat')) {
     withSandbox(
       async (sandbox) => {
         const { start, root } = sandbox;
-        const foreign = await listenForeign(sandbox, `${root}/local/echo.box...0`);
+        const foreign = await startSocat(sandbox, `${root}/local/echo.box...0`);
         await foreign.stop('SIGKILL');
         const dserve = start('dserve', [identity, 'echo']);
         await answersFor(dserve, await dserve.line());
@@ -435,10 +426,10 @@ testWith(test, ['socat'], 'a name that somebody else has taken stays theirs', ()
     const fixed = start('dserve', [identity, 'fixed...0']);
     const paths = [await free.line(), await fixed.line()];
     for (const [at, path] of paths.entries()) {
-      await listenForeign(sandbox, `${dir}/foreign${at}`);
+      await startSocat(sandbox, `${dir}/foreign${at}`);
       renameSync(`${dir}/foreign${at}`, path);
     }
-    await listenForeign(sandbox, `${dir}/again`);
+    await startSocat(sandbox, `${dir}/again`);
     // One goes on under the next number, the other waits for the one that was asked for.
     await free.says(/free\.box\.\.\.1 was taken away; claimed it again\n$/);
     await answersFor(free, `${root}/local/free.box...1`);

@@ -16,6 +16,7 @@ import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { startSocat } from './socat.ts';
 import { fillQueue } from './users.ts';
 
 const test = suite('dreap');
@@ -32,16 +33,6 @@ async function serve({ start }: Sandbox, ...names: string[]): Promise<Program> {
 async function killed(sandbox: Sandbox, ...names: string[]): Promise<void> {
   const dserve = await serve(sandbox, ...names);
   await dserve.stop('SIGKILL');
-}
-
-/** Something that listens at a path and is not of ours. */
-async function listenForeign({ start }: Sandbox, path: string, options = ''): Promise<Program> {
-  mkdirSync(dirname(path), { recursive: true });
-  const foreign = start('socat', [`UNIX-LISTEN:${path},fork${options}`, 'EXEC:cat']);
-  // 00010000 is __SO_ACCEPTCON: it listens, and is not only bound.
-  const isListening = (line: string): boolean => line.includes(' 00010000 ') && line.endsWith(` ${path}`);
-  await eventually(`${path} listens`, () => readFileSync('/proc/net/unix', 'utf8').split('\n').some(isListening));
-  return foreign;
 }
 
 /** Makes a file look as if it had been there for a minute. */
@@ -282,15 +273,15 @@ if (has('socat')) {
       const { root } = sandbox;
       const [young, old, living, busy] = ['young', 'old', 'living', 'busy'].map((name) => `${root}/exported/http/${name}.box...0`);
       const foreign = [
-        await listenForeign(sandbox, old!),
-        await listenForeign(sandbox, living!),
-        await listenForeign(sandbox, busy!, ',backlog=1'),
+        await startSocat(sandbox, old!),
+        await startSocat(sandbox, living!),
+        await startSocat(sandbox, busy!, { options: ',backlog=1' }),
       ];
       foreign[2]!.signal('SIGSTOP');
       await fillQueue(busy!);
       await foreign[0]!.stop('SIGKILL');
       for (const path of [old!, living!, busy!]) age(path);
-      const last = await listenForeign(sandbox, young!);
+      const last = await startSocat(sandbox, young!);
       await last.stop('SIGKILL');
       assert.is(await dreap(sandbox), 'exported/http/old.box...0\n');
       assert.equal(readdirSync(`${root}/exported/http`).sort(), ['busy.box...0', 'living.box...0', 'young.box...0']);
@@ -302,7 +293,7 @@ if (has('socat')) {
     withSandbox(async (sandbox) => {
       const { root } = sandbox;
       const path = `${root}/exported/http/foo.bar...0`;
-      const foreign = await listenForeign(sandbox, path);
+      const foreign = await startSocat(sandbox, path);
       const watcher = sandbox.start('dreap', ['-w', '-v']);
       await watcher.says(/looking at .*foo/);
       age(path);
@@ -315,7 +306,7 @@ if (has('socat')) {
       assert.not.ok(existsSync(path));
       await eventually('the directory goes with it', () => !existsSync(dirname(path)));
       // One that is killed as a newborn goes when it is no longer one.
-      const newborn = await listenForeign(sandbox, path);
+      const newborn = await startSocat(sandbox, path);
       await newborn.stop('SIGKILL');
       const killedAt = performance.now();
       assert.is(await watcher.line(), '- exported/http/foo.bar...0');

@@ -3,24 +3,10 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, utimesSync,
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventually, rounds, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { rounds, suite, testWith, withSandbox, type Ended } from './harness.ts';
+import { listens, startSocat } from './socat.ts';
 
 const test = suite('foreign');
-
-/** Waits until something listens at a path. */
-async function listens(path: string): Promise<void> {
-  // 00010000 is __SO_ACCEPTCON: it listens, and is not only bound.
-  const isListening = (line: string): boolean => line.includes(' 00010000 ') && line.endsWith(` ${path}`);
-  await eventually(`${path} listens`, () => readFileSync('/proc/net/unix', 'utf8').split('\n').some(isListening));
-}
-
-/** A service of socat's. */
-async function socatService({ start }: Sandbox, path: string, address = 'EXEC:cat'): Promise<Program> {
-  mkdirSync(dirname(path), { recursive: true });
-  const program = start('socat', ['-t', '10', `UNIX-LISTEN:${path},fork`, address]);
-  await listens(path);
-  return program;
-}
 
 /** What a program gave, which must have succeeded. */
 async function output(ended: Promise<Ended>): Promise<string> {
@@ -39,7 +25,7 @@ testWith(test, ['socat', 'nc'], 'a service of socat is listed, used and reaped a
   withSandbox(async (sandbox) => {
     const { root, run, start } = sandbox;
     const path = `${root}/exported/http/foo.bar...0`;
-    const foreign = await socatService(sandbox, path);
+    const foreign = await startSocat(sandbox, path);
     const ours = start('dserve', ['-x', 'cat', 'own/http']);
     await ours.line();
     assert.is(await output(run('dls', ['http'])), 'exported/http/foo.bar...0\nexported/http/own.box...0\n');
@@ -120,7 +106,7 @@ testWith(test, ['socat', 'nc'], 'a large file comes through unchanged, whoever i
     const ours = start('dserve', ['cat', 'ours']);
     const path = await ours.line();
     const theirs = `${root}/local/theirs.box...0`;
-    await socatService(sandbox, theirs);
+    await startSocat(sandbox, theirs);
     const shell = async (command: string): Promise<void> => {
       const ended = await run('sh', ['-c', `${command} < ${file} > ${dir}/copy`]);
       assert.equal([ended.status, ended.stderr], [0, ''], command);
@@ -165,7 +151,7 @@ testWith(test, ['curl', 'socat'], 'a server of HTTP behind socat is used by curl
     const { root, dir, run } = sandbox;
     writeFileSync(`${dir}/http`, httpService);
     chmodSync(dir, 0o755);
-    await socatService(sandbox, `${root}/exported/http/www.box...7`, `EXEC:sh ${dir}/http`);
+    await startSocat(sandbox, `${root}/exported/http/www.box...7`, { address: `EXEC:sh ${dir}/http` });
     const command = 'curl -sS --max-time 20 --unix-socket "$(dls -1f http)" http://box/x';
     assert.is(await output(run('sh', ['-c', command])), 'GET /x  from ');
   }),
@@ -176,12 +162,12 @@ testWith(test, ['socat'], 'chains of ours and theirs', () =>
     const { root, run, start, dir } = sandbox;
     await start('dserve', ['tr a-z A-Z', 'upper/text']).line();
     writeFileSync(`${dir}/twice`, 's/.*/&&/');
-    await socatService(sandbox, `${root}/local/text/twice.box...0`, `EXEC:sed -f ${dir}/twice`);
+    await startSocat(sandbox, `${root}/local/text/twice.box...0`, { address: `EXEC:sed -f ${dir}/twice` });
     assert.is(await output(run('sh', ['-c', 'dcat upper | dcat text/twice'], 'ab\n')), 'ABAB\n');
     // A service of ours may be socat's client, and the other way round.
     const upper = `${root}/local/text/upper.box...0`;
     await start('dserve', [`socat -t 10 - UNIX-CONNECT:${upper}`, 'ours/proxy']).line();
-    await socatService(sandbox, `${root}/local/proxy/theirs.box...0`, `UNIX-CONNECT:${upper}`);
+    await startSocat(sandbox, `${root}/local/proxy/theirs.box...0`, { address: `UNIX-CONNECT:${upper}` });
     for (const name of ['ours', 'theirs']) assert.is(await output(run('dcat', [name], 'through')), 'THROUGH', name);
   }),
 );
@@ -189,7 +175,7 @@ testWith(test, ['socat'], 'chains of ours and theirs', () =>
 testWith(test, ['socat'], 'dserve leaves the names of living foreign services alone', () =>
   withSandbox(async (sandbox) => {
     const { root, run, start } = sandbox;
-    await socatService(sandbox, `${root}/local/echo.box...0`);
+    await startSocat(sandbox, `${root}/local/echo.box...0`);
     const dserve = start('dserve', ['cat', 'echo']);
     assert.is(await dserve.line(), `${root}/local/echo.box...1`);
     assert.is(await output(run('dls', ['echo'])), 'local/echo.box...0\nlocal/echo.box...1\n');
@@ -205,7 +191,7 @@ testWith(test, ['socat', 'nc'], 'watchers tell of foreign services as of ours', 
   withSandbox(async (sandbox) => {
     const { root, start, dir } = sandbox;
     const watcher = start('dls', ['-w']);
-    const one = await socatService(sandbox, `${root}/exported/http/foo.bar...0`);
+    const one = await startSocat(sandbox, `${root}/exported/http/foo.bar...0`);
     assert.is(await watcher.line(), '+ exported/http/foo.bar...0');
     // socat unlinks its socket when it is told to end.
     await one.stop('SIGTERM');

@@ -9,7 +9,8 @@ export async function medianEcho(path, times) {
   return values.sort((a, b) => a - b)[times >> 1];
 }
 
-async function echoOnce(path) {
+/** Milliseconds from connecting to the first byte that comes back. The connection is closed on return. */
+export async function echoOnce(path) {
   const began = performance.now();
   const socket = createConnection({ path, allowHalfOpen: true });
   socket.write('x');

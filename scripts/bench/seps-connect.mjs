@@ -1,6 +1,5 @@
 // From connecting to the first byte that comes back from another host, by every way that encrypts.
-import { once } from 'node:events';
-import { createConnection } from 'node:net';
+import { echoOnce, medianEcho } from './echo.mjs';
 import { startWays } from './seps-pair.mjs';
 import { atLeast, atMost } from './targets.mjs';
 
@@ -19,20 +18,8 @@ export async function prepareConnect(stage, isSerial) {
 export const prepare = (stage) => prepareConnect(stage, false);
 
 async function run(path, times, isSerial) {
-  const values = [];
+  if (!isSerial) return medianEcho(path, times);
   const began = performance.now();
-  for (let at = 0; at < times; at++) values.push(await echoOnce(path));
-  if (isSerial) return (times * 1000) / (performance.now() - began);
-  return values.sort((a, b) => a - b)[times >> 1];
-}
-
-async function echoOnce(path) {
-  const began = performance.now();
-  const socket = createConnection({ path, allowHalfOpen: true });
-  socket.write('x');
-  await once(socket, 'data');
-  const ms = performance.now() - began;
-  socket.end();
-  await once(socket.resume(), 'close');
-  return ms;
+  for (let at = 0; at < times; at++) await echoOnce(path);
+  return (times * 1000) / (performance.now() - began);
 }
