@@ -26,7 +26,7 @@ import { certificateOf, pinOfKey } from '@dipus/seps/certificate';
 import { configFolder, type ConfigFolder } from '@dipus/seps/config-folder';
 import { loadIdentity } from '@dipus/seps/identity';
 import { peersOf, readKnownPeers, rememberPeer } from '@dipus/seps/known-peers';
-import { notAuthorized, trustExporter, type Asker } from '@dipus/seps/trust-exporter';
+import { notAuthorized, trustExporter, type KeyPrompter } from '@dipus/seps/trust-exporter';
 import { readTrust } from '@dipus/tree/trust';
 import { eventually, has, suite, withSandbox, type Sandbox } from './harness.ts';
 import { ann, mallory, testAsRoot } from './users.ts';
@@ -326,7 +326,7 @@ interface Told {
 /** What trustExporter says, with a person who gives this answer, or none. */
 async function trusted(folder: ConfigFolder, pin: Pin, target: HostPort, answer?: boolean): Promise<Told> {
   const lines: string[] = [];
-  const person: Asker = {
+  const person: KeyPrompter = {
     tell: (line) => void lines.push(line),
     confirm: async (question) => {
       lines.push(question);
@@ -335,7 +335,7 @@ async function trusted(folder: ConfigFolder, pin: Pin, target: HostPort, answer?
   };
   const options = {
     folder,
-    asker: () => (answer === undefined ? undefined : person),
+    prompter: () => (answer === undefined ? undefined : person),
     warn: (fault: Failure) => void lines.push(fault.message),
     stop: new AbortController().signal,
   };
@@ -386,7 +386,7 @@ test('a key that has changed, a second one, and one that is revoked', () =>
     writeFileSync(file, `# mine\nencode ${one}\n`, { mode: 0o600 });
     assert.equal(await trusted(folder, two, { host: 'encode' }, true), {
       lines: [],
-      message: `cannot trust seps://encode: ITS KEY HAS CHANGED, or somebody else answers: it shows ${two}, known is ${one} (${file}:2)`,
+      message: `cannot trust seps://encode: ITS KEY HAS CHANGED, or somebody else answers: it shows ${two} instead of the known ${one} (${file}:2)`,
       hint: 'if its administrator confirms the new key, remove that line and pair again: djoin encode',
     });
     rememberPeer(folder, { host: 'encode' }, { pin: two, name: 'studio' });

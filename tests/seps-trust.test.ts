@@ -70,7 +70,7 @@ test('a key that has changed, one of two, one that is revoked', async () => {
       status: 125,
       stderr:
         `dcat: cannot trust seps://${host}: ITS KEY HAS CHANGED, or somebody else answers: ` +
-        `it shows ${pins.far}, known is ${other} (${files.known}:2)\n` +
+        `it shows ${pins.far} instead of the known ${other} (${files.known}:2)\n` +
         `dcat: hint: if its administrator confirms the new key, remove that line and pair again: djoin ${host}\n`,
     });
     writeFileSync(files.known, `${host} ${other}\n${host} ${pins.far}\n`);

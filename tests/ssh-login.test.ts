@@ -178,14 +178,14 @@ function addTests(): void {
       for (const value of ['yes', 'ask', 'accept-new', 'no'])
         failed(
           await logIn([`StrictHostKeyChecking ${value}`]),
-          /^login: cannot trust ssh:\/\/box: ITS HOST KEY HAS CHANGED, or somebody else answers: it shows ED25519 key SHA256:.*, known is ED25519 key SHA256:.* \(.*known:2\)$/,
+          /^login: cannot trust ssh:\/\/box: ITS HOST KEY HAS CHANGED, or somebody else answers: it shows ED25519 key SHA256:.* instead of the known ED25519 key SHA256:.* \(.*known:2\)$/,
           /^login: hint: if its administrator confirms the new key: ssh-keygen -f .*known -R '\[127\.0\.0\.1\]:\d+'$/,
         );
       assert.is(readFileSync(known, 'utf8'), changed);
       // A key of another type is no less of a change.
       makeKey(`${dir}/rsa`, 'rsa');
       writeFileSync(known, knownLine(name, `${dir}/rsa.pub`));
-      failed(await logIn([]), /CHANGED.* known is RSA key/, /ssh-keygen/);
+      failed(await logIn([]), /CHANGED.* instead of the known RSA key/, /ssh-keygen/);
       writeFileSync(known, `${sshd.knownHosts}@revoked ${knownLine('*', `${sshd.dir}/host-ed25519.pub`)}`);
       failed(await logIn(['StrictHostKeyChecking no']), /ITS HOST KEY IS REVOKED \(.*known:2\): ED25519 key SHA256:/);
     });

@@ -1,17 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
 import { printable } from '@dipus/proto/printable';
-
-/** Asks the person at the terminal. Questions that come at once wait for each other; each ends when its `stop` aborts. */
-export interface Prompter {
-  /** Yes or no; asked again for anything else. */
-  confirm(question: string, stop: AbortSignal): Promise<boolean>;
-  /** A line, without echo; '' for nothing or the end of input. */
-  secret(prompt: string, stop: AbortSignal): Promise<string>;
-  /** The same, shown. */
-  answer(prompt: string, stop: AbortSignal): Promise<string>;
-  tell(line: string): void;
-}
+import type { Prompter } from '@dipus/proto/prompter';
 
 /** The terminal of this process, whatever its stdin is; undefined where it has none. What is shown is made printable. */
 export function openPrompter(): Prompter | undefined {

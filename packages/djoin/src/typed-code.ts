@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { Prompter } from '@dipus/cli/prompter';
+import type { Prompter } from '@dipus/proto/prompter';
 import { Failure } from '@dipus/cli/errors';
 import { Lines } from '@dipus/proto/lines';
 import { deferred } from '@dipus/proto/waiting';

@@ -1,11 +1,11 @@
 import type { LookupFunction } from 'node:net';
 import type { Failure } from '@dipus/proto/failure';
 import { asPeerName } from '@dipus/proto/peers-file';
+import type { Prompter } from '@dipus/proto/prompter';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import type { Trust } from '@dipus/proto/trust';
 import type { DaemonUri, RemoteUri, HostScheme, HostUri } from '@dipus/proto/uri';
-import type { Prompter } from '@dipus/ssh/login/prompter';
 import type { Tree } from '@dipus/tree/root';
 
 export interface OpenOptions {
@@ -55,7 +55,7 @@ async function openSeps(uri: HostUri, { warn, stop, prompter, user, isKnownOnly 
   ]);
   const { environment, trust, host } = user();
   const folder = configFolder(environment, trust);
-  return new SepsHost(uri, { folder, name: asPeerName(host), lookup, isKnownOnly, asker: prompter, warn, stop });
+  return new SepsHost(uri, { folder, name: asPeerName(host), lookup, isKnownOnly, prompter, warn, stop });
 }
 
 async function openLookup(): Promise<LookupFunction> {

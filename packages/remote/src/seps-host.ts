@@ -17,7 +17,7 @@ import type { Channels } from '@dipus/seps/channels';
 import type { ConfigFolder } from '@dipus/seps/config-folder';
 import { dial, isDenial } from '@dipus/seps/dial';
 import { loadIdentity, type Identity } from '@dipus/seps/identity';
-import { notAuthorized, requireKnown, trustExporter, type Asker } from '@dipus/seps/trust-exporter';
+import { notAuthorized, requireKnown, trustExporter, type KeyPrompter } from '@dipus/seps/trust-exporter';
 
 export interface SepsHostOptions {
   /** Where this user's key and known_peers are. */
@@ -28,7 +28,7 @@ export interface SepsHostOptions {
   /** Connects only where a key of the host is known already. */
   readonly isKnownOnly: boolean;
   /** The person at the terminal. */
-  asker(): Asker | undefined;
+  prompter(): KeyPrompter | undefined;
   /** Told of what is wrong with known_peers. */
   warn(fault: Failure): void;
   /** Ends a connecting. */
@@ -137,8 +137,8 @@ export class SepsHost implements RemoteHost {
       identity,
       stop: signal,
       judge: async (pin) => {
-        const asker = (): Asker | undefined => this.#askerFor(pin);
-        await trustExporter({ host, port }, pin, { folder, asker, warn: (fault) => this.#warn(fault), stop: signal });
+        const prompter = (): KeyPrompter | undefined => this.#prompterFor(pin);
+        await trustExporter({ host, port }, pin, { folder, prompter, warn: (fault) => this.#warn(fault), stop: signal });
         this.#peer = pin;
         return { pin, name: host, max: maxChannels };
       },
@@ -146,8 +146,8 @@ export class SepsHost implements RemoteHost {
   }
 
   /** A no holds: nobody is asked again at each attempt. */
-  #askerFor(pin: Pin): Asker | undefined {
-    const person = this.#declined.has(pin) ? undefined : this.#options.asker();
+  #prompterFor(pin: Pin): KeyPrompter | undefined {
+    const person = this.#declined.has(pin) ? undefined : this.#options.prompter();
     return (
       person && {
         tell: (line) => person.tell(line),

@@ -1,20 +1,18 @@
 import { Failure } from '@dipus/proto/failure';
 import { formatKnownLine, knownHost } from '@dipus/proto/known-line';
 import type { Pin } from '@dipus/proto/pin';
+import type { Prompter } from '@dipus/proto/prompter';
 import type { HostPort } from '@dipus/proto/uri';
 import type { ConfigFolder } from './config-folder.ts';
 import { knownPeersPath, peersOf, readKnownPeers, rememberPeer, standingOf, type KnownPeer } from './known-peers.ts';
 
-/** Asks a person; a question ends, as with no, when `stop` aborts. */
-export interface Asker {
-  confirm(question: string, stop: AbortSignal): Promise<boolean>;
-  tell(line: string): void;
-}
+/** As much of a prompter as it takes to ask about a key. */
+export type KeyPrompter = Pick<Prompter, 'confirm' | 'tell'>;
 
 export interface TrustOptions {
   readonly folder: ConfigFolder;
   /** The person at the terminal; undefined where there is none, and unknown keys are refused then. */
-  asker(): Asker | undefined;
+  prompter(): KeyPrompter | undefined;
   /** Told of lines of known_peers that cannot be read, and where an answer cannot be remembered. */
   warn(fault: Failure): void;
   readonly stop: AbortSignal;
@@ -62,7 +60,7 @@ function refuse(target: HostPort, reason: string): Failure {
 
 function changedKey(target: HostPort, pin: Pin, known: readonly KnownPeer[]): Failure {
   const expected = known.map((peer) => `${peer.pin} (${peer.where})`).join(', ');
-  const reason = `ITS KEY HAS CHANGED, or somebody else answers: it shows ${pin}, known is ${expected}`;
+  const reason = `ITS KEY HAS CHANGED, or somebody else answers: it shows ${pin} instead of the known ${expected}`;
   const lines = known.length === 1 ? 'that line' : 'those lines';
   const hint = `if its administrator confirms the new key, remove ${lines} and pair again: djoin ${knownHost(target)}`;
   return refuse(target, reason).withHint(hint);
@@ -71,13 +69,13 @@ function changedKey(target: HostPort, pin: Pin, known: readonly KnownPeer[]): Fa
 async function consent(
   target: HostPort,
   { pin, otherName }: { pin: Pin; otherName: string | undefined },
-  { folder, asker, warn, stop }: TrustOptions,
+  { folder, prompter, warn, stop }: TrustOptions,
 ): Promise<void> {
   const host = knownHost(target);
   const line = formatKnownLine(host, pin, undefined);
   const hint = `djoin ${host} pairs the two; or add \`${line}\` to ${knownPeersPath(folder)}`;
   const failure = refuse(target, `its key is not known: ${pin}`).withHint(hint);
-  const person = asker();
+  const person = prompter();
   if (!person) throw failure;
   person.tell(`The exporter ${host} is not known. It shows the key ${pin}.`);
   if (otherName !== undefined) person.tell(`That is the key of ${otherName}.`);

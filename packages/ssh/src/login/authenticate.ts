@@ -1,7 +1,7 @@
 import { Failure } from '@dipus/proto/failure';
 import type { Connection } from '../connection/connection.ts';
 import { tryKeys } from './keys.ts';
-import type { LoginOptions } from './prompter.ts';
+import type { LoginOptions } from './login-options.ts';
 import { tryKeyboard, tryPassword } from './passwords.ts';
 import type { AuthMethod, SshConfig } from '../settings/ssh-config.ts';
 import { formatTarget, wayOut } from '../settings/target.ts';

@@ -1,6 +1,6 @@
 import { Failure } from '@dipus/proto/failure';
 import { findKnownKeys, recordKey, type KnownKey } from './known-hosts.ts';
-import type { LoginOptions } from './prompter.ts';
+import type { LoginOptions } from './login-options.ts';
 import { fingerprintOf, rsaBits, shortType, typeOfKey } from './public-key.ts';
 import { isRevoked } from './revoked-keys.ts';
 import { knownName, type SshConfig } from '../settings/ssh-config.ts';
@@ -73,7 +73,7 @@ function isLoopback(address: string | undefined): boolean {
 
 function changed(shown: string, plain: readonly KnownKey[]): string {
   const expected = plain.map(({ type, key, where }) => `${shortType(type)} key ${fingerprintOf(Buffer.from(key, 'base64'))} (${where})`);
-  return `it shows ${shown}, known is ${expected.join(', ')}`;
+  return `it shows ${shown} instead of the known ${expected.join(', ')}`;
 }
 
 function removal({ hostKeys: { name } }: SshConfig, plain: readonly KnownKey[]): string {

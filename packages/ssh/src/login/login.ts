@@ -7,7 +7,7 @@ import { authenticate } from './authenticate.ts';
 import { Connection } from '../connection/connection.ts';
 import { judgeHostKey, knownKeysOf } from './host-key.ts';
 import type { KnownKey } from './known-hosts.ts';
-import type { LoginOptions } from './prompter.ts';
+import type { LoginOptions } from './login-options.ts';
 import { dialServer } from '../connection/transport.ts';
 import { runProxy } from '../connection/proxy.ts';
 import { readSshConfig, type SshConfig } from '../settings/ssh-config.ts';

@@ -1,5 +1,5 @@
 import type { Connection, Heard } from '../connection/connection.ts';
-import type { Prompter } from './prompter.ts';
+import type { Prompter } from '@dipus/proto/prompter';
 import type { SshConfig } from '../settings/ssh-config.ts';
 
 /** What the server made of an attempt. */

@@ -13,7 +13,7 @@ import type { RemoteServiceFile } from './remote-directory.ts';
 import { RemoteTree, type RemoteRoot, type RemoteTreeEvents } from './remote-tree.ts';
 import { logIn } from '../login/login.ts';
 import { formatTarget } from '../settings/target.ts';
-import type { LoginOptions } from '../login/prompter.ts';
+import type { LoginOptions } from '../login/login-options.ts';
 import { SftpLost } from './sftp-answer.ts';
 
 export interface SshHostOptions extends LoginOptions {
