@@ -102,6 +102,12 @@ export const timing = {
   /** The first and the longest pause before a lost host is tried again. */
   backoffMs: 500,
   maxBackoffMs: 30_000,
+  /** The first and the longest pause of dipusd before a tool that has ended is started again; after how long the first one counts again. */
+  restartMs: 200,
+  maxRestartMs: 30_000,
+  steadyMs: 10_000,
+  /** After what time a tool that says nothing when it begins counts as ready. */
+  standMs: 1_000,
   /** How long to wait for a service that changes all the time to settle. */
   settleMs: 250,
   /** How often foreign sockets are looked at for a death that made no event. */

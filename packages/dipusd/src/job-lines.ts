@@ -1,0 +1,95 @@
+// The file of dipusd: a tool with its options a line, `-NAME` to leave one out that would run otherwise.
+
+/** One program to run. */
+export interface Stage {
+  readonly tool: string;
+  readonly args: readonly string[];
+}
+
+/** Programs that are started and ended together, each reading what the one before it prints. */
+export interface JobLine {
+  readonly stages: readonly Stage[];
+}
+
+/** A line that is not understood, and why. */
+export interface BadLine {
+  readonly line: number;
+  readonly reason: string;
+}
+
+export interface JobFile {
+  readonly jobs: readonly JobLine[];
+  readonly leftOut: readonly { readonly line: number; readonly tool: string }[];
+  readonly bad: readonly BadLine[];
+}
+
+class LineError extends Error {}
+
+/** Reads the file. Empty lines and those beginning with `#` are passed over; a line that is not understood is returned beside the others. */
+export function parseJobFile(text: string): JobFile {
+  const jobs: JobLine[] = [];
+  const leftOut: { line: number; tool: string }[] = [];
+  const bad: BadLine[] = [];
+  const seen = new Map<string, number>();
+  for (const [at, content] of text.split('\n').entries()) {
+    if (/^\s*(?:#|$)/.test(content)) continue;
+    const line = at + 1;
+    try {
+      const [, tool] = /^\s*-(\S+)\s*$/.exec(content) ?? [];
+      if (tool !== undefined) {
+        leftOut.push({ line, tool });
+        continue;
+      }
+      const job = parseJobLine(content);
+      const before = seen.get(JSON.stringify(job));
+      if (before !== undefined) throw new LineError(`the same as line ${before}`);
+      seen.set(JSON.stringify(job), line);
+      jobs.push(job);
+    } catch (error) {
+      if (!(error instanceof LineError)) throw error;
+      bad.push({ line, reason: error.message });
+    }
+  }
+  return { jobs, leftOut, bad };
+}
+
+/** Reads `TOOL [ARGUMENT...] [| TOOL [ARGUMENT...]]...`. Throws LineError. */
+function parseJobLine(content: string): JobLine {
+  const stages: Stage[] = [];
+  let words: string[] = [];
+  const endStage = (): void => {
+    const [tool, ...args] = words;
+    if (tool === undefined || tool === '') throw new LineError('a tool is missing beside |');
+    if (tool.startsWith('-')) throw new LineError(`${tool} is no tool; -NAME stands alone on its line`);
+    stages.push({ tool, args });
+    words = [];
+  };
+  for (const token of tokensOf(content)) {
+    if (token === pipe) endStage();
+    else words.push(token);
+  }
+  endStage();
+  return { stages };
+}
+
+const pipe = Symbol('|');
+
+/** Words as sh(1) quotes them, without anything that is put in their place. Throws LineError. */
+function* tokensOf(content: string): Generator<string | typeof pipe> {
+  // A part of a word in single quotes, in double quotes, behind a backslash, or plain; a bar; or blanks.
+  const part = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^\s|'"\\]+)|(\|)|(\s+)/y;
+  let word: string | undefined;
+  while (part.lastIndex < content.length) {
+    const found = part.exec(content);
+    if (!found) throw new LineError('its quotes are not right');
+    const [, single, double, escaped, plain, bar, blanks] = found;
+    if (bar === undefined && blanks === undefined) {
+      word = `${word ?? ''}${single ?? double?.replace(/\\(["\\$`])/g, '$1') ?? escaped ?? plain}`;
+      continue;
+    }
+    if (word !== undefined) yield word;
+    word = undefined;
+    if (bar !== undefined) yield pipe;
+  }
+  if (word !== undefined) yield word;
+}

@@ -1,0 +1,58 @@
+// What is to run: what runs everywhere, changed by the file of dipusd.
+import { speaking } from './habits.ts';
+import type { JobFile, JobLine, Stage } from './job-lines.ts';
+
+/** Programs to keep running. */
+export interface JobRequest extends JobLine {
+  /** All that the first one reads. */
+  readonly input?: string;
+}
+
+export interface Surroundings {
+  /** The file of services; undefined: it is not there. */
+  readonly services: string | undefined;
+  /** Whether anybody could come by TLS: a key is authorised, or an invitation is open. */
+  readonly isSeps: boolean;
+}
+
+const builtInServices = 'echo cat\ndate date\n';
+
+function defaultJobs({ services }: Surroundings): JobRequest[] {
+  return [
+    job('dreap', '-w'),
+    job('dexport'),
+    { stages: [stage('ddiscover', '-w'), stage('dimport', '--seps', '-')] },
+    services === undefined ? { ...job('dserve', '--from', '-'), input: builtInServices } : job('dserve', '--from', services),
+  ];
+}
+
+/**
+ * The jobs in the order in which they begin. Lines whose first tool is that of a default job stand in its place; the others come behind. An
+ * exporter for which its line does not say how it speaks, speaks TLS as soon as somebody could come by it.
+ */
+export function jobsWanted({ jobs, leftOut }: JobFile, surroundings: Surroundings): JobRequest[] {
+  const left = new Set(leftOut.map(({ tool }) => tool));
+  const firstOf = ({ stages }: JobLine): string => stages[0]!.tool;
+  const defaults = defaultJobs(surroundings);
+  const names = new Set(defaults.map(firstOf));
+  const places = defaults.flatMap((one) => {
+    const instead = jobs.filter((each) => firstOf(each) === firstOf(one));
+    if (instead.length > 0) return instead;
+    return one.stages.some(({ tool }) => left.has(tool)) ? [] : [one];
+  });
+  const others = jobs.filter((each) => !names.has(firstOf(each)));
+  return [...places, ...others].map((one) => ({ ...one, stages: one.stages.map((each) => speaking(each, surroundings.isSeps)) }));
+}
+
+/** The tools that a line may leave out. */
+export function defaultTools(): string[] {
+  return defaultJobs({ services: undefined, isSeps: false }).flatMap(({ stages }) => stages.map(({ tool }) => tool));
+}
+
+function job(tool: string, ...args: string[]): JobRequest {
+  return { stages: [stage(tool, ...args)] };
+}
+
+function stage(tool: string, ...args: string[]): Stage {
+  return { tool, args };
+}

@@ -1,0 +1,66 @@
+// What a dipusd that was killed has left running, and how it is known: each program has a variable in its environment that names its dipusd.
+import { readdirSync, readFileSync } from 'node:fs';
+import { timing } from '@dipus/proto/timing';
+import { pause } from '@dipus/proto/waiting';
+
+const variable = 'DIPUS_KEPT_BY';
+
+/** The variable for the programs of this dipusd. */
+export function keeperMark(root: string): Readonly<Record<string, string>> {
+  return { [variable]: [process.geteuid!(), process.pid, startOf(process.pid), root].join(' ') };
+}
+
+/** Ends what is left of dead ones of this user and root: TERM for the tools, and KILL for all that is left then. Returns how many there were. */
+export async function endLeftovers(root: string, stop: AbortSignal): Promise<number> {
+  const found = leftovers(root);
+  for (const pid of found) if (!found.includes(parentOf(pid))) signal(pid, 'SIGTERM');
+  const end = performance.now() + timing.killMs;
+  while (leftovers(root).length > 0 && performance.now() < end && !stop.aborted) await pause(timing.appearMs, stop);
+  for (const pid of leftovers(root)) signal(pid, 'SIGKILL');
+  return found.length;
+}
+
+function leftovers(root: string): number[] {
+  return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) && isLeftover(Number(name), root) ? [Number(name)] : []));
+}
+
+function isLeftover(pid: number, root: string): boolean {
+  const text = read(pid, 'environ')
+    .split('\0')
+    .find((each) => each.startsWith(`${variable}=`));
+  const [, uid, keeper, start, place] = /^\w+=(\d+) (\d+) (\d+) ([^]*)$/.exec(text ?? '') ?? [];
+  if (pid === process.pid || place !== root || Number(uid) !== process.geteuid!()) return false;
+  return startOf(Number(keeper)) !== start;
+}
+
+/** When a process began, in ticks since the start of the system; empty where there is none. proc_pid_stat(5), field 22. */
+function startOf(pid: number): string {
+  return statOf(pid)[19] ?? '';
+}
+
+function parentOf(pid: number): number {
+  return Number(statOf(pid)[1]);
+}
+
+/** The fields behind the name of the program, which may have anything in it. A zombie is as good as none. */
+function statOf(pid: number): string[] {
+  const fields = read(pid, 'stat').split(') ').at(-1)!.split(' ');
+  return fields[0] === 'Z' ? [] : fields;
+}
+
+function read(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    // It has ended, or is another user's.
+    return '';
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended in this instant.
+  }
+}
