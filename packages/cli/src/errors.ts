@@ -1,7 +1,5 @@
 import { Failure, reasonOf } from '@dipus/proto/failure';
 
-export { Failure, reasonOf };
-
 /** The command line cannot be understood. `run` adds where to read on. */
 export class UsageError extends Error {
   readonly hint: string | undefined;

@@ -1,7 +1,7 @@
 // What a service manager is told of a daemon: sd_notify(3). Node has no datagrams for UNIX sockets, so systemd-notify(1) sends them: it is
 // wherever systemd is, and a command stays one file. koffi could do it in this process, but only dserve and ipcd may have it installed.
 import { printable } from '@dipus/proto/printable';
-import { reasonOf } from './errors.ts';
+import { reasonOf } from '@dipus/proto/failure';
 import { take } from './start.ts';
 
 const socket = take('NOTIFY_SOCKET');

@@ -1,4 +1,4 @@
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { signalStatus, type Context, type EndedBySignal } from '@dipus/cli/run';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Exit } from '@dipus/proto/control';

@@ -1,6 +1,6 @@
 import type { Duplex, Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { startCopy, type Copy } from '@dipus/relay/cat';
 import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Progress } from './progress.ts';

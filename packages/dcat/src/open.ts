@@ -1,7 +1,6 @@
 // Finding the first match that can be opened (dcat(1)). Nothing has been sent when one is given up for the next.
 import type { Duplex } from 'node:stream';
-import { Failure, reasonOf } from '@dipus/cli/errors';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import type { Terminal } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { deferred, pause } from '@dipus/proto/waiting';

@@ -1,6 +1,6 @@
 // What is said where no service could be opened.
 import { existsSync } from 'node:fs';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { isUri } from '@dipus/proto/uri';
 import type { Tree } from '@dipus/tree/root';

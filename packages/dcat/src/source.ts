@@ -2,7 +2,7 @@
 import { closeSync, constants, createReadStream, fstatSync, openSync, statSync, type Stats } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 
 const stdin = 0;
 

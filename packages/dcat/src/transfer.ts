@@ -1,8 +1,7 @@
 // One stream through an open service: both directions at once, to the end of both and the status.
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
-import { Failure } from '@dipus/cli/errors';
-import { codeOf, reasonOf } from '@dipus/proto/failure';
+import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { aborted } from '@dipus/proto/waiting';

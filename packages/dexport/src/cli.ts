@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { keepHeapSmall } from '@dipus/cli/heap';
 import { run } from '@dipus/cli/run';
 import { Holder, runHolder } from '@dipus/session/holder';

@@ -1,7 +1,7 @@
 // An exporter that root has started to speak TLS, as three kinds of process: this one, which stays root, the exporter, and openers
 // (dexport(1), Permissions).
 import { fork, type ChildProcess } from 'node:child_process';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { notifyEnvironment } from '@dipus/cli/notify';
 import type { Context, EndedBySignal } from '@dipus/cli/run';
 import { watchAuthorizedPeers } from '@dipus/seps/authorized-peers';

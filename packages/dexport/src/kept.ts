@@ -1,5 +1,5 @@
 // An exporter's end of its keeper.
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { Openers } from './openers.ts';
 import type { Channel, Handle } from '@dipus/session/passed-socket';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { lookup } from 'node:dns/promises';
 import { isIP, type AddressInfo, type Server } from 'node:net';
-import { Failure, UsageError } from '@dipus/cli/errors';
-import { codeOf } from '@dipus/proto/failure';
+import { UsageError } from '@dipus/cli/errors';
+import { codeOf, Failure } from '@dipus/proto/failure';
 import { sepPort } from '@dipus/proto/uri';
 import type { Address, Arguments } from './args.ts';
 import type { Entrance } from './entrance.ts';

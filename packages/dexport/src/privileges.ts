@@ -1,4 +1,4 @@
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { primaryGroup, userId } from '@dipus/tree/accounts';
 
 /** Makes this process another user's, for good. Throws Failure. */

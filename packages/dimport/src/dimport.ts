@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { Descriptors } from '@dipus/cli/descriptors';
-import { Failure, UsageError } from '@dipus/cli/errors';
+import { UsageError } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { everything } from '@dipus/proto/ask';

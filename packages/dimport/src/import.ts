@@ -1,8 +1,7 @@
 // One imported service: its two local sockets lead to those of the remote host.
 import { createServer, type Server, type Socket } from 'node:net';
-import { reasonOf } from '@dipus/cli/errors';
 import type { Info } from '@dipus/proto/control';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { SocketKind } from '@dipus/proto/sep';
 import { busy, permissionsChanged } from '@dipus/proto/session-error';
 import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';

@@ -1,6 +1,6 @@
 // The sockets that stand for a host's services, kept as the host says they are.
 import { setImmediate as othersTurn, setTimeout as sleep } from 'node:timers/promises';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { isHost } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';

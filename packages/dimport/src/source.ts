@@ -1,6 +1,6 @@
 // One host: watched, imported from, tried again when it is lost.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import type { RemoteUri } from '@dipus/proto/uri';
 import type { WatchResult, RemoteHost, RemoteService } from '@dipus/proto/remote';

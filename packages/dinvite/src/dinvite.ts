@@ -1,5 +1,5 @@
 import { watch } from 'node:fs';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { deferred } from '@dipus/proto/waiting';
 import { readAuthorizedPeers, remarksOn, usersOfExporter } from '@dipus/seps/authorized-peers';

@@ -1,9 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Failure } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { parseAsk } from '@dipus/proto/ask';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { aborted } from '@dipus/proto/waiting';
 import type { ConfigFolder } from '@dipus/seps/config-folder';

@@ -1,5 +1,5 @@
 // A job is kept running: started again whenever it has ended, ever later, until it is ended or given up.
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';

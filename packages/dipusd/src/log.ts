@@ -1,6 +1,6 @@
 // What is said on stderr: a line for each message, with the name of the tool before it.
 import { basename } from 'node:path';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { printDiagnostics } from '@dipus/cli/output';
 import { printable } from '@dipus/proto/printable';
 

@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { knownHost } from '@dipus/proto/known-line';
 import { asPeerName } from '@dipus/proto/peers-file';
 import { appendGrant, readAuthorizedPeers, remarksOn, usersOfExporter } from '@dipus/seps/authorized-peers';

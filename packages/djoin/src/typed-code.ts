@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Prompter } from '@dipus/proto/prompter';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { Lines } from '@dipus/proto/lines';
 import { deferred } from '@dipus/proto/waiting';
 import { readCode } from '@dipus/seps/pair-proof';

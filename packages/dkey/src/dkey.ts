@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { formatGrant } from '@dipus/proto/grant';
 import { formatKnownLine, knownHost } from '@dipus/proto/known-line';
 import { asPeerName } from '@dipus/proto/peers-file';

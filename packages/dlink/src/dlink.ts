@@ -1,5 +1,5 @@
 import { Descriptors } from '@dipus/cli/descriptors';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, delay } from '@dipus/proto/waiting';

@@ -1,9 +1,8 @@
 // The services of another host.
-import { Failure } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import type { Info } from '@dipus/proto/control';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, Failure } from '@dipus/proto/failure';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { describeService } from '@dipus/proto/sep';
 import type { RemoteUri } from '@dipus/proto/uri';

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
-import { Failure, UsageError } from '@dipus/cli/errors';
+import { UsageError } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { readAsk } from '@dipus/cli/service';
 import { answer, everything, type Ask } from '@dipus/proto/ask';
 import { isUri } from '@dipus/proto/uri';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { readInput } from '@dipus/cli/input';
 import { printDiagnostics } from '@dipus/cli/output';
 import { run, type Context } from '@dipus/cli/run';

@@ -1,6 +1,6 @@
 // Whoever has connected to a service, from there to the end of its program.
 import type { Socket } from 'node:net';
-import { reasonOf } from '@dipus/cli/errors';
+import { reasonOf } from '@dipus/proto/failure';
 import type { Exit, Terminal } from '@dipus/proto/control';
 import { socketsSeen } from '@dipus/proto/sockets-seen';
 import type { Session } from '@dipus/session/session';

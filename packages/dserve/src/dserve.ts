@@ -1,5 +1,5 @@
 import { Descriptors } from '@dipus/cli/descriptors';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { aborted } from '@dipus/proto/waiting';
 import type { Tree } from '@dipus/tree/root';

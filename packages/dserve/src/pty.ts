@@ -5,7 +5,7 @@ import { closeSync, constants as fileConstants, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { realTimeName } from '@dipus/proto/signal';
 import { deferred } from '@dipus/proto/waiting';

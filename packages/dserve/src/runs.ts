@@ -1,6 +1,6 @@
 // The programs of one service: each client has one, in its turn.
 import type { Descriptors } from '@dipus/cli/descriptors';
-import { Failure, reasonOf } from '@dipus/cli/errors';
+import { Failure, reasonOf } from '@dipus/proto/failure';
 import { asStartedByUser } from '@dipus/cli/start';
 import { knownPeer, type PeerCredentials } from '@dipus/descriptors/peer-credentials';
 import { formatServiceName } from '@dipus/proto/name';

@@ -1,6 +1,6 @@
 // One service: its sockets, and the programs that run for its clients.
 import { createServer, type Socket } from 'node:net';
-import { reasonOf } from '@dipus/cli/errors';
+import { reasonOf } from '@dipus/proto/failure';
 import type { Info } from '@dipus/proto/control';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';

@@ -1,5 +1,5 @@
 // The services of this process: what is asked for begins, what is asked for no more ends, and the rest is not touched.
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { delay, pause } from '@dipus/proto/waiting';
 import { groupId } from '@dipus/tree/accounts';

@@ -1,6 +1,6 @@
 // Pre-shared keys: a line IDENTITY:HEX each, as stunnel's PSKsecrets has them (dtls(1), FILES).
 import { readFileSync, statSync, type Stats } from 'node:fs';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { printable } from '@dipus/proto/printable';
 
 const leastKeyBytes = 16;

@@ -1,4 +1,4 @@
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { libc } from '@dipus/descriptors/libc';
 import { keepInfoService } from '@dipus/ipc/info-service';

@@ -1,7 +1,8 @@
 // The rules of the command line and of its files, as they are now.
 import { closeSync, constants, fstatSync, openSync, readFileSync, statSync, type BigIntStats } from 'node:fs';
 import { lookup } from 'node:dns/promises';
-import { Failure, UsageError } from '@dipus/cli/errors';
+import { UsageError } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { parseRule, parseRules, RuleError } from '@dipus/proto/rule-words';
 import { decide, namesToResolve, type Decision, type Question, type Rule } from '@dipus/proto/rules';
 import { timing } from '@dipus/proto/timing';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Job } from './args.ts';
 import { carry } from './carry.ts';
 import type { CommandResult } from './command.ts';

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { delimiter } from 'node:path';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { hasTerminal } from '@dipus/cli/prompter';
 
 export interface CommandResult {

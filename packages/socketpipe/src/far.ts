@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { aborted, deferred } from '@dipus/proto/waiting';
 import { candidates, ownAddresses, readLoginAddresses, resolveAll } from './addresses.ts';
 import { callAny } from './call.ts';

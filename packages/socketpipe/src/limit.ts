@@ -1,4 +1,4 @@
-import type { Failure } from '@dipus/cli/errors';
+import type { Failure } from '@dipus/proto/failure';
 
 export interface Limit {
   /** Rejects when the time is over. */

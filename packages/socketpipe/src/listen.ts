@@ -1,6 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { Failure } from '@dipus/cli/errors';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, Failure } from '@dipus/proto/failure';
 import { readBytes, socketOptions } from './bytes.ts';
 import { callBytes, formatAnswer, readCall } from './handshake.ts';
 import type { Family } from './addresses.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Family } from './addresses.ts';
 import type { PortRange } from './listen.ts';
 

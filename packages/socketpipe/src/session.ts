@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import { aborted } from '@dipus/proto/waiting';
 import type { Job } from './args.ts';
 import type { NearOptions, Session } from './attempt.ts';

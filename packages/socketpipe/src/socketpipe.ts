@@ -1,4 +1,4 @@
-import { Failure } from '@dipus/cli/errors';
+import { Failure } from '@dipus/proto/failure';
 import type { Job } from './args.ts';
 import type { EndedLogin, NearOptions, Session } from './attempt.ts';
 import { findTrouble } from './command.ts';
