@@ -40,8 +40,8 @@ export function checkOpener(tree: Tree, { daemon, text }: DaemonUri): void {
 }
 
 /**
- * A stream that is half-open and not read yet: a UNIX socket where only a daemon of other people's opens it. Rejects with Refused, NoDaemon, UriError, Failure or the
- * system's error; the caller owns what is opened.
+ * A stream that is half-open and not read yet: a UNIX socket where only a daemon of other people's opens it. Rejects with Refused,
+ * NoDaemon, UriError, Failure or the system's error; the caller owns what is opened.
  */
 export async function openUri(tree: Tree, wanted: WantedUri, options: OpenUriOptions): Promise<Endpoint> {
   const { scheme, uri } = wanted;

@@ -1,5 +1,5 @@
-// A process that outlives this one by a moment, and has the data connections of sessions too: where this one is killed their services, which
-// have lost their control connections, end their programs before an end of these could pass for the end of what was sent.
+// A process that outlives this one by a moment, and has the data connections of sessions too. Where this one is killed their services have
+// lost their control connections, and end their programs before an end of these could pass for the end of what was sent.
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
