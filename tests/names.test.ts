@@ -1,8 +1,8 @@
 // Names and paths of services: by table and by property.
 import * as assert from 'uvu/assert';
+import { everything, matches } from '@dipus/proto/ask';
 import {
   compareBytes,
-  compareServices,
   isBindingName,
   publishedPath,
   isProtocol,
@@ -90,7 +90,9 @@ test('random text never throws', () => {
 test('order: by bytes of the path, instances as numbers', () => {
   const at = (text: string) => parseServicePath(text)!;
   const sorted = ['Z.b...0', 'a.b...2', 'a.b...10', 'a.b.c...0', 'audio/a.b...0', 'b.b...0', '\uffee.b...0', '😀.b...0'];
-  assert.equal([...sorted].reverse().map(at).sort(compareServices).map(servicePath), sorted);
+  const services = [...sorted].reverse().map((text) => ({ ...at(text), area: 'local' }));
+  const found = matches(everything, services).map(({ service }) => servicePath(service));
+  assert.equal(found, sorted);
   for (const a of sorted) for (const b of sorted) assert.is(Math.sign(compareBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)));
 });
 

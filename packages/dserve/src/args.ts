@@ -91,7 +91,7 @@ function operandOf(words: readonly string[]): string | undefined {
 }
 
 /** Reads `NAME[...N][/PROTOCOL]`. Throws UsageError. */
-export function parseTarget(text: string, host: string): Pick<ServiceRequest, 'name' | 'protocol' | 'host' | 'instance'> {
+function parseTarget(text: string, host: string): Pick<ServiceRequest, 'name' | 'protocol' | 'host' | 'instance'> {
   const parsed = parseServiceToMake(text, host);
   const rule = 'NAME has no dot, slash or white space; PROTOCOL is SEGMENT[/SEGMENT]..., none beginning with a dot; N is 0 to 65535';
   if (!parsed) throw new UsageError(`${JSON.stringify(text)} is not NAME[...N][/PROTOCOL]`, rule);

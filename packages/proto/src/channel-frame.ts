@@ -39,7 +39,7 @@ export interface ChannelFrameEvents {
   frame(frame: ChannelFrame): void;
 }
 
-export const channelHeadBytes = 8;
+const channelHeadBytes = 8;
 export const maxDataBytes = 65_536;
 export const maxControlBytes = 1024;
 /** How much of each direction of a channel may be sent before the first WINDOW. */

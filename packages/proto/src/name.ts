@@ -109,12 +109,6 @@ export function isProtocol(text: string): boolean {
   return text === '' || (!isTooLong(text) && segments.length <= maxDepth && segments.every(isSegment));
 }
 
-/** Orders services by the bytes of their paths, instance numbers as numbers. */
-export function compareServices(a: Service, b: Service): number {
-  const order = compareBytes(sortKey(a), sortKey(b));
-  return order === 0 ? a.instance - b.instance : order;
-}
-
 /** Orders text as its UTF-8 bytes do, as `LC_ALL=C sort`. */
 export function compareBytes(a: string, b: string): number {
   if (a === b) return 0;

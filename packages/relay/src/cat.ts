@@ -84,7 +84,7 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: C
       if (code === 0) return { kind: 'end' };
       if (signal === 'SIGPIPE') return { kind: 'refused' };
       await closed;
-      return explain(complaint, signal === null ? `cat ended with ${code}` : `cat was killed by ${signal}`);
+      return failureOf(complaint, signal === null ? `cat ended with ${code}` : `cat was killed by ${signal}`);
     },
     (error: Error): CopyResult => ({ kind: 'read-error', reason: `cannot run cat: ${error.message}` }),
   );
@@ -159,7 +159,7 @@ async function bothEnded(copy: Copy, pumped: Promise<CopyResult>): Promise<CopyR
 }
 
 // cat: -: Is a directory | cat: write error: No space left on device (GNU, busybox) | cat: stdout: Broken pipe (BSD)
-function explain(complaint: string, otherwise: string): CopyResult {
+function failureOf(complaint: string, otherwise: string): CopyResult {
   const text = complaint.trim().split('\n').at(-1) ?? '';
   const isWrite = /write error|standard output|stdout/.test(text);
   if (/Connection reset|Broken pipe/.test(text)) return isWrite ? { kind: 'refused' } : { kind: 'end', wasReset: true };

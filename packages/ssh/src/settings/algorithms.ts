@@ -8,7 +8,7 @@ export type Offer = { readonly [kind in 'kex' | 'serverHostKey' | 'cipher' | 'hm
  * CVE-2023-48795): GCM counts by itself, and counter mode comes with MACs of the plain text only. Nothing stands on SHA-1, MD5,
  * CBC or small groups.
  */
-export const safeOffer: Offer = {
+const safeOffer: Offer = {
   kex: ['curve25519-sha256', 'curve25519-sha256@libssh.org', 'ecdh-sha2-nistp256', 'ecdh-sha2-nistp384', 'ecdh-sha2-nistp521'],
   serverHostKey: ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256'],
   cipher: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes192-ctr', 'aes256-ctr'],
