@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
 
-const middle = ['relay', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote', 'descriptors', 'ipc', 'shell'];
-const standsOn = { session: ['relay'], ipc: ['descriptors', 'relay', 'session', 'tree'], remote: middle };
+const middle = ['relay', 'programs', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote', 'descriptors', 'ipc', 'shell'];
+const standsOn = { session: ['programs', 'relay'], ipc: ['descriptors', 'relay', 'session', 'tree'], remote: middle };
 // node:stream for the type of a connection alone.
 const pureModules = ['node:buffer', 'node:util', 'node:stream'];
 // Above it, for commands: what protocol daemons share of their edge.

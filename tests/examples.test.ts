@@ -236,7 +236,7 @@ const cases: Readonly<Record<string, Case | string>> = {
   },
   'sep.5: cd /tmp/dipus/exported/text': {
     before: 'export DIPUS_HOST=encode; serve -x sort sort/text',
-    gives: /^\{"since":\d+,"running":0,"waiting":0,"max":64,"tty":false\}/,
+    gives: /^\{"since":\d+,"running":0,"waiting":0,"max":64,"tty":false,"pipe":1\}/,
   },
   "dipus.7: dserve 'gzip -c' gzip/text/to/gzip &": {
     before: 'seq 1000 > README.md',

@@ -47,6 +47,13 @@ test('the bytes are those of the drawing', () => {
     waiting: 10,
     askInfo: 11,
     info: 12,
+    prepare: 13,
+    prepared: 14,
+    link: 15,
+    linked: 16,
+    go: 17,
+    inputEnd: 18,
+    inputEnded: 19,
   };
   assert.equal({ ...frameType }, numbers);
 });

@@ -5,7 +5,9 @@ import type { Exit, Terminal } from '@dipus/proto/control';
 import { socketsSeen } from '@dipus/proto/sockets-seen';
 import type { Session } from '@dipus/session/session';
 import { isOpen } from './presence.ts';
-import { signalGroup, type Program, type StderrReader } from './program.ts';
+import { signalGroup } from '@dipus/programs/group';
+import type { StderrReader } from '@dipus/programs/program';
+import type { Program } from './program.ts';
 
 /** What a program gets of its client. The connection is whoever's starts it. */
 export interface Connected {

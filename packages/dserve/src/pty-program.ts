@@ -9,7 +9,9 @@ import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
 import { runner } from '@dipus/relay/runner';
 import { pump } from '@dipus/relay/pump';
-import { endGroup, signalGroup, type Command, type Program } from './program.ts';
+import { endGroup, signalGroup } from '@dipus/programs/group';
+import type { Command } from '@dipus/programs/program';
+import type { Program } from './program.ts';
 import { startPty, type Pty, type PtyMaker } from './pty.ts';
 
 const eof = '\u0004';

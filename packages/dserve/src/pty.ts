@@ -9,8 +9,8 @@ import { Failure } from '@dipus/proto/failure';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { realTimeName } from '@dipus/proto/signal';
 import { deferred } from '@dipus/proto/waiting';
-import { guardGroup } from './guard.ts';
-import type { Command } from './program.ts';
+import { guardGroup } from '@dipus/programs/guard';
+import type { Command } from '@dipus/programs/program';
 
 /** The native part of node-pty 1.1 (src/unix/pty.cc). */
 interface Native {

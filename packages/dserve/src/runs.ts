@@ -3,11 +3,15 @@ import type { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { asStartedByUser } from '@dipus/cli/start';
 import { knownPeer, type PeerCredentials } from '@dipus/descriptors/peer-credentials';
+import { startProgram, type Command } from '@dipus/programs/program';
 import { formatServiceName } from '@dipus/proto/name';
+import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
+import { busy, type SessionError } from '@dipus/proto/session-error';
+import type { PreparedStage } from '@dipus/session/stage';
 import type { KeptService } from '@dipus/tree/keep';
 import type { Client, Connected } from './client.ts';
 import { Gate, type Turn } from './gate.ts';
-import { startOnSocket, type Command, type Program } from './program.ts';
+import { programOf, startOnSocket, type Program } from './program.ts';
 import { startOnPty } from './pty-program.ts';
 import type { PtyMaker } from './pty.ts';
 import type { ServiceRequest } from './service-request.ts';
@@ -38,6 +42,7 @@ export class Runs {
   readonly #gate: Gate;
   readonly #programs = new Set<Program>();
   #name: string;
+  #kept: KeptService | undefined;
 
   constructor(request: ServiceRequest, shared: Shared, options: RunsOptions) {
     this.max = request.max;
@@ -46,7 +51,10 @@ export class Runs {
     this.#options = options;
     this.#gate = new Gate(request.max);
     this.#name = request.name;
-    void options.claiming.then(({ claim }) => (this.#name = formatServiceName(claim.service)));
+    void options.claiming.then((kept) => {
+      this.#kept = kept;
+      this.#name = formatServiceName(kept.claim.service);
+    });
   }
 
   get running(): number {
@@ -66,6 +74,16 @@ export class Runs {
     return () => this.#gate.cancel(turn);
   }
 
+  /** A place for the program as a stage of a pipeline, at once or not at all: whoever waited would keep its other stages waiting. */
+  prepare(prepare: Prepare): PreparedStage | SessionError {
+    const [needed] = Object.keys(prepare.need ?? {});
+    if (prepare.command !== undefined) return { reason: 'it runs a command of its own, and no other', retry: false };
+    if (needed !== undefined) return { reason: `it cannot promise what is needed: ${needed}`, retry: false };
+    const kept = this.#kept;
+    if (!kept || this.#shared.descriptors.isExceeded || !this.#gate.enterAtOnce()) return busy;
+    return this.#placeOf(prepare, kept);
+  }
+
   /** Nothing is begun any more. Resolves when the last program has ended. */
   close(): Promise<void> {
     return this.#gate.close();
@@ -77,6 +95,30 @@ export class Runs {
       if (now) program.kill();
       else program.end();
     }
+  }
+
+  #placeOf({ pipe, stage, stages }: Prepare, kept: KeptService): PreparedStage {
+    const log = logOf({ service: this.#name, kind: 'stage' }, this.#shared.log, this.#shared.isLogJson);
+    const begun = Date.now();
+    let program: Program | undefined;
+    const { command, environment } = this.#commandOf(kept);
+    const variables = { DPIPES_ID: pipe, DPIPES_STAGE: String(stage), DPIPES_STAGES: String(stages) };
+    return {
+      prepared: { version: pipeVersion, host: kept.claim.service.host, service: this.#name, running: this.running, max: this.max },
+      start: async (ends) => {
+        const started = await startProgram({ command, environment: { ...environment, ...variables } }, ends);
+        program = programOf(started);
+        this.#programs.add(program);
+        log({ event: 'begin', pid: program.pid });
+        return started;
+      },
+      release: (result) => {
+        if (program) this.#programs.delete(program);
+        this.#gate.leave();
+        if ('exit' in result) log({ event: 'end', exit: result.exit, seconds: (Date.now() - begun) / 1000 });
+        else log({ event: 'fail', reason: result.error });
+      },
+    };
   }
 
   #turnOf(client: Client): Turn {

@@ -2,6 +2,7 @@
 import { createServer, type Socket } from 'node:net';
 import { reasonOf } from '@dipus/proto/failure';
 import type { Info } from '@dipus/proto/control';
+import { pipeVersion } from '@dipus/proto/pipe';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 import { serveControl } from '@dipus/session/control-server';
@@ -107,7 +108,13 @@ class Service implements RunningService {
 
   #openServers(): Servers {
     const plain = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => this.#servePlain(connection));
-    const serve = serveControl({ refuse: () => this.#refuse(), begin: (session) => this.#serveSession(session), info: () => this.#info() });
+    const serve = serveControl({
+      refuse: () => this.#refuse(),
+      begin: (session) => this.#serveSession(session),
+      info: () => this.#info(),
+      // A pipeline has no terminal in its middle.
+      prepare: this.#pty ? undefined : (prepare) => this.#runs.prepare(prepare),
+    });
     const control = createServer({ allowHalfOpen: true }, (connection) => {
       this.#shared.descriptors.hold(connection, this.#pty ? descriptorsOfControl.pty : descriptorsOfControl.socket);
       this.#controls.add(connection);
@@ -131,7 +138,7 @@ class Service implements RunningService {
     const { area, command, hasTerminal } = this.#request;
     // Whoever may ask for what is exported may be on another host, where the process says nothing and the command is nobody's business.
     const own = area === 'local' ? { pid: process.pid, command: command.slice(0, maxShownCommand) } : {};
-    return { since: this.#since, running, waiting, max, tty: hasTerminal, ...own };
+    return { since: this.#since, running, waiting, max, tty: hasTerminal, ...(!hasTerminal && { pipe: pipeVersion }), ...own };
   }
 
   #servePlain(connection: Socket): void {

@@ -22,7 +22,7 @@ export type UseLog = (event: UseEvent) => void;
 export interface Used {
   /** `NAME.HOST...N`. */
   readonly service: string;
-  readonly kind: 'plain' | 'control';
+  readonly kind: 'plain' | 'control' | 'stage';
 }
 
 let clients = 0;

@@ -5,7 +5,8 @@ import type { Start } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred } from '@dipus/proto/waiting';
-import { startSession, type ClientSession, type SessionResult } from '@dipus/session/control-client';
+import type { SessionResult } from '@dipus/session/client-connection';
+import { startSession, type ClientSession } from '@dipus/session/control-client';
 import { openService, type ServiceToOpen } from '@dipus/tree/open-service';
 import { Refused } from './answer.ts';
 

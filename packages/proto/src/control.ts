@@ -1,4 +1,6 @@
-/** What the control socket says: its two prefaces and the payloads of its frames (frame.ts has their shape). */
+/** What the control socket says: its prefaces and the payloads of its frames (frame.ts has their shape). */
+import { isCount, parseObject } from './json-payload.ts';
+import type { LinkHalf } from './pipe.ts';
 
 export interface TerminalSize {
   readonly cols: number;
@@ -33,6 +35,8 @@ export interface Info {
   readonly waiting: number;
   readonly max: number;
   readonly tty: boolean;
+  /** The version of the pipes that it may be a stage of; it may not unless given (sep(5), Stages). */
+  readonly pipe?: number;
   /** The process that serves, and the command that it runs; only of services of this host. */
   readonly pid?: number;
   readonly command?: string;
@@ -49,10 +53,15 @@ export function dataPreface(token: string): string {
   return `SEP/1 DATA ${token}\n`;
 }
 
+/** The preface of a connection that is the input of a stage, or takes its output. */
+export function linkPreface(half: LinkHalf, token: string): string {
+  return `SEP/1 ${half.toUpperCase()} ${token}\n`;
+}
+
 /** The line that begins a connection to a control socket. `rest` is what came behind it. */
 export type Preface =
   | { readonly kind: 'control'; readonly rest: Buffer }
-  | { readonly kind: 'data'; readonly token: string; readonly rest: Buffer };
+  | { readonly kind: 'data' | LinkHalf; readonly token: string; readonly rest: Buffer };
 
 /** Reads a preface; undefined: not complete yet; 'broken': no preface will come of this. */
 export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
@@ -61,8 +70,9 @@ export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
   const line = bytes.toString('latin1', 0, end + 1);
   const rest = bytes.subarray(end + 1);
   if (line === controlPreface) return { kind: 'control', rest };
-  const token = /^SEP\/1 DATA ([0-9a-f]{32})\n$/.exec(line)?.[1];
-  return token === undefined ? 'broken' : { kind: 'data', token, rest };
+  const [, word, token] = /^SEP\/1 (DATA|IN|OUT) ([0-9a-f]{32})\n$/.exec(line) ?? [];
+  if (word === undefined || token === undefined) return 'broken';
+  return { kind: word.toLowerCase() as 'data' | LinkHalf, token, rest };
 }
 
 export function formatJson(value: Start | { tty: boolean } | Exit | Info | TerminalSize | { ahead: number }): string {
@@ -100,11 +110,11 @@ export function parseWaiting(payload: Buffer): { ahead: number } | undefined {
 export function parseInfo(payload: Buffer): Info | undefined {
   const value = parseObject(payload);
   if (!value) return undefined;
-  const { origin, peer, since, running, waiting, max, tty, pid, command } = value;
+  const { origin, peer, since, running, waiting, max, tty, pipe, pid, command } = value;
   if (!isCount(since) || !isCount(running) || !isCount(waiting) || !isCount(max)) return undefined;
   const from = { ...(typeof origin === 'string' && { origin }), ...(typeof peer === 'string' && { peer }) };
   const own = { ...(isCount(pid) && { pid }), ...(typeof command === 'string' && { command }) };
-  return { ...from, since, running, waiting, max, tty: tty === true, ...own };
+  return { ...from, since, running, waiting, max, tty: tty === true, ...(isCount(pipe) && { pipe }), ...own };
 }
 
 export function parseSignal(payload: Buffer): SignalName | undefined {
@@ -118,7 +128,8 @@ export function parseSize(payload: Buffer): TerminalSize | undefined {
 
 function mayBegin(bytes: Buffer): boolean {
   const text = bytes.toString('latin1');
-  return controlPreface.startsWith(text) || dataPreface('').slice(0, -1).startsWith(text.slice(0, 11));
+  if (controlPreface.startsWith(text)) return true;
+  return ['DATA', 'IN', 'OUT'].map((word) => `SEP/1 ${word} `).some((start) => start.startsWith(text.slice(0, start.length)));
 }
 
 function terminalOf(value: unknown): Terminal | undefined {
@@ -132,17 +143,4 @@ function sizeOf(value: Record<string, unknown> | undefined): TerminalSize | unde
   const rows = value?.['rows'];
   if (!isCount(cols, 65_535) || !isCount(rows, 65_535)) return undefined;
   return cols > 0 && rows > 0 ? { cols, rows } : undefined;
-}
-
-function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max;
-}
-
-function parseObject(payload: Buffer): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(payload.toString());
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }

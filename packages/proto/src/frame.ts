@@ -21,6 +21,14 @@ export const frameType = {
   waiting: 10,
   askInfo: 11,
   info: 12,
+  // Of stages of pipelines.
+  prepare: 13,
+  prepared: 14,
+  link: 15,
+  linked: 16,
+  go: 17,
+  inputEnd: 18,
+  inputEnded: 19,
 } as const;
 
 export interface Frame {

@@ -12,6 +12,10 @@ export const timing = {
   partingMs: 1_000,
   /** How long streams that are open at SIGTERM may still take. */
   graceMs: 30_000,
+  /** How long a stage that is prepared waits for its connections, and with them for GO. */
+  stageMs: 30_000,
+  /** How long the token of a connection between two stages is good. */
+  linkMs: 10_000,
   /** From connecting to STARTED or WAITING, unless `-t` says otherwise. */
   startMs: 10_000,
   /** How long services that share their work may take to say how much they have. */

@@ -25,6 +25,8 @@ export interface RelayOptions {
    * Asked after an error: whether a UNIX socket is kept without an end until its other side has closed it, or timing.heldMs have passed.
    */
   readonly isHeld?: () => boolean;
+  /** Asked when one side takes no more: whether bytes go one way alone, so that no answer can be lost by closing at once. */
+  readonly isOneWay?: () => boolean;
   /** Whether two processes and their descriptors may be had for a long stream; yes unless given. */
   readonly mayHandOver?: () => boolean;
 }
@@ -156,6 +158,7 @@ class Pair implements Relay {
     if (this.#isOver) return;
     if (this.#isDone(this.#there) && this.#isDone(this.#back)) return this.#complete();
     const isRefusedOnly = [this.#there, this.#back].some((flow) => flow.isRefused && this.#isDone(this.#other(flow)));
+    if (isRefusedOnly && this.#options.isOneWay?.()) return this.#complete();
     // The whole answer is sent, but closing now, with input unread, would destroy it on the way.
     if (isRefusedOnly) this.#linger ??= setTimeout(() => this.#complete(), timing.lingerMs);
   }

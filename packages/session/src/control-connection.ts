@@ -11,14 +11,31 @@ import {
   type TerminalSize,
 } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, FrameError, frameType, maxPayloadBytes, type Frame } from '@dipus/proto/frame';
+import {
+  formatPipePayload,
+  parseLink,
+  parsePrepare,
+  type InputEnded,
+  type Link,
+  type Linked,
+  type Prepare,
+  type Prepared,
+} from '@dipus/proto/pipe';
 import type { SessionError } from '@dipus/proto/session-error';
 import { errorFrame, part } from './preface.ts';
+
+/** What a client asks of a stage (sep(5), Stages). */
+export type StageRequest =
+  | { readonly kind: 'prepare'; readonly prepare: Prepare }
+  | { readonly kind: 'link'; readonly link: Link }
+  | { readonly kind: 'go' | 'end' };
 
 /** What a client does on its control connection. */
 export interface ClientActs {
   start(start: Start): void;
   signal(name: SignalName): void;
   resize(size: TerminalSize): void;
+  stage(request: StageRequest): void;
   /** It is gone: closed, reset, or broken. Comes once, and not after the connection was ended from this side. */
   gone(): void;
 }
@@ -83,6 +100,18 @@ export class ControlConnection {
     else this.#socket.once('drain', drained).once('close', drained);
   }
 
+  prepared(prepared: Prepared): void {
+    this.#send(frameType.prepared, formatPipePayload(prepared));
+  }
+
+  linked(linked: Linked): void {
+    this.#send(frameType.linked, formatPipePayload(linked));
+  }
+
+  inputEnded(ended: InputEnded): void {
+    this.#send(frameType.inputEnded, formatPipePayload(ended));
+  }
+
   exit(exit: Exit): void {
     this.#finish(encodeFrame(frameType.exit, formatJson(exit)));
   }
@@ -127,6 +156,22 @@ export class ControlConnection {
         if (size) this.#acts.resize(size);
         return;
       }
+      case frameType.prepare: {
+        const prepare = parsePrepare(frame.payload);
+        if (prepare) this.#acts.stage({ kind: 'prepare', prepare });
+        else this.fail({ reason: 'PREPARE is not valid', retry: false });
+        return;
+      }
+      case frameType.link: {
+        const link = parseLink(frame.payload);
+        if (link) this.#acts.stage({ kind: 'link', link });
+        else this.fail({ reason: 'LINK is not valid', retry: false });
+        return;
+      }
+      case frameType.go:
+        return this.#acts.stage({ kind: 'go' });
+      case frameType.inputEnd:
+        return this.#acts.stage({ kind: 'end' });
       case frameType.ping:
         return this.#answer(frameType.pong, frame.payload.subarray(0, 64));
       case frameType.askInfo:

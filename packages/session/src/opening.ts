@@ -1,13 +1,15 @@
 import type { Duplex } from 'node:stream';
-import { controlPreface, dataPreface, type Info } from '@dipus/proto/control';
+import { controlPreface, dataPreface, linkPreface, type Info } from '@dipus/proto/control';
 import type { SocketKind } from '@dipus/proto/sep';
 import { ControlConnection } from './control-connection.ts';
 import { awaitPreface } from './preface.ts';
 
-/** Which half of which session a connection is. */
+/** Which half of which session a connection is; without a token it is of a stage, where no end is believed that is not certified. */
 export interface SessionHalf {
   readonly kind: SocketKind;
-  readonly token: string;
+  readonly token?: string;
+  /** It is the input or the output of a stage: nothing is answered on it. */
+  readonly isOneWay?: boolean;
 }
 
 export interface OpeningHandler {
@@ -23,9 +25,16 @@ export function awaitSession(connection: Duplex, handler: OpeningHandler): void 
     handler.begin(half);
   };
   awaitPreface(connection, (preface) => {
-    if (preface.kind === 'data') return begin(preface, [Buffer.from(dataPreface(preface.token)), preface.rest]);
+    if (preface.kind !== 'control') {
+      const { kind, token, rest } = preface;
+      if (kind === 'data') return begin({ kind, token }, [Buffer.from(dataPreface(token)), rest]);
+      return begin({ kind: 'data', isOneWay: true }, [Buffer.from(linkPreface(kind, token)), rest]);
+    }
     const control = new ControlConnection(connection, () => handler.info(), {
       start: ({ token }) => begin({ kind: 'control', token }, [Buffer.from(controlPreface), control.detach()]),
+      stage: ({ kind }) => {
+        if (kind === 'prepare') begin({ kind: 'control' }, [Buffer.from(controlPreface), control.detach()]);
+      },
       signal: () => {},
       resize: () => {},
       gone: () => {},

@@ -1,9 +1,12 @@
 import type { Duplex } from 'node:stream';
 import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
+import type { Prepare } from '@dipus/proto/pipe';
 import { busy, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
-import { ControlConnection } from './control-connection.ts';
+import { ControlConnection, type StageRequest } from './control-connection.ts';
+import { Links, type ShownLink } from './links.ts';
 import type { Session, SessionHandler } from './session.ts';
+import { Stage } from './stage.ts';
 
 const maxWaitingHalves = 1024;
 const dataTooEarly: SessionError = { reason: 'data came before STARTED', retry: false };
@@ -14,6 +17,7 @@ export class Pairs {
   readonly #starts = new Map<string, (data: Duplex | SessionError) => void>();
   readonly #data = new Map<string, Duplex>();
   readonly #unwatch = new WeakMap<Duplex, () => void>();
+  readonly #links = new Links();
   #isLossExpected = false;
 
   constructor(handler: SessionHandler) {
@@ -21,9 +25,13 @@ export class Pairs {
   }
 
   addControl(socket: Duplex, rest: Buffer): void {
-    const half = new Half((start) => this.#await(half, start));
+    const half = new Half({ start: (start) => this.#await(half, start), prepare: (prepare) => this.#prepare(half, prepare) });
     half.connection = new ControlConnection(socket, () => this.#handler.info(), half);
     if (rest.length > 0) half.connection.read(rest);
+  }
+
+  addLink(socket: Duplex, link: ShownLink): void {
+    this.#links.add(socket, link);
   }
 
   addData(socket: Duplex, token: string, rest: Buffer): void {
@@ -67,6 +75,13 @@ export class Pairs {
     setTimeout(() => (this.#isLossExpected = false), timing.lostHalfMs / 10).unref();
   }
 
+  #prepare({ connection }: Half, prepare: Prepare): Stage | undefined {
+    const place = this.#handler.prepare?.(prepare) ?? { reason: 'it cannot be a stage of a pipeline', retry: false };
+    if (!('reason' in place)) return new Stage(connection, this.#links, place);
+    connection.fail(place);
+    return undefined;
+  }
+
   #isFull(): boolean {
     return this.#starts.size + this.#data.size >= maxWaitingHalves;
   }
@@ -98,26 +113,40 @@ export class Pairs {
   }
 }
 
-/** A control connection from its preface on: waits for START, then for data, then belongs to a session. */
+/** What a control connection may begin with. */
+interface Beginnings {
+  start(start: Start): void;
+  prepare(prepare: Prepare): Stage | undefined;
+}
+
+/** A control connection from its preface on: waits for START, then for data, then belongs to a session; or is that of a stage. */
 class Half {
   connection!: ControlConnection;
   cancel: () => void = () => {};
-  readonly #onStart: (start: Start) => void;
-  #hasStarted = false;
+  readonly #beginnings: Beginnings;
+  #hasBegun = false;
+  #stage: Stage | undefined;
   #events: Parameters<Session['listen']>[0] | undefined;
   #dropData: () => void = () => {};
 
-  constructor(onStart: (start: Start) => void) {
-    this.#onStart = onStart;
+  constructor(beginnings: Beginnings) {
+    this.#beginnings = beginnings;
   }
 
   start(start: Start): void {
-    if (this.#hasStarted) return;
-    this.#hasStarted = true;
-    this.#onStart(start);
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    this.#beginnings.start(start);
+  }
+  stage(request: StageRequest): void {
+    if (request.kind !== 'prepare') return this.#stage?.handle(request);
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    this.#stage = this.#beginnings.prepare(request.prepare);
   }
   signal(name: SignalName): void {
     this.#events?.signal(name);
+    this.#stage?.signal(name);
   }
   resize(size: TerminalSize): void {
     this.#events?.resize(size);
@@ -126,6 +155,7 @@ class Half {
     this.cancel();
     this.#dropData();
     this.#events?.gone();
+    this.#stage?.gone();
   }
 
   pair(start: Start, data: Duplex): Session {

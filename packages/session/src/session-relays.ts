@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parsePreface, parseStart } from '@dipus/proto/control';
 import { FrameDecoder, frameType } from '@dipus/proto/frame';
-import type { SocketKind } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
 import { isProven, type Endpoint } from '@dipus/relay/endpoint';
 import { relay, type Relay, type RelayOptions, type RelayResult } from '@dipus/relay/relay';
@@ -27,7 +26,10 @@ export class SessionRelays {
   relay(a: Endpoint, b: Endpoint, { half, ...options }: Pick<RelayOptions, 'mayHandOver'> & { readonly half?: SessionHalf } = {}): Relay {
     let session: RelayedSession | undefined;
     let isControl = false;
-    const found = ({ kind, token }: SessionHalf): void => {
+    let isOneWay = half?.isOneWay === true;
+    const found = ({ kind, token, ...shown }: SessionHalf): void => {
+      isOneWay = shown.isOneWay === true;
+      if (token === undefined) return;
       isControl = kind === 'control';
       session = this.#session(token);
       session[kind] = started;
@@ -36,6 +38,7 @@ export class SessionRelays {
     const started = relay(a, b, {
       ...options,
       // The service ends the program when control is closed; until then its input must have no end.
+      isOneWay: () => isOneWay,
       isHeld: () => session !== undefined && !isControl,
       took: (chunk) => beginning?.take(chunk),
       mayEnd: async () => {
@@ -56,7 +59,8 @@ export class SessionRelays {
   }
 
   /** Ends a session whose other connection could not be made. */
-  break(token: string): void {
+  break(token: string | undefined): void {
+    if (token === undefined) return;
     this.#sessions.get(token)?.control?.break();
     this.#sessions.get(token)?.data?.break();
   }
@@ -103,7 +107,8 @@ class Beginning {
     const preface = parsePreface(this.#bytes);
     if (preface === undefined) return;
     if (preface === 'broken') return void (this.#bytes = undefined);
-    if (preface.kind === 'data') return this.#tell('data', preface.token);
+    if (preface.kind === 'data') return this.#tell({ kind: 'data', token: preface.token });
+    if (preface.kind !== 'control') return this.#tell({ kind: 'data', isOneWay: true });
     this.#decoder = new FrameDecoder();
     this.#readFrames(preface.rest);
   }
@@ -111,17 +116,18 @@ class Beginning {
   #readFrames(chunk: Buffer): void {
     if (chunk.length > maxBeginningBytes) return void (this.#bytes = undefined);
     try {
-      const frame = this.#decoder!.push(chunk).find(({ type }) => type === frameType.start);
+      const frame = this.#decoder!.push(chunk).find(({ type }) => type === frameType.start || type === frameType.prepare);
+      if (frame?.type === frameType.prepare) return this.#tell({ kind: 'control' });
       const start = frame && parseStart(frame.payload);
-      if (start) this.#tell('control', start.token);
+      if (start) this.#tell({ kind: 'control', token: start.token });
     } catch {
       // The service will say what is wrong with it.
       this.#bytes = undefined;
     }
   }
 
-  #tell(kind: SocketKind, token: string): void {
+  #tell(half: SessionHalf): void {
     this.#bytes = undefined;
-    this.#found({ kind, token });
+    this.#found(half);
   }
 }

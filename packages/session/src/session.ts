@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { SessionError } from '@dipus/proto/session-error';
 import type { Exit, Info, SignalName, Start, TerminalSize } from '@dipus/proto/control';
+import type { PrepareStage } from './stage.ts';
 
 /** One START with its data connection. Whoever begins it calls exactly one of `exit` and `fail`. */
 export interface Session {
@@ -25,4 +26,6 @@ export interface SessionHandler {
   refuse(): SessionError | undefined;
   begin(session: Session): void;
   info(): Info;
+  /** Where its program may be a stage of a pipeline. */
+  readonly prepare?: PrepareStage | undefined;
 }

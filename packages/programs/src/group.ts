@@ -1,0 +1,35 @@
+// Process groups: a program, and all that it has started and that has not left its group.
+import { timing } from '@dipus/proto/timing';
+import { delay } from '@dipus/proto/waiting';
+
+/** Sends a signal, by its name without SIG, to a process group, if it is still there. */
+export function signalGroup(pid: number, name: string): void {
+  try {
+    process.kill(-pid, `SIG${name}`);
+  } catch {
+    // Gone already.
+  }
+}
+
+/** Ends a process group: TERM, and KILL for what is left of it after timing.killMs. Resolves when it is gone. */
+export async function endGroup(pid: number): Promise<void> {
+  signalGroup(pid, 'TERM');
+  for (const end = Date.now() + timing.killMs; isGroupThere(pid);) {
+    if (Date.now() >= end) return killGroup(pid);
+    await delay(Math.min(50, timing.killMs / 10));
+  }
+}
+
+/** Kills a process group. Resolves when it is gone. */
+export async function killGroup(pid: number): Promise<void> {
+  signalGroup(pid, 'KILL');
+  while (isGroupThere(pid)) await delay(5);
+}
+
+function isGroupThere(pid: number): boolean {
+  try {
+    return process.kill(-pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,16 @@
+/** Payloads of frames that are JSON objects. Whatever a peer sends, nothing here throws. */
+
+/** undefined: no object. */
+export function parseObject(payload: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(payload.toString());
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A whole number from 0 to `max`. */
+export function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max;
+}

@@ -1,0 +1,101 @@
+/** What a stage of a pipeline and its client say to each other: the payloads of frames 13 to 20 (sep(5), Stages). */
+import { isCount, parseObject } from './json-payload.ts';
+
+/** What its input comes over, and its output goes over. */
+export type LinkHalf = 'in' | 'out';
+
+/** Asks a service to be a stage; nothing runs yet. */
+export interface Prepare {
+  /** 32 hexadecimal digits, the same for all stages. */
+  readonly pipe: string;
+  /** From 1 to `stages`. */
+  readonly stage: number;
+  readonly stages: number;
+  /** What is to run, where the service is not one command of its own. */
+  readonly command?: string;
+  /** What must hold, or nothing runs. */
+  readonly need?: Readonly<Record<string, unknown>>;
+}
+
+/** A stage may run, and has a place. */
+export interface Prepared {
+  readonly version: number;
+  readonly host: string;
+  readonly service: string;
+  readonly running: number;
+  readonly max: number;
+}
+
+/** Tells a stage to wait for one of its two connections. */
+export interface Link {
+  readonly half: LinkHalf;
+  /** What the connection shows: good once, for timing.linkMs. */
+  readonly token: string;
+}
+
+/** One of its connections is there, or is not to be had. */
+export interface Linked {
+  readonly half: LinkHalf;
+  readonly error?: string;
+}
+
+/** The input has ended and waits for END; or has broken off, so that none may come. */
+export interface InputEnded {
+  readonly half: 'in';
+  readonly error?: string;
+}
+
+/** Which extension of the control socket a service with `"pipe":1` in its INFO speaks. */
+export const pipeVersion = 1;
+export const maxStages = 64;
+
+/** Reads PREPARE; undefined: not valid. Unknown keys are ignored. */
+export function parsePrepare(payload: Buffer): Prepare | undefined {
+  const value = parseObject(payload);
+  const { pipe, stage, stages, command, need } = value ?? {};
+  if (!isToken(pipe) || !isCount(stages, maxStages) || !isCount(stage, stages) || stage < 1) return undefined;
+  if (command !== undefined && typeof command !== 'string') return undefined;
+  if (need !== undefined && !isObject(need)) return undefined;
+  return { pipe, stage, stages, ...(command !== undefined && { command }), ...(need && { need }) };
+}
+
+/** Reads PREPARED; undefined: not valid. */
+export function parsePrepared(payload: Buffer): Prepared | undefined {
+  const { version, host, service, running, max } = parseObject(payload) ?? {};
+  if (!isCount(version) || typeof host !== 'string' || typeof service !== 'string' || !isCount(running) || !isCount(max)) return undefined;
+  return { version, host, service, running, max };
+}
+
+/** Reads LINK; undefined: not valid. */
+export function parseLink(payload: Buffer): Link | undefined {
+  const { half, token } = parseObject(payload) ?? {};
+  return isHalf(half) && isToken(token) ? { half, token } : undefined;
+}
+
+/** Reads LINKED; undefined: not valid. */
+export function parseLinked(payload: Buffer): Linked | undefined {
+  const { half, error } = parseObject(payload) ?? {};
+  return isHalf(half) ? { half, ...(typeof error === 'string' && { error }) } : undefined;
+}
+
+/** Reads ENDED; undefined: not valid. */
+export function parseInputEnded(payload: Buffer): InputEnded | undefined {
+  const { half, error } = parseObject(payload) ?? {};
+  return half === 'in' ? { half, ...(typeof error === 'string' && { error }) } : undefined;
+}
+
+export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnded): string {
+  return JSON.stringify(value);
+}
+
+function isHalf(value: unknown): value is LinkHalf {
+  return value === 'in' || value === 'out';
+}
+
+function isToken(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

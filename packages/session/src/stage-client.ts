@@ -1,0 +1,124 @@
+import type { Duplex } from 'node:stream';
+import type { SignalName } from '@dipus/proto/control';
+import { encodeFrame, frameType, type Frame } from '@dipus/proto/frame';
+import {
+  formatPipePayload,
+  parseInputEnded,
+  parseLinked,
+  parsePrepared,
+  type InputEnded,
+  type Link,
+  type Linked,
+  type LinkHalf,
+  type Prepare,
+  type Prepared,
+} from '@dipus/proto/pipe';
+import { deferred, type Deferred } from '@dipus/proto/waiting';
+import { ClientConnection, type SessionResult } from './client-connection.ts';
+
+export interface StageEvents {
+  /** Bytes that its program wrote to its stderr. */
+  stderr(bytes: Buffer): void;
+  /** Its input has ended and waits for `certify`, or has broken off. */
+  inputEnded(how: InputEnded): void;
+}
+
+/** A stage that ended where more was awaited of it; `outcome` says how. */
+export class StageOver extends Error {
+  readonly outcome: SessionResult;
+
+  constructor(outcome: SessionResult) {
+    super(reasonOf(outcome));
+    this.outcome = outcome;
+  }
+}
+
+/** The client's side of one stage (sep(5), Stages). Owns its control connection. */
+export class StageClient {
+  /** How it ended: comes once, and never rejects. Not after `close`. */
+  readonly ended: Promise<SessionResult>;
+  readonly #connection: ClientConnection;
+  readonly #over = deferred<SessionResult>();
+  readonly #prepared = deferred<Prepared>();
+  readonly #started = deferred();
+  readonly #linked = new Map<LinkHalf, Deferred<Linked>>();
+
+  /** Sends PREPARE. */
+  constructor(control: Duplex, prepare: Prepare, events: StageEvents) {
+    this.ended = this.#over.promise;
+    this.#connection = new ClientConnection(control, {
+      started: () => this.#started.resolve(),
+      waiting: () => {},
+      stderr: (bytes) => events.stderr(bytes),
+      other: (frame) => this.#take(frame, events),
+      ended: (outcome) => this.#end(outcome),
+    });
+    for (const { promise } of [this.#prepared, this.#started]) promise.catch(() => {});
+    this.#connection.begin(encodeFrame(frameType.prepare, formatPipePayload(prepare)));
+  }
+
+  /** What it says of itself. Rejects with StageOver where it cannot be a stage. */
+  get prepared(): Promise<Prepared> {
+    return this.#prepared.promise;
+  }
+
+  /** Tells it to wait for a connection. Resolves when that is there, or is not to be had; rejects with StageOver. */
+  async link(link: Link): Promise<Linked> {
+    const linked = deferred<Linked>();
+    this.#linked.set(link.half, linked);
+    this.#send(frameType.link, formatPipePayload(link));
+    return linked.promise;
+  }
+
+  /** Starts its program. Rejects with StageOver. */
+  async go(): Promise<void> {
+    this.#send(frameType.go);
+    await this.#started.promise;
+  }
+
+  /** When its input ends, that is its true end. */
+  certify(): void {
+    this.#send(frameType.inputEnd, '{}');
+  }
+
+  signal(name: SignalName): void {
+    this.#send(frameType.signal, name);
+  }
+
+  /** Its program is ended, and sees no end of its input. */
+  close(): void {
+    this.#connection.close();
+  }
+
+  #send(type: number, payload = ''): void {
+    this.#connection.send(encodeFrame(type, payload));
+  }
+
+  #take({ type, payload }: Frame, events: StageEvents): void {
+    if (type === frameType.prepared) {
+      const prepared = parsePrepared(payload);
+      if (prepared) this.#prepared.resolve(prepared);
+    }
+    if (type === frameType.linked) {
+      const linked = parseLinked(payload);
+      if (linked) this.#linked.get(linked.half)?.resolve(linked);
+    }
+    if (type === frameType.inputEnded) {
+      const ended = parseInputEnded(payload);
+      if (ended) events.inputEnded(ended);
+    }
+  }
+
+  #end(outcome: SessionResult): void {
+    const over = new StageOver(outcome);
+    this.#prepared.reject(over);
+    this.#started.reject(over);
+    for (const { reject } of this.#linked.values()) reject(over);
+    this.#over.resolve(outcome);
+  }
+}
+
+function reasonOf(outcome: SessionResult): string {
+  if ('lost' in outcome) return outcome.lost;
+  return 'error' in outcome ? outcome.error.reason : 'its program has ended';
+}

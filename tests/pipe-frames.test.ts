@@ -1,0 +1,75 @@
+// What stages and their clients say: the payloads of frames 13 to 19, and the prefaces of their links.
+import { randomBytes } from 'node:crypto';
+import * as assert from 'uvu/assert';
+import { linkPreface, parsePreface } from '@dipus/proto/control';
+import { formatPipePayload, parseInputEnded, parseLink, parseLinked, parsePrepare, parsePrepared } from '@dipus/proto/pipe';
+import { rounds, suite } from './harness.ts';
+
+const test = suite('pipe-frames');
+const token = '0123456789abcdef0123456789abcdef';
+const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value) ?? '');
+const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnded };
+
+test('what is printed is what is read, without keys that nobody knows', () => {
+  const samples: [keyof typeof parsers, Parameters<typeof formatPipePayload>[0]][] = [
+    ['parsePrepare', { pipe: token, stage: 1, stages: 1 }],
+    ['parsePrepare', { pipe: token, stage: 64, stages: 64, command: 'sort -rn', need: { secure: true } }],
+    ['parsePrepare', { pipe: token, stage: 1, stages: 2, command: '' }],
+    ['parsePrepared', { version: 1, host: 'box', service: 'a.box...0', running: 0, max: 64 }],
+    ['parseLink', { half: 'in', token }],
+    ['parseLinked', { half: 'out' }],
+    ['parseLinked', { half: 'in', error: 'nobody has connected in time' }],
+    ['parseInputEnded', { half: 'in' }],
+    ['parseInputEnded', { half: 'in', error: 'the connection broke off' }],
+  ];
+  for (const [name, value] of samples) {
+    assert.equal(parsers[name](Buffer.from(formatPipePayload(value))), value);
+    assert.equal(parsers[name](json({ ...value, more: 1 })), value);
+  }
+});
+
+test('what is not valid is nothing', () => {
+  const prepare = { pipe: token, stage: 1, stages: 2 };
+  for (const wrong of [
+    { pipe: token.toUpperCase() },
+    { pipe: token.slice(1) },
+    { pipe: `${token}0` },
+    { stage: 0 },
+    { stage: 3 },
+    { stage: 1.5 },
+    { stage: '1' },
+    { stages: 65, stage: 65 },
+    { stages: 0 },
+    { command: 1 },
+    { need: 'x' },
+    { need: [] },
+    { need: null },
+  ])
+    assert.is(parsePrepare(json({ ...prepare, ...wrong })), undefined, JSON.stringify(wrong));
+  for (const wrong of [{ half: 'both' }, { half: 1 }, { token: '' }, { token: 5 }])
+    assert.is(parseLink(json({ half: 'in', token, ...wrong })), undefined, JSON.stringify(wrong));
+  assert.is(parseInputEnded(json({ half: 'out' })), undefined);
+  assert.equal(parseLinked(json({ half: 'in', error: 5 })), { half: 'in' });
+  for (const text of ['', '{', 'null', '[]', '5', '"x"'])
+    for (const parse of Object.values(parsers)) assert.is(parse(Buffer.from(text)), undefined, text);
+});
+
+test('random payloads throw nothing', () => {
+  for (let round = 0; round < rounds(2_000, 100_000); round++) {
+    const bytes = randomBytes(round % 40);
+    for (const parse of Object.values(parsers)) assert.is(parse(bytes), undefined);
+  }
+});
+
+test('a link is shown by one line, cut at every byte', () => {
+  for (const half of ['in', 'out'] as const) {
+    const line = linkPreface(half, token);
+    assert.is(line, `SEP/1 ${half.toUpperCase()} ${token}\n`);
+    for (let at = 0; at < line.length; at++) assert.is(parsePreface(Buffer.from(line.slice(0, at))), undefined, line.slice(0, at));
+    assert.equal(parsePreface(Buffer.from(`${line}rest`)), { kind: half, token, rest: Buffer.from('rest') });
+  }
+  for (const line of ['SEP/1 INS', 'SEP/1 IN x\n', `SEP/1 in ${token}\n`, `SEP/1 IN ${token} KEY\n`, `SEP/1 OUT ${token}\r\n`, 'SEP/1 O\n'])
+    assert.is(parsePreface(Buffer.from(line)), 'broken', line);
+});
+
+test.run();
