@@ -2,13 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { linkPreface, parsePreface } from '@dipus/proto/control';
-import { formatPipePayload, parseInputEnded, parseLink, parseLinked, parsePrepare, parsePrepared } from '@dipus/proto/pipe';
+import { formatPipePayload, parseInputEnd, parseInputEnded, parseLink, parseLinked, parsePrepare, parsePrepared } from '@dipus/proto/pipe';
 import { rounds, suite } from './harness.ts';
 
 const test = suite('pipe-frames');
 const token = '0123456789abcdef0123456789abcdef';
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value) ?? '');
-const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnded };
+const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnd, parseInputEnded };
 
 test('what is printed is what is read, without keys that nobody knows', () => {
   const samples: [keyof typeof parsers, Parameters<typeof formatPipePayload>[0]][] = [
@@ -19,7 +19,11 @@ test('what is printed is what is read, without keys that nobody knows', () => {
     ['parseLink', { half: 'in', token }],
     ['parseLinked', { half: 'out' }],
     ['parseLinked', { half: 'in', error: 'nobody has connected in time' }],
-    ['parseInputEnded', { half: 'in' }],
+    ['parseInputEnded', { half: 'in', bytes: 0 }],
+    ['parseInputEnd', { bytes: 2 ** 40 }],
+    ['parsePrepare', { pipe: token, stage: 1, stages: 1, command: 'a  b', argv: ['a', 'b'] }],
+    ['parseLink', { half: 'out', token, to: ['sep://box/a.box...0', 'unix:///x'] }],
+    ['parseLinked', { half: 'out', via: 'sep://box/a.box...0' }],
     ['parseInputEnded', { half: 'in', error: 'the connection broke off' }],
   ];
   for (const [name, value] of samples) {
@@ -44,11 +48,17 @@ test('what is not valid is nothing', () => {
     { need: 'x' },
     { need: [] },
     { need: null },
+    { argv: [] },
+    { argv: 'a' },
+    { argv: [1] },
   ])
     assert.is(parsePrepare(json({ ...prepare, ...wrong })), undefined, JSON.stringify(wrong));
   for (const wrong of [{ half: 'both' }, { half: 1 }, { token: '' }, { token: 5 }])
     assert.is(parseLink(json({ half: 'in', token, ...wrong })), undefined, JSON.stringify(wrong));
-  assert.is(parseInputEnded(json({ half: 'out' })), undefined);
+  for (const to of [[], 'x', [1], null]) assert.is(parseLink(json({ half: 'in', token, to })), undefined);
+  for (const wrong of [{ half: 'out', bytes: 1 }, { half: 'in' }, { half: 'in', bytes: -1 }])
+    assert.is(parseInputEnded(json(wrong)), undefined);
+  for (const wrong of [{}, { bytes: '1' }, { bytes: 0.5 }]) assert.is(parseInputEnd(json(wrong)), undefined);
   assert.equal(parseLinked(json({ half: 'in', error: 5 })), { half: 'in' });
   for (const text of ['', '{', 'null', '[]', '5', '"x"'])
     for (const parse of Object.values(parsers)) assert.is(parse(Buffer.from(text)), undefined, text);

@@ -136,17 +136,17 @@ test('bytes pass, the status and stderr come, on every way; the end only when it
       const { input, answer } = await rig.run();
       input.end(text);
       await eventually(`${way}: the end of the input`, () => rig.inputs.length > 0);
-      assert.equal(rig.inputs, [{ half: 'in' }], way);
-      rig.client.certify();
-      assert.equal(await rig.exit(), { exit: { code: 3 } }, way);
+      assert.equal(rig.inputs, [{ half: 'in', bytes: text.length }], way);
+      rig.client.certify(text.length);
+      assert.equal(await rig.exit(), { exit: { code: 3, out: text.length } }, way);
       assert.ok((await answer) === text.toUpperCase(), way);
       assert.is(rig.stderr, 'done\n', way);
       // The same, certified before it ends.
       const early = await Rig.of(dial);
       const second = await early.run();
-      early.client.certify();
+      early.client.certify(1);
       second.input.end('x');
-      assert.equal([await early.exit(), await second.answer], [{ exit: { code: 3 } }, 'X'], way);
+      assert.equal([await early.exit(), await second.answer], [{ exit: { code: 3, out: 1 } }, 'X'], way);
     }
   });
 });
@@ -160,10 +160,10 @@ test('the smallest input, and none, two hundred times', async () => {
       while (left-- > 0) {
         const rig = await Rig.of(dial);
         const { input, answer } = await rig.run();
-        rig.client.certify();
         const text = left % 2 ? 'x' : '';
+        rig.client.certify(text.length);
         input.end(text);
-        assert.equal([await rig.exit(), await answer], [{ exit: { code: 7 } }, text]);
+        assert.equal([await rig.exit(), await answer], [{ exit: { code: 7, out: text.length } }, text]);
       }
     };
     await Promise.all(Array.from({ length: 4 }, work));
@@ -199,6 +199,13 @@ test('a program that commits at its end does not, whoever is lost and on whateve
       ['the writer breaks off', (rig, input) => void (input.destroy(), setTimeout(() => rig.client.close(), 50))],
       ['the writer is reset', (rig, input) => void (input.resetAndDestroy(), setTimeout(() => rig.client.close(), 50))],
       ['the copier is killed', (rig) => killCopiers(service.pid, rig)],
+      [
+        'it is cut behind the word that it has ended',
+        (rig, input) => {
+          rig.client.certify(100);
+          input.end(() => void eventually('it is told', () => isTold(rig)).then(() => rig.client.close()));
+        },
+      ],
       ['dserve is killed', () => process.kill(service.pid, 'SIGKILL')],
     ];
     for (const [what, lose] of losses) {
@@ -230,9 +237,9 @@ test('a program that commits at its end does not, whoever is lost and on whateve
     // It is no matter of the program: certified, it does commit.
     const rig = await Rig.of(dialUnix(service.path));
     const { input } = await rig.run();
-    rig.client.certify();
+    rig.client.certify(3);
     input.end('all');
-    assert.equal(await rig.exit(), { exit: { code: 0 } });
+    assert.equal(await rig.exit(), { exit: { code: 0, out: 0 } });
     assert.is(readFileSync(committed, 'utf8'), 'all');
   });
 }, 180_000);
@@ -243,7 +250,12 @@ function killCopiers(pid: number, rig: Rig): void {
     const words = readFileSync(`/proc/${child}/cmdline`, 'utf8');
     if (words.includes('read -r word <&3')) process.kill(child, 'SIGKILL');
   }
-  void eventually('it is told', () => rig.inputs.some(({ error }) => error !== undefined)).then(() => rig.client.close());
+  void eventually('it is told', () => isTold(rig)).then(() => rig.client.close());
+}
+
+/** Whether its client knows that the input is not whole. */
+function isTold(rig: Rig): boolean {
+  return rig.inputs.some((how) => 'error' in how);
 }
 
 /** Programs of a service: what leads a group of its own and is no copier and no guard. */
@@ -316,9 +328,9 @@ test('programs that behave differently on sockets have real pipes', async () => 
       const service = await serve(sandbox, command, `p${at}`);
       const rig = await Rig.of(dialUnix(service.path));
       const { input, answer } = await rig.run();
-      rig.client.certify();
+      rig.client.certify(4);
       input.end('a\nb\n');
-      assert.equal([await rig.exit(), await answer], [{ exit: { code: 0 } }, expected], command);
+      assert.equal([await rig.exit(), await answer], [{ exit: { code: 0, out: expected.length } }, expected], command);
     }
   });
 });
@@ -333,7 +345,7 @@ test('what a stage is told, and what its program leaves behind', async () => {
     const { input, answer } = await rig.run();
     input.write('half');
     // Its main process has ended; what it has left reads on, has no certified end, and must not take our close for one.
-    assert.equal([await rig.exit(), await answer], [{ exit: { code: 0 } }, '2 of 3\n']);
+    assert.equal([await rig.exit(), await answer], [{ exit: { code: 0, out: 7 } }, '2 of 3\n']);
     input.destroy();
     await eventually('all gone', () => childrenOf(service.pid).length <= 1);
     assert.not(existsSync(`${sandbox.dir}/committed`));
@@ -383,6 +395,10 @@ test('what is no stage, and what breaks the rules, is refused with a reason, and
       assert.equal(await second.client.link({ half: 'out', token: randomBytes(16).toString('hex') }), {
         half: 'out',
         error: 'nobody has connected in time',
+      });
+      assert.equal(await second.client.link({ half: 'out', token, to: ['sep://127.0.0.1:1/x'] }), {
+        half: 'out',
+        error: 'this service calls nobody',
       });
       void second.client.link({ half: 'out', token: randomBytes(16).toString('hex') }).catch(() => {});
       await second.client.go().then(

@@ -21,8 +21,8 @@ export interface Start {
   readonly uri?: string;
 }
 
-/** How a program ended. */
-export type Exit = { readonly code: number } | { readonly signal: string };
+/** How a program ended. `out`: of a stage, how many bytes of output have gone over its link. */
+export type Exit = ({ readonly code: number } | { readonly signal: string }) & { readonly out?: number };
 
 export interface Info {
   /** Where an import comes from. */
@@ -96,10 +96,10 @@ export function parseStarted(payload: Buffer): { tty: boolean } | undefined {
 
 export function parseExit(payload: Buffer): Exit | undefined {
   const value = parseObject(payload);
-  const code = value?.['code'];
-  if (isCount(code, 255)) return { code };
-  const signal = value?.['signal'];
-  return typeof signal === 'string' && /^[A-Z][A-Z0-9+-]{0,15}$/.test(signal) ? { signal } : undefined;
+  const { code, signal, out } = value ?? {};
+  const more = isCount(out) ? { out } : {};
+  if (isCount(code, 255)) return { code, ...more };
+  return typeof signal === 'string' && /^[A-Z][A-Z0-9+-]{0,15}$/.test(signal) ? { signal, ...more } : undefined;
 }
 
 export function parseWaiting(payload: Buffer): { ahead: number } | undefined {

@@ -11,8 +11,9 @@ export interface Prepare {
   /** From 1 to `stages`. */
   readonly stage: number;
   readonly stages: number;
-  /** What is to run, where the service is not one command of its own. */
+  /** What is to run, where the service is not one command of its own: for its shell, and as words where it is no more than these. */
   readonly command?: string;
+  readonly argv?: readonly string[];
   /** What must hold, or nothing runs. */
   readonly need?: Readonly<Record<string, unknown>>;
 }
@@ -26,37 +27,45 @@ export interface Prepared {
   readonly max: number;
 }
 
-/** Tells a stage to wait for one of its two connections. */
+/** Tells a stage to wait for one of its two connections, or to make it. */
 export interface Link {
   readonly half: LinkHalf;
   /** What the connection shows: good once, for timing.linkMs. */
   readonly token: string;
+  /** URIs of the service at the other end: the first that answers is called. Without them the stage waits to be called. */
+  readonly to?: readonly string[];
 }
 
 /** One of its connections is there, or is not to be had. */
 export interface Linked {
   readonly half: LinkHalf;
+  /** Who was called. */
+  readonly via?: string;
   readonly error?: string;
 }
 
-/** The input has ended and waits for END; or has broken off, so that none may come. */
-export interface InputEnded {
-  readonly half: 'in';
-  readonly error?: string;
+/** How many bytes an input has, of which the end is then a true end. */
+export interface InputEnd {
+  readonly bytes: number;
 }
+
+/** The input has ended after so many bytes, and waits for END; or has broken off, so that none may come. */
+export type InputEnded = { readonly half: 'in' } & ({ readonly bytes: number } | { readonly error: string });
 
 /** Which extension of the control socket a service with `"pipe":1` in its INFO speaks. */
 export const pipeVersion = 1;
 export const maxStages = 64;
+const maxTexts = 4096;
 
 /** Reads PREPARE; undefined: not valid. Unknown keys are ignored. */
 export function parsePrepare(payload: Buffer): Prepare | undefined {
   const value = parseObject(payload);
-  const { pipe, stage, stages, command, need } = value ?? {};
+  const { pipe, stage, stages, command, argv, need } = value ?? {};
   if (!isToken(pipe) || !isCount(stages, maxStages) || !isCount(stage, stages) || stage < 1) return undefined;
   if (command !== undefined && typeof command !== 'string') return undefined;
   if (need !== undefined && !isObject(need)) return undefined;
-  return { pipe, stage, stages, ...(command !== undefined && { command }), ...(need && { need }) };
+  if (argv !== undefined && !isTexts(argv)) return undefined;
+  return { pipe, stage, stages, ...(command !== undefined && { command }), ...(argv && { argv }), ...(need && { need }) };
 }
 
 /** Reads PREPARED; undefined: not valid. */
@@ -68,23 +77,32 @@ export function parsePrepared(payload: Buffer): Prepared | undefined {
 
 /** Reads LINK; undefined: not valid. */
 export function parseLink(payload: Buffer): Link | undefined {
-  const { half, token } = parseObject(payload) ?? {};
-  return isHalf(half) && isToken(token) ? { half, token } : undefined;
+  const { half, token, to } = parseObject(payload) ?? {};
+  if (to !== undefined && !isTexts(to)) return undefined;
+  return isHalf(half) && isToken(token) ? { half, token, ...(to && { to }) } : undefined;
 }
 
 /** Reads LINKED; undefined: not valid. */
 export function parseLinked(payload: Buffer): Linked | undefined {
-  const { half, error } = parseObject(payload) ?? {};
-  return isHalf(half) ? { half, ...(typeof error === 'string' && { error }) } : undefined;
+  const { half, via, error } = parseObject(payload) ?? {};
+  return isHalf(half) ? { half, ...(typeof via === 'string' && { via }), ...(typeof error === 'string' && { error }) } : undefined;
+}
+
+/** Reads END; undefined: not valid. */
+export function parseInputEnd(payload: Buffer): InputEnd | undefined {
+  const { bytes } = parseObject(payload) ?? {};
+  return isCount(bytes) ? { bytes } : undefined;
 }
 
 /** Reads ENDED; undefined: not valid. */
 export function parseInputEnded(payload: Buffer): InputEnded | undefined {
-  const { half, error } = parseObject(payload) ?? {};
-  return half === 'in' ? { half, ...(typeof error === 'string' && { error }) } : undefined;
+  const { half, bytes, error } = parseObject(payload) ?? {};
+  if (half !== 'in') return undefined;
+  if (typeof error === 'string') return { half, error };
+  return isCount(bytes) ? { half, bytes } : undefined;
 }
 
-export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnded): string {
+export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnd | InputEnded): string {
   return JSON.stringify(value);
 }
 
@@ -94,6 +112,10 @@ function isHalf(value: unknown): value is LinkHalf {
 
 function isToken(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length > 0 && value.length <= maxTexts && value.every((one) => typeof one === 'string');
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -4,12 +4,10 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-
-/** How the copying ended: by the connection's end, because the program takes no more, or by a loss. */
-export type InputResult = { readonly kind: 'end' | 'refused' } | { readonly kind: 'broken'; readonly reason: string };
+import { bytesOf, dd, type CountedResult } from './counted-copy.ts';
 
 export interface HeldInput {
-  readonly copied: Promise<InputResult>;
+  readonly copied: Promise<CountedResult>;
   /** Lets the end through, behind all that came before it. Resolves when the program can see it. */
   pass(): Promise<void>;
   /** Closes the connection and lets go of the pipe: the program, if it still runs, sees an end. */
@@ -23,14 +21,14 @@ export interface HeldInputOptions {
   readonly group: number;
 }
 
-// Descriptor 5 has what was read of the connection before. The status of the copy goes to descriptor 4; a word on 3 certifies the end, and
-// its end says that this process is dead. dash knows no `kill -KILL -- -GROUP`.
+// Descriptor 5 has what was read of the connection before. What dd tells goes to 6, the status of the copy to 4; a word on 3 certifies the
+// end, and its end says that this process is dead. dash knows no `kill -KILL -- -GROUP`.
 const script = `trap '' HUP INT TERM
-cat <&5 3<&- 4>&- && cat 3<&- 4>&- 5<&-
+cat <&5 3<&- 4>&- 6>&- && ${dd} 3<&- 4>&- 5<&- 2>&6 6>&-
 status=$?
 trap '' PIPE
 echo $status >&4
-exec 4>&-
+exec 4>&- 6>&-
 read -r word <&3 && exit 0
 kill -9 -"$1"
 exit 1`;
@@ -43,7 +41,8 @@ export function holdInput(source: Socket, { writeFd, group }: HeldInputOptions):
   source.pause();
   const begun: unknown = source.read();
   const child = spawn('/bin/sh', ['-c', script, 'sh', String(group)], {
-    stdio: [source, writeFd, 'ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: [source, writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    env: { ...process.env, LC_ALL: 'C' },
     detached: true,
   });
   if (child.pid === undefined) {
@@ -54,32 +53,33 @@ export function holdInput(source: Socket, { writeFd, group }: HeldInputOptions):
   }
   // The child has it now. A copy here would keep it open, and could be read.
   source.destroy();
-  const [, , , word, status, beginning] = child.stdio as unknown as Socket[];
+  const [, , , word, status, beginning, report] = child.stdio as unknown as Socket[];
   for (const pipe of [word, beginning]) pipe?.on('error', () => {});
   if (begun instanceof Buffer) beginning?.write(begun);
   beginning?.end();
-  return new Guarded(child.pid, child, { word: word!, status: status!, writeFd });
+  const copied = resultOf(textOf(status!), textOf(report!), begun instanceof Buffer ? begun.length : 0);
+  return new Guarded(child, { copied, word: word!, writeFd });
 }
 
 interface Held {
+  readonly copied: Promise<CountedResult>;
   readonly word: Socket;
-  readonly status: Socket;
   readonly writeFd: number;
 }
 
 class Guarded implements HeldInput {
-  readonly copied: Promise<InputResult>;
-  readonly #pid: number;
+  readonly copied: Promise<CountedResult>;
+  readonly #child: ChildProcess;
   readonly #word: Socket;
   readonly #gone: Promise<unknown>;
   #writeFd: number | undefined;
 
-  constructor(pid: number, child: ChildProcess, { word, status, writeFd }: Held) {
-    this.#pid = pid;
+  constructor(child: ChildProcess, { copied, word, writeFd }: Held) {
+    this.copied = copied;
+    this.#child = child;
     this.#word = word;
     this.#writeFd = writeFd;
     this.#gone = once(child, 'close').catch(() => {});
-    this.copied = readStatus(status);
   }
 
   async pass(): Promise<void> {
@@ -89,9 +89,9 @@ class Guarded implements HeldInput {
   }
 
   release(): void {
-    // The group is its own: with it goes the cat that copies.
+    // The group is its own: with it goes the dd that copies.
     try {
-      process.kill(-this.#pid, 'SIGKILL');
+      process.kill(-this.#child.pid!, 'SIGKILL');
     } catch {
       // Gone already.
     }
@@ -105,11 +105,19 @@ class Guarded implements HeldInput {
   }
 }
 
-async function readStatus(pipe: Socket): Promise<InputResult> {
+/** `before`: how many bytes were not dd's. */
+async function resultOf(status: Promise<string>, report: Promise<string>, before: number): Promise<CountedResult> {
+  const ended = await status;
+  // Without a status dd may go on, and hold its report, until the connection ends.
+  const told = ended === '0\n' ? bytesOf(await report) : undefined;
+  if (told !== undefined) return { kind: 'end', bytes: before + told };
+  if (ended === `${refusedStatus}\n`) return { kind: 'refused' };
+  return { kind: 'broken', reason: ended === '' ? 'what copies it was killed' : 'the connection broke off' };
+}
+
+async function textOf(pipe: Socket): Promise<string> {
   let text = '';
   pipe.setEncoding('latin1').on('data', (chunk: string) => (text += chunk));
   await once(pipe, 'close').catch(() => {});
-  if (text === '0\n') return { kind: 'end' };
-  if (text === `${refusedStatus}\n`) return { kind: 'refused' };
-  return { kind: 'broken', reason: text === '' ? 'what copies it was killed' : 'the connection broke off' };
+  return text;
 }

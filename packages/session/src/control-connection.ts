@@ -13,6 +13,7 @@ import {
 import { encodeFrame, FrameDecoder, FrameError, frameType, maxPayloadBytes, type Frame } from '@dipus/proto/frame';
 import {
   formatPipePayload,
+  parseInputEnd,
   parseLink,
   parsePrepare,
   type InputEnded,
@@ -28,7 +29,8 @@ import { errorFrame, part } from './preface.ts';
 export type StageRequest =
   | { readonly kind: 'prepare'; readonly prepare: Prepare }
   | { readonly kind: 'link'; readonly link: Link }
-  | { readonly kind: 'go' | 'end' };
+  | { readonly kind: 'go' }
+  | { readonly kind: 'end'; readonly bytes: number };
 
 /** What a client does on its control connection. */
 export interface ClientActs {
@@ -171,7 +173,7 @@ export class ControlConnection {
       case frameType.go:
         return this.#acts.stage({ kind: 'go' });
       case frameType.inputEnd:
-        return this.#acts.stage({ kind: 'end' });
+        return this.#endInput(frame.payload);
       case frameType.ping:
         return this.#answer(frameType.pong, frame.payload.subarray(0, 64));
       case frameType.askInfo:
@@ -180,6 +182,12 @@ export class ControlConnection {
         // Frames that a later version may add.
         return;
     }
+  }
+
+  #endInput(payload: Buffer): void {
+    const end = parseInputEnd(payload);
+    if (end) this.#acts.stage({ kind: 'end', ...end });
+    else this.fail({ reason: 'END is not valid', retry: false });
   }
 
   async #answerInfo(): Promise<void> {

@@ -76,9 +76,9 @@ export class StageClient {
     await this.#started.promise;
   }
 
-  /** When its input ends, that is its true end. */
-  certify(): void {
-    this.#send(frameType.inputEnd, '{}');
+  /** Its whole input has so many bytes: where that is what came, its end is let through. */
+  certify(bytes: number): void {
+    this.#send(frameType.inputEnd, formatPipePayload({ bytes }));
   }
 
   signal(name: SignalName): void {

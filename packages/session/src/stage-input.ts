@@ -1,30 +1,30 @@
 import type { HeldInput } from '@dipus/relay/held-input';
 import type { ControlConnection } from './control-connection.ts';
 
-/** The input of a running stage: told to its client where it ends, and passed on where the client says that this was its end. */
+/** The input of a running stage: told to its client where it ends, and passed on where the client knows that this was all of it. */
 export class StageInput {
   readonly #held: HeldInput;
-  #isCopied = false;
-  #isCertified = false;
+  readonly #connection: ControlConnection;
+  #copiedBytes: number | undefined;
+  #wholeBytes: number | undefined;
   #isOver = false;
 
   constructor(held: HeldInput, connection: ControlConnection) {
     this.#held = held;
+    this.#connection = connection;
     void held.copied.then((how) => {
       if (this.#isOver) return;
       // Its program reads no more: whoever writes to it is to know.
       if (how.kind === 'refused') return void this.drop();
       if (how.kind === 'broken') return connection.inputEnded({ half: 'in', error: how.reason });
-      this.#isCopied = true;
-      if (this.#isCertified) this.#pass();
-      else connection.inputEnded({ half: 'in' });
+      if (how.kind === 'end') this.#copied(how.bytes);
     });
   }
 
-  /** When the input ends, that is its true end. */
-  certify(): void {
-    this.#isCertified = true;
-    if (this.#isCopied) this.#pass();
+  /** The whole input has so many bytes: if that is what came, its end is a true one. */
+  certify(bytes: number): void {
+    this.#wholeBytes = bytes;
+    if (this.#copiedBytes !== undefined) this.#compare(this.#copiedBytes, bytes);
   }
 
   /** Closes the connection, and lets go of the program's pipe when `first` has made sure that nobody reads it; once. */
@@ -35,8 +35,15 @@ export class StageInput {
     this.#held.release();
   }
 
-  #pass(): void {
+  #copied(bytes: number): void {
+    this.#copiedBytes = bytes;
+    if (this.#wholeBytes !== undefined) this.#compare(bytes, this.#wholeBytes);
+    else this.#connection.inputEnded({ half: 'in', bytes });
+  }
+
+  #compare(copied: number, whole: number): void {
     if (this.#isOver) return;
+    if (copied !== whole) return this.#connection.inputEnded({ half: 'in', error: `${copied} of ${whole} bytes came` });
     this.#isOver = true;
     void this.#held.pass();
   }

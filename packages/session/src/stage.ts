@@ -4,12 +4,13 @@ import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Exit, SignalName } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
+import { linkPreface } from '@dipus/proto/control';
 import type { Link, LinkHalf, Prepare, Prepared } from '@dipus/proto/pipe';
 import type { SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 import { endGroup, killGroup, signalGroup } from '@dipus/programs/group';
 import type { ProgramEnds, StartedProgram } from '@dipus/programs/program';
-import { startCopy, type Copy } from '@dipus/relay/cat';
+import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
 import { makeFifos, type Fifo } from '@dipus/relay/fifo';
 import { holdInput } from '@dipus/relay/held-input';
 import type { ControlConnection, StageRequest } from './control-connection.ts';
@@ -24,6 +25,11 @@ export interface PreparedStage {
   readonly prepared: Prepared;
   /** Starts the program. The ends stay the stage's. Rejects where it cannot be started. */
   start(ends: ProgramEnds): Promise<StartedProgram>;
+  /**
+   * Connects to a control socket as the other end of a link: half-open, not read yet; the stage's from then on. Where there is none the
+   * stage waits to be called.
+   */
+  dial?(uri: string, over: AbortSignal): Promise<Socket>;
   /** Gives the place back; comes once. */
   release(result: StageResult): void;
 }
@@ -42,7 +48,7 @@ export class Stage {
   #starting: Promise<void> | undefined;
   #program: StartedProgram | undefined;
   #input: StageInput | undefined;
-  #output: Copy | undefined;
+  #output: CountedCopy | undefined;
 
   /** Answers PREPARED. */
   constructor(connection: ControlConnection, links: Links, place: PreparedStage) {
@@ -56,7 +62,7 @@ export class Stage {
   handle(request: StageRequest): void {
     if (request.kind === 'link') this.#link(request.link);
     if (request.kind === 'go') void this.#go();
-    if (request.kind === 'end') this.#input?.certify();
+    if (request.kind === 'end') this.#input?.certify(request.bytes);
   }
 
   signal(name: SignalName): void {
@@ -68,9 +74,16 @@ export class Stage {
     void this.#abandon('its client has gone');
   }
 
-  #link({ half, token }: Link): void {
+  #link({ half, token, to }: Link): void {
     if (this.#state !== 'linking') return;
-    if (this.#awaited.has(half) || this.#sockets.has(half)) return this.#fail(`its ${half} is linked twice`);
+    if (this.#sockets.has(half)) return this.#fail(`its ${half} is linked twice`);
+    this.#awaited.get(half)?.();
+    this.#awaited.delete(half);
+    if (to) void this.#call(half, token, to);
+    else this.#await(half, token);
+  }
+
+  #await(half: LinkHalf, token: string): void {
     const cancel = this.#links.await(token, {
       half,
       found: (socket) => {
@@ -85,6 +98,26 @@ export class Stage {
     });
     if (cancel) this.#awaited.set(half, cancel);
     else this.#connection.linked({ half, error: 'too many connections are waited for' });
+  }
+
+  /** Calls the stage at the other end of a link, as whoever writes to it or reads from it. */
+  async #call(half: LinkHalf, token: string, to: readonly string[]): Promise<void> {
+    const over = new AbortController();
+    this.#awaited.set(half, () => over.abort());
+    let reason = 'this service calls nobody';
+    for (const uri of this.#place.dial ? to : []) {
+      const result = await this.#place.dial!(uri, over.signal).catch((error: unknown) => reasonOf(error));
+      if (over.signal.aborted) return typeof result === 'string' ? undefined : void result.destroy();
+      if (typeof result === 'string') {
+        reason = `${uri}: ${result}`;
+        continue;
+      }
+      this.#awaited.delete(half);
+      this.#sockets.set(half, await shown(result, half, token));
+      return this.#connection.linked({ half, via: uri });
+    }
+    this.#awaited.delete(half);
+    this.#connection.linked({ half, error: reason });
   }
 
   async #go(): Promise<void> {
@@ -122,14 +155,14 @@ export class Stage {
     if (source && stdin) this.#input = this.#holdIn(stdin, source);
   }
 
-  #copyOut({ readFd, writeFd }: Fifo, target: Socket): Copy {
+  #copyOut({ readFd, writeFd }: Fifo, target: Socket): CountedCopy {
     closeSync(writeFd);
-    const copy = startCopy(readFd, target);
+    const copy = startCountedCopy(readFd, target);
     // What copies has both: another holder here would keep whoever writes, or reads, waiting.
     closeSync(readFd);
     target.destroy();
-    void copy.ended.then(({ kind }) => {
-      if (kind === 'read-error' || kind === 'write-error') this.#fail('its output broke off');
+    void copy.ended.then((how) => {
+      if (how.kind === 'broken') this.#fail(`its output broke off: ${how.reason}`);
     });
     return copy;
   }
@@ -148,10 +181,10 @@ export class Stage {
   async #finish(program: StartedProgram): Promise<void> {
     const exit = await program.ended;
     // A copier that is lost later would cut off what this status says is whole.
-    await this.#output?.ended;
+    const output = await this.#output?.ended;
     if (this.#isOver()) return;
     this.#state = 'over';
-    this.#connection.exit(exit);
+    this.#connection.exit({ ...exit, ...(output?.kind === 'end' && { out: output.bytes }) });
     this.#place.release({ exit });
   }
 
@@ -177,4 +210,13 @@ export class Stage {
   #isOver(): boolean {
     return this.#state === 'over';
   }
+}
+
+/** Shows the token to the other stage, of which this half is the other one. */
+async function shown(socket: Socket, half: LinkHalf, token: string): Promise<Socket> {
+  socket.on('error', () => {}).pause();
+  // What copies takes over the connection: nothing may wait in this process.
+  await new Promise<void>((resolve) => socket.write(linkPreface(half === 'in' ? 'out' : 'in', token), () => resolve()));
+  if (half === 'in') socket.end();
+  return socket;
 }
