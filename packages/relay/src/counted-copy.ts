@@ -25,8 +25,8 @@ exec ${dd}`;
 
 /** Copies from a descriptor to another, or to a connection, until the source ends. Both stay the caller's, who may close them at once. */
 export function startCountedCopy(source: number | Socket, target: number | Socket): CountedCopy {
-  const [command, ...args] = [...(runner ?? []), '/bin/sh', '-c', script, 'sh', String(process.pid)];
-  const child: ChildProcess = spawn(command!, args, { stdio: [source, target, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+  const [command = '', ...args] = [...(runner ?? []), '/bin/sh', '-c', script, 'sh', String(process.pid)];
+  const child: ChildProcess = spawn(command, args, { stdio: [source, target, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
   let isStopped = false;
   let report = '';
   child.stderr?.setEncoding('latin1').on('data', (text: string) => (report = (report + text).slice(-4096)));
