@@ -143,12 +143,12 @@ test('the name of a stage, and its words', () => {
 
 const ofBash = [
   "[[ a || b ]] · ((1|2)) · for ((;;)); do a; done · a <(b) · a <<<b · a &>b · a &>>b · a {x}>b · a=(b c) · a+=b c · a[1]=b c · a $'b'",
-  'a $"b" · a {b,c} · a @(b|c) · a ${b/c/d} · a ${b:1} · a ${b^} · a ${b@Q} · a ${!b} · a ${b[1]} · a ${!b@} · (a |& b)',
+  'a $"b" · a {b,c} · a @(b|c) · a ${b/c/d} · a ${b:1} · a ${b^} · a ${b@Q} · a ${!b} · a ${b[1]} · a ${!b@} · (a |& b) · a $[1|2]',
   '{ function f { a; }; f; } · case a in b) c;& esac · select a in b; do c; done · a "$(b <(c))" · a `b \\`c <(d)\\``',
 ].flatMap((line) => line.split(' · '));
 const ofAll = [
   'a · [ a ] · a <<B\n$(c)\nB · a ${b:-c} ${b#c} ${#b} ${b%%c} · a $((1|2)) · case a in (b|c) d;; esac · { f() { a; }; f; } · a {} {b}',
-  'a \'x <(y)\' · a \\\n b · a >|b 2>&1 <>c · a "{b,c}" · (a; b) · a `b | c` · a $(b | c)',
+  'a \'x <(y)\' · a \\\n b · a >|b 2>&1 <>c · a "{b,c}" · (a; b) · a `b | c` · a $(b | c) · a "${b:-\'c\'}"',
 ].flatMap((line) => line.split(' · '));
 
 test('what needs bash', () => {
@@ -208,6 +208,11 @@ const refused: [text: string, message: string, hint: string][] = [
   ['a "b', 'unterminated double quote at character 3', quoteIt],
   ['a | { b', "expected '}' to close brace group at character 8", quoteIt],
   ['a `b \\`c "\\`` | d', 'unterminated double quote at character 3', quoteIt],
+  [
+    'echo "${x:-it\'s}" | a "it\'s}"',
+    "a ' that not every shell reads alike at character 12",
+    'put it into a variable first: { x="it\'s"; a "${y:-$x}"; } | b',
+  ],
   ['cat <<A | b', 'here-document without an end at character 5', 'end it with a line of nothing but A'],
   ['a | cat <<"E F"\nx', 'here-document without an end at line 1, character 9', 'end it with a line of nothing but E F'],
   ['@$N a', '@$N at character 1 names no node and no service', atHint],
@@ -239,6 +244,7 @@ test('what is refused, where, and the way out', () => {
 
 test('the ways out are ways: one stage of each kind', () => {
   for (const text of [
+    '{ x="it\'s"; a "${y:-$x}"; } | b',
     '(a && b) | c',
     '(a || b) | c',
     '(a; b) | c',

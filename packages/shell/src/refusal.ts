@@ -33,5 +33,5 @@ export function placeOf(text: string, pos: number): string {
 /** Words of the text as they can be shown in a message. */
 export function shortened(words: string): string {
   const characters = [...words];
-  return printable(characters.length > 40 ? `${characters.slice(0, 40).join('')}…` : words);
+  return printable(characters.length > 60 ? `${characters.slice(0, 60).join('')}…` : words);
 }

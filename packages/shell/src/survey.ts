@@ -1,5 +1,5 @@
 import { printable } from '@dipus/proto/printable';
-import { forEachChild, type CommandNode, type HereDoc, type SyntaxNode } from 'unbash';
+import { forEachChild, type CommandNode, type DoubleQuotedChild, type HereDoc, type SyntaxNode } from 'unbash';
 
 /** What there is anywhere inside a command. */
 export interface Survey {
@@ -62,13 +62,27 @@ function faultsOf(node: SyntaxNode): readonly SyntaxFault[] {
     const word = node.delimiter?.value ?? '';
     return [{ pos: node.pos, message: 'here-document without an end', hint: `end it with a line of nothing but ${printable(word)}` }];
   }
+  if (node.type === 'DoubleQuoted') return node.parts.flatMap(quoteFaults);
   // A script in a script tells its own errors.
   return node.type === 'Script' ? (node.errors ?? []) : [];
+}
+
+/** In double quotes, the `'` of `${x:-it's}` hides what follows it from bash, up to another `'`; from other shells it hides nothing. */
+function quoteFaults(part: DoubleQuotedChild): readonly SyntaxFault[] {
+  if (part.type !== 'ParameterExpansion' || part.operation?.type !== 'Default') return [];
+  const { operand } = part.operation;
+  const literals = operand.parts === undefined ? [operand] : operand.parts.filter((one) => one.type === 'Literal');
+  const open = literals.find(({ text }) => text.replace(/\\./gs, '').split("'").length % 2 === 0);
+  if (open === undefined) return [];
+  const hint = `put it into a variable first: { x="it's"; a "\${y:-$x}"; } | b`;
+  return [{ pos: open.pos, message: "a ' that not every shell reads alike", hint }];
 }
 
 /** What the type of a node alone does not tell. */
 function isBashForm(node: SyntaxNode): boolean {
   switch (node.type) {
+    case 'ArithmeticExpansion':
+      return node.text.startsWith('$[');
     case 'Assignment':
       return node.append === true || node.index !== undefined;
     case 'CaseItem':
