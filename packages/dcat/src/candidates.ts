@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { readService } from '@dipus/cli/service';
@@ -45,7 +46,27 @@ export async function findCandidates(service: string, openTree: () => Tree, cont
   const wanted = readService(service);
   if ('scheme' in wanted) return findRemote(wanted, openTree, context);
   if ('file' in wanted) return { candidates: [candidateAt(wanted.file)], untrusted: () => [], close: () => {} };
-  return findLocal(wanted, openTree, context.explain);
+  // By it a name may lead elsewhere; without it that costs nothing.
+  const routed = process.env['IPC_NETWORK'] ? await findRouted(service, openTree, context) : undefined;
+  return routed ?? findLocal(wanted, openTree, context.explain);
+}
+
+/** Where a name leads by IPC_NETWORK; undefined where that says nothing of it. */
+async function findRouted(service: string, openTree: () => Tree, context: Context): Promise<Candidates | undefined> {
+  const { wayOut } = await import('@dipus/ipc/way-out');
+  let way;
+  try {
+    way = await wayOut(service, { tree: openTree(), environment: process.env, explain: context.explain });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // As one that is there, but not for us, or that is gone.
+    const refused: Candidate = { path: service, kind: 'plain', isRemote: false, rank: 0, open: () => Promise.reject(error) };
+    return { candidates: [refused], untrusted: () => [], close: () => {} };
+  }
+  if (!way) return undefined;
+  if ('uri' in way) return findCandidates(way.uri, openTree, context);
+  const candidates = way.services.map((one) => localCandidate(one, hasOwnControl(one.file), 0));
+  return { candidates, untrusted: () => [], close: () => {} };
 }
 
 function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) => void): Candidates {

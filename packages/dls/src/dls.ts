@@ -1,6 +1,6 @@
 import { untilThere } from '@dipus/cli/appear';
 import type { Context } from '@dipus/cli/run';
-import { readService } from '@dipus/cli/service';
+import { readService, type Wanted } from '@dipus/cli/service';
 import { everything } from '@dipus/proto/ask';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
@@ -8,6 +8,7 @@ import { openLocal } from './local.ts';
 import type { Found, Named, Place } from './place.ts';
 import { formatEvent, formatJson, formatLong, formatShort } from './format.ts';
 import { openRemote } from './remote.ts';
+import { readRoute } from './route.ts';
 
 /** What is shown to a person, who can do with a header. */
 export interface Audience {
@@ -24,7 +25,7 @@ export interface DlsOptions extends Audience {
  * given. Throws UsageError and Failure.
  */
 export async function dls(args: Arguments, context: Context, { openTree, ...audience }: DlsOptions): Promise<number> {
-  const wanted = args.service === undefined ? everything : readService(args.service);
+  const wanted = await read(args.service, openTree, context);
   const place = 'scheme' in wanted ? await openRemote(wanted, openTree, context) : openLocal(openTree(), wanted, context);
   try {
     if (args.isWatch) return await watch(place, args, context);
@@ -34,6 +35,10 @@ export async function dls(args: Arguments, context: Context, { openTree, ...audi
   } finally {
     place.close();
   }
+}
+
+async function read(service: string | undefined, openTree: () => Tree, context: Context): Promise<Wanted> {
+  return service === undefined ? everything : ((await readRoute(service, openTree, context)) ?? readService(service));
 }
 
 function find(place: Place, args: Arguments, { stop, explain }: Context): Promise<Found[]> {

@@ -1,5 +1,6 @@
 // What a daemon answers: ipc(5), Daemons.
 import type { Readable } from 'node:stream';
+import { getSystemErrorMap } from 'node:util';
 import { printable } from '@dipus/proto/printable';
 
 /** The longest answer, a reason included. */
@@ -7,6 +8,19 @@ export const maxAnswerBytes = 4096;
 
 /** A daemon, or the host that it has asked, has said no; the message is its reason. */
 export class Refused extends Error {}
+
+// What ipcd and daemons of ours say; of the system's errors they tell its own words.
+const ownReasons: Readonly<Record<string, string>> = {
+  'no such service': 'ENOENT',
+  'not allowed': 'EACCES',
+  'too many connections': 'EAGAIN',
+};
+
+/** A refusal with the system's name of it as its `code`, where its words are known. */
+export function withCode({ message }: Refused): Error {
+  const code = ownReasons[message] ?? [...getSystemErrorMap().values()].find(([, words]) => words === message)?.[0];
+  return Object.assign(new Error(message), code !== undefined && { code });
+}
 
 /** Throws Refused for every answer but the one. */
 export function checkAnswer(text: string): void {

@@ -8,8 +8,9 @@ import { resetTcp } from '@dipus/relay/reset';
 import type { OpenStreams } from '@dipus/session/open-streams';
 import { Refused } from './answer.ts';
 import { openWay, relayGuest } from './guest-service.ts';
+import type { Grounds } from './local-target.ts';
 import { readServiceName } from './service-name.ts';
-import { waysIn, waysInTo, type Grounds, type NamedService } from './way-in.ts';
+import { waysIn, waysInTo, type NamedService } from './way-in.ts';
 
 export interface House {
   readonly grounds: Grounds;

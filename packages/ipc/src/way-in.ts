@@ -1,25 +1,17 @@
 // Which service somebody from the network may use: ipcd says so where it runs, else what is exported is theirs.
 import { dirname } from 'node:path';
-import type { Socket } from 'node:net';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
-import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { eraOfProtocol } from '@dipus/proto/ipc-frame';
-import { Lines } from '@dipus/proto/lines';
 import { isName } from '@dipus/proto/name';
 import { formatPeer, type Peer } from '@dipus/proto/peer';
-import { timing } from '@dipus/proto/timing';
 import { findEntry, findServices, type Entry } from '@dipus/tree/list';
-import { openService, type ServiceToOpen } from '@dipus/tree/open-service';
+import type { ServiceToOpen } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
 import { Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
-import { trustedRundir, type Rundir } from './rundir.ts';
-
-/** Where services are that guests may use. */
-export interface Grounds {
-  readonly tree: Tree;
-  readonly rundirs: readonly Rundir[];
-}
+import { askIpcd } from './ask-ipcd.ts';
+import type { Grounds } from './local-target.ts';
+import { trustedRundir } from './rundir.ts';
 
 /** A service that a guest may use, and what its stream consists of. */
 export interface WayIn {
@@ -30,7 +22,6 @@ export interface WayIn {
 /** What `--to` names: an ask, or the path of a socket. `name`: the one that rules are asked for. */
 export type NamedService = { readonly name: string } & ({ readonly ask: Ask } | { readonly file: string });
 
-const maxAnswerBytes = 16_384;
 /** By these a guest could ask this host to connect on. */
 const refusedNames = ['ipc', 'network', 'ipcd', 'tcp', 'tls', 'ws', 'udp'];
 
@@ -40,7 +31,7 @@ const refusedNames = ['ipc', 'network', 'ipcd', 'tcp', 'tls', 'ws', 'udp'];
  */
 export async function waysIn(grounds: Grounds, name: string, peer: Peer): Promise<readonly WayIn[]> {
   if (refusedNames.includes(name)) throw new Refused('no such service');
-  const path = await askIpcd(grounds.tree, name, peer);
+  const path = await pathByIpcd(grounds.tree, name, peer);
   if (path !== undefined) return [wayTo(grounds, path)];
   const ask = { segments: ['exported', name], hasGlob: false };
   const found = findServices(grounds.tree, ask).filter(({ entry }) => entry.area === 'exported' && entry.name === name);
@@ -52,49 +43,21 @@ export async function waysIn(grounds: Grounds, name: string, peer: Peer): Promis
  * not let this guest in.
  */
 export async function waysInTo(grounds: Grounds, to: NamedService, peer: Peer): Promise<readonly WayIn[]> {
-  const path = await askIpcd(grounds.tree, to.name, peer);
+  const path = await pathByIpcd(grounds.tree, to.name, peer);
   if ('file' in to) return [wayTo(grounds, to.file, true)];
   if (path !== undefined && to.ask.segments.length === 1 && to.ask.segments[0] === to.name) return [wayTo(grounds, path)];
   return someOf(findServices(grounds.tree, to.ask).map(({ entry, named }) => wayOf(named ? undefined : grounds.tree, entry)));
 }
 
 /** The path that ipcd answers with; undefined where none runs. Rejects with Refused. */
-async function askIpcd(tree: Tree, name: string, peer: Peer): Promise<string | undefined> {
-  const found = findServices(tree, { segments: ['local', 'ipcd'], hasGlob: false });
-  for (const { entry } of found) {
-    if (entry.area !== 'local' || entry.protocol !== '' || entry.name !== 'ipcd') continue;
-    let socket: Socket;
-    try {
-      socket = await openService({ file: entry.file, trustedBy: tree }, 'plain');
-    } catch (error) {
-      if (['ECONNREFUSED', 'ENOENT'].includes(codeOf(error) ?? '')) continue;
-      throw new Refused(`ipcd cannot be asked: ${reasonOf(error)}`);
-    }
-    const answer = await lineOf(socket, `in ${name} ${formatPeer(peer)}\n`);
-    if (answer.startsWith('ok /')) return answer.slice('ok '.length);
-    throw new Refused(answer.replace(/^no /, ''));
-  }
-  return undefined;
-}
-
-function lineOf(socket: Socket, question: string): Promise<string> {
-  return new Promise<string>((resolve, reject) => {
-    const fail = (): void => reject(new Refused('ipcd gave no answer'));
-    const lines = new Lines(maxAnswerBytes, resolve);
-    const timer = setTimeout(fail, timing.headMs);
-    socket.on('error', fail).once('end', fail);
-    socket.once('close', () => {
-      clearTimeout(timer);
-      fail();
-    });
-    socket.on('data', (bytes: Buffer) => lines.push(bytes) || fail());
-    socket.write(question);
-    socket.resume();
-  }).finally(() => socket.destroy());
+async function pathByIpcd(tree: Tree, name: string, peer: Peer): Promise<string | undefined> {
+  const path = await askIpcd(tree, `in ${name} ${formatPeer(peer)}`);
+  if (path?.startsWith('/') === false) throw new Refused(`ipcd answered ${path}`);
+  return path;
 }
 
 /** A path of the tree or a rundir is trusted as what is there; any other was named by a rule, or by the user. */
-function wayTo({ tree, rundirs }: Grounds, file: string, isNamed = false): WayIn {
+export function wayTo({ tree, rundirs }: Grounds, file: string, isNamed = false): WayIn {
   const entry = findEntry(tree, file);
   if (entry) return wayOf(isNamed ? undefined : tree, entry);
   for (const rundir of rundirs) {

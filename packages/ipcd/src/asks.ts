@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { peerCredentials } from '@dipus/descriptors/peer-credentials';
 import { Refused } from '@dipus/ipc/answer';
+import type { Grounds } from '@dipus/ipc/local-target';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import {
   headBytes,
@@ -19,7 +20,7 @@ import type { Asker } from '@dipus/proto/rules';
 import { timing } from '@dipus/proto/timing';
 import { userName } from '@dipus/tree/accounts';
 import { handOver, refuse } from './hand-over.ts';
-import { openTarget, type Grounds } from './places.ts';
+import { openTarget } from './places.ts';
 import { Denied, routeOut, type Log } from './routing.ts';
 import type { RuleBook } from './rule-book.ts';
 

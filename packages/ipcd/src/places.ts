@@ -1,49 +1,14 @@
-// Where what is asked for stands: sockets of rundirs and of the tree.
+// Opening what is asked for, to be handed on.
 import type { Socket } from 'node:net';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
-import { eraOfProtocol, type Era } from '@dipus/proto/ipc-frame';
+import type { Era } from '@dipus/proto/ipc-frame';
 import type { IpcTarget } from '@dipus/proto/ipc-target';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { openForHandOver } from '@dipus/ipc/ask-daemon';
 import { NoDaemon } from '@dipus/ipc/open-uri';
-import { trustedRundir, type Rundir } from '@dipus/ipc/rundir';
-import { findServices } from '@dipus/tree/list';
+import { socketsOf, type Grounds } from '@dipus/ipc/local-target';
 import { openService, type ServiceToOpen } from '@dipus/tree/open-service';
-import type { Tree } from '@dipus/tree/root';
-
-/** Where services are looked for. */
-export interface Grounds {
-  readonly tree: Tree;
-  readonly rundirs: readonly Rundir[];
-}
-
-// Sockets of ipcd's own, and of whoever does its work.
-const ownNames = ['ipc', 'network', 'ipcd'];
-
-/**
- * The sockets of a local target, the first to be tried first. `era`: whose frames they have to speak, where they speak any; a rundir comes
- * before the tree. Throws Failure.
- */
-export function socketsOf(target: Exclude<IpcTarget, { kind: 'uri' }>, { tree, rundirs }: Grounds, era?: Era): readonly ServiceToOpen[] {
-  if (target.kind === 'path') return [{ file: target.path }];
-  const { name } = target;
-  const inRundirs = rundirs
-    .filter((rundir) => name !== undefined && (era === undefined || rundir.era === era))
-    .flatMap((rundir) => {
-      const trusted = trustedRundir(tree, rundir);
-      return trusted ? [{ file: `${trusted.root}/${name}`, trustedBy: trusted }] : [];
-    });
-  const inTree = findServices(tree, target.ask)
-    .filter(({ entry }) => !ownNames.includes(entry.name) && speaks(entry.protocol, era))
-    .map(({ entry, named }) => ({ file: entry.file, trustedBy: named ? undefined : tree }));
-  return [...inRundirs, ...inTree];
-}
-
-function speaks(protocol: string, era: Era | undefined): boolean {
-  const own = eraOfProtocol(protocol);
-  return era === undefined || own === undefined || own === era;
-}
 
 /** Opens a target for a program of this era, to be handed on: not read yet; the caller owns it. Rejects with Failure or the reason. */
 export async function openTarget(

@@ -1,6 +1,7 @@
 // Questions in text on ipcd's socket in the tree: ipc(5), Questions.
 import type { Socket } from 'node:net';
 import { knownPeer } from '@dipus/descriptors/peer-credentials';
+import { socketsOf } from '@dipus/ipc/local-target';
 import { existsSync } from 'node:fs';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import type { IpcTarget } from '@dipus/proto/ipc-target';
@@ -11,7 +12,6 @@ import { parsePeer, PeerError } from '@dipus/proto/peer';
 import { printable } from '@dipus/proto/printable';
 import { findPlace } from '@dipus/proto/rules';
 import { listeningFiles } from '@dipus/tree/listening';
-import { socketsOf } from './places.ts';
 import { Denied, lineOf, routeOut } from './routing.ts';
 import type { AsksOptions } from './asks.ts';
 

@@ -15,7 +15,7 @@ export type IpcTarget =
 export class TargetError extends Error {}
 
 // ipcd's own sockets: a connection to them would be an ask of ipcd's own.
-const refusedNames = ['ipc', 'network', 'ipcd'];
+export const ownNames: readonly string[] = ['ipc', 'network', 'ipcd'];
 
 /** Reads a NAME or ask, `unix://NAME`, `unix:///NAME`, `unix:///A/B` or a URI of another scheme. Throws TargetError. */
 export function parseTarget(text: string): IpcTarget {
@@ -27,7 +27,7 @@ export function parseTarget(text: string): IpcTarget {
   const path = rest.replace(/\/+/g, '/');
   const last = path.slice(path.lastIndexOf('/') + 1);
   if (path.startsWith('/') && path.indexOf('/', 1) > 0) {
-    if (last === '' || refusedNames.includes(last)) throw new TargetError(`leads to ${printable(path)}`);
+    if (last === '' || ownNames.includes(last)) throw new TargetError(`leads to ${printable(path)}`);
     return { kind: 'path', path, peer: { scheme: 'unix', host: path } };
   }
   if (!isName(last)) throw new TargetError('names no service');
@@ -39,7 +39,7 @@ function serviceTarget(text: string): IpcTarget {
     const ask = parseAsk(text);
     const last = ask.segments.at(-1);
     if (last === undefined) throw new TargetError('names no service');
-    if (refusedNames.some((name) => last === name || last.startsWith(`${name}.`))) throw new TargetError(`leads to ${printable(last)}`);
+    if (ownNames.some((name) => last === name || last.startsWith(`${name}.`))) throw new TargetError(`leads to ${printable(last)}`);
     const isAlone = ask.segments.length === 1 && isName(last);
     return { kind: 'service', ask, ...(isAlone && { name: last }), peer: { scheme: 'unix', host: text } };
   } catch (error) {

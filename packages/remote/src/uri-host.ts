@@ -1,7 +1,6 @@
 // What a URI of any other scheme leads to: one service, which is there while it can be opened.
-import { getSystemErrorMap } from 'node:util';
 import type { Duplex } from 'node:stream';
-import { Refused } from '@dipus/ipc/answer';
+import { Refused, withCode } from '@dipus/ipc/answer';
 import { checkOpener, openUri } from '@dipus/ipc/open-uri';
 import { Failure } from '@dipus/proto/failure';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
@@ -71,8 +70,7 @@ export class UriHost implements RemoteHost {
     try {
       return (await openUri(tree, { scheme: daemon, uri: text, framing: 'bytes' }, { stop, explain })).socket;
     } catch (error) {
-      const cause = error instanceof Refused ? Object.assign(new Error(error.message), { code: codeOfReason(error.message) }) : error;
-      throw new Failure('connect to', text, cause);
+      throw new Failure('connect to', text, error instanceof Refused ? withCode(error) : error);
     }
   }
 
@@ -89,16 +87,4 @@ export class UriHost implements RemoteHost {
       throw new Failure('open', this.#uri.text, error);
     }
   }
-}
-
-// What ipcd and daemons of ours say; of the system's errors they tell its own words.
-const ownReasons: Readonly<Record<string, string>> = {
-  'no such service': 'ENOENT',
-  'not allowed': 'EACCES',
-  'too many connections': 'EAGAIN',
-};
-
-/** The system's name of an error that another process has told of. */
-function codeOfReason(reason: string): string | undefined {
-  return ownReasons[reason] ?? [...getSystemErrorMap().values()].find(([, words]) => words === reason)?.[0];
 }

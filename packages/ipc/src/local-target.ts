@@ -1,0 +1,37 @@
+// The sockets that a target of a route may mean: those of rundirs and of the tree.
+import { eraOfProtocol, type Era } from '@dipus/proto/ipc-frame';
+import { ownNames, type IpcTarget } from '@dipus/proto/ipc-target';
+import { findServices } from '@dipus/tree/list';
+import type { ServiceToOpen } from '@dipus/tree/open-service';
+import type { Tree } from '@dipus/tree/root';
+import { trustedRundir, type Rundir } from './rundir.ts';
+
+/** Where services are looked for. */
+export interface Grounds {
+  readonly tree: Tree;
+  readonly rundirs: readonly Rundir[];
+}
+
+/**
+ * The sockets of a local target, the first to be tried first. `era`: whose frames they have to speak, where they speak any; a rundir comes
+ * before the tree. Throws Failure.
+ */
+export function socketsOf(target: Exclude<IpcTarget, { kind: 'uri' }>, { tree, rundirs }: Grounds, era?: Era): readonly ServiceToOpen[] {
+  if (target.kind === 'path') return [{ file: target.path }];
+  const { name } = target;
+  const inRundirs = rundirs
+    .filter((rundir) => name !== undefined && (era === undefined || rundir.era === era))
+    .flatMap((rundir) => {
+      const trusted = trustedRundir(tree, rundir);
+      return trusted ? [{ file: `${trusted.root}/${name}`, trustedBy: trusted }] : [];
+    });
+  const inTree = findServices(tree, target.ask)
+    .filter(({ entry }) => !ownNames.includes(entry.name) && speaks(entry.protocol, era))
+    .map(({ entry, named }) => ({ file: entry.file, trustedBy: named ? undefined : tree }));
+  return [...inRundirs, ...inTree];
+}
+
+function speaks(protocol: string, era: Era | undefined): boolean {
+  const own = eraOfProtocol(protocol);
+  return era === undefined || own === undefined || own === era;
+}
