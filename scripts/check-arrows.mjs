@@ -11,7 +11,16 @@ const pureModules = ['node:buffer', 'node:util', 'node:stream'];
 // Above it, for commands: what protocol daemons share of their edge.
 const edge = { daemon: ['cli', 'ipc', 'tree'] };
 // Who alone may import a package from outside.
-const owners = { yargs: 'cli', 'node-pty': 'dserve', 'ssh2-streams': 'ssh', 'mdns-js': 'mdns', koffi: 'descriptors', unbash: 'shell' };
+const owners = {
+  yargs: 'cli',
+  'node-pty': 'dserve',
+  'ssh2-streams': 'ssh',
+  'mdns-js': 'mdns',
+  koffi: 'descriptors',
+  ws: 'dws',
+  cborg: 'dws',
+  unbash: 'shell',
+};
 
 const packages = listPackages();
 const commands = packages.filter((one) => one.isCommand).map((one) => one.name);

@@ -212,6 +212,14 @@ const cases: Readonly<Record<string, Case | string>> = {
     after: '(printf echo; sleep 1; echo hello; sleep 1) | socat -t 10 - UDP:127.0.0.1:9000',
     gives: /^udp:[^]*okhello\n/,
   },
+  'dws.1: dws -l 127.0.0.1:8080 --to upper --origin http://127.0.0.1:8000': {
+    before: "serve 'tr a-z A-Z' upper",
+    until: 'grep -q ws.box out',
+    after: 'background dws; background dlink ws://127.0.0.1:8080 up; echo hello | dcat up',
+    gives: /^ws:[^]*HELLO\n$/,
+  },
+  'dws.1: cat upper.html': 'it wants a browser, see tests/browser.test.ts',
+  'dws.1: dws &': 'it uses another host, see tests/dws.test.ts',
   'ipcd.rules.5: # Everybody who has a key may use authd; nobody from elsewhere anything else.':
     'it is a file of rules, see tests/rules.test.ts',
   'ipc.5: cat echo.py': {

@@ -41,7 +41,7 @@ async function withDaemon(body: (tree: Tree, sandbox: Sandbox) => Promise<void>)
     const tree = openTree(sandbox.env);
     mkdirSync(`${sandbox.dir}/run`);
     const daemon = await serveDaemon(tree, {
-      scheme: 'raw',
+      schemes: ['raw'],
       host: 'box',
       max: 100,
       rundirs: [

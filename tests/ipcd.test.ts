@@ -162,7 +162,7 @@ test('a URI is opened by the service named like its scheme, and nothing of the s
     await daemon.says(/ipcd: cannot open raw:127.0.0.1:\d+ for .*: no service raw: start one/);
     const stop = new AbortController();
     const opener = await serveDaemon(openTree(env), {
-      scheme: 'raw',
+      schemes: ['raw'],
       host: 'box',
       max: 100,
       rundirs: [],

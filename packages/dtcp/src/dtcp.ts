@@ -18,7 +18,7 @@ export async function dtcp(tree: Tree, args: Arguments, { context, host }: Daemo
   const { max, to, graceMs } = args;
   await runDaemon(tree, {
     ...context,
-    scheme,
+    schemes: [scheme],
     host,
     max,
     rundirs,

@@ -23,7 +23,7 @@ export async function dtls(tree: Tree, args: Arguments, { context, host }: Daemo
   const { max, to, graceMs } = args;
   await runDaemon(tree, {
     ...context,
-    scheme,
+    schemes: [scheme],
     host,
     max,
     rundirs,

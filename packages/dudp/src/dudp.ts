@@ -18,11 +18,10 @@ export async function dudp(tree: Tree, args: Arguments, { context, host }: Daemo
   const { stop, explain } = context;
   await runDaemon(tree, {
     ...context,
-    scheme: 'udp',
+    schemes: ['udp'],
     host,
     max,
     rundirs,
-    keepsMessages: true,
     open: (uri, left, framing) => openUdp(parseNetworkUri(uri), { framing, left, idleMs, stop, explain }),
     enter: (streams) => openUdpEntrance(addresses, { ...context, max, idleMs, grounds: { tree, rundirs }, ...(to && { to }), streams }),
   });

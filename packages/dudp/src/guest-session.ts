@@ -78,8 +78,7 @@ export class GuestSession {
     try {
       const service = await openWay(await this.#ways(), { left: left.signal, explain });
       explain(`${formatPeer(this.#peer)} uses ${service.path}`);
-      // Its messages are whole already.
-      streams.add(relayGuest(this.#open(service), { ...service, framing: 'bytes' }, explain));
+      streams.add(relayGuest(this.#open(service), service, explain));
       if (!to) this.#tell('ok');
     } catch (error) {
       this.#refuse(error);

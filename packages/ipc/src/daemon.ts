@@ -18,8 +18,8 @@ import { keepInfoService } from './info-service.ts';
 import { keepRundirSocket, trustedRundir, type Rundir, type RundirTenant } from './rundir.ts';
 
 export interface DaemonOptions {
-  /** Of the URIs that it opens, and its name. */
-  readonly scheme: string;
+  /** Of the URIs that it opens, and its names; the first is the one that it is spoken of by. */
+  readonly schemes: readonly [string, ...string[]];
   /** This host's name in service names. */
   readonly host: string;
   /** How many connections it has at a time. */
@@ -30,12 +30,11 @@ export interface DaemonOptions {
   /** Its relays are added to these; to some of its own unless given. */
   readonly streams?: OpenStreams;
   /**
-   * Opens a URI of its scheme: connected and not read yet; the daemon relays and closes it. Rejects with Failure, Refused, UriError or the
-   * system's error, which are told to whoever has asked. `left` aborts when nobody waits for it any more.
+   * Opens a URI of its schemes: connected and not read yet; the daemon relays and closes it. One whose chunks are whole messages of the
+   * framing already is in object mode. Rejects with Failure, Refused, UriError or the system's error, which are told to whoever has asked.
+   * `left` aborts when nobody waits for it any more.
    */
   open(uri: string, left: AbortSignal, framing: Framing): Promise<Endpoint>;
-  /** What it opens has whole messages of the framing in its chunks already. */
-  readonly keepsMessages?: boolean;
   warn(error: unknown): void;
   explain(line: string): void;
 }
@@ -51,12 +50,13 @@ export interface RunningDaemon {
 
 /** One of its names. */
 interface Place {
+  readonly scheme: string;
   readonly protocol: string;
   readonly era: Era;
   readonly framing: Framing;
 }
 
-const places: readonly Place[] = [
+const places: readonly Omit<Place, 'scheme'>[] = [
   { protocol: 'ipc', era: 'zig', framing: 'zig' },
   { protocol: 'ipc/c', era: 'c', framing: 'c' },
   { protocol: 'uri', era: 'zig', framing: 'bytes' },
@@ -64,7 +64,7 @@ const places: readonly Place[] = [
 
 /** Serves until it is released. A rundir that cannot be used is explained and left out. Throws Failure. */
 export async function serveDaemon(tree: Tree, options: DaemonOptions): Promise<RunningDaemon> {
-  const { scheme, host, max, stop, warn, explain, rundirs } = options;
+  const { schemes, host, max, stop, warn, explain, rundirs } = options;
   const connections = new Connections(options);
   const releases: (() => void)[] = [];
   const withdraw = (): void => {
@@ -76,21 +76,23 @@ export async function serveDaemon(tree: Tree, options: DaemonOptions): Promise<R
   };
   try {
     let path: string | undefined;
-    for (const place of places) {
-      const wanted = { area: 'local', protocol: place.protocol, name: scheme, host };
-      const connected = (client: Socket): void => void connections.serve(client, place);
-      const service = { connected, running: () => connections.count, max, stop, warn };
-      // A stream of bytes may be cut anywhere, which a session tells.
-      const begin = (session: Session): void => connections.begin(session);
-      const kept = await keepInfoService(tree, wanted, { ...service, ...(place.framing === 'bytes' && { begin }) });
-      releases.push(kept.release);
-      path ??= kept.path;
-    }
-    for (const rundir of rundirs) {
-      const { era } = rundir;
-      const connected = (client: Socket): void => void connections.serve(client, { protocol: rundir.path, era, framing: era });
-      const kept = await inRundir(tree, { ...rundir, name: scheme }, { connected, stop, warn, explain });
-      if (kept) releases.push(kept.release);
+    for (const scheme of schemes) {
+      for (const place of places) {
+        const wanted = { area: 'local', protocol: place.protocol, name: scheme, host };
+        const connected = (client: Socket): void => void connections.serve(client, { scheme, ...place });
+        const service = { connected, running: () => connections.count, max, stop, warn };
+        // A stream of bytes may be cut anywhere, which a session tells.
+        const begin = (session: Session): void => connections.begin(session, scheme);
+        const kept = await keepInfoService(tree, wanted, { ...service, ...(place.framing === 'bytes' && { begin }) });
+        releases.push(kept.release);
+        path ??= kept.path;
+      }
+      for (const rundir of rundirs) {
+        const { era } = rundir;
+        const connected = (client: Socket): void => void connections.serve(client, { scheme, protocol: rundir.path, era, framing: era });
+        const kept = await inRundir(tree, { ...rundir, name: scheme }, { connected, stop, warn, explain });
+        if (kept) releases.push(kept.release);
+      }
     }
     return { path: path!, withdraw, release };
   } catch (error) {
@@ -152,22 +154,22 @@ class Connections {
   }
 
   /** A session with the URI that its START names: it has neither ask nor answer. */
-  begin(session: Session): void {
+  begin(session: Session, scheme: string): void {
     const { uri } = session.start;
     if (uri === undefined) return session.fail('it opens URIs, and START names none');
     if (this.count >= this.#options.max) return session.fail('too many connections', true);
     this.#sessions++;
     void runSession(session, {
-      connect: (gone) => this.#connect(uri, gone),
+      connect: (gone) => this.#connect(uri, scheme, gone),
       clientKind: 'unix',
       mayHandOver: () => true,
       track: (relayed) => this.#streams.add(relayed),
     }).finally(() => this.#sessions--);
   }
 
-  async #connect(uri: string, gone: AbortSignal): Promise<Endpoint> {
+  async #connect(uri: string, scheme: string, gone: AbortSignal): Promise<Endpoint> {
     try {
-      return await this.#openUri(uri, 'bytes', AbortSignal.any([gone, AbortSignal.timeout(timing.headMs)]));
+      return await this.#openUri(uri, { scheme, framing: 'bytes' }, AbortSignal.any([gone, AbortSignal.timeout(timing.headMs)]));
     } catch (error) {
       throw new Refused(this.#reasonFor(error));
     }
@@ -178,15 +180,15 @@ class Connections {
     for (const client of this.#clients) client.destroy();
   }
 
-  async #open(client: Socket, { era, framing }: Place, left: AbortSignal): Promise<Endpoint> {
+  async #open(client: Socket, { scheme, era, framing }: Place, left: AbortSignal): Promise<Endpoint> {
     const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
     const length = payloadBytes(era, await Promise.race([readExactly(client, headBytes[era]), ended]), maxAskBytes);
     const uri = (await Promise.race([readExactly(client, length), ended])).toString();
-    return this.#openUri(uri, framing, left);
+    return this.#openUri(uri, { scheme, framing }, left);
   }
 
-  async #openUri(uri: string, framing: Framing, left: AbortSignal): Promise<Endpoint> {
-    if (!uri.startsWith(`${this.#options.scheme}://`)) throw new Refused(`${printable(uri)} is no ${this.#options.scheme}://`);
+  async #openUri(uri: string, { scheme, framing }: Pick<Place, 'scheme' | 'framing'>, left: AbortSignal): Promise<Endpoint> {
+    if (!uri.startsWith(`${scheme}://`)) throw new Refused(`${printable(uri)} is no ${scheme}://`);
     const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
     const opening = this.#options.open(uri, left, framing);
     try {
@@ -198,13 +200,13 @@ class Connections {
     }
   }
 
-  async #relay(client: Socket, { era, framing }: Place, opened: Endpoint): Promise<void> {
+  async #relay(client: Socket, { scheme, era, framing }: Place, opened: Endpoint): Promise<void> {
     client.write(encodeIpcFrame(era, 'ok'));
-    const isWhole = framing === 'bytes' || this.#options.keepsMessages === true;
+    const isWhole = framing === 'bytes' || opened.socket.readableObjectMode;
     const far: Endpoint = isWhole ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
     const relayed = relay({ socket: client, kind: 'unix' }, far, { isHeld: () => framing === 'bytes' });
     this.#streams.add(relayed);
-    this.#options.explain(`${this.#options.scheme}: ${await relayed.ended}`);
+    this.#options.explain(`${scheme}: ${await relayed.ended}`);
   }
 
   #refuse(client: Socket, { era }: Place, error: unknown): void {

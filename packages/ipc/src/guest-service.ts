@@ -60,11 +60,13 @@ async function openOne(way: WayIn, options: OpenSessionOptions): Promise<GuestSe
 
 /**
  * Relays a guest's connection, half-open and not read yet, to a service, and owns both: messages are kept whole where the service speaks in
- * them, a guest that breaks off ends the program, and a service that is lost breaks the connection off.
+ * them (a connection in object mode has them so already), a guest that breaks off ends the program, and a service that is lost breaks the
+ * connection off.
  */
 export function relayGuest(guest: Duplex, service: GuestService, explain: (line: string) => void): Relay {
   const { socket, framing, session, outcome, path } = service;
-  const a = framing === 'bytes' ? endpointOf(guest) : ({ socket: framed(guest, framing), kind: 'channel' } as const);
+  const isWhole = framing === 'bytes' || guest.readableObjectMode;
+  const a = isWhole ? endpointOf(guest) : ({ socket: framed(guest, framing), kind: 'channel' } as const);
   let isLost = false;
   const relayed = relay(
     a,

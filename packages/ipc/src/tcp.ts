@@ -16,11 +16,11 @@ export interface NetworkUri {
   readonly service?: string;
 }
 
-/** Reads a URI of a protocol that has hosts and ports. Throws UriError. */
-export function parseNetworkUri(uri: string): NetworkUri {
-  const parts = /^[a-z][a-z0-9+-]*:\/\/(?:([^@:/]*)@)?(?:\[([^\]/]+)\]|([^:[\]@/]+)):(\d{1,5})(?:\/([^/?#]*))?$/.exec(uri);
-  if (!parts) throw new UriError(`${printable(uri)} is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]`);
-  const [, identity, address, name, port, service] = parts;
+/** Reads a URI of a protocol that has hosts and ports; one without a port has the protocol's own, if there is one. Throws UriError. */
+export function parseNetworkUri(uri: string, ownPort?: number): NetworkUri {
+  const parts = /^[a-z][a-z0-9+-]*:\/\/(?:([^@:/]*)@)?(?:\[([^\]/]+)\]|([^:[\]@/]+))(?::(\d{1,5}))?(?:\/([^/?#]*))?$/.exec(uri);
+  const [, identity, address, name, port = ownPort, service] = parts ?? [];
+  if (!parts || port === undefined) throw new UriError(`${printable(uri)} is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]`);
   if (Number(port) < 1 || Number(port) > 65_535) throw new UriError(`port ${port} is not 1 to 65535`);
   return {
     ...(identity !== undefined && { identity }),

@@ -23,7 +23,7 @@ export interface WayIn {
 export type NamedService = { readonly name: string } & ({ readonly ask: Ask } | { readonly file: string });
 
 /** By these a guest could ask this host to connect on. */
-const refusedNames = ['ipc', 'network', 'ipcd', 'tcp', 'tls', 'ws', 'udp'];
+const refusedNames = ['ipc', 'network', 'ipcd', 'tcp', 'tls', 'ws', 'wss', 'udp'];
 
 /**
  * What a guest that names a service may use, the first to be tried first; at least one. Where ipcd runs that is what its rules say, else

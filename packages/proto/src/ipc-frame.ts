@@ -48,7 +48,7 @@ export const maxFrameBytes: Readonly<Record<Era, number>> = { c: 2_000_000, zig:
 export const maxAskBytes = 16_384;
 
 /** What carries a message in C's heads, and what asks for a service. */
-const messageKind: FrameKind = { type: 2, userType: 0 };
+export const messageKind: FrameKind = { type: 2, userType: 0 };
 export const lookupKind: FrameKind = { type: 3, userType: 3 };
 
 /** A frame over the limit: whoever sent it is left. */
