@@ -4,7 +4,6 @@ import { reasonOf } from '@dipus/proto/failure';
 import type { Exit, Terminal } from '@dipus/proto/control';
 import { socketsSeen } from '@dipus/proto/sockets-seen';
 import type { Session } from '@dipus/session/session';
-import { isOpen } from './presence.ts';
 import { signalGroup } from '@dipus/programs/group';
 import type { StderrReader } from '@dipus/programs/program';
 import type { Program } from './program.ts';
@@ -109,4 +108,9 @@ export class ControlClient implements Client {
   failed(reason: string, isElsewhere = false): void {
     this.#session.fail(reason, isElsewhere);
   }
+}
+
+/** Whether a client that is not read is still there: a write of nothing fails (EPIPE) where it has closed. */
+function isOpen(connection: Socket): Promise<boolean> {
+  return new Promise((resolve) => connection.write(Buffer.alloc(0), (error) => resolve(!error)));
 }
