@@ -17,7 +17,7 @@ export interface InviteContext {
   warn(error: unknown): void;
 }
 
-export interface Surroundings {
+export interface DinviteOptions {
   readonly context: InviteContext;
   readonly folder: ConfigFolder;
   readonly user: { readonly uid: number; readonly name: string };
@@ -31,8 +31,8 @@ export function withdraw(folder: ConfigFolder, name: string): void {
 }
 
 /** Prints a code and waits until it is taken. Rejects with Failure where it cannot be used, or has expired. */
-export async function inviteAndWait(args: Arguments, surroundings: Surroundings): Promise<void> {
-  const { context, folder, user, userId, systemHost } = surroundings;
+export async function inviteAndWait(args: Arguments, given: DinviteOptions): Promise<void> {
+  const { context, folder, user, userId, systemHost } = given;
   const why = usersOfExporter(user, userId)(args.grant.user);
   if (why !== undefined)
     throw new Failure('invite', args.name, why).withHint(user.uid === 0 ? `dinvite ${args.name} user=USER …` : undefined);
@@ -46,10 +46,10 @@ export async function inviteAndWait(args: Arguments, surroundings: Surroundings)
   const over = new AbortController();
   void whyNobodyAnswers(identity, over.signal).then((trouble) => trouble !== undefined && context.warn(`hint: ${trouble}`));
   const taker = await waitForTaker(folder, { name: args.name, until, stop: context.stop }).finally(() => over.abort());
-  if (taker) tellOf(taker, args, surroundings);
+  if (taker) tellOf(taker, args, given);
 }
 
-function tellOf({ pin, calledItself }: Taker, { name, options }: Arguments, { context, folder }: Surroundings): void {
+function tellOf({ pin, calledItself }: Taker, { name, options }: Arguments, { context, folder }: DinviteOptions): void {
   context.print(`+ ${name} ${pin}\n`);
   if (calledItself !== name) context.warn(`it calls itself ${calledItself}`);
   const peers = readAuthorizedPeers(folder, { warn: () => {} });

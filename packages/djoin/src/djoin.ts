@@ -17,7 +17,7 @@ export interface JoinContext {
   warn(error: unknown): void;
 }
 
-export interface Surroundings {
+export interface DjoinOptions {
   readonly context: JoinContext;
   readonly folder: ConfigFolder;
   readonly user: { readonly uid: number; readonly name: string };
@@ -29,8 +29,8 @@ export interface Surroundings {
 }
 
 /** Pairs with an exporter and writes that down. Rejects with Failure, and nothing is written here then. */
-export async function joinExporter({ target, name, isBoth, options, grant }: Arguments, surroundings: Surroundings): Promise<void> {
-  const { context, folder, user, userId, ownHost, lookup, readCode } = surroundings;
+export async function joinExporter({ target, name, isBoth, options, grant }: Arguments, given: DjoinOptions): Promise<void> {
+  const { context, folder, user, userId, ownHost, lookup, readCode } = given;
   const host = knownHost(target);
   const why = isBoth ? usersOfExporter(user, userId)(grant.user) : undefined;
   if (why !== undefined) throw new Failure('authorise', name ?? host, why);
