@@ -78,7 +78,7 @@ export class Exporter {
       descriptors.hold(socket, 1);
       this.#services.add(socket);
       socket.once('close', () => this.#services.delete(socket));
-      if (kind === 'data' && half === 'control') await this.options.holder.hold(socket);
+      if (kind === 'data' && half === 'control') this.options.holder.hold(socket);
       return socket;
     } catch (error) {
       throw this.#refusalOf(offer, error);

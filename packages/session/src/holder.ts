@@ -4,7 +4,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
-import { deferred, pause } from '@dipus/proto/waiting';
+import { pause } from '@dipus/proto/waiting';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
 import { sendCopy, sendWith, socketOf, type Handle } from './passed-socket.ts';
 
@@ -21,7 +21,6 @@ export class Holder {
   readonly #program: HolderProgram;
   readonly #held = new Map<number, Socket>();
   #child: ChildProcess | undefined;
-  #gone = Promise.resolve();
   #idle: NodeJS.Timeout | undefined;
   #next = 0;
 
@@ -30,16 +29,16 @@ export class Holder {
   }
 
   /**
-   * Has a UNIX socket, which stays the caller's, held until it is closed. Resolves when no kill of this process can end it any more, or
-   * when no process can be had for that.
+   * Has a UNIX socket, which stays the caller's, held until it is closed. The first one is when this returns, others as soon as the process
+   * runs: nobody waits for that.
    */
-  async hold(socket: Socket): Promise<void> {
+  hold(socket: Socket): void {
     const id = this.#next++;
     this.#held.set(id, socket);
     socket.once('close', () => this.#release(id));
     clearTimeout(this.#idle);
     this.#child ??= this.#start();
-    await this.#send(id, socket);
+    this.#send(id, socket);
   }
 
   /** What is held still is so until its services have closed it. */
@@ -53,14 +52,11 @@ export class Holder {
   #start(): ChildProcess {
     const { file, args } = this.#program;
     const child = fork(file, [...args], { cwd: '/', detached: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-    const gone = deferred();
     const over = (): void => {
-      gone.resolve();
       if (this.#child === child) this.#again();
     };
     child.on('error', over).once('exit', over).unref();
     child.channel?.unref();
-    this.#gone = gone.promise;
     return child;
   }
 
@@ -71,13 +67,13 @@ export class Holder {
     const begin = (): void => {
       if (this.#child || this.#held.size === 0) return;
       this.#child = this.#start();
-      for (const [id, socket] of this.#held) void this.#send(id, socket);
+      for (const [id, socket] of this.#held) this.#send(id, socket);
     };
     setTimeout(begin, timing.keepMs).unref();
   }
 
-  async #send(id: number, socket: Socket): Promise<void> {
-    if (this.#child) await Promise.race([sendCopy(this.#child, { hold: id } satisfies Message, socket), this.#gone]);
+  #send(id: number, socket: Socket): void {
+    if (this.#child) sendCopy(this.#child, { hold: id } satisfies Message, socket);
   }
 
   #release(id: number): void {

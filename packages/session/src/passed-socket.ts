@@ -19,11 +19,10 @@ export function sendWith(channel: Channel, message: object, handle?: Handle): vo
   channel.send(message, handle as SendHandle | undefined, {}, close);
 }
 
-/** Sends a message with a connection that stays open here too. Resolves when it is sent, or nobody is there. */
-export async function sendCopy(channel: Channel, message: object, socket: Socket): Promise<void> {
+/** Sends a message with a connection that stays open here too. Where the other process has gone, nothing is told. */
+export function sendCopy(channel: Channel, message: object, socket: Socket): void {
   const handle = handleOf(socket)._handle as SendHandle | null;
-  if (!handle || !channel.connected) return;
-  await new Promise<void>((resolve) => channel.send(message, handle, {}, () => resolve()));
+  if (handle && channel.connected) channel.send(message, handle, {}, () => {});
 }
 
 /** The handle of a connection that nobody reads yet, which is no longer this socket's. */
