@@ -1,11 +1,12 @@
 // The processes that open sockets as the users whom keys act as: what a keeper does for an exporter, and what it refuses.
+import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Identity } from '@dipus/seps/identity';
 import { controlPath } from '@dipus/tree/open-service';
-import { bundle, eventually, suite, type Program } from './harness.ts';
-import { bodyOf, statusOf, upgradeTo } from './sep-pair.ts';
+import { bundle, eventually, suite, within, type Program } from './harness.ts';
+import { bodyOf, promised, statusOf, upgradeTo } from './sep-pair.ts';
 import { get, identityOf, sepsExporter, watch, type SepsExporter } from './seps-exporter.ts';
 import { accounts, ann, listener, mallory, testAsRoot, withSharedTree, type Users } from './users.ts';
 
@@ -217,7 +218,14 @@ testAsRoot(test, 'what is not root any more has no right of it; a dead keeper en
     assert.is(procStatus(network!, 'NoNewPrivs'), '1');
     process.kill(openersOf('ann')[0]!, 'SIGKILL');
     assert.is(bodyOf(await exporter.ask(channels, `${upgradeTo('echo.box...0')}hello`)), 'hello');
+    const open = channels.open().on('error', () => {});
+    const broken = new Promise((resolve) => open.once('error', resolve));
+    open.write(`${upgradeTo('echo.box...0')}hello`);
+    await once(open, 'data');
+    const since = Date.now();
     process.kill(Number(procStatus(network!, 'PPid')), 'SIGKILL');
+    await within(20_000, 'the end of the stream', broken);
+    assert.ok(Date.now() - since < promised(3000), `${Date.now() - since} ms`);
     await eventually('nobody is left', () => processesOf('//exporter\0--seps\0--user\0daemon').length + openersOf('ann').length === 0);
     assert.match(await channels.ended, /this exporter ends|closed/);
   }),

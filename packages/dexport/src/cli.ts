@@ -47,6 +47,7 @@ run({ name: 'dexport', isDaemon: true }, async (context) => {
       systemHost: hostname(),
       openers: kept?.openers,
       holder,
+      mayLinger: () => kept?.isLost !== true,
       openTree: () => {
         if (args.user !== undefined) dropTo(args.user);
         return openTree(process.env, context.explain);

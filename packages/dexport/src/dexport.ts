@@ -29,6 +29,8 @@ export interface DexportOptions {
   readonly openers: Openers | undefined;
   /** Holds what sessions send. */
   readonly holder: Holder;
+  /** Whether open streams may go on for a while after SIGTERM. */
+  mayLinger(): boolean;
   /** Gives up privileges, then opens the tree. Called once the addresses are open. */
   openTree(): Tree;
 }
@@ -67,7 +69,8 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     for (const { server } of listening) server.close();
     answers.endWatches();
     entrance.goodbye();
-    const graceMs = context.stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0;
+    const mayLinger = context.stop.reason === 'SIGTERM' && options.mayLinger();
+    const graceMs = mayLinger ? (args.graceMs ?? timing.graceMs) : 0;
     await finish(answers.exporter, { graceMs, stopNow: context.stopNow });
     if (graceMs > 0) await atMost(timing.partingMs, entrance.parted(), context.stopNow);
   } finally {

@@ -4,19 +4,26 @@ import type { Context } from '@dipus/cli/run';
 import { Openers } from './openers.ts';
 import type { Channel, Handle } from '@dipus/session/passed-socket';
 
-/** Without its keeper an exporter takes nothing new, and ends when its streams have ended. */
+/** Without its keeper an exporter ends: nobody opens for it any more, and a successor needs its port. */
 export class Kept {
   readonly openers: Openers;
   readonly #left: () => void;
+  #isLost = false;
 
   constructor(context: Context) {
     this.openers = new Openers(process as Channel);
     process.on('message', (message, handle) => this.openers.take(message, handle as Handle | undefined));
     this.#left = () => {
+      this.#isLost = true;
       context.warn(new Failure('go on', 'without a keeper', 'it was killed'));
       process.kill(process.pid, 'SIGTERM');
     };
     process.once('disconnect', this.#left);
+  }
+
+  /** Whether the keeper has been killed. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Lets go of the keeper. */
