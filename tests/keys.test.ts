@@ -26,7 +26,7 @@ import { certificateOf, pinOfKey } from '@dipus/seps/certificate';
 import { configFolder, type ConfigFolder } from '@dipus/seps/config-folder';
 import { loadIdentity } from '@dipus/seps/identity';
 import { peersOf, readKnownPeers, rememberPeer } from '@dipus/seps/known-peers';
-import { notAuthorized, trustExporter, type KeyPrompter } from '@dipus/seps/trust-exporter';
+import { notAuthorized, trustExporter, type KeyPrompter, type TrustOptions } from '@dipus/seps/trust-exporter';
 import { readTrust } from '@dipus/tree/trust';
 import { eventually, has, suite, withSandbox, type Sandbox } from './harness.ts';
 import { ann, mallory, testAsRoot } from './users.ts';
@@ -324,7 +324,13 @@ interface Told {
 }
 
 /** What trustExporter says, with a person who gives this answer, or none. */
-async function trusted(folder: ConfigFolder, pin: Pin, target: HostPort, answer?: boolean): Promise<Told> {
+async function trusted(
+  folder: ConfigFolder,
+  pin: Pin,
+  target: HostPort,
+  answer?: boolean,
+  given: Pick<TrustOptions, 'announced' | 'isFromList'> = {},
+): Promise<Told> {
   const lines: string[] = [];
   const person: KeyPrompter = {
     tell: (line) => void lines.push(line),
@@ -338,10 +344,11 @@ async function trusted(folder: ConfigFolder, pin: Pin, target: HostPort, answer?
     prompter: () => (answer === undefined ? undefined : person),
     warn: (fault: Failure) => void lines.push(fault.message),
     stop: new AbortController().signal,
+    ...given,
   };
   try {
-    await trustExporter(target, pin, options);
-    return { lines, message: 'trusted', hint: undefined };
+    const host = await trustExporter(target, pin, options);
+    return { lines, message: host === target.host ? 'trusted' : `trusted as ${host}`, hint: undefined };
   } catch (error) {
     assert.instance(error, Failure);
     return { lines, message: (error as Failure).message, hint: (error as Failure).hint };
@@ -378,6 +385,30 @@ test('a key that is not known: refused without a person, asked with one, remembe
     assert.is(other.message, `cannot trust seps://encode:7371: its key is not known: ${one}`);
     const six = await trusted(folder, two, { host: 'FE80::1', port: 1 });
     assert.is(six.message, `cannot trust seps://[fe80::1]:1: its key is not known: ${two}`);
+  }));
+
+test('what mDNS announces is told to a person, and proves nothing', () =>
+  withFolder(async (folder) => {
+    const asked = async (pin: Pin | undefined): Promise<string> =>
+      (await trusted(folder, one, { host: 'encode.local' }, false, { announced: async () => pin })).lines[0]!;
+    const shown = `The exporter encode.local is not known. It shows the key ${one}`;
+    assert.is(await asked(one), `${shown} (mDNS announces the same; that proves nothing).`);
+    assert.is(await asked(two), `${shown} (mDNS announces another one: ${two}).`);
+    assert.is(await asked(undefined), `${shown}.`);
+  }));
+
+test('a host from a list is the one that is known for its key, or none', () =>
+  withFolder(async (folder) => {
+    const list = { isFromList: true };
+    const refusal = 'its key is not known, and nobody is asked; djoin box.local pairs the two';
+    assert.is((await trusted(folder, one, { host: 'box.local' }, true, list)).message, `cannot trust seps://box.local: ${refusal}`);
+    writeFileSync(`${folder.dir}/known_peers`, `encode:7371,10.0.0.7 ${one} studio\nbox.local ${two}\n`, { mode: 0o600 });
+    assert.is((await trusted(folder, one, { host: 'other.local' }, undefined, list)).message, 'trusted as encode');
+    assert.is((await trusted(folder, two, { host: 'box.local' }, undefined, list)).message, 'trusted');
+    // Whoever has a key of his own is not somebody else by his name.
+    assert.match((await trusted(folder, one, { host: 'box.local' }, true, list)).message, /ITS KEY HAS CHANGED/);
+    writeFileSync(`${folder.dir}/known_peers`, `encode ${one}\n@revoked ${one}\n`);
+    assert.match((await trusted(folder, one, { host: 'other.local' }, undefined, list)).message, /ITS KEY IS REVOKED/);
   }));
 
 test('a key that has changed, a second one, and one that is revoked', () =>

@@ -1,9 +1,10 @@
 // Two hosts with empty homes that nobody has configured: paired by a code, found on the LAN, imported, cut off, and back.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { eventually, isLong, suite, type Program } from './harness.ts';
+import { eventually, has, isLong, suite, type Program } from './harness.ts';
 import { hostTests, type Host } from './hosts.ts';
 import { sockets } from './sep-pair.ts';
+import { withScreen } from './tmux.ts';
 
 const test = suite('seps-hosts');
 const onHosts = hostTests(test);
@@ -45,23 +46,37 @@ onHosts(
       /^dimport: cannot trust seps:\/\/encode\.local: its key is not known, and nobody is asked; djoin encode\.local pairs the two$/m,
       longMs,
     );
-    await pair(encode, laptop, 'encode.local', 'service=upper');
+    // By the name that the system knows it by; on the LAN it is found by another one, and is the same.
+    await pair(encode, laptop, 'encode', 'service=upper');
     await imports(laptop, ['text/upper.encode...0']);
     const { status, stdout, stderr } = await laptop.run('dcat', ['upper'], 'hello');
     assert.equal([status, stdout.toString(), stderr], [0, 'HELLO', '']);
     assert.match(lan.stderr, /^[^\n]+\n$/);
     // By another name it is another exporter, with the same key.
-    const other = await laptop.run('dls', ['seps://encode']);
-    assert.match(other.stderr, /^dls: cannot trust seps:\/\/encode: its key is not known: sha256/);
-    await pair(encode, laptop, 'encode');
+    const other = await laptop.run('setsid', ['-w', 'dls', 'seps://encode.local']);
+    assert.match(other.stderr, /^dls: cannot trust seps:\/\/encode\.local: its key is not known: sha256/);
+    if (has('tmux')) await askedAtTerminal(laptop);
+    await pair(encode, laptop, 'encode.local');
     const lines = readFileSync(`${laptop.dir}/config/known_peers`, 'utf8');
-    assert.match(lines, /^encode\.local (sha256\/\/\S+).*\nencode \1.*\n$/, lines);
+    assert.match(lines, /^encode (sha256\/\/\S+).*\nencode\.local \1.*\n$/, lines);
     for (const host of [encode, laptop]) assert.is(statSync(`${host.dir}/config/key.pem`).mode & 0o777, 0o600);
     const found = JSON.parse((await laptop.run('ddiscover', ['--json'])).stdout.toString()) as Record<string, unknown>;
     assert.equal([found['uri'], lines.includes(` ${found['pin'] as string}`)], ['seps://encode.local:7370', true]);
   },
   180_000,
 );
+
+/** What a person reads who uses it by the name of the LAN. */
+async function askedAtTerminal(laptop: Host): Promise<void> {
+  await withScreen(laptop, laptop.env, async ({ type, shows }) => {
+    await type('dls seps://encode.local', 'Enter');
+    await shows(
+      /The exporter encode\.local is not known\. It shows the key sha256\S+ \(mDNS announces the same; that proves nothing\)\.$/m,
+    );
+    await shows(/^That is the key of encode\.\n.*\(yes\/no\) ?$/m);
+    await type('no', 'Enter');
+  });
+}
 
 const commit = (dir: string): string => `echo begun; cat > ${dir}/part; mv ${dir}/part ${dir}/committed`;
 

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, has, sleep, suite, withSandbox, type Sandbox } from './harness.ts';
-import { exporter, offer } from './sep-pair.ts';
+import { exporter, offer, promised } from './sep-pair.ts';
 import { hostOf, sepsPair, type SepsPair } from './seps-pair.ts';
 import { withScreen } from './tmux.ts';
 
@@ -131,6 +131,35 @@ test('a line that goes takes its streams with it, as errors', async () => {
     const ms = Date.now() - since;
     assert.ok(ms < 10_000, `${ms} ms`);
     await imported.has(0);
+  });
+});
+
+test('a line of known_peers that goes, or is revoked, breaks what is open, also while it is imported', async () => {
+  await withPair(async (pair) => {
+    const { files, pins, host, uri } = pair;
+    pair.pair();
+    const imported = pair.importer(uri);
+    const good = readFileSync(files.known, 'utf8');
+    for (const [known, told] of [
+      [`${good}@revoked ${pins.far}\n`, `cannot trust seps://${host}: ITS KEY IS REVOKED (${files.known}:2)`],
+      ['# nothing\n', `cannot trust seps://${host}: its key is not known: ${pins.far}`],
+    ] as const) {
+      await imported.has(1);
+      const cats = [pair.near.start('dcat', [`${uri}/echo`]), imported.start('dcat', ['echo'])];
+      for (const cat of cats) {
+        cat.child.stdin!.write('x');
+        await eventually('the echo', () => cat.stdout.length === 1);
+      }
+      writeFileSync(files.known, `${good}# about something else\n`);
+      const since = Date.now();
+      writeFileSync(files.known, known);
+      for (const cat of cats) assert.is((await cat.ended).status, 125);
+      assert.ok(Date.now() - since < promised(1000), `${Date.now() - since} ms`);
+      await imported.has(0);
+      await eventually('the reason', () => imported.program.stderr.includes(told));
+      writeFileSync(files.known, good);
+    }
+    await imported.has(1);
   });
 });
 

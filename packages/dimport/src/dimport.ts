@@ -99,7 +99,7 @@ class Sources {
     const { pollMs, isFromStdin } = this.#args;
     const user = (): User => readUser(process.env);
     const tree = (): Tree => this.#options.tree;
-    const options = { explain, warn, stop, prompter: openPrompter, user, tree, isKnownOnly: isFromStdin };
+    const options = { explain, warn, stop, prompter: openPrompter, user, tree, isFromList: isFromStdin };
     return openHost(uri, { ...options, ...(pollMs !== undefined && { pollMs }) });
   }
 

@@ -26,7 +26,6 @@ export interface ImportsOptions extends ImportOptions {
 /** Adds and removes imports one at a time; a removal never waits. */
 export class Imports {
   readonly #host: RemoteHost;
-  readonly #hostName: string;
   readonly #options: ImportsOptions;
   readonly #wanted = new Map<string, RemoteService>();
   readonly #made = new Map<string, Made>();
@@ -36,7 +35,6 @@ export class Imports {
 
   constructor(host: RemoteHost, options: ImportsOptions) {
     this.#host = host;
-    this.#hostName = nameOf(host);
     this.#options = options;
   }
 
@@ -133,7 +131,7 @@ export class Imports {
   /** The number that the service has on the remote host, where it is free. */
   async #claim(service: RemoteService): Promise<Made> {
     const { protocol, name, instance } = service;
-    const wanted = { area: this.#options.area, protocol, name, host: this.#hostName };
+    const wanted = { area: this.#options.area, protocol, name, host: nameOf(this.#host) };
     const numbers = this.#numbersOf(wanted);
     try {
       if (!numbers.has(instance)) return await this.#keep(service, { ...wanted, instance });
@@ -195,7 +193,7 @@ class Numbers {
   }
 }
 
-/** HOST of imported services: the host as it was addressed. */
+/** HOST of imported services. */
 function nameOf({ host }: RemoteHost): string {
   const name = host.replace(/\.$/, '').replace(/\.local$/i, '');
   return isHost(name) ? name : host.replaceAll(/[.\s/]+/g, '-');

@@ -44,7 +44,7 @@ export interface Dialled {
 export interface RemoteHost {
   /** `sep[s]://HOST[:PORT]`, `ssh://[USER@]HOST[:PORT]`. */
   readonly printed: string;
-  /** The host as it was addressed. */
+  /** The host as it was addressed, or as known_peers names it. */
   readonly host: string;
   /**
    * An exporter of ours runs on the remote host: it lists only the living, and answers sessions for services without a control socket. Else

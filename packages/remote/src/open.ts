@@ -1,11 +1,12 @@
 import type { LookupFunction } from 'node:net';
 import type { Failure } from '@dipus/proto/failure';
 import { asPeerName } from '@dipus/proto/peers-file';
+import type { Pin } from '@dipus/proto/pin';
 import type { Prompter } from '@dipus/proto/prompter';
 import type { RemoteHost } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import type { Trust } from '@dipus/proto/trust';
-import type { DaemonUri, RemoteUri, HostScheme, HostUri } from '@dipus/proto/uri';
+import type { DaemonUri, HostPort, HostScheme, HostUri, RemoteUri } from '@dipus/proto/uri';
 import type { Tree } from '@dipus/tree/root';
 
 export interface OpenOptions {
@@ -21,8 +22,8 @@ export interface OpenOptions {
   user(): { readonly environment: Readonly<Record<string, string | undefined>>; readonly trust: Trust; readonly host: string };
   /** Where the daemons of other schemes are. Throws Failure. */
   tree(): Tree;
-  /** A host by seps is connected to only where a key of it is known already. */
-  readonly isKnownOnly?: boolean;
+  /** The URI stands in a list that others may write: a host by seps is the one that known_peers names for its key, or none. */
+  readonly isFromList?: boolean;
   /** How often an ssh host is looked at that does not tell of changes; timing.pollMs unless given. */
   readonly pollMs?: number;
 }
@@ -47,7 +48,7 @@ async function openSep(uri: HostUri): Promise<RemoteHost> {
   return new SepHost(uri, lookup);
 }
 
-async function openSeps(uri: HostUri, { warn, stop, prompter, user, isKnownOnly = false }: OpenOptions): Promise<RemoteHost> {
+async function openSeps(uri: HostUri, { warn, stop, prompter, user, isFromList = false }: OpenOptions): Promise<RemoteHost> {
   const [{ SepsHost }, { configFolder }, lookup] = await Promise.all([
     import('./seps-host.ts'),
     import('@dipus/seps/config-folder'),
@@ -55,7 +56,8 @@ async function openSeps(uri: HostUri, { warn, stop, prompter, user, isKnownOnly 
   ]);
   const { environment, trust, host } = user();
   const folder = configFolder(environment, trust);
-  return new SepsHost(uri, { folder, name: asPeerName(host), lookup, isKnownOnly, prompter, warn, stop });
+  const announced = async (target: HostPort): Promise<Pin | undefined> => (await import('./announced-pin.ts')).announcedPin(target);
+  return new SepsHost(uri, { folder, name: asPeerName(host), lookup, isFromList, announced, prompter, warn, stop });
 }
 
 async function openLookup(): Promise<LookupFunction> {

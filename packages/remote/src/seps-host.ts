@@ -1,13 +1,13 @@
 // A host with an exporter that speaks TLS: all that goes to it are channels of one connection.
 import type { LookupFunction } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Failure } from '@dipus/proto/failure';
+import { Failure, reasonOf } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import type { Pin } from '@dipus/proto/pin';
 import type { Dialled, RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import { targetOf, type SocketKind } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
-import type { HostUri } from '@dipus/proto/uri';
+import type { HostPort, HostUri } from '@dipus/proto/uri';
 import { formatAddress, placeOf, type ExporterAddress } from '@dipus/sep/address';
 import { listServices } from '@dipus/sep/list';
 import { dialService, dialServiceEarly } from '@dipus/sep/request';
@@ -17,7 +17,8 @@ import type { Channels } from '@dipus/seps/channels';
 import type { ConfigFolder } from '@dipus/seps/config-folder';
 import { dial, isDenial } from '@dipus/seps/dial';
 import { loadIdentity, type Identity } from '@dipus/seps/identity';
-import { notAuthorized, requireKnown, trustExporter, type KeyPrompter } from '@dipus/seps/trust-exporter';
+import { watchKnownPeers } from '@dipus/seps/known-peers';
+import { notAuthorized, trustExporter, type KeyPrompter, type TrustOptions } from '@dipus/seps/trust-exporter';
 
 export interface SepsHostOptions {
   /** Where this user's key and known_peers are. */
@@ -25,8 +26,10 @@ export interface SepsHostOptions {
   /** What an exporter that does not know the key may call it. */
   readonly name: string;
   readonly lookup: LookupFunction;
-  /** Connects only where a key of the host is known already. */
-  readonly isKnownOnly: boolean;
+  /** It stands in a list that others may write: whatever its name is, it is the host that known_peers names for its key, or none. */
+  readonly isFromList: boolean;
+  /** Which key mDNS announces for it. */
+  announced(target: HostPort): Promise<Pin | undefined>;
   /** The person at the terminal. */
   prompter(): KeyPrompter | undefined;
   /** Told of what is wrong with known_peers. */
@@ -40,7 +43,6 @@ const maxChannels = 1024;
 /** Connects when it is first needed, and again after a loss; the loss breaks what goes over it. close() ends the connection. */
 export class SepsHost implements RemoteHost {
   readonly printed: string;
-  readonly host: string;
   readonly hasExporter = true;
   readonly #address: ExporterAddress;
   readonly #options: SepsHostOptions;
@@ -49,17 +51,22 @@ export class SepsHost implements RemoteHost {
   readonly #warned = new Set<string>();
   #connection: Promise<Channels> | undefined;
   #peer: Pin | undefined;
+  #host: string;
 
   constructor(uri: HostUri, options: SepsHostOptions) {
     const connect = (): Promise<Channel> => this.#open();
     this.#address = { scheme: 'seps', ...placeOf(uri), connect, closed: this.#closed.signal };
     this.#options = options;
-    this.host = uri.host;
+    this.#host = uri.host;
     this.printed = formatAddress(this.#address);
   }
 
   get peer(): Pin | undefined {
     return this.#peer;
+  }
+
+  get host(): string {
+    return this.#host;
   }
 
   pathOf(service: RemoteService): string {
@@ -116,18 +123,19 @@ export class SepsHost implements RemoteHost {
   }
 
   async #connect(): Promise<Channels> {
-    const { folder, name, isKnownOnly } = this.#options;
-    if (isKnownOnly) requireKnown(this.#address, { folder, warn: (fault) => this.#warn(fault) });
+    const { folder, name } = this.#options;
     const identity = loadIdentity(folder);
     try {
-      return await this.#dial(identity);
+      const channels = await this.#dial(identity);
+      void this.#follow(channels);
+      return channels;
     } catch (error) {
       throw isDenial(error) ? notAuthorized(this.#address, { pin: identity.pin, name }) : error;
     }
   }
 
   #dial(identity: Identity): Promise<Channels> {
-    const { folder, lookup, stop } = this.#options;
+    const { lookup, stop } = this.#options;
     const { host, port } = this.#address;
     const signal = AbortSignal.any([stop, this.#closed.signal]);
     return dial({
@@ -138,11 +146,44 @@ export class SepsHost implements RemoteHost {
       stop: signal,
       judge: async (pin) => {
         const prompter = (): KeyPrompter | undefined => this.#prompterFor(pin);
-        await trustExporter({ host, port }, pin, { folder, prompter, warn: (fault) => this.#warn(fault), stop: signal });
+        this.#host = await trustExporter({ host, port }, pin, this.#trustOptions(prompter, signal));
         this.#peer = pin;
         return { pin, name: host, max: maxChannels };
       },
     });
+  }
+
+  #trustOptions(prompter: () => KeyPrompter | undefined, stop: AbortSignal): TrustOptions {
+    const { folder, isFromList } = this.#options;
+    return { folder, isFromList, prompter, announced: (target) => this.#options.announced(target), warn: (fault) => this.#warn(fault), stop };
+  }
+
+  /** Breaks a connection when its key is not to be trusted any more. */
+  async #follow(channels: Channels): Promise<void> {
+    const pin = this.#peer!;
+    const look = (): Promise<string> =>
+      trustExporter(
+        this.#address,
+        pin,
+        this.#trustOptions(() => undefined, this.#options.stop),
+      );
+    // The yes of a person that could not be remembered counts for the connection.
+    const isRemembered = await look().then(
+      () => true,
+      () => false,
+    );
+    if (!isRemembered) return;
+    let settling: NodeJS.Timeout | undefined;
+    const lookAgain = (): void => void look().catch((error: unknown) => channels.break(reasonOf(error)));
+    const unwatch = watchKnownPeers(this.#options.folder, () => {
+      clearTimeout(settling);
+      settling = setTimeout(lookAgain, timing.settleMs).unref();
+    });
+    const rescan = setInterval(lookAgain, timing.rescanMs).unref();
+    await channels.ended;
+    unwatch();
+    clearTimeout(settling);
+    clearInterval(rescan);
   }
 
   /** A no holds: nobody is asked again at each attempt. */

@@ -1,5 +1,4 @@
 // authorized_peers: which keys may use what this exporter offers.
-import { watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Failure } from '@dipus/proto/failure';
@@ -8,6 +7,7 @@ import { LineError } from '@dipus/proto/peers-file';
 import type { Pin } from '@dipus/proto/pin';
 import { timing } from '@dipus/proto/timing';
 import { appendLine, readKept, type ConfigFolder } from './config-folder.ts';
+import { watchKept } from './watch-kept.ts';
 
 const fileName = 'authorized_peers';
 
@@ -95,7 +95,7 @@ export interface WatchEvents extends AuthorizedPeersOptions {
 export function watchAuthorizedPeers(folder: ConfigFolder, { whyNotUser, warn, judgeAgain }: WatchEvents): WatchedPeers {
   let peers = nobody;
   let told = new Set<string>();
-  let watcher: FSWatcher | undefined;
+  let unwatch = (): void => {};
   let timer: NodeJS.Timeout | undefined;
   let lookAt = Infinity;
 
@@ -116,8 +116,8 @@ export function watchAuthorizedPeers(folder: ConfigFolder, { whyNotUser, warn, j
   };
   const look = (): void => {
     // The folder may be another one than before; whatever happens from now on is told of.
-    watcher?.close();
-    watcher = watchFile(folder, () => lookIn(timing.settleMs));
+    unwatch();
+    unwatch = watchKept(folder, fileName, () => lookIn(timing.settleMs));
     read();
     lookAt = Infinity;
     lookIn(nextEnd(peers, Date.now()));
@@ -140,21 +140,9 @@ export function watchAuthorizedPeers(folder: ConfigFolder, { whyNotUser, warn, j
     readNow: read,
     close: () => {
       clearTimeout(timer);
-      watcher?.close();
+      unwatch();
     },
   };
-}
-
-/** Undefined where it cannot be watched, because it is not there yet or no watches are left; then the regular look has to do. */
-function watchFile(folder: ConfigFolder, changed: () => void): FSWatcher | undefined {
-  try {
-    const watcher = watch(folder.dir, { persistent: false }, (_, name) => {
-      if (name === null || name === fileName) changed();
-    });
-    return watcher.on('error', () => watcher.close());
-  } catch {
-    return undefined;
-  }
 }
 
 /** How long until the first line ends that is not over yet. */

@@ -6,6 +6,7 @@ import { LineError } from '@dipus/proto/peers-file';
 import type { Pin } from '@dipus/proto/pin';
 import type { HostPort } from '@dipus/proto/uri';
 import { appendLine, readKept, systemFolder, type ConfigFolder } from './config-folder.ts';
+import { watchKept } from './watch-kept.ts';
 
 const fileName = 'known_peers';
 
@@ -20,10 +21,10 @@ export interface KnownPeers {
   readonly revoked: ReadonlyMap<Pin, string>;
 }
 
-/** What known_peers says of a key that a host shows. `otherName`: the same key is known by that name. */
+/** What known_peers says of a key that a host shows. `other`: the line of another host with the same key. */
 export type Standing =
   | { readonly is: 'known' }
-  | { readonly is: 'unknown'; readonly otherName?: string }
+  | { readonly is: 'unknown'; readonly other?: KnownPeer }
   | { readonly is: 'changed'; readonly known: readonly KnownPeer[] }
   | { readonly is: 'revoked'; readonly where: string };
 
@@ -56,7 +57,14 @@ export function standingOf(known: KnownPeers, target: HostPort, pin: Pin): Stand
   if (own.some((peer) => peer.pin === pin)) return { is: 'known' };
   if (own.length > 0) return { is: 'changed', known: own };
   const other = known.peers.find((peer) => peer.pin === pin);
-  return { is: 'unknown', ...(other && { otherName: other.name ?? other.hosts[0]! }) };
+  return { is: 'unknown', ...(other && { other }) };
+}
+
+/** Calls `changed` when one of the files may have changed, until what is returned is called. */
+export function watchKnownPeers(folder: ConfigFolder, changed: () => void): () => void {
+  const system = systemFolder(folder);
+  const unwatch = [folder, ...(system.dir === folder.dir ? [] : [system])].map((each) => watchKept(each, fileName, changed));
+  return () => unwatch.forEach((end) => end());
 }
 
 /** Appends a line to the user's file; does nothing where it is known already. Throws Failure. */

@@ -1,10 +1,10 @@
 import { Failure } from '@dipus/proto/failure';
-import { formatKnownLine, knownHost } from '@dipus/proto/known-line';
+import { formatKnownLine, knownHost, parseExporter } from '@dipus/proto/known-line';
 import type { Pin } from '@dipus/proto/pin';
 import type { Prompter } from '@dipus/proto/prompter';
 import type { HostPort } from '@dipus/proto/uri';
 import type { ConfigFolder } from './config-folder.ts';
-import { knownPeersPath, peersOf, readKnownPeers, rememberPeer, standingOf, type KnownPeer } from './known-peers.ts';
+import { knownPeersPath, readKnownPeers, rememberPeer, standingOf, type KnownPeer } from './known-peers.ts';
 
 /** As much of a prompter as it takes to ask about a key. */
 export type KeyPrompter = Pick<Prompter, 'confirm' | 'tell'>;
@@ -13,6 +13,10 @@ export interface TrustOptions {
   readonly folder: ConfigFolder;
   /** The person at the terminal; undefined where there is none, and unknown keys are refused then. */
   prompter(): KeyPrompter | undefined;
+  /** Which key mDNS announces for a host of the LAN; looked for only where a person is asked. */
+  announced?(target: HostPort): Promise<Pin | undefined>;
+  /** A key that is known by another name is good, and nobody is asked: hosts come from a list, and are what their keys are. */
+  readonly isFromList?: boolean;
   /** Told of lines of known_peers that cannot be read, and where an answer cannot be remembered. */
   warn(fault: Failure): void;
   readonly stop: AbortSignal;
@@ -20,19 +24,21 @@ export interface TrustOptions {
 
 /**
  * Decides whether the key that an exporter has proved to hold is its own: by known_peers, read anew each time, or by the person at the
- * terminal, whose yes is remembered. To be called before anything is sent. Rejects with Failure where the key is refused.
+ * terminal, whose yes is remembered. To be called before anything is sent. Resolves with the host that it is, which is another than the
+ * target only with `isFromList`. Rejects with Failure where the key is refused.
  */
-export async function trustExporter(target: HostPort, pin: Pin, options: TrustOptions): Promise<void> {
-  const { folder, warn } = options;
+export async function trustExporter(target: HostPort, pin: Pin, options: TrustOptions): Promise<string> {
+  const { folder, warn, isFromList = false } = options;
   const standing = standingOf(readKnownPeers(folder, warn), target, pin);
   if (standing.is === 'revoked') throw revokedKey(target, standing.where);
   if (standing.is === 'changed') throw changedKey(target, pin, standing.known);
-  if (standing.is === 'unknown') await consent(target, { pin, otherName: standing.otherName }, options);
+  if (standing.is === 'unknown' && isFromList) return knownFromList(target, standing.other);
+  if (standing.is === 'unknown') await consent(target, { pin, other: standing.other }, options);
+  return target.host;
 }
 
-/** Throws Failure where known_peers has no key of the exporter. */
-export function requireKnown(target: HostPort, { folder, warn }: Pick<TrustOptions, 'folder' | 'warn'>): void {
-  if (peersOf(readKnownPeers(folder, warn), target).length > 0) return;
+function knownFromList(target: HostPort, other: KnownPeer | undefined): string {
+  if (other) return parseExporter(other.hosts[0]!).host;
   throw refuse(target, `its key is not known, and nobody is asked; djoin ${knownHost(target)} pairs the two`);
 }
 
@@ -68,8 +74,8 @@ function changedKey(target: HostPort, pin: Pin, known: readonly KnownPeer[]): Fa
 
 async function consent(
   target: HostPort,
-  { pin, otherName }: { pin: Pin; otherName: string | undefined },
-  { folder, prompter, warn, stop }: TrustOptions,
+  { pin, other }: { pin: Pin; other: KnownPeer | undefined },
+  { folder, prompter, announced, warn, stop }: TrustOptions,
 ): Promise<void> {
   const host = knownHost(target);
   const line = formatKnownLine(host, pin, undefined);
@@ -77,8 +83,9 @@ async function consent(
   const failure = refuse(target, `its key is not known: ${pin}`).withHint(hint);
   const person = prompter();
   if (!person) throw failure;
-  person.tell(`The exporter ${host} is not known. It shows the key ${pin}.`);
-  if (otherName !== undefined) person.tell(`That is the key of ${otherName}.`);
+  const seen = await announced?.(target);
+  person.tell(`The exporter ${host} is not known. It shows the key ${pin}${announcedAs(pin, seen)}.`);
+  if (other) person.tell(`That is the key of ${other.name ?? other.hosts[0]}.`);
   if (!(await person.confirm('Is that its key, and shall it be remembered?', stop))) throw failure;
   try {
     rememberPeer(folder, target, { pin });
@@ -86,4 +93,9 @@ async function consent(
     if (!(error instanceof Failure)) throw error;
     warn(error);
   }
+}
+
+function announcedAs(pin: Pin, seen: Pin | undefined): string {
+  if (seen === undefined) return '';
+  return seen === pin ? ' (mDNS announces the same; that proves nothing)' : ` (mDNS announces another one: ${seen})`;
 }
