@@ -155,7 +155,14 @@ export class SepsHost implements RemoteHost {
 
   #trustOptions(prompter: () => KeyPrompter | undefined, stop: AbortSignal): TrustOptions {
     const { folder, isFromList } = this.#options;
-    return { folder, isFromList, prompter, announced: (target) => this.#options.announced(target), warn: (fault) => this.#warn(fault), stop };
+    return {
+      folder,
+      isFromList,
+      prompter,
+      announced: (target) => this.#options.announced(target),
+      warn: (fault) => this.#warn(fault),
+      stop,
+    };
   }
 
   /** Breaks a connection when its key is not to be trusted any more. */
