@@ -219,7 +219,7 @@ testAsRoot(test, 'what is not root any more has no right of it; a dead keeper en
     process.kill(openersOf('ann')[0]!, 'SIGKILL');
     assert.is(bodyOf(await exporter.ask(channels, `${upgradeTo('echo.box...0')}hello`)), 'hello');
     const open = channels.open().on('error', () => {});
-    const broken = new Promise((resolve) => open.once('error', resolve));
+    const broken = new Promise((settle) => open.once('error', settle));
     open.write(`${upgradeTo('echo.box...0')}hello`);
     await once(open, 'data');
     const since = Date.now();
