@@ -1,21 +1,11 @@
 // What dreap removes, and all that it leaves alone.
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { socketsOf } from './processes.ts';
 import { startSocat } from './socat.ts';
 import { fillQueue } from './users.ts';
 
@@ -341,19 +331,9 @@ test('-w: what is dead at its start, and what is killed, within a second', () =>
     assert.is(watcher.stderr, '');
   }));
 
-/** Whether a program holds at least this many connections. */
+/** Whether a program holds at least this many connections, besides its stdin, stdout and stderr, which are sockets too. */
 function isHeld(program: Program, count: number): boolean {
-  const links = readdirSync(`/proc/${program.pid}/fd`).map((fd) => linkOf(`/proc/${program.pid}/fd/${fd}`));
-  // Its stdin, stdout and stderr are sockets too.
-  return links.filter((link) => link.startsWith('socket:')).length >= count + 3;
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
+  return socketsOf(program.pid) >= count + 3;
 }
 
 test('-w: what is killed as soon as it is born', () =>
