@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
-import { readService } from '@dipus/cli/service';
+import { readService } from '@dipus/cli/service-operand';
 import { answer, type Ask, type PlacedService } from '@dipus/proto/ask';
 import type { SocketKind } from '@dipus/proto/sep';
 import type { RemoteUri } from '@dipus/proto/uri';

@@ -10,7 +10,7 @@ import type { Arguments } from './args.ts';
 import { readEscapes } from './escape.ts';
 import { findService } from './find.ts';
 import { Input } from './input.ts';
-import type { OpenService } from './open.ts';
+import type { OpenService } from './open-first.ts';
 import { Progress } from './progress.ts';
 import { enterRawMode, ownTerminal, type RawTerminal } from './raw-terminal.ts';
 import { notFound, tellRefusals } from './refusals.ts';

@@ -3,7 +3,7 @@ import type { Context } from '@dipus/cli/run';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { findCandidates, type Untrusted } from './candidates.ts';
-import { openFirst, type OpenOptions, type OpenService, type Refusal } from './open.ts';
+import { openFirst, type OpenFirstOptions, type OpenService, type Refusal } from './open-first.ts';
 
 /** What came of looking for a service. To be closed when it is done with. */
 export type Found = { close(): void } & (
@@ -14,7 +14,7 @@ export type Found = { close(): void } & (
 /** The first service that can be opened; with a time to wait it is looked for until it appears. Rejects with UsageError and Failure. */
 export async function findService(
   { service, waitMs = 0 }: Arguments,
-  options: OpenOptions,
+  options: OpenFirstOptions,
   { openTree, context }: { readonly openTree: () => Tree; readonly context: Context },
 ): Promise<Found> {
   const look = async (isLate: () => boolean): Promise<Found | undefined> => {

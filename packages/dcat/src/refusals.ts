@@ -5,7 +5,7 @@ import type { Context } from '@dipus/cli/run';
 import { isUri } from '@dipus/proto/uri';
 import type { Tree } from '@dipus/tree/root';
 import type { Untrusted } from './candidates.ts';
-import type { Refusal } from './open.ts';
+import type { Refusal } from './open-first.ts';
 
 const failed = 125;
 const forbidden = 126;

@@ -9,7 +9,7 @@ import { startCopy, type Copy } from '@dipus/relay/cat';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
 import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Input } from './input.ts';
-import type { OpenService } from './open.ts';
+import type { OpenService } from './open-first.ts';
 import { leaveSession } from './parting.ts';
 import type { Progress } from './progress.ts';
 

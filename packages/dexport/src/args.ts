@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
-import { readAsk } from '@dipus/cli/service';
+import { readAsk } from '@dipus/cli/service-operand';
 import type { Ask } from '@dipus/proto/ask';
 import { isUri, sepPort } from '@dipus/proto/uri';
 

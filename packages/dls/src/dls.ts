@@ -1,6 +1,6 @@
 import { untilThere } from '@dipus/cli/appear';
 import type { Context } from '@dipus/cli/run';
-import { readService, type Wanted } from '@dipus/cli/service';
+import { readService, type Wanted } from '@dipus/cli/service-operand';
 import { everything } from '@dipus/proto/ask';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';

@@ -1,5 +1,5 @@
 import type { Context } from '@dipus/cli/run';
-import { readService, type Wanted } from '@dipus/cli/service';
+import { readService, type Wanted } from '@dipus/cli/service-operand';
 import type { Tree } from '@dipus/tree/root';
 
 /** Where a name leads by IPC_NETWORK; undefined where that says nothing of it. Rejects with Failure. */

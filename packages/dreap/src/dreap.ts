@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { UsageError } from '@dipus/cli/errors';
 import { Failure } from '@dipus/proto/failure';
-import { readAsk } from '@dipus/cli/service';
+import { readAsk } from '@dipus/cli/service-operand';
 import { answer, everything, type Ask } from '@dipus/proto/ask';
 import { isUri } from '@dipus/proto/uri';
 import { timing } from '@dipus/proto/timing';

@@ -25,7 +25,7 @@ export interface OpenService {
   readonly outcome: Promise<SessionResult>;
 }
 
-export interface OpenOptions {
+export interface OpenFirstOptions {
   readonly startMs: number;
   readonly terminal?: Terminal;
   readonly stop: AbortSignal;
@@ -42,7 +42,7 @@ export interface Refusal {
 }
 
 /** The first candidate that can be opened; if all are at their limits, waits for one. What is left: why not, for each. */
-export async function openFirst(candidates: readonly Candidate[], options: OpenOptions): Promise<OpenService | Refusal[]> {
+export async function openFirst(candidates: readonly Candidate[], options: OpenFirstOptions): Promise<OpenService | Refusal[]> {
   const refusals = new Map<Candidate, Refusal>();
   const end = Date.now() + options.startMs;
   let rounds = 0;
@@ -76,7 +76,7 @@ function isRefusal(result: OpenService | Refusal): result is Refusal {
   return 'reason' in result;
 }
 
-async function tryOpen(candidate: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
+async function tryOpen(candidate: Candidate, options: OpenFirstOptions, mayWait: boolean): Promise<OpenService | Refusal> {
   if (candidate.kind === 'plain') return openPlain(candidate);
   const result = await openSession(candidate, options, mayWait);
   if (candidate.isRemote || !isRefusal(result) || !['dead', 'gone', 'forbidden'].includes(result.kind)) return result;
@@ -97,7 +97,7 @@ async function openPlain({ path, isRemote, open }: Candidate): Promise<OpenServi
   }
 }
 
-function openSession({ path, isRemote, open }: Candidate, options: OpenOptions, mayWait: boolean): Promise<OpenService | Refusal> {
+function openSession({ path, isRemote, open }: Candidate, options: OpenFirstOptions, mayWait: boolean): Promise<OpenService | Refusal> {
   return new Promise((resolve) => {
     let session: ClientSession | undefined;
     let hasStarted = false;
