@@ -27,12 +27,14 @@ const encoder = "serve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg";
 const encode = `export DIPUS_HOST=encode; ${encoder}; background dexport --plain`;
 
 const rundirs = 'export RUNDIR=$PWD/run IPC_RUNDIR=$PWD/run';
-const echoDaemon = `cat > echo.py << 'end'
-${examplesOf('man')
-  .find(({ page }) => page === 'ipc.5')!
-  .prints.join('\n')}
-end
-`;
+/** Makes the file that an example of ipc(5) prints. */
+function fileOfIpc(name: string): string {
+  const { prints } = examplesOf('man').find(({ page, commands }) => page === 'ipc.5' && commands[0] === `cat ${name}`)!;
+  return `cat > ${name} << 'end of file'\n${prints.join('\n')}\nend of file\n`;
+}
+
+const portFor = (port: number, command: string): string =>
+  `socat TCP-LISTEN:${port},reuseaddr,fork SYSTEM:'${command}' & until socat -u /dev/null TCP:127.0.0.1:${port}; do sleep 0.05; done`;
 
 /** By page and first command. A text is the reason why it is not run here. */
 const cases: Readonly<Record<string, Case | string>> = {
@@ -58,6 +60,7 @@ const cases: Readonly<Record<string, Case | string>> = {
     before: 'mount -t tmpfs none /run; foreign /run/foo.sock cat',
     gives: /^hello\n$/,
   },
+  'dcat.1: IPC_NETWORK="lame tls://alice@encode:9000/lame" ./encode-all': 'it uses another host, see tests/schemes.test.ts',
   'ddiscover.1: ddiscover': lan,
   'ddiscover.1: ddiscover -w | dimport -': lan,
   'ddiscover.1: dls "$(ddiscover | head -n 1)"': lan,
@@ -223,10 +226,28 @@ const cases: Readonly<Record<string, Case | string>> = {
   'ipcd.rules.5: # Everybody who has a key may use authd; nobody from elsewhere anything else.':
     'it is a file of rules, see tests/rules.test.ts',
   'ipc.5: cat echo.py': {
-    before: `${echoDaemon}${rundirs}; background ipcd`,
+    before: `${fileOfIpc('echo.py')}${rundirs}; background ipcd`,
     until: 'grep -q echo.box out',
     after: `echo hello | python3 ${resolve('tests/libipc-client.py')} zig run pong 'pong echo://x'`,
     gives: /\nzig: 1 of 1\n$/,
+  },
+  'ipc.5: cat tor.py': {
+    before: `${fileOfIpc('tor.py')}background python3 ${resolve('tests/socks-server.py')} 9050; ${portFor(80, 'read line; echo page of $line')}`,
+    swap: { 'example.onion': 'encode' },
+    after: 'for uri in tor://encode:81 tor://encode tor://encode:80/x; do dcat $uri 2>&1 < /dev/null; done',
+    gives: /page of GET \/ HTTP\/1\.0\s[^]*the proxy has answered 5\n[^]*that is not tor[^]*that is not tor/,
+  },
+  'ipc.5: cat tcp.sh': {
+    before: `${fileOfIpc('tcp.sh')}${portFor(9100, 'cat')}`,
+    swap: { printer: 'encode' },
+    after: 'dcat -v tcp://encode:9101 2>&1 < /dev/null',
+    gives: /\nhello\n[^]*: no connection\n/,
+  },
+  'ipc.5: cat ask.py': {
+    before: `${fileOfIpc('ask.py')}${rundirs}; serve -x cat pong/ipc; serve -x cat pong-c/ipc/c; background ipcd; background dtcp -l 127.0.0.1:9000`,
+    swap: { 'auth.example': '127.0.0.1' },
+    after: `echo x | python3 ask.py zig pong 'pong tcp://127.0.0.1:9000/nobody' 2>&1`,
+    gives: /\nhello\nhello\nno: no such service\n$/,
   },
   'sep.5: curl http://encode:7370/': {
     before: encode,
