@@ -1,7 +1,7 @@
 // A line of authorized_peers: `PIN NAME [OPTION…]` (dipus-keys(7), FILES).
 import { answer, AskError, parseAsk, type Ask } from './ask.ts';
 import type { Service } from './name.ts';
-import { isInNetwork, parseIp, parseNetwork, type Network } from './address-range.ts';
+import { isWithin, parseAddress, parseExactNetwork, type Network } from './ip-address.ts';
 import { checkVisible, fieldsOf, isPeerName, LineError, quoteField, readPeersFile, readPin, type LineFault } from './peers-file.ts';
 import { parsePin, type Pin } from './pin.ts';
 
@@ -134,8 +134,8 @@ function readGrant([pin, name, ...options]: readonly string[]): Omit<Grant, 'lin
 }
 
 function whyNotNow({ from, until, untilText }: Grant, address: string, now: number): string | undefined {
-  const ip = parseIp(address);
-  if (from.length > 0 && !(ip && from.some((network) => isInNetwork(ip, network)))) return `its line is not for ${address}`;
+  const ip = parseAddress(address);
+  if (from.length > 0 && !(ip && from.some((network) => isWithin(ip, network)))) return `its line is not for ${address}`;
   return until !== undefined && now >= until ? `its line ended on ${untilText}` : undefined;
 }
 
@@ -149,7 +149,7 @@ function readAsk(text: string): Ask {
 }
 
 function readNetwork(text: string): Network {
-  const network = parseNetwork(text);
+  const network = parseExactNetwork(text);
   if (!network) throw new LineError(`from=${text} is not ADDRESS[/BITS]`);
   return network;
 }

@@ -22,6 +22,14 @@ export function parseNetwork(text: string): Network | undefined {
   return count >= 0 && count <= found.bits ? { ...found, bits: count } : undefined;
 }
 
+/** The same as sshd has it: undefined also where an address has ones beyond its bits, or a zone. */
+export function parseExactNetwork(text: string): Network | undefined {
+  const network = text.includes('%') ? undefined : parseNetwork(text);
+  if (!network) return undefined;
+  const rest = BigInt(widths[network.family] - network.bits);
+  return (network.value >> rest) << rest === network.value ? network : undefined;
+}
+
 /** Whether an address lies in a network. */
 export function isWithin(address: Network, network: Network): boolean {
   if (address.family !== network.family) return false;
