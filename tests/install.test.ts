@@ -13,7 +13,8 @@ function contents(dir: string): Record<string, string> {
   return Object.fromEntries(
     entries.map((name) => {
       const stat = lstatSync(`${dir}/${name}`);
-      return [name, stat.isFile() ? readFileSync(`${dir}/${name}`, 'utf8') : `${stat.isDirectory() ? 'directory' : 'link'}`];
+      const kind = stat.isDirectory() ? 'directory' : 'link';
+      return [name, stat.isFile() ? readFileSync(`${dir}/${name}`, 'utf8') : kind];
     }),
   );
 }
