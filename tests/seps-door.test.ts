@@ -197,6 +197,12 @@ test('whoever fails ten times waits, and longer each time; others do not, and a 
     await echoes(way);
     for (let round = 0; round < 9; round++) assert.not.ok(await knock('127.0.0.1'));
     await echoes(way);
+    while (!(await knock('127.0.0.1')));
+    const turnedAway = await failureOf(way.dial());
+    assert.match(turnedAway.message, /: it has closed the connection$/);
+    assert.match(turnedAway.hint!, /wait/);
+    way.door.forgive();
+    await echoes(way);
   });
 });
 

@@ -39,6 +39,12 @@ onHosts(
     const upper = encode.start('dserve', ['-x', 'tr a-z A-Z', 'upper/text']);
     await encode.start('dserve', ['-x', 'cat', 'secret']).line(longMs);
     await upper.line(longMs);
+    // By IPv4 and by IPv6.
+    const early = await laptop.run('djoin', ['encode'], 'K7QF-2M4X-9TRB-CEHJ\n');
+    assert.is(
+      early.stderr,
+      'djoin: cannot connect to seps://encode: connection refused\ndjoin: hint: does dexport --seps run on encode?\n',
+    );
     const exporter = await startExporter(encode);
     await exporter.says(/^dexport: nobody may yet: dinvite NAME$/m);
     const lan = laptop.start('sh', ['-c', 'ddiscover -w | dimport -']);

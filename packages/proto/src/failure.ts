@@ -37,6 +37,8 @@ export function systemError(code: string, message: string): Error {
 /** What went wrong in words, without the call and path that Node puts before it. Never more than one line. */
 export function reasonOf(cause: unknown): string {
   if (typeof cause === 'string') return printable(cause);
+  // Of the errors of several addresses the first is told.
+  if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0]);
   const number = (cause as { errno?: unknown } | null | undefined)?.errno;
   const known = typeof number === 'number' ? getSystemErrorMap().get(number) : undefined;
   if (known) return known[1];

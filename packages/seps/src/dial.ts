@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect as connectTcp, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { codeOf, Failure, systemError } from '@dipus/proto/failure';
 import type { Pin } from '@dipus/proto/pin';
 import { timing } from '@dipus/proto/timing';
 import { ChannelError } from './channel.ts';
@@ -86,8 +86,15 @@ export async function secure(options: Omit<DialOptions, 'judge'>, protocol: stri
     return { raw, socket };
   } catch (error) {
     raw.destroy();
-    throw error instanceof Failure ? error : new Failure('connect to', printed, reasonOfTls(error));
+    throw error instanceof Failure ? error : failureOfTls(printed, error);
   }
+}
+
+function failureOfTls(printed: string, error: unknown): Failure {
+  const failure = new Failure('connect to', printed, reasonOfTls(error));
+  // Whoever may not begin is not told why.
+  const isTurnedAway = codeOf(error) === 'ECONNRESET';
+  return isTurnedAway ? failure.withHint('an exporter lets a host wait that was refused ten times in a minute: try again later') : failure;
 }
 
 const noExporter = 'it speaks TLS, but is no exporter';
@@ -142,6 +149,7 @@ function refusalOf({ message }: ChannelError): Error {
 function reasonOfTls(error: unknown): unknown {
   const code = codeOf(error) ?? '';
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'it speaks sep:// here, unencrypted';
+  if (code === 'ECONNRESET') return systemError(code, 'it has closed the connection');
   if (/NO_APPLICATION_PROTOCOL/.test(code)) return noExporter;
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/.test(code)) return 'it does not speak TLS 1.3';
   return code.startsWith('ERR_SSL') ? `TLS: ${code.slice('ERR_SSL_'.length).toLowerCase().replaceAll('_', ' ')}` : error;
