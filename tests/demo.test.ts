@@ -31,6 +31,7 @@ test(
       const { status, stdout, stderr } = await startDemo(sandbox).ended;
       assert.is(status, 0, stdout.toString() + stderr);
       assert.match(stdout.toString(), /exit status 3/);
+      assert.match(stdout.toString(), /paint: not allowed/);
       assert.equal(readdirSync(sandbox.dir), []);
       assert.equal(processesOf(sandbox), []);
     }),

@@ -60,7 +60,7 @@ const cases: Readonly<Record<string, Case | string>> = {
     before: 'mount -t tmpfs none /run; foreign /run/foo.sock cat',
     gives: /^hello\n$/,
   },
-  'dcat.1: IPC_NETWORK="lame tls://alice@encode:9000/lame" ./encode-all': 'it uses another host, see tests/schemes.test.ts',
+  'dcat.1: IPC_NETWORK="lame tls://alice@encode:9000/lame" ./encode-all': 'it uses another host, see tests/routes.test.ts',
   'ddiscover.1: ddiscover': lan,
   'ddiscover.1: ddiscover -w | dimport -': lan,
   'ddiscover.1: dls "$(ddiscover | head -n 1)"': lan,
