@@ -17,6 +17,8 @@ const parts = [
   'seps',
   'seps-connect',
   'seps-serial',
+  'seps-idle',
+  'seps-stall',
   'ssh',
   'ssh-connect',
 ];

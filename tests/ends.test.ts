@@ -4,6 +4,7 @@ import { userInfo } from 'node:os';
 import * as assert from 'uvu/assert';
 import { isLong, rounds, suite, type Ended, type Program } from './harness.ts';
 import { exporter, sockets } from './sep-pair.ts';
+import { sepsExporter } from './seps-exporter.ts';
 import { withPair, type Pair } from './ssh-pair.ts';
 
 const test = suite('ends');
@@ -40,6 +41,7 @@ interface Way {
   readonly name: string;
   command(service: Service): readonly [string, ...string[]];
   readonly root?: string;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 test('every way gives the whole answer and the status, whatever was sent and however it ends', async () => {
@@ -76,11 +78,16 @@ async function serveAll(pair: Pair): Promise<Record<Answer, Buffer>> {
 
 async function openWays(pair: Pair): Promise<Way[]> {
   const { uri } = await exporter(pair);
-  const roots = { sep: `${pair.dir}/b`, ssh: `${pair.dir}/c` };
+  const roots = { sep: `${pair.dir}/b`, ssh: `${pair.dir}/c`, seps: `${pair.dir}/d` };
+  const seps = await sepsExporter(pair, ['PIN box user=root']);
+  const sepsUri = `seps://127.0.0.1:${seps.port}`;
+  const sepsEnv = { DIPUS_CONFIG: `${pair.dir}/cli` };
+  writeFileSync(`${pair.dir}/cli/known_peers`, `127.0.0.1:${seps.port} ${seps.identity.pin}\n`, { mode: 0o600 });
   const importInto = (root: string, from: string): Program =>
-    pair.start('dimport', [from], { env: { ...pair.envWith(), DIPUS_ROOT: root } });
+    pair.start('dimport', [from], { env: { ...pair.envWith(), ...sepsEnv, DIPUS_ROOT: root } });
   await allIn(importInto(roots.sep, uri));
   await allIn(importInto(roots.ssh, pair.uri('exported')));
+  await allIn(importInto(roots.seps, sepsUri));
   assert.is(sockets(roots.sep).length, services.length);
   const user = userInfo().username;
   return [
@@ -89,6 +96,8 @@ async function openWays(pair: Pair): Promise<Way[]> {
     { name: 'ssh', command: ({ name }) => ['dcat', pair.uri(name)] },
     { name: 'import by sep', command: ({ name }) => ['dcat', name], root: roots.sep },
     { name: 'import by ssh', command: ({ name }) => ['dcat', name], root: roots.ssh },
+    { name: 'seps', command: ({ name }) => ['dcat', `${sepsUri}/${name}`], env: sepsEnv },
+    { name: 'import by seps', command: ({ name }) => ['dcat', name], root: roots.seps },
     { name: 'two hosts away', command: ({ name }) => ['dcat', `ssh://box/${user}/${name}?root=${roots.sep}`] },
   ];
 }
@@ -121,7 +130,7 @@ function cellsOf(way: Way): Cell[] {
 async function tryCell(pair: Pair, cell: Trial): Promise<string | undefined> {
   const { way } = cell;
   const [command, ...args] = way.command(cell.service);
-  const program = pair.start(command, args, { env: { ...cell.env, DIPUS_ROOT: way.root ?? `${pair.dir}/nothing` } });
+  const program = pair.start(command, args, { env: { ...cell.env, ...way.env, DIPUS_ROOT: way.root ?? `${pair.dir}/nothing` } });
   const stopFeeding = feed(program, inputs[cell.input]);
   const ended = await program.ended;
   stopFeeding();

@@ -1,6 +1,6 @@
 // An echo service of another host by each way that encrypts: ours, ssh -L, and pairs of stunnel and spiped. Each is a UNIX socket here.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { freePort, listens, startImport } from './pair.mjs';
 import { startSshd } from './sshd.mjs';
 import { lackOf } from './stage.mjs';
@@ -17,6 +17,18 @@ export async function startWays(stage) {
     { name: 'stunnel', ...(await startStunnel(stage, service)) },
     { name: 'spiped', ...(await startSpiped(stage, service)) },
   ];
+}
+
+/** The same, of ours alone. */
+export async function startOurOwn(stage) {
+  await stage.startReady('dserve', ['-x', '-n', '2000', 'cat', 'echo']);
+  return startOurs(stage);
+}
+
+/** The process of an exporter that serves the network: where root has started it, its keeper's child. */
+export function servingPid({ pid }) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  return children.find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('//exporter')) ?? pid;
 }
 
 async function startOurs(stage) {

@@ -10,13 +10,18 @@ export async function prepare(stage) {
   // The `cat` of the stalled stream complains at the end of each round.
   const quietly = { stdio: ['ignore', 'pipe', 'ignore'] };
   const { line } = await stage.startReady('dserve', ['-n', String(streams + 10), 'cat', 'echo'], quietly);
+  return prepareStall(stage, line, '');
+}
+
+/** The same at any socket; `how`: on which way. */
+export function prepareStall(stage, path, how) {
   const times = stage.quick ? 5 : 20;
   return {
-    title: `1 byte echoed on each of ${streams} open streams, ${times} times: p99`,
+    title: `1 byte echoed on each of ${streams} open streams${how}, ${times} times: p99`,
     unit: 'ms',
     contenders: [
-      { name: 'none stalled', measure: () => latency({ path: line, times, isOneStalled: false }) },
-      { name: 'one stalled', measure: () => latency({ path: line, times, isOneStalled: true }) },
+      { name: 'none stalled', measure: () => latency({ path, times, isOneStalled: false }) },
+      { name: 'one stalled', measure: () => latency({ path, times, isOneStalled: true }) },
     ],
     targets: [atMostTimesPlus({ own: 'one stalled', factor: 1.5, peer: 'none stalled', extra: 5, unit: 'ms' })],
   };
