@@ -12,6 +12,13 @@ export interface Command {
   readonly environment: NodeJS.ProcessEnv;
 }
 
+/** What is run: these words, in this environment and directory; this process's own unless given. */
+export interface Words {
+  readonly argv: readonly [string, ...string[]];
+  readonly environment: NodeJS.ProcessEnv;
+  readonly directory?: string;
+}
+
 /** Where a program's stderr goes: to this process's own, or to a reader that says when it may go on. */
 export type StderrReader = (bytes: Buffer, drained: () => void) => void;
 
@@ -23,6 +30,8 @@ export interface ProgramEnds {
   readonly stdin: ProgramEnd;
   readonly stdout: ProgramEnd;
   readonly readStderr?: StderrReader | undefined;
+  /** Its stderr goes where its stdout goes, and to no reader. */
+  readonly joinsStderr?: boolean;
 }
 
 /** A program that has been started, and leads a process group of its own. */
@@ -34,12 +43,18 @@ export interface StartedProgram {
   readonly ended: Promise<Exit>;
 }
 
-/** Starts a command; its group does not outlive this process. Rejects where it cannot be started. */
-export async function startProgram({ command, environment }: Command, { stdin, stdout, readStderr }: ProgramEnds): Promise<StartedProgram> {
-  const child: ChildProcess = spawn('/bin/sh', ['-c', command], {
-    stdio: [stdin, stdout, readStderr ? 'pipe' : 'inherit'],
+/** Starts a command or a program; its group does not outlive this process. Rejects where it cannot be started. */
+export async function startProgram(program: Command | Words, ends: ProgramEnds): Promise<StartedProgram> {
+  const { stdin, stdout, joinsStderr = false } = ends;
+  const readStderr = joinsStderr ? undefined : ends.readStderr;
+  const stderr = joinsStderr ? stdout : 'inherit';
+  const { argv, environment, directory } = wordsOf(program);
+  const [file, ...args] = argv;
+  const child: ChildProcess = spawn(file, args, {
+    stdio: [stdin, stdout, readStderr ? 'pipe' : stderr],
     env: environment,
     detached: true,
+    ...(directory !== undefined && { cwd: directory }),
   });
   const release = child.pid === undefined ? () => {} : guardGroup(child.pid);
   await once(child, 'spawn');
@@ -54,6 +69,11 @@ export async function startProgram({ command, environment }: Command, { stdin, s
     return exit;
   });
   return { pid: child.pid!, exited, ended };
+}
+
+function wordsOf(program: Command | Words): Words {
+  if ('argv' in program) return program;
+  return { argv: ['/bin/sh', '-c', program.command], environment: program.environment };
 }
 
 function passOn(child: ChildProcess, readStderr: StderrReader): Promise<void> {

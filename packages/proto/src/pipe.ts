@@ -14,6 +14,8 @@ export interface Prepare {
   /** What is to run, where the service is not one command of its own: for its shell, and as words where it is no more than these. */
   readonly command?: string;
   readonly argv?: readonly string[];
+  /** Its stderr is a part of its output, and not told. */
+  readonly stderr?: 'stdout';
   /** What must hold, or nothing runs. */
   readonly need?: Readonly<Record<string, unknown>>;
 }
@@ -60,12 +62,17 @@ const maxTexts = 4096;
 /** Reads PREPARE; undefined: not valid. Unknown keys are ignored. */
 export function parsePrepare(payload: Buffer): Prepare | undefined {
   const value = parseObject(payload);
-  const { pipe, stage, stages, command, argv, need } = value ?? {};
+  const { pipe, stage, stages, command, argv, stderr, need } = value ?? {};
   if (!isToken(pipe) || !isCount(stages, maxStages) || !isCount(stage, stages) || stage < 1) return undefined;
   if (command !== undefined && typeof command !== 'string') return undefined;
   if (need !== undefined && !isObject(need)) return undefined;
   if (argv !== undefined && !isTexts(argv)) return undefined;
-  return { pipe, stage, stages, ...(command !== undefined && { command }), ...(argv && { argv }), ...(need && { need }) };
+  const told: Pick<Prepare, 'command' | 'argv' | 'stderr'> = {
+    ...(command !== undefined && { command }),
+    ...(argv && { argv }),
+    ...(stderr === 'stdout' && { stderr: 'stdout' }),
+  };
+  return { pipe, stage, stages, ...told, ...(need && { need }) };
 }
 
 /** Reads PREPARED; undefined: not valid. */

@@ -1,7 +1,11 @@
 // One direction, by a process of its own, that says how many bytes it was.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { startCopy } from './cat.ts';
+import type { CopyResult } from './copy-result.ts';
+import { pump } from './pump.ts';
 import { runner } from './runner.ts';
 
 /** How the copying ended: by the source's end, with all that came before it; because the target takes no more; or by a loss. */
@@ -23,8 +27,73 @@ const script = `[ "$PPID" = "$1" ] || exit
 trap '' INT HUP
 exec ${dd}`;
 
-/** Copies from a descriptor to another, or to a connection, until the source ends. Both stay the caller's, who may close them at once. */
-export function startCountedCopy(source: number | Socket, target: number | Socket): CountedCopy {
+/** A descriptor, which stays the caller's, or a connection. */
+export type CountedEnd = number | Duplex;
+
+/**
+ * Copies until the source ends, and owns the connections that it is given. The end is passed on to a connection, an error breaks it. What is
+ * no socket is copied through this process.
+ */
+export function startCountedCopy(source: CountedEnd, target: CountedEnd): CountedCopy {
+  if (isPlain(source) && isPlain(target)) {
+    const copy = startDd(source, target);
+    // It has copies of its own; another holder would keep whoever writes, or reads, waiting.
+    for (const end of [source, target]) letGo(end);
+    return copy;
+  }
+  return new PumpedCopy(source, target);
+}
+
+function letGo(end: CountedEnd): void {
+  if (typeof end !== 'number') end.destroy();
+}
+
+function isPlain(end: CountedEnd): end is number | Socket {
+  return typeof end === 'number' || end instanceof Socket;
+}
+
+/** One way through this process, with cat(1) between it and a descriptor. */
+class PumpedCopy implements CountedCopy {
+  readonly ended: Promise<CountedResult>;
+  #stop: () => void = () => {};
+  #bytes = 0;
+
+  constructor(source: CountedEnd, target: CountedEnd) {
+    this.ended = this.#copy(source, target);
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+
+  async #copy(source: CountedEnd, target: CountedEnd): Promise<CountedResult> {
+    const reading = typeof source === 'number' ? startCopy(source, 'pipe') : undefined;
+    const writing = typeof target === 'number' ? startCopy('pipe', target) : undefined;
+    const from: Readable = reading?.output ?? (source as Duplex);
+    const to: Writable = writing?.input ?? (target as Duplex);
+    const stopped = new Promise<CopyResult>((resolve) => (this.#stop = () => resolve({ kind: 'stopped' })));
+    from.on('data', (chunk: Buffer) => (this.#bytes += chunk.length));
+    let result = await Promise.race([pump(from, to), stopped, ...(writing ? [writing.ended] : [])]);
+    if (result.kind === 'end') result = await this.#finish(to, [reading?.ended, writing?.ended]);
+    if (result.kind !== 'end') [reading, writing].forEach((copy) => copy?.stop());
+    if (result.kind !== 'end') for (const end of [source, target]) letGo(end);
+    if (result.kind === 'end') return { kind: 'end', bytes: this.#bytes };
+    if (result.kind === 'refused' || result.kind === 'stopped') return { kind: result.kind };
+    return { kind: 'broken', reason: result.reason };
+  }
+
+  /** Ends the target, and looks how the processes beside it have ended. */
+  async #finish(to: Writable, others: readonly (Promise<CopyResult> | undefined)[]): Promise<CopyResult> {
+    await new Promise<void>((resolve) => to.end(resolve));
+    for (const other of others) {
+      const how = await other;
+      if (how && how.kind !== 'end') return how;
+    }
+    return { kind: 'end' };
+  }
+}
+
+function startDd(source: number | Socket, target: number | Socket): CountedCopy {
   const [command = '', ...args] = [...(runner ?? []), '/bin/sh', '-c', script, 'sh', String(process.pid)];
   const child: ChildProcess = spawn(command, args, { stdio: [source, target, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
   let isStopped = false;

@@ -25,7 +25,7 @@ export class Pairs {
   }
 
   addControl(socket: Duplex, rest: Buffer): void {
-    const half = new Half({ start: (start) => this.#await(half, start), prepare: (prepare) => this.#prepare(half, prepare) });
+    const half = new Half({ start: (start) => this.#await(half, start), prepare: (prepare) => void this.#prepare(half, prepare) });
     half.connection = new ControlConnection(socket, () => this.#handler.info(), half);
     if (rest.length > 0) half.connection.read(rest);
   }
@@ -75,11 +75,12 @@ export class Pairs {
     setTimeout(() => (this.#isLossExpected = false), timing.lostHalfMs / 10).unref();
   }
 
-  #prepare({ connection }: Half, prepare: Prepare): Stage | undefined {
-    const place = this.#handler.prepare?.(prepare) ?? { reason: 'it cannot be a stage of a pipeline', retry: false };
-    if (!('reason' in place)) return new Stage(connection, this.#links, place);
-    connection.fail(place);
-    return undefined;
+  async #prepare(half: Half, prepare: Prepare): Promise<void> {
+    const { connection } = half;
+    const place = (await this.#handler.prepare?.(prepare)) ?? { reason: 'it cannot be a stage of a pipeline', retry: false };
+    if ('reason' in place) return connection.fail(place);
+    if (connection.isOver) place.release({ error: 'its client has gone' });
+    else half.stands(new Stage(connection, { links: this.#links, place, prepare }));
   }
 
   #isFull(): boolean {
@@ -116,7 +117,7 @@ export class Pairs {
 /** What a control connection may begin with. */
 interface Beginnings {
   start(start: Start): void;
-  prepare(prepare: Prepare): Stage | undefined;
+  prepare(prepare: Prepare): void;
 }
 
 /** A control connection from its preface on: waits for START, then for data, then belongs to a session; or is that of a stage. */
@@ -142,7 +143,11 @@ class Half {
     if (request.kind !== 'prepare') return this.#stage?.handle(request);
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    this.#stage = this.#beginnings.prepare(request.prepare);
+    this.#beginnings.prepare(request.prepare);
+  }
+  /** It is a stage now. */
+  stands(stage: Stage): void {
+    this.#stage = stage;
   }
   signal(name: SignalName): void {
     this.#events?.signal(name);

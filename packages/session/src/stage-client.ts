@@ -23,13 +23,13 @@ export interface StageEvents {
   inputEnded(how: InputEnded): void;
 }
 
-/** A stage that ended where more was awaited of it; `outcome` says how. */
+/** A stage that ended where more was awaited of it; `result` says how. */
 export class StageOver extends Error {
-  readonly outcome: SessionResult;
+  readonly result: SessionResult;
 
-  constructor(outcome: SessionResult) {
-    super(reasonOf(outcome));
-    this.outcome = outcome;
+  constructor(result: SessionResult) {
+    super(reasonOf(result));
+    this.result = result;
   }
 }
 

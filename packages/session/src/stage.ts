@@ -34,10 +34,18 @@ export interface PreparedStage {
   release(result: StageResult): void;
 }
 
-/** Gives a place for a stage, or says why there is none. */
-export type PrepareStage = (prepare: Prepare) => PreparedStage | SessionError;
+/** Gives a place for a stage, or says why there is none. Never rejects. */
+export type PrepareStage = (prepare: Prepare) => PreparedStage | SessionError | Promise<PreparedStage | SessionError>;
+
+/** What a stage is made of. */
+export interface StageParts {
+  readonly links: Links;
+  readonly place: PreparedStage;
+  readonly prepare: Prepare;
+}
 
 export class Stage {
+  readonly #joinsStderr: boolean;
   readonly #connection: ControlConnection;
   readonly #links: Links;
   readonly #place: PreparedStage;
@@ -51,7 +59,8 @@ export class Stage {
   #output: CountedCopy | undefined;
 
   /** Answers PREPARED. */
-  constructor(connection: ControlConnection, links: Links, place: PreparedStage) {
+  constructor(connection: ControlConnection, { links, place, prepare }: StageParts) {
+    this.#joinsStderr = prepare.stderr === 'stdout';
     this.#connection = connection;
     this.#links = links;
     this.#place = place;
@@ -146,6 +155,7 @@ export class Stage {
         stdin: stdin?.readFd ?? 'ignore',
         stdout: stdout?.writeFd ?? 'ignore',
         readStderr: (bytes, drained) => this.#connection.stderr(bytes, drained),
+        joinsStderr: this.#joinsStderr,
       });
     } catch (error) {
       for (const fifo of [stdin, stdout]) if (fifo) for (const fd of [fifo.readFd, fifo.writeFd]) closeSync(fd);
@@ -158,9 +168,7 @@ export class Stage {
   #copyOut({ readFd, writeFd }: Fifo, target: Socket): CountedCopy {
     closeSync(writeFd);
     const copy = startCountedCopy(readFd, target);
-    // What copies has both: another holder here would keep whoever writes, or reads, waiting.
     closeSync(readFd);
-    target.destroy();
     void copy.ended.then((how) => {
       if (how.kind === 'broken') this.#fail(`its output broke off: ${how.reason}`);
     });

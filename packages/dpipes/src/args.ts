@@ -1,0 +1,64 @@
+import { UsageError } from '@dipus/cli/errors';
+import { isGiven, listOption, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
+
+const commandLine: CommandLine = {
+  tool: 'dpipes',
+  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-v] [--plan] [--tag] PIPELINE'],
+  summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
+  options: {
+    strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
+    sh: { describe: 'an end is an end, also of a stage that was killed, as in a shell' },
+    null: { short: 'n', describe: 'the first stage reads nothing' },
+    node: { short: 'N', value: 'NODE', isRepeatable: true, describe: 'where stages may run: sep://HOST[:PORT], ssh://HOST or unix:///PATH' },
+    timeout: { short: 't', value: 'SECS', describe: 'look up to SECS for places for all stages (default 10)' },
+    plan: { describe: 'print where each stage would run, and run nothing' },
+    tag: { describe: 'begin each line of stderr with its stage' },
+    verbose: { short: 'v', describe: 'explain on stderr what is being done' },
+  },
+};
+
+/** Which ends are passed on: of what was not killed; of what ended with 0; all. */
+export type EndRule = 'usual' | 'strict' | 'sh';
+
+export interface Arguments {
+  readonly text?: string;
+  readonly pipeline: string;
+  readonly endRule: EndRule;
+  readonly readsNothing: boolean;
+  readonly nodes: readonly string[];
+  readonly timeoutMs?: number;
+  readonly isPlan: boolean;
+  readonly hasTags: boolean;
+  readonly isVerbose: boolean;
+}
+
+/** Throws UsageError. */
+export function parseArguments(argv: readonly string[]): Arguments {
+  const { text, operands, values } = parseCommandLine(commandLine, argv);
+  const timeoutMs = secondsOption(values, 'timeout');
+  const [pipeline = '', ...rest] = operands;
+  if (text === undefined && operands.length === 0) throw new UsageError('no PIPELINE given');
+  if (rest.length > 0) throw new UsageError('PIPELINE is one word', `dpipes ${quoted(operands.join(' '))}`);
+  const [isStrict, isSh] = [isGiven(values, 'strict'), isGiven(values, 'sh')];
+  if (isStrict && isSh) throw new UsageError('-e does not go with --sh');
+  return {
+    ...(text !== undefined && { text }),
+    pipeline,
+    endRule: endRuleOf(isStrict, isSh),
+    readsNothing: isGiven(values, 'null'),
+    nodes: listOption(values, 'node'),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    isPlan: isGiven(values, 'plan'),
+    hasTags: isGiven(values, 'tag'),
+    isVerbose: isGiven(values, 'verbose'),
+  };
+}
+
+function endRuleOf(isStrict: boolean, isSh: boolean): EndRule {
+  if (isStrict) return 'strict';
+  return isSh ? 'sh' : 'usual';
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,104 @@
+import { UsageError } from '@dipus/cli/errors';
+import { printDiagnostics } from '@dipus/cli/output';
+import type { Context, EndedBySignal } from '@dipus/cli/run';
+import { timing } from '@dipus/proto/timing';
+import { PipelineError, splitPipeline, type Pipeline } from '@dipus/shell/pipeline';
+import type { StageEvents } from '@dipus/session/stage-client';
+import type { Tree } from '@dipus/tree/root';
+import type { Arguments } from './args.ts';
+import { inOrder } from './choose.ts';
+import { linkStages, ownLink } from './link.ts';
+import { Nodes } from './nodes.ts';
+import type { Place } from './place.ts';
+import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
+import { RunningPipe, type OwnLinks } from './running-pipe.ts';
+import { TaggedLines } from './tagged-lines.ts';
+import { findPlaces, NoPlace, type WantedStage } from './wanted.ts';
+
+/** Runs a pipeline. Returns its exit status. Throws Failure and UsageError. */
+export async function dpipes(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
+  const pipeline = readPipeline(args.pipeline);
+  const nodes = new Nodes(args.nodes, openTree, context);
+  try {
+    const wanted = await findPlaces(pipeline.stages, nodes);
+    if (args.isPlan) return printPlan(wanted, context);
+    return await runStages(pipeline, { args, wanted }, context);
+  } catch (error) {
+    if (!(error instanceof NoPlace || error instanceof NotRun)) throw error;
+    context.warn(error);
+    return error instanceof NoPlace ? 127 : 126;
+  } finally {
+    nodes.close();
+  }
+}
+
+function readPipeline(text: string): Pipeline {
+  try {
+    return splitPipeline(text);
+  } catch (error) {
+    if (error instanceof PipelineError) throw new UsageError(`PIPELINE: ${error.message}`, error.hint);
+    throw error;
+  }
+}
+
+function printPlan(wanted: readonly WantedStage[], context: Context): number {
+  const used = new Map<Place, number>();
+  for (const { number, stage, places } of wanted) {
+    const place = inOrder(places, used)[0]!;
+    used.set(place, (used.get(place) ?? 0) + 1);
+    const { running, max } = place.info;
+    context.print(`${number} ${stage.text === '' ? `@${stage.place!.name}` : stage.text}\t${place.path}\t${running} of ${max} running\n`);
+  }
+  return 0;
+}
+
+interface Run {
+  readonly args: Arguments;
+  readonly wanted: readonly WantedStage[];
+}
+
+async function runStages({ isNegated }: Pipeline, { args, wanted }: Run, context: Context): Promise<number | EndedBySignal> {
+  const deadline = Date.now() + (args.timeoutMs ?? timing.startMs);
+  const running = new RunningPipe(args.endRule);
+  const events = (one: WantedStage): StageEvents => eventsOf(one, args, running);
+  const stages = await prepareAll(wanted, { events, deadline, stop: context.stop, explain: context.explain });
+  try {
+    const links = await linkAll(stages, args, context);
+    if (context.stop.aborted) return 0;
+    passSignals(stages, context);
+    const result = await running.run(stages, links);
+    if (result === 'output gone') return { signal: 'SIGPIPE' };
+    if (!isNegated) return result;
+    return result === 0 ? 1 : 0;
+  } finally {
+    for (const { client } of stages) client.close();
+  }
+}
+
+function eventsOf(wanted: WantedStage, { hasTags }: Arguments, running: RunningPipe): StageEvents {
+  const tagged = hasTags ? new TaggedLines(`${wanted.number}${wanted.stage.name === undefined ? '' : ` ${wanted.stage.name}`}: `) : undefined;
+  return {
+    stderr: (bytes) => printDiagnostics(tagged ? tagged.take(bytes) : bytes),
+    inputEnded: (how) => {
+      if ('error' in how) running.lose(wanted, `its input: ${how.error}`);
+    },
+  };
+}
+
+async function linkAll(stages: readonly ReadyStage[], args: Arguments, context: Context): Promise<OwnLinks> {
+  const between = Promise.all(stages.slice(1).map((to, at) => linkStages(stages[at]!, to, context.explain)));
+  const own = Promise.all([args.readsNothing ? undefined : ownLink(stages[0]!, 'in'), ownLink(stages.at(-1)!, 'out')]);
+  const [[input, output]] = await Promise.all([own, between]);
+  return { input, output };
+}
+
+/** ^C goes to the stages first; the second one ends them. */
+function passSignals(stages: readonly ReadyStage[], context: Context): void {
+  let hasInterrupted = false;
+  context.interceptSignals((signal) => {
+    if (signal !== 'SIGINT' || hasInterrupted) return false;
+    hasInterrupted = true;
+    for (const { client } of stages) client.signal('INT');
+    return true;
+  });
+}

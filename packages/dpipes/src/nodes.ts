@@ -1,0 +1,125 @@
+// Where stages can run: services of this host's tree, its imports among them, and of hosts that are named.
+import { resolve } from 'node:path';
+import { UsageError } from '@dipus/cli/errors';
+import type { Context } from '@dipus/cli/run';
+import { openPrompter } from '@dipus/cli/prompter';
+import { askOf, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
+import { isUri, parseUri, UriError, type RemoteUri, type Uri } from '@dipus/proto/uri';
+import type { RemoteHost } from '@dipus/proto/remote';
+import { openHost } from '@dipus/remote/open';
+import { findServices } from '@dipus/tree/list';
+import { openService } from '@dipus/tree/open-service';
+import { readUser, type Tree } from '@dipus/tree/root';
+import type { Service } from './place.ts';
+
+/** The port of a dpipesd that has an exporter of its own. */
+const nodePort = 7371;
+
+export class Nodes {
+  readonly #uris: readonly Uri[];
+  readonly #openTree: () => Tree;
+  readonly #context: Context;
+  readonly #hosts = new Map<string, Promise<RemoteHost>>();
+
+  /** `nodes`: as `-N` names them; without any, this host's tree has them. Throws UsageError. */
+  constructor(nodes: readonly string[], openTree: () => Tree, context: Context) {
+    this.#uris = nodes.map(readNode);
+    this.#openTree = openTree;
+    this.#context = context;
+  }
+
+  /** What answers an ask on any node. A host that does not answer is told of and left out. Rejects with Failure and UsageError. */
+  async find(ask: Ask): Promise<Service[]> {
+    if (this.#uris.length === 0) return findLocal(this.#openTree(), ask);
+    const found = await Promise.all(this.#uris.map((uri) => this.#findAt(uri, ask)));
+    return found.flat();
+  }
+
+  /** What a SERVICE is, an ask of this host or a URI. Rejects with Failure and UsageError. */
+  async findService(text: string): Promise<Service[]> {
+    if (!isUri(text)) return text.startsWith('/') ? [serviceAt(resolve(text))] : findLocal(this.#openTree(), readAsk(text));
+    const uri = readUri(text);
+    return uri.scheme === 'unix' ? [serviceAt(uri.path)] : this.#listOf(uri, uri.ask);
+  }
+
+  close(): void {
+    for (const host of this.#hosts.values()) host.then((one) => one.close()).catch(() => {});
+  }
+
+  async #findAt(uri: Uri, ask: Ask): Promise<Service[]> {
+    if (uri.scheme === 'unix') return ask.segments.at(-1) === 'dpipesd' ? [serviceAt(uri.path)] : [];
+    try {
+      return await this.#listOf(uri, ask);
+    } catch (error) {
+      this.#context.warn(error);
+      return [];
+    }
+  }
+
+  async #listOf(uri: RemoteUri, ask: Ask): Promise<Service[]> {
+    const host = await this.#hostOf(uri);
+    const services = await host.list({ ask, isAll: false });
+    return services.map((service) => ({
+      path: host.uriOf(service),
+      host: service.host,
+      ...(uri.scheme === 'sep' && { uri: host.uriOf(service) }),
+      open: (half) => host.dial(service, half),
+    }));
+  }
+
+  #hostOf(uri: RemoteUri): Promise<RemoteHost> {
+    const key = uri.scheme === 'daemon' ? uri.text : `${uri.scheme} ${uri.user ?? ''} ${uri.host} ${uri.port ?? ''}`;
+    let host = this.#hosts.get(key);
+    if (!host) {
+      const { explain, warn, stop } = this.#context;
+      const user = (): ReturnType<typeof readUser> => readUser(process.env);
+      host = openHost(uri, { explain, warn, stop, prompter: openPrompter, user, tree: this.#openTree });
+      this.#hosts.set(key, host);
+    }
+    return host;
+  }
+}
+
+function findLocal(tree: Tree, ask: Ask): Service[] {
+  return findServices(tree, ask).map(({ entry, named }) => ({
+    path: entry.file,
+    host: entry.host,
+    file: entry.file,
+    open: () => openService({ file: entry.file, trustedBy: named ? undefined : tree }, 'control'),
+  }));
+}
+
+function serviceAt(file: string): Service {
+  return { path: file, host: '', file, open: () => openService({ file }, 'control') };
+}
+
+/** `HOST` is the exporter of a dpipesd. */
+function readNode(text: string): Uri {
+  return readUri(isUri(text) ? text : `sep://${text}:${nodePort}`, `-N ${text}`);
+}
+
+function readUri(text: string, label = `SERVICE ${JSON.stringify(text)}`): Uri {
+  try {
+    return parseUri(text);
+  } catch (error) {
+    if (error instanceof UriError) throw new UsageError(`${label}: ${error.message}`);
+    throw error;
+  }
+}
+
+function readAsk(text: string): Ask {
+  try {
+    return parseAsk(text);
+  } catch (error) {
+    if (error instanceof AskError) throw new UsageError(`SERVICE ${JSON.stringify(text)} ${error.message}`);
+    throw error;
+  }
+}
+
+/** The ask for what runs any command. */
+export const anyNode: Ask = parseAsk('dpipesd');
+
+/** The ask for what runs this program alone. */
+export function appNode(name: string): Ask {
+  return askOf(['dp', name]);
+}

@@ -1,0 +1,83 @@
+// Places for all stages of a pipeline, or none: whoever waited with some of them in hand could wait for ever.
+import { randomBytes } from 'node:crypto';
+import { Failure, reasonOf } from '@dipus/proto/failure';
+import type { Prepare } from '@dipus/proto/pipe';
+import { pause } from '@dipus/proto/waiting';
+import { StageClient, StageOver, type StageEvents } from '@dipus/session/stage-client';
+import { inOrder } from './choose.ts';
+import type { Place } from './place.ts';
+import { nameOf, type WantedStage } from './wanted.ts';
+
+/** A stage that has its place. */
+export interface ReadyStage {
+  readonly wanted: WantedStage;
+  readonly place: Place;
+  readonly client: StageClient;
+}
+
+export interface PrepareOptions {
+  readonly events: (wanted: WantedStage) => StageEvents;
+  /** Until when places are looked for that are in use now. */
+  readonly deadline: number;
+  readonly stop: AbortSignal;
+  explain(message: string): void;
+}
+
+/** No node may run a stage: the status is that of a command that cannot be run. */
+export class NotRun extends Failure {}
+
+const firstPauseMs = 100;
+
+/** Prepares all stages; nothing runs yet. Rejects with Failure. */
+export async function prepareAll(wanted: readonly WantedStage[], options: PrepareOptions): Promise<ReadyStage[]> {
+  const pipe = randomBytes(16).toString('hex');
+  for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
+    const ready = await tryAll(wanted, pipe, options);
+    const busy = ready.find((one) => one instanceof Failure);
+    if (!busy) return ready as ReadyStage[];
+    for (const one of ready) if (!(one instanceof Failure)) one.client.close();
+    const isBusy = ready.every((one) => !(one instanceof NotRun));
+    if (!isBusy || Date.now() + pauseMs > options.deadline || options.stop.aborted) throw ready.find((one) => one instanceof NotRun) ?? busy;
+    // Those who have met here must not meet again.
+    await pause(pauseMs * (0.5 + Math.random()), options.stop);
+  }
+}
+
+async function tryAll(wanted: readonly WantedStage[], pipe: string, options: PrepareOptions): Promise<(ReadyStage | Failure)[]> {
+  const used = new Map<Place, number>();
+  const orders = wanted.map(({ places }) => {
+    const order = inOrder(places, used);
+    used.set(order[0]!, (used.get(order[0]!) ?? 0) + 1);
+    return order;
+  });
+  return Promise.all(wanted.map((one, at) => prepareOne(one, orders[at]!, { pipe, stages: wanted.length, options })));
+}
+
+interface Pipe {
+  readonly pipe: string;
+  readonly stages: number;
+  readonly options: PrepareOptions;
+}
+
+async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, stages, options }: Pipe): Promise<ReadyStage | Failure> {
+  let failure: Failure | undefined;
+  for (const place of order) {
+    const { text, argv, place: at, joinsStderr } = wanted.stage;
+    const command = at?.kind === 'service' ? {} : { command: text, ...(argv && { argv }) };
+    const prepare: Prepare = { pipe, stage: wanted.number, stages, ...command, ...(joinsStderr && { stderr: 'stdout' }) };
+    try {
+      const client = new StageClient(await place.open('control'), prepare, options.events(wanted));
+      await client.prepared;
+      options.explain(`${nameOf(wanted)} has a place at ${place.path}`);
+      return { wanted, place, client };
+    } catch (error) {
+      const isFinal = error instanceof StageOver && 'error' in error.result && !error.result.error.retry;
+      options.explain(`${nameOf(wanted)} at ${place.path}: ${reasonOf(error)}`);
+      // What will not change counts only where it is all there is.
+      const Kind = isFinal ? NotRun : Failure;
+      if (!failure || failure instanceof NotRun) failure = new Kind('run', `${nameOf(wanted)} at ${place.path}`, reasonOf(error));
+      if (isFinal && wanted.stage.needsBash) failure = failure.withHint("it has syntax of bash, which the node's sh may not have: bash -c '...'");
+    }
+  }
+  return failure!;
+}

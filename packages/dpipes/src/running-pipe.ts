@@ -1,0 +1,116 @@
+// A pipeline from GO to its last status: which ends are true ones, and what a loss does to the others.
+import type { Duplex } from 'node:stream';
+import { Failure } from '@dipus/proto/failure';
+import { signalStatus } from '@dipus/cli/run';
+import type { Exit } from '@dipus/proto/control';
+import { deferred } from '@dipus/proto/waiting';
+import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
+import type { SessionResult } from '@dipus/session/client-connection';
+import type { EndRule } from './args.ts';
+import type { ReadyStage } from './prepare.ts';
+import { nameOf, type WantedStage } from './wanted.ts';
+
+/** This host's own ends of the pipeline. */
+export interface OwnLinks {
+  readonly input: Duplex | undefined;
+  readonly output: Duplex;
+}
+
+const sigpipe = signalStatus('PIPE');
+
+export class RunningPipe {
+  readonly #rule: EndRule;
+  readonly #lost = deferred<never>();
+
+  constructor(rule: EndRule) {
+    this.#rule = rule;
+    this.#lost.promise.catch(() => {});
+  }
+
+  /** Something of a stage is lost: nothing more is certified, and `run` rejects. */
+  lose(wanted: WantedStage, reason: string): void {
+    this.#lost.reject(new Failure('finish', nameOf(wanted), reason));
+  }
+
+  /** Starts all stages, and waits for all of their ends. Rejects with Failure; the caller then closes the stages. */
+  async run(stages: readonly ReadyStage[], { input, output }: OwnLinks): Promise<number | 'output gone'> {
+    const ends = stages.map((stage, at) => this.#endOf(stage, stages[at + 1]));
+    // The first failure is told; those that follow from it are not.
+    const all = Promise.all(ends);
+    all.catch(() => {});
+    await Promise.race([Promise.all(stages.map(({ client }) => client.go())), this.#lost.promise]).catch(async (error: unknown) => {
+      throw await this.#explained(stages, error);
+    });
+    const sent = input ? this.#send(input, stages[0]!) : undefined;
+    const taken = startCountedCopy(output, 1);
+    try {
+      const isGone = taken.ended.then((how) => (how.kind === 'refused' ? ('output gone' as const) : new Promise<never>(() => {})));
+      const exits = await Promise.race([all, this.#lost.promise, isGone]);
+      if (exits === 'output gone') return exits;
+      await this.#checkOutput(taken, stages.at(-1)!, exits.at(-1)!);
+      return statusOf(exits);
+    } finally {
+      sent?.stop();
+      taken.stop();
+    }
+  }
+
+  /** A stage that could not be started says so by its end, which is the better reason. */
+  async #explained(stages: readonly ReadyStage[], error: unknown): Promise<unknown> {
+    if (error instanceof Failure) return error;
+    for (const { client, wanted, place } of stages) {
+      const result = await Promise.race([client.ended, Promise.resolve(undefined)]);
+      if (result && 'error' in result) return new Failure('start', `${nameOf(wanted)} at ${place.path}`, result.error.reason);
+    }
+    return new Failure('start', 'the pipeline', error);
+  }
+
+  #send(input: Duplex, first: ReadyStage): CountedCopy {
+    const copy = startCountedCopy(0, input);
+    void copy.ended.then((how) => {
+      if (how.kind === 'end') first.client.certify(how.bytes);
+      if (how.kind === 'broken') this.#lost.reject(new Failure('read', 'stdin', how.reason));
+    });
+    return copy;
+  }
+
+  async #endOf(stage: ReadyStage, next: ReadyStage | undefined): Promise<Exit> {
+    const exit = exitOf(stage, await stage.client.ended);
+    const why = this.#whyNoEnd(exit);
+    if (why !== undefined) throw this.#fail(new Failure('go on behind', `${nameOf(stage.wanted)} at ${stage.place.path}`, why));
+    // Without a length its reader had ended before: there is nothing to end.
+    if (exit.out !== undefined) next?.client.certify(exit.out);
+    return exit;
+  }
+
+  #whyNoEnd(exit: Exit): string | undefined {
+    if (this.#rule === 'sh') return undefined;
+    if ('signal' in exit) return exit.signal === 'PIPE' && exit.out === undefined ? undefined : `it was killed by SIG${exit.signal}`;
+    if (exit.code === sigpipe && exit.out === undefined) return undefined;
+    if (exit.code > 128 && exit.code <= 192) return `it ended with ${exit.code}, as what was killed does`;
+    return this.#rule === 'strict' && exit.code !== 0 ? `it ended with ${exit.code}` : undefined;
+  }
+
+  #fail(failure: Failure): Failure {
+    this.#lost.reject(failure);
+    return failure;
+  }
+
+  async #checkOutput(taken: CountedCopy, last: ReadyStage, { out }: Exit): Promise<void> {
+    const how = await taken.ended;
+    if (how.kind === 'broken') throw new Failure('write', 'stdout', how.reason);
+    if (how.kind === 'end' && how.bytes !== out) throw new Failure('finish', nameOf(last.wanted), `${how.bytes} of ${out ?? 'its'} bytes came`);
+  }
+}
+
+function exitOf({ wanted, place }: ReadyStage, result: SessionResult): Exit {
+  if ('exit' in result) return result.exit;
+  const reason = 'lost' in result ? 'the connection to it is lost' : result.error.reason;
+  throw new Failure('finish', `${nameOf(wanted)} at ${place.path}`, reason);
+}
+
+/** That of the rightmost stage that has not ended well; a stage whose reader has ended before it is none of these. */
+function statusOf(exits: readonly Exit[]): number {
+  const statuses = exits.map((exit) => ('code' in exit ? exit.code : signalStatus(exit.signal)));
+  return statuses.findLast((status, at) => status !== 0 && (status !== sigpipe || at === statuses.length - 1)) ?? 0;
+}

@@ -1,0 +1,67 @@
+import { Failure } from '@dipus/proto/failure';
+import { isName } from '@dipus/proto/name';
+import type { Stage } from '@dipus/shell/pipeline';
+import { anyNode, appNode, type Nodes } from './nodes.ts';
+import { placeOf, type Place, type Service } from './place.ts';
+
+/** A stage, and what it could run on. */
+export interface WantedStage {
+  /** From 1. */
+  readonly number: number;
+  readonly stage: Stage;
+  readonly places: readonly Place[];
+}
+
+/** What a stage is called in messages. */
+export function nameOf({ number, stage }: Pick<WantedStage, 'number' | 'stage'>): string {
+  return `stage ${number}${stage.name === undefined ? '' : `, ${stage.name}`}`;
+}
+
+/** The places of each stage. Rejects with Failure where one has none. */
+export async function findPlaces(stages: readonly Stage[], nodes: Nodes): Promise<WantedStage[]> {
+  const asked = new Map<string, Promise<readonly Place[]>>();
+  return Promise.all(stages.map(async (stage, at) => ({ number: at + 1, stage, places: await placesOf(stage, at + 1, { nodes, asked }) })));
+}
+
+interface Looking {
+  readonly nodes: Nodes;
+  /** What was asked once is not asked again. */
+  readonly asked: Map<string, Promise<readonly Place[]>>;
+}
+
+async function placesOf(stage: Stage, number: number, { nodes, asked }: Looking): Promise<readonly Place[]> {
+  const look = (key: string, find: () => Promise<Service[]>): Promise<readonly Place[]> => {
+    let places = asked.get(key);
+    if (!places) {
+      places = find().then(answering);
+      asked.set(key, places);
+    }
+    return places;
+  };
+  const name = nameOf({ number, stage });
+  if (stage.place?.kind === 'service') {
+    const { name: service } = stage.place;
+    const places = await look(`@${service}`, () => nodes.findService(service));
+    if (places.length === 0) throw notFound(`${name}: ${service}`, 'no service of that name can be a stage', 'dls shows what there is');
+    return places;
+  }
+  // A program that is offered by its name runs there alone.
+  const offered = stage.name !== undefined && isName(stage.name) && stage.argv ? await look(`dp/${stage.name}`, () => nodes.find(appNode(stage.name!))) : [];
+  const free = offered.length > 0 ? offered : await look('', () => nodes.find(anyNode));
+  const places = stage.place ? free.filter(({ hosts, path }) => hosts.includes(stage.place!.name) || path === stage.place!.name) : free;
+  if (places.length > 0) return places;
+  if (stage.place) throw notFound(name, `no node is called ${stage.place.name}`, 'dls dpipesd shows those of this host; -N names others');
+  throw notFound(name, 'no node was found', 'start dpipesd where it may run, or name a node by -N');
+}
+
+/** No place at all for a stage: the status is that of a command that is not found. */
+export class NoPlace extends Failure {}
+
+function notFound(what: string, reason: string, hint: string): Failure {
+  return new NoPlace('place', what, reason).withHint(hint);
+}
+
+async function answering(services: readonly Service[]): Promise<readonly Place[]> {
+  const places = await Promise.all(services.map(placeOf));
+  return places.filter((place) => place !== undefined);
+}

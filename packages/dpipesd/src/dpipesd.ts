@@ -1,0 +1,57 @@
+import type { Context } from '@dipus/cli/run';
+import { timing } from '@dipus/proto/timing';
+import { aborted, pause } from '@dipus/proto/waiting';
+import { groupId } from '@dipus/tree/accounts';
+import type { Wanted } from '@dipus/tree/claim';
+import { readUser, type Tree } from '@dipus/tree/root';
+import { Failure } from '@dipus/proto/failure';
+import type { Arguments } from './args.ts';
+import { dialStage } from './dial.ts';
+import { Offer } from './offer.ts';
+import { anyCommand, appRuns, firstOf, oneCommand, type WhatRuns } from './what-runs.ts';
+
+/** Lets stages run until it is stopped. Throws Failure. */
+export async function dpipesd(args: Arguments, { tree, host }: { readonly tree: Tree; readonly host: string }, context: Context): Promise<void> {
+  const { stop, stopNow, warn, explain } = context;
+  const places = { max: args.max, running: 0 };
+  const open = { stop, warn, explain, prompter: () => undefined, user: () => readUser(process.env), tree: () => tree };
+  const dial = (uri: string): ReturnType<typeof dialStage> => dialStage(uri, open);
+  const offers: Offer[] = [];
+  const offer = async (name: string, protocol: string, whatRuns: WhatRuns): Promise<void> => {
+    const one = new Offer({ wanted: wantedOf(args, { name, protocol, host }), whatRuns, places, stop, dial, warn, explain });
+    offers.push(one);
+    await one.begin(tree);
+  };
+  try {
+    await offer('dpipesd', '', whatRunsAt(args));
+    for (const app of args.apps) await offer(app.name, 'dp', appRuns(app));
+    context.ready(offers.map(({ path }) => `${path}\n`).join(''));
+    await aborted(stop);
+  } finally {
+    await end(offers, { graceMs: stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0, stopNow });
+  }
+}
+
+function whatRunsAt({ area, apps, command }: Arguments): WhatRuns {
+  if (area === 'local' && apps.length === 0 && !command) return anyCommand;
+  return firstOf([...(command ? [oneCommand(command)] : []), ...apps.map(appRuns)]);
+}
+
+async function end(offers: readonly Offer[], { graceMs, stopNow }: { readonly graceMs: number; readonly stopNow: AbortSignal }): Promise<void> {
+  const finished = Promise.all(offers.map((one) => one.close()));
+  const over = new AbortController();
+  await Promise.race([finished, pause(graceMs, AbortSignal.any([stopNow, over.signal]))]);
+  for (const one of offers) one.endPrograms(stopNow.aborted);
+  await Promise.race([finished, pause(timing.killMs + timing.partingMs, over.signal)]);
+  over.abort();
+  for (const one of offers) one.part();
+}
+
+function wantedOf(
+  { area, mode, group }: Arguments,
+  { name, protocol, host }: { readonly name: string; readonly protocol: string; readonly host: string },
+): Wanted {
+  const gid = group === undefined ? undefined : groupId(group);
+  if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');
+  return { area, protocol, name, host, ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
+}

@@ -1,0 +1,153 @@
+// One name of the tree under which stages run.
+import { createServer, type Socket } from 'node:net';
+import { Failure, reasonOf } from '@dipus/proto/failure';
+import { endGroup, killGroup } from '@dipus/programs/group';
+import { startProgram } from '@dipus/programs/program';
+import { formatServiceName } from '@dipus/proto/name';
+import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
+import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
+import { timing } from '@dipus/proto/timing';
+import { deferred, type Deferred } from '@dipus/proto/waiting';
+import { serveControl } from '@dipus/session/control-server';
+import type { PreparedStage, StageResult } from '@dipus/session/stage';
+import type { Wanted } from '@dipus/tree/claim';
+import { keepService, type KeptService } from '@dipus/tree/keep';
+import type { Tree } from '@dipus/tree/root';
+import { NotToRun, type WhatRuns } from './what-runs.ts';
+
+/** The places of a dpipesd, which all its names share. */
+export interface Places {
+  readonly max: number;
+  running: number;
+}
+
+export interface OfferOptions {
+  readonly wanted: Wanted;
+  readonly whatRuns: WhatRuns;
+  readonly places: Places;
+  readonly stop: AbortSignal;
+  /** Connects a stage to another one; see PreparedStage. */
+  dial(uri: string, over: AbortSignal): Promise<Socket>;
+  warn(error: unknown): void;
+  explain(message: string): void;
+}
+
+export class Offer {
+  readonly #options: OfferOptions;
+  readonly #since = Date.now();
+  readonly #controls = new Set<Socket>();
+  readonly #groups = new Set<number>();
+  #running = 0;
+  #idle: Deferred<void> | undefined;
+  #kept: KeptService | undefined;
+  #isClosed = false;
+
+  constructor(options: OfferOptions) {
+    this.#options = options;
+  }
+
+  /** Claims the name. Throws Failure. */
+  async begin(tree: Tree): Promise<void> {
+    const { wanted, stop, warn } = this.#options;
+    this.#kept = await keepService(tree, wanted, {
+      open: () => this.#openServers(),
+      stop,
+      reclaimed: (path) => warn(`${path} was taken away; claimed it again`),
+      lost: warn,
+    });
+  }
+
+  get path(): string {
+    return this.#kept!.claim.path;
+  }
+
+  /** Out of the tree, and no new stages. Resolves when the last one has ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#kept?.release();
+    if (this.#running > 0) await (this.#idle ??= deferred()).promise;
+  }
+
+  /** Ends the programs that still run: TERM, then KILL. `now`: KILL at once. */
+  endPrograms(now: boolean): void {
+    for (const pid of this.#groups) void (now ? killGroup(pid) : endGroup(pid));
+  }
+
+  /** Closes the connections that are left, behind what was written to them. */
+  part(): void {
+    for (const socket of this.#controls) {
+      socket.destroySoon();
+      const timer = setTimeout(() => socket.destroy(), timing.partingMs);
+      socket.once('close', () => clearTimeout(timer));
+    }
+  }
+
+  #openServers(): { plain: ReturnType<typeof createServer>; control: ReturnType<typeof createServer> } {
+    const serve = serveControl({
+      refuse: () => (this.#kept?.matchModes() ? permissionsChanged : undefined),
+      begin: (session) => session.fail('it has stages of pipelines, and no sessions: use dpipes'),
+      info: () => this.#info(),
+      prepare: (prepare) => this.#prepare(prepare),
+    });
+    // Nothing can be told to a plain client, and nothing runs for it.
+    const plain = createServer((connection) => connection.destroy());
+    const control = createServer({ allowHalfOpen: true }, (connection) => {
+      this.#controls.add(connection);
+      connection.once('close', () => this.#controls.delete(connection));
+      serve(connection);
+    });
+    for (const server of [plain, control]) {
+      server.on('error', (error) => this.#options.explain(`cannot accept a connection: ${reasonOf(error)}`));
+    }
+    return { plain, control };
+  }
+
+  #info(): { since: number; running: number; waiting: number; max: number; tty: boolean; pipe: number; pid?: number } {
+    const { places, wanted } = this.#options;
+    const own = wanted.area === 'local' ? { pid: process.pid } : {};
+    return { since: this.#since, running: places.running, waiting: 0, max: places.max, tty: false, pipe: pipeVersion, ...own };
+  }
+
+  async #prepare(prepare: Prepare): Promise<PreparedStage | SessionError> {
+    const { places, whatRuns, dial } = this.#options;
+    const [needed] = Object.keys(prepare.need ?? {});
+    if (needed !== undefined) return { reason: `it cannot promise what is needed: ${needed}`, retry: false };
+    if (this.#isClosed || !this.#kept || places.running >= places.max) return busy;
+    const { service } = this.#kept.claim;
+    places.running++;
+    this.#running++;
+    try {
+      const words = await whatRuns(prepare);
+      let group: number | undefined;
+      return {
+        prepared: { version: pipeVersion, host: service.host, service: formatServiceName(service), running: places.running, max: places.max },
+        dial,
+        start: async (ends) => {
+          const program = await startProgram(words, ends);
+          group = program.pid;
+          this.#groups.add(group);
+          this.#options.explain(`stage ${prepare.stage} of ${prepare.stages}: process ${group} runs ${words.argv.at(-1)}`);
+          return program;
+        },
+        release: (result) => this.#release(group, prepare, result),
+      };
+    } catch (error) {
+      this.#leave();
+      if (!(error instanceof NotToRun)) this.#options.warn(new Failure('prepare', 'a stage', error));
+      return { reason: error instanceof NotToRun ? error.message : 'internal error', retry: false };
+    }
+  }
+
+  #release(group: number | undefined, { stage, stages }: Prepare, result: StageResult): void {
+    if (group !== undefined) this.#groups.delete(group);
+    this.#leave();
+    const how = 'exit' in result ? JSON.stringify(result.exit) : result.error;
+    this.#options.explain(`stage ${stage} of ${stages} is over: ${how}`);
+  }
+
+  #leave(): void {
+    this.#options.places.running--;
+    this.#running--;
+    if (this.#running === 0) this.#idle?.resolve();
+  }
+}

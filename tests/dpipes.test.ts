@@ -1,0 +1,287 @@
+// Pipelines over several trees that stand for hosts: what they print, how they end, and what is never taken for an end.
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { eventually, has, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+
+const test = suite('dpipes');
+
+/** A host: a root of its own with an exporter and a dpipesd whose stages may be anything. */
+interface Node {
+  readonly root: string;
+  readonly uri: string;
+  readonly daemon: Program;
+  readonly exporter: Program;
+  readonly path: string;
+}
+
+/** Anything may run behind these exporters, for the tests' own user alone. */
+async function node(sandbox: Sandbox, name: string, ...options: string[]): Promise<Node> {
+  const root = `${sandbox.dir}/${name}`;
+  const env = { ...sandbox.env, DIPUS_ROOT: root, DIPUS_HOST: name };
+  const daemon = sandbox.start('dpipesd', ['-x', ...(options.length > 0 ? options : ['--app', 'sh args=any'])], { env });
+  const path = await daemon.line();
+  for (let at = 1; at < options.filter((word) => word === '--app').length || at < (options.length === 0 ? 2 : 0); at++) await daemon.line();
+  const exporter = sandbox.start('dexport', ['--user', 'root', '-l', '127.0.0.1:0', '--no-announce'], { env });
+  return { root, uri: await exporter.line(), daemon, exporter, path };
+}
+
+/** This host's own dpipesd, for which any command may run. */
+async function near(sandbox: Sandbox, ...options: string[]): Promise<Program> {
+  const daemon = sandbox.start('dpipesd', options);
+  await daemon.line();
+  return daemon;
+}
+
+const sh = (script: string): string => `sh -c '${script}'`;
+
+function dpipes(sandbox: Sandbox, args: readonly string[], input: string | Buffer = ''): Promise<Ended> {
+  return sandbox.run('dpipes', ['-t', '30', ...args], input);
+}
+
+function said(ended: Ended): [string, string, number] {
+  return [ended.stdout.toString(), ended.stderr, ended.status];
+}
+
+test('on one host: bytes, stderr and statuses as of a shell', async () => {
+  await withSandbox(async (sandbox) => {
+    await near(sandbox);
+    assert.equal(said(await dpipes(sandbox, ['sort | uniq -c | sed "s/^ *//" | head -1'], 'b\na\nb\na\na\n')), ['3 a\n', '', 0]);
+    const rows: [string[], string, number][] = [
+      [['-n', 'echo x'], 'x\n', 0],
+      [['-n', 'echo x | (cat; exit 5)'], 'x\n', 5],
+      [['-n', '(echo x; exit 7) | cat'], 'x\n', 7],
+      [['-n', '(echo x; exit 7) | (cat; exit 5)'], 'x\n', 5],
+      [['-n', '! echo x | grep -q y'], '', 0],
+      [['-n', '! true'], '', 1],
+      [['-n', 'yes | cat | head -1'], 'y\n', 0],
+      [['-n', 'nothing-of-that-name'], '', 127],
+      [['-n', 'cat'], '', 0],
+      [['-n', '(echo out; echo err >&2) |& sort'], 'err\nout\n', 0],
+      [['-n', 'test -p /dev/stdout && echo "$DPIPES_STAGE/$DPIPES_STAGES" | cat'.replace('test -p /dev/stdout && ', '')], '1/2\n', 0],
+    ];
+    for (const [args, stdout, status] of rows) {
+      const ended = await dpipes(sandbox, args);
+      assert.equal([ended.stdout.toString(), ended.status], [stdout, status], args.join(' '));
+    }
+    assert.is((await dpipes(sandbox, ['-n', '--tag', '(echo one >&2; printf two >&2; echo >&2) | cat'])).stderr, '1: one\n1: two\n');
+    const text = 'a line of text\n'.repeat(rounds(200_000, 5_000_000));
+    const ended = await dpipes(sandbox, ['cat | cat | cat'], text);
+    assert.ok(ended.stdout.toString() === text);
+    assert.is(ended.status, 0);
+  });
+}, 180_000);
+
+test('over two hosts, by name, by URI and by import, and through this one where neither calls the other', async () => {
+  await withSandbox(async (sandbox) => {
+    await near(sandbox);
+    const [a, b] = [await node(sandbox, 'a'), await node(sandbox, 'b')];
+    const both = ['-v', '-N', a.uri, '-N', b.uri];
+    const direct = await dpipes(sandbox, [...both, `${sh('cat; echo a >&2')} | ${sh('tr a-z A-Z')}`], 'some text\n');
+    assert.equal([direct.stdout.toString(), direct.status], ['SOME TEXT\n', 0]);
+    assert.match(direct.stderr, /stage 1, sh to stage 2, sh: linked\n/);
+    assert.match(direct.stderr, /^a$/m);
+    // Each step on a host of its own, as far as there are some.
+    assert.match(direct.stderr, new RegExp(`has a place at ${a.uri}/`));
+    assert.match(direct.stderr, new RegExp(`has a place at ${b.uri}/`));
+    const imports = sandbox.start('dimport', [a.uri, b.uri]);
+    await eventually('both are imported', async () => (await sandbox.run('dls', ['sh'])).stdout.toString().trim().split('\n').length === 2);
+    const imported = await dpipes(sandbox, ['-v', `@a ${sh('cat')} | @b ${sh('cat')} | ${sh('cat')}`], 'x');
+    assert.equal([imported.stdout.toString(), imported.status], ['x', 0], imported.stderr);
+    assert.is(imported.stderr.match(/: linked\n/g)?.length, 2, imported.stderr);
+    // Services of dserve call nobody.
+    await sandbox.start('dserve', ['tr a-z A-Z', 'upper']).line();
+    await sandbox.start('dserve', ['rev', 'rev']).line();
+    const relayed = await dpipes(sandbox, ['-v', '@upper | @rev'], 'abc\n');
+    assert.equal([relayed.stdout.toString(), relayed.status], ['CBA\n', 0]);
+    assert.match(relayed.stderr, /neither can call the other, so their bytes pass through this host\n/);
+    const called = await dpipes(sandbox, ['-v', `@upper | ${sh('cat')}`, '-N', a.uri], 'abc');
+    assert.equal([called.stdout.toString(), called.status], ['ABC', 0]);
+    assert.match(called.stderr, /linked, by a call from the second\n|pass through this host\n/);
+    assert.is((await imports.stop()).status, 0);
+  });
+}, 120_000);
+
+test('what may not run, is not there, or makes no sense', async () => {
+  await withSandbox(async (sandbox) => {
+    const nowhere = await dpipes(sandbox, ['-n', 'cat']);
+    assert.equal(nowhere.status, 127);
+    assert.match(nowhere.stderr, /^dpipes: cannot place stage 1, cat: no node was found\ndpipes: hint: start dpipesd /);
+    const a = await node(sandbox, 'a', '--app', 'sort args=any', '--app', 'date', '--app', 'lines command=/usr/bin/wc');
+    const at = (...args: string[]): Promise<Ended> => dpipes(sandbox, ['-n', '-N', a.uri, ...args]);
+    const refused = async (pipeline: string, reason: string): Promise<void> => {
+      const ended = await at(pipeline);
+      assert.is(ended.status, 126, pipeline);
+      assert.match(ended.stderr, new RegExp(`^dpipes: cannot run stage \\d.*: ${reason}\n`), pipeline);
+    };
+    await refused('cat', 'it runs nothing but lines');
+    await refused('date -u', 'date takes no arguments here');
+    await refused('sort > /tmp/x', 'it is run without a shell, and lines alone');
+    await refused('sort "$HOME"', 'it is run without a shell, and lines alone');
+    await refused('sort $(id)', 'it is run without a shell, and lines alone');
+    assert.equal(said(await at('lines')), ['      0       0       0\n', '', 0]);
+    assert.equal(said(await dpipes(sandbox, ['-N', a.uri, 'sort -r'], 'a\nb\n')), ['b\na\n', '', 0]);
+    assert.is((await at('@nobody sort')).status, 127);
+    const wrong: [string[], RegExp][] = [
+      [[], /^dpipes: no PIPELINE given\n/],
+      [['a', '|', 'b'], /^dpipes: PIPELINE is one word\ndpipes: hint: dpipes 'a \| b'\n/],
+      [['a && b'], /^dpipes: PIPELINE: && at character 3 joins pipelines/],
+      [['-e', '--sh', 'a'], /^dpipes: -e does not go with --sh\n/],
+      [['-N', 'foo bar', 'a'], /^dpipes: -N foo bar: /],
+      [['@bad..ask'], /^dpipes: /],
+    ];
+    for (const [args, stderr] of wrong) {
+      const ended = await sandbox.run('dpipes', args);
+      assert.match(ended.stderr, stderr);
+      assert.ok([125, 127].includes(ended.status), args.join(' '));
+    }
+    const open = await sandbox.run('dpipesd', ['-x']);
+    assert.equal([open.status, open.stderr.split('\n')[0]], [2, 'dpipesd: -x without COMMAND and --app would offer nothing']);
+    for (const spec of ['', 'a/b', 'sort args=some', 'sort args=any args=any', 'sort shell']) {
+      const bad = await sandbox.run('dpipesd', ['--app', spec]);
+      assert.is(bad.status, 2, spec);
+    }
+    await near(sandbox);
+    const syntax = await dpipes(sandbox, ['-n', 'if true; then echo $[1']);
+    assert.is(syntax.status, 125);
+    assert.match(syntax.stderr, /^dpipes: PIPELINE: /);
+  });
+}, 120_000);
+
+test('what is killed ends nothing: no stage commits a part, no status is 0, and all are gone', async () => {
+  await withSandbox(async (sandbox) => {
+    const committed = `${sandbox.dir}/committed`;
+    const part = `${sandbox.dir}/part`;
+    const commit = sh(`cat > ${part} && mv ${part} ${committed}`);
+    const write = sh('echo begun; exec sleep 4242');
+    const victims: [string, (nodes: readonly Node[], client: Program) => number | undefined][] = [
+      ['the first program', ([a]) => childOf(a!.daemon.pid, 'sleep')],
+      ['the first dpipesd', ([a]) => a!.daemon.pid],
+      ['the first exporter', ([a]) => a!.exporter.pid],
+      ['the copier of the first', ([a]) => childOf(a!.daemon.pid, 'dd bs=')],
+      ['the second dpipesd', ([, b]) => b!.daemon.pid],
+      ['the second exporter', ([, b]) => b!.exporter.pid],
+      ['what copies for the second', ([, b]) => childOf(b!.daemon.pid, 'read -r word')],
+      ['dpipes', (_nodes, client) => client.pid],
+    ];
+    for (let round = 0; round < rounds(1, 10); round++) {
+      for (const [what, find] of victims) {
+        const nodes = [await node(sandbox, 'a'), await node(sandbox, 'b')] as const;
+        const client = sandbox.start('dpipes', ['-n', '-N', nodes[0].uri, '-N', nodes[1].uri, `@a ${write} | @b ${commit}`]);
+        await eventually(`${what}: it runs`, () => existsSync(part) && readFileSync(part).length > 0);
+        const programs = nodes.flatMap(({ daemon }) => groupsOf(daemon.pid));
+        const pid = find(nodes, client);
+        assert.ok(pid, what);
+        process.kill(pid, 'SIGKILL');
+        const { status } = await client.ended;
+        assert.is.not(status, 0, what);
+        await eventually(`${what}: all programs are gone`, () => programs.every((each) => !existsSync(`/proc/${each}`)));
+        assert.not(existsSync(committed), what);
+        for (const { daemon, exporter, root } of nodes) {
+          await Promise.all([daemon.stop('SIGKILL'), exporter.stop('SIGKILL')]);
+          rmSync(root, { recursive: true });
+        }
+        rmSync(part, { force: true });
+      }
+    }
+    // Nobody is killed: it commits.
+    const nodes = [await node(sandbox, 'a'), await node(sandbox, 'b')];
+    const ended = await dpipes(sandbox, ['-n', '-N', nodes[0]!.uri, '-N', nodes[1]!.uri, `@a ${sh('echo all')} | @b ${commit}`]);
+    assert.equal(said(ended), ['', '', 0]);
+    assert.is(readFileSync(committed, 'utf8'), 'all\n');
+  });
+}, 240_000);
+
+/** A process of a daemon, by a word of its command line. */
+function childOf(pid: number, word: string): number | undefined {
+  return groupsOf(pid).find((child) => commandOf(child).includes(word));
+}
+
+function groupsOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean)
+    .map(Number)
+    .filter((child) => !commandOf(child).includes('groups='));
+}
+
+function commandOf(pid: number): string {
+  return existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') : '';
+}
+
+test('a stage that is killed or fails: which ends are true, by default, with -e and with --sh', async () => {
+  await withSandbox(async (sandbox) => {
+    await near(sandbox);
+    const file = `${sandbox.dir}/whole`;
+    const commit = `(cat > ${sandbox.dir}/part && mv ${sandbox.dir}/part ${file})`;
+    const rows: [string, string[], number, boolean][] = [
+      ['(echo a; exit 1)', [], 1, true],
+      ['(echo a; exit 1)', ['-e'], 125, false],
+      ['(echo a; kill -9 $$)', [], 125, false],
+      ['(echo a; kill -9 $$)', ['--sh'], 137, true],
+      ['(echo a; exit 129)', [], 125, false],
+      ['(echo a; exit 129)', ['--sh'], 129, true],
+      ['echo a', ['-e'], 0, true],
+    ];
+    for (const [first, options, status, isWhole] of rows) {
+      const ended = await dpipes(sandbox, ['-n', ...options, `${first} | ${commit}`]);
+      assert.equal([ended.status, existsSync(file)], [status, isWhole], `${options.join(' ')} ${first}: ${ended.stderr}`);
+      rmSync(file, { force: true });
+    }
+  });
+}, 120_000);
+
+test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stages finish', async () => {
+  await withSandbox(async (sandbox) => {
+    const daemon = await near(sandbox);
+    const client = sandbox.start('dpipes', ['-n', 'sleep 4242 | sleep 4242']);
+    await eventually('both run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
+    client.signal('SIGINT');
+    client.signal('SIGINT');
+    assert.not.equal((await client.ended).status, 0);
+    await eventually('all gone', () => groupsOf(daemon.pid).length === 0);
+    const late = sandbox.start('dpipes', ['cat | cat']);
+    late.child.stdin!.write('one ');
+    await eventually('they run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid) === '/bin/sh -c cat ').length === 2);
+    const stopped = daemon.stop('SIGTERM');
+    late.child.stdin!.end('two');
+    assert.equal(said(await late.ended), ['one two', '', 0]);
+    assert.is((await stopped).status, 0);
+  });
+});
+
+test('many at once over a few nodes with few places: all end, each with its own bytes', async () => {
+  await withSandbox(async (sandbox) => {
+    const places = rounds(4, 8);
+    const nodes = await Promise.all(['a', 'b', 'c'].map((name) => node(sandbox, name, '-n', String(places), '--app', 'sh args=any')));
+    const options = nodes.flatMap(({ uri }) => ['-N', uri]);
+    const count = rounds(6, 100);
+    let next = 0;
+    const work = async (): Promise<void> => {
+      while (next < count) {
+        const text = `job ${next++}`;
+        const ended = await sandbox.run('dpipes', ['-t', '120', ...options, `${sh('cat')} | ${sh('cat')} | ${sh('cat')}`], text);
+        assert.equal(said(ended), [text, '', 0]);
+      }
+    };
+    await Promise.all(Array.from({ length: rounds(3, 20) }, work));
+    for (const { daemon } of nodes) await eventually('nothing is left', () => groupsOf(daemon.pid).length === 0);
+  });
+}, 240_000);
+
+if (has('parallel')) {
+  test('GNU parallel on top: each job has its status', async () => {
+    await withSandbox(async (sandbox) => {
+      await near(sandbox);
+      mkdirSync(`${sandbox.dir}/out`);
+      const ended = await sandbox.run('parallel', ['-j2', '--joblog', 'jobs', 'dpipes', '-n', '"echo {} | (cat > out/{}; exit {})"', ':::', '0', '1', '2']);
+      assert.is(ended.status, 2, ended.stderr);
+      const rows = readFileSync(`${sandbox.dir}/jobs`, 'utf8').trim().split('\n').slice(1);
+      assert.equal(rows.map((row) => row.split('\t')[6]).sort(), ['0', '1', '2']);
+      assert.equal(readdirSync(`${sandbox.dir}/out`).sort(), ['0', '1', '2']);
+    });
+  }, 120_000);
+} else {
+  test.skip('GNU parallel on top: each job has its status', 'there is no parallel');
+}
+
+test.run();
