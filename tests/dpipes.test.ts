@@ -273,10 +273,24 @@ if (has('parallel')) {
     await withSandbox(async (sandbox) => {
       await near(sandbox);
       mkdirSync(`${sandbox.dir}/out`);
-      const ended = await sandbox.run('parallel', ['-j2', '--joblog', 'jobs', 'dpipes', '-n', '"echo {} | (cat > out/{}; exit {})"', ':::', '0', '1', '2']);
+      const ended = await sandbox.run('parallel', [
+        '-j2',
+        '--joblog',
+        'jobs',
+        'dpipes',
+        '-n',
+        '"echo {} | (cat > out/{}; exit {})"',
+        ':::',
+        '0',
+        '1',
+        '2',
+      ]);
       assert.is(ended.status, 2, ended.stderr);
       const rows = readFileSync(`${sandbox.dir}/jobs`, 'utf8').trim().split('\n').slice(1);
-      assert.equal(rows.map((row) => row.split('\t')[6]).sort(), ['0', '1', '2']);
+      assert.equal(
+        rows.map((row) => Number(row.split('\t')[6])).sort((a, b) => a - b),
+        [0, 1, 2],
+      );
       assert.equal(readdirSync(`${sandbox.dir}/out`).sort(), ['0', '1', '2']);
     });
   }, 120_000);

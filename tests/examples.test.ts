@@ -173,6 +173,19 @@ const cases: Readonly<Record<string, Case | string>> = {
     swap: { '-t 5': '-t 30' },
     gives: /^ok .*\/local\/authd\.box\.\.\.0\n$/,
   },
+  "dpipes.1: dpipes -n '@db cat /var/log/syslog | sort | uniq -c | sort -rn | head'": 'it uses other hosts, see tests/dpipes.test.ts',
+  "dpipes.1: dpipes -e -n '@db pg_dump shop | gzip -9 |": 'it uses other hosts, see tests/dpipes.test.ts',
+  "dpipes.1: dpipes '@upper | @rev' < text": {
+    before: "serve 'tr a-z A-Z' upper; serve rev rev; echo abc > text",
+    gives: /^CBA\n$/,
+  },
+  'dpipes.1: dpipesd &': { swap: { 'dpipesd &': 'background dpipesd' }, gives: / 2 b\n$/ },
+  'dpipesd.1: dpipesd': { until: 'dls -1 dpipesd', gives: /\/local\/dpipesd\.box\.\.\.0\n$/ },
+  "dpipesd.1: dpipesd -x --app 'lame args=any' --app 'lines command=wc'": {
+    until: 'dls -1 lines',
+    after: "printf 'a\\nb\\n' | dpipes 'lines'",
+    gives: /\/dp\/lines\.box\.\.\.0\n +2 +2 +4\n$/,
+  },
   'dlink.1: dlink unix:///run/postgresql/.s.PGSQL.5432 db/postgres': {
     before: 'mount -t tmpfs none /run; mkdir /run/postgresql; foreign /run/postgresql/.s.PGSQL.5432 cat',
     until: 'dls -1 db',

@@ -9,7 +9,12 @@ const commandLine: CommandLine = {
     strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
     sh: { describe: 'an end is an end, also of a stage that was killed, as in a shell' },
     null: { short: 'n', describe: 'the first stage reads nothing' },
-    node: { short: 'N', value: 'NODE', isRepeatable: true, describe: 'where stages may run: sep://HOST[:PORT], ssh://HOST or unix:///PATH' },
+    node: {
+      short: 'N',
+      value: 'NODE',
+      isRepeatable: true,
+      describe: 'where stages may run: sep://HOST[:PORT], ssh://HOST or unix:///PATH',
+    },
     timeout: { short: 't', value: 'SECS', describe: 'look up to SECS for places for all stages (default 10)' },
     plan: { describe: 'print where each stage would run, and run nothing' },
     tag: { describe: 'begin each line of stderr with its stage' },

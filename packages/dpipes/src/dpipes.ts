@@ -76,7 +76,9 @@ async function runStages({ isNegated }: Pipeline, { args, wanted }: Run, context
 }
 
 function eventsOf(wanted: WantedStage, { hasTags }: Arguments, running: RunningPipe): StageEvents {
-  const tagged = hasTags ? new TaggedLines(`${wanted.number}${wanted.stage.name === undefined ? '' : ` ${wanted.stage.name}`}: `) : undefined;
+  const tagged = hasTags
+    ? new TaggedLines(`${wanted.number}${wanted.stage.name === undefined ? '' : ` ${wanted.stage.name}`}: `)
+    : undefined;
   return {
     stderr: (bytes) => printDiagnostics(tagged ? tagged.take(bytes) : bytes),
     inputEnded: (how) => {

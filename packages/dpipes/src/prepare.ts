@@ -37,7 +37,8 @@ export async function prepareAll(wanted: readonly WantedStage[], options: Prepar
     if (!busy) return ready as ReadyStage[];
     for (const one of ready) if (!(one instanceof Failure)) one.client.close();
     const isBusy = ready.every((one) => !(one instanceof NotRun));
-    if (!isBusy || Date.now() + pauseMs > options.deadline || options.stop.aborted) throw ready.find((one) => one instanceof NotRun) ?? busy;
+    if (!isBusy || Date.now() + pauseMs > options.deadline || options.stop.aborted)
+      throw ready.find((one) => one instanceof NotRun) ?? busy;
     // Those who have met here must not meet again.
     await pause(pauseMs * (0.5 + Math.random()), options.stop);
   }
@@ -76,7 +77,8 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
       // What will not change counts only where it is all there is.
       const Kind = isFinal ? NotRun : Failure;
       if (!failure || failure instanceof NotRun) failure = new Kind('run', `${nameOf(wanted)} at ${place.path}`, reasonOf(error));
-      if (isFinal && wanted.stage.needsBash) failure = failure.withHint("it has syntax of bash, which the node's sh may not have: bash -c '...'");
+      if (isFinal && wanted.stage.needsBash)
+        failure = failure.withHint("it has syntax of bash, which the node's sh may not have: bash -c '...'");
     }
   }
   return failure!;

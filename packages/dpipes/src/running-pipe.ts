@@ -99,7 +99,8 @@ export class RunningPipe {
   async #checkOutput(taken: CountedCopy, last: ReadyStage, { out }: Exit): Promise<void> {
     const how = await taken.ended;
     if (how.kind === 'broken') throw new Failure('write', 'stdout', how.reason);
-    if (how.kind === 'end' && how.bytes !== out) throw new Failure('finish', nameOf(last.wanted), `${how.bytes} of ${out ?? 'its'} bytes came`);
+    if (how.kind === 'end' && how.bytes !== out)
+      throw new Failure('finish', nameOf(last.wanted), `${how.bytes} of ${out ?? 'its'} bytes came`);
   }
 }
 

@@ -46,7 +46,10 @@ async function placesOf(stage: Stage, number: number, { nodes, asked }: Looking)
     return places;
   }
   // A program that is offered by its name runs there alone.
-  const offered = stage.name !== undefined && isName(stage.name) && stage.argv ? await look(`dp/${stage.name}`, () => nodes.find(appNode(stage.name!))) : [];
+  const offered =
+    stage.name !== undefined && isName(stage.name) && stage.argv
+      ? await look(`dp/${stage.name}`, () => nodes.find(appNode(stage.name!)))
+      : [];
   const free = offered.length > 0 ? offered : await look('', () => nodes.find(anyNode));
   const places = stage.place ? free.filter(({ hosts, path }) => hosts.includes(stage.place!.name) || path === stage.place!.name) : free;
   if (places.length > 0) return places;

@@ -17,7 +17,8 @@ export function parseApp(text: string): App {
   const settings = new Map<string, string>();
   for (const word of words) {
     const [key = '', value] = word.split(/=(.*)/s);
-    if (!['args', 'command'].includes(key) || !value) throw new UsageError(`--app ${quoted}: ${JSON.stringify(word)} is not args= or command=`);
+    if (!['args', 'command'].includes(key) || !value)
+      throw new UsageError(`--app ${quoted}: ${JSON.stringify(word)} is not args= or command=`);
     if (settings.has(key)) throw new UsageError(`--app ${quoted}: ${key}= is given more than once`);
     settings.set(key, value);
   }

@@ -1,5 +1,14 @@
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, listOption, modeOption, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
+import {
+  isGiven,
+  listOption,
+  modeOption,
+  numberOption,
+  parseCommandLine,
+  secondsOption,
+  textOption,
+  type CommandLine,
+} from '@dipus/cli/options';
 import { parseApp, type App } from './app.ts';
 
 const commandLine: CommandLine = {

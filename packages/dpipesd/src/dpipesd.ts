@@ -11,7 +11,11 @@ import { Offer } from './offer.ts';
 import { anyCommand, appRuns, firstOf, oneCommand, type WhatRuns } from './what-runs.ts';
 
 /** Lets stages run until it is stopped. Throws Failure. */
-export async function dpipesd(args: Arguments, { tree, host }: { readonly tree: Tree; readonly host: string }, context: Context): Promise<void> {
+export async function dpipesd(
+  args: Arguments,
+  { tree, host }: { readonly tree: Tree; readonly host: string },
+  context: Context,
+): Promise<void> {
   const { stop, stopNow, warn, explain } = context;
   const places = { max: args.max, running: 0 };
   const open = { stop, warn, explain, prompter: () => undefined, user: () => readUser(process.env), tree: () => tree };
@@ -37,7 +41,10 @@ function whatRunsAt({ area, apps, command }: Arguments): WhatRuns {
   return firstOf([...(command ? [oneCommand(command)] : []), ...apps.map(appRuns)]);
 }
 
-async function end(offers: readonly Offer[], { graceMs, stopNow }: { readonly graceMs: number; readonly stopNow: AbortSignal }): Promise<void> {
+async function end(
+  offers: readonly Offer[],
+  { graceMs, stopNow }: { readonly graceMs: number; readonly stopNow: AbortSignal },
+): Promise<void> {
   const finished = Promise.all(offers.map((one) => one.close()));
   const over = new AbortController();
   await Promise.race([finished, pause(graceMs, AbortSignal.any([stopNow, over.signal]))]);

@@ -120,7 +120,13 @@ export class Offer {
       const words = await whatRuns(prepare);
       let group: number | undefined;
       return {
-        prepared: { version: pipeVersion, host: service.host, service: formatServiceName(service), running: places.running, max: places.max },
+        prepared: {
+          version: pipeVersion,
+          host: service.host,
+          service: formatServiceName(service),
+          running: places.running,
+          max: places.max,
+        },
         dial,
         start: async (ends) => {
           const program = await startProgram(words, ends);

@@ -2,7 +2,6 @@
 import { execFile } from 'node:child_process';
 import { homedir } from 'node:os';
 import { promisify } from 'node:util';
-import { codeOf } from '@dipus/proto/failure';
 import { printable } from '@dipus/proto/printable';
 import type { Prepare } from '@dipus/proto/pipe';
 import type { Words } from '@dipus/programs/program';
@@ -61,11 +60,6 @@ export function firstOf(choices: readonly WhatRuns[]): WhatRuns {
     }
     throw refusal;
   };
-}
-
-/** Why a program was not started. */
-export function startFault(error: unknown): string {
-  return codeOf(error) === 'ENOENT' ? 'there is no such program' : String((error as Error).message);
 }
 
 function variablesOf({ pipe, stage, stages }: Prepare): NodeJS.ProcessEnv {

@@ -31,8 +31,8 @@ exec ${dd}`;
 export type CountedEnd = number | Duplex;
 
 /**
- * Copies until the source ends, and owns the connections that it is given. The end is passed on to a connection, an error breaks it. What is
- * no socket is copied through this process.
+ * Copies until the source ends, and owns the connections that it is given. The end is passed on to a connection, an error breaks it. What
+ * is no socket is copied through this process.
  */
 export function startCountedCopy(source: CountedEnd, target: CountedEnd): CountedCopy {
   if (isPlain(source) && isPlain(target)) {
