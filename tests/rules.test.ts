@@ -92,6 +92,8 @@ const peers: [pattern: string, peer: string, isMatch: boolean][] = [
   // A name of an authenticated scheme is never looked up.
   ['tls:box.example', 'tls:bob@192.0.2.7:5', false],
   ['seps:alice', 'seps:alice@[2001:db8::7]:5', true],
+  ['seps:alice@home@*', 'seps:alice@home@[2001:db8::7]', true],
+  ['seps:alice', 'seps:alice@home@192.0.2.7', false],
 ];
 
 test('peers by table', () => {

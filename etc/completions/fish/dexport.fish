@@ -3,6 +3,7 @@ complete -c dexport -f
 complete -c dexport -l seps -d 'Speak TLS, with keys that are authorised'
 complete -c dexport -s l -l listen -x -d 'Listen on ADDR[:PORT]'
 complete -c dexport -l plain -d 'Also beyond loopback, or beside TLS, unencrypted'
+complete -c dexport -l rules -d 'Let in only whom ipcd lets in'
 complete -c dexport -l name -x -d 'A name of this exporter'
 complete -c dexport -l no-announce -d 'Do not announce it by mDNS'
 complete -c dexport -l user -x -d 'Run as this user'

@@ -8,7 +8,7 @@ import { isUri, sepPort } from '@dipus/proto/uri';
 const commandLine: CommandLine = {
   tool: 'dexport',
   forms: [
-    '[--seps] [-l ADDR[:PORT]]... [--plain] [--name HOST]... [--no-announce] [--user NAME] ' +
+    '[--seps] [-l ADDR[:PORT]]... [--plain] [--rules] [--name HOST]... [--no-announce] [--user NAME] ' +
       '[-n MAX] [--grace SECS] [-v] [--json] [SERVICE...]',
   ],
   summary: 'Offers the services in exported/ that answer a SERVICE, or all, to other hosts.',
@@ -21,6 +21,7 @@ const commandLine: CommandLine = {
       describe: 'listen on ADDR[:PORT] (default: loopback, with --seps or --plain all addresses; port 7370)',
     },
     plain: { describe: 'also beyond loopback, or beside TLS, neither encrypted nor authenticated' },
+    rules: { describe: 'let in only whom ipcd lets in; where none runs nobody' },
     name: { value: 'HOST', isRepeatable: true, describe: 'HOST is a name of this exporter too, for requests that are not upgrades' },
     'no-announce': { describe: 'do not announce it by mDNS' },
     user: { value: 'NAME', describe: 'run as NAME once it listens (needed when started by root)' },
@@ -42,6 +43,8 @@ export interface Arguments {
   readonly addresses: readonly Address[];
   readonly isSeps: boolean;
   readonly isPlain: boolean;
+  /** Whether ipcd is asked before each use. */
+  readonly hasRules: boolean;
   readonly names: readonly string[];
   readonly mayAnnounce: boolean;
   readonly user?: string;
@@ -63,6 +66,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     addresses: listOption(values, 'listen').map(parseAddress),
     isSeps: isGiven(values, 'seps'),
     isPlain: isGiven(values, 'plain'),
+    hasRules: isGiven(values, 'rules'),
     names: listOption(values, 'name'),
     mayAnnounce: !isGiven(values, 'no-announce'),
     ...(user !== undefined && { user }),

@@ -16,6 +16,7 @@ import { Limits } from './limits.ts';
 import { listenAll, type Listening } from './listen.ts';
 import { Offers } from './offers.ts';
 import type { Openers } from './openers.ts';
+import { rulesOf } from './rules.ts';
 import { UseLog } from './use-log.ts';
 import { holdLater, Views, type HeldView } from './user-views.ts';
 
@@ -59,7 +60,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     if (context.stop.aborted) return;
     views.resolve(new Views(offers, options.openers && ((user) => newOffers(options.openers!.accessOf(user)))));
     announcing = announceBeyond(args, listening, { ...options, text: entrance.text });
-    const answers = new Answers(newExporter(args, options, { offers, announcing, descriptors }));
+    const answers = new Answers(newExporter(args, options, { tree, offers, announcing, descriptors }));
     ready.resolve(answers);
     const isLocal = listening.every(({ isLoopback }) => isLoopback);
     printDiagnostics(`dexport: ${entrance.whoMay(`${tree.root}/exported`, isLocal)}\n`);
@@ -109,10 +110,10 @@ async function openEntrance(args: Arguments, { context, openers }: DexportOption
   });
 }
 
-type Standing = Pick<ExporterOptions, 'offers' | 'descriptors'> & { readonly announcing: readonly Announcing[] };
+type Standing = Pick<ExporterOptions, 'offers' | 'descriptors'> & { readonly tree: Tree; readonly announcing: readonly Announcing[] };
 
 function newExporter(args: Arguments, { context, holder, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
-  const { offers, announcing, descriptors } = standing;
+  const { tree, offers, announcing, descriptors } = standing;
   context.explain(`${descriptors.limit} descriptors: connections may hold ${descriptors.capacity} of them`);
   const fixed = [ownHost, systemHost].flatMap((name) => [name, name.split('.')[0]!, `${name.split('.')[0]}.local`]);
   const names = new Set([...fixed, ...args.names].map((name) => name.toLowerCase()));
@@ -122,6 +123,7 @@ function newExporter(args: Arguments, { context, holder, ownHost, systemHost }: 
     holder,
     isOwnName: (name) => names.has(name) || announcing.some(({ hostName }) => hostName?.toLowerCase() === name),
     isVerbose: args.isVerbose,
+    rules: args.hasRules ? rulesOf(tree, context.warn) : undefined,
     useLog: new UseLog({ write: useWriter(args, context), isJson: args.isJson }),
     explain: context.explain,
     warn: context.warn,

@@ -9,6 +9,7 @@ import { OpenStreams } from '@dipus/session/open-streams';
 import { labelOf, peerOf, type Client } from './known-peer.ts';
 import type { Offer, View } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
+import type { Rules } from './rules.ts';
 import type { Use, UseLog, UseResult } from './use-log.ts';
 
 export interface ExporterOptions {
@@ -19,6 +20,8 @@ export interface ExporterOptions {
   isOwnName(name: string): boolean;
   readonly isVerbose: boolean;
   readonly useLog: UseLog;
+  /** Is asked before each use; undefined: what is offered may be used. */
+  readonly rules: Rules | undefined;
   /** A line for `-v`. */
   explain(message: string): void;
   warn(error: unknown): void;

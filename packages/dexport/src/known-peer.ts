@@ -9,7 +9,7 @@ import type { Use } from './use-log.ts';
 import type { HeldView } from './user-views.ts';
 
 /** A connection of a client, or what stands for one. */
-export type Client = Duplex & { readonly remoteAddress?: string | undefined };
+export type Client = Duplex & { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
 
 export interface KnownPeerOptions {
   readonly address: string;

@@ -18,6 +18,8 @@ import { Streams } from './streams.ts';
  */
 export async function pipeThrough(exporter: Exporter, offer: Offer, exchange: Exchange): Promise<void> {
   exchange.request.socket.setKeepAlive(true, timing.keepAliveMs);
+  const { rules } = exporter.options;
+  if (rules) await rules(exchange.request.socket, offer);
   const end = exporter.admit(exchange.request.socket, offer, 'post');
   const piped = pipe(exporter, offer, exchange).finally(end);
   exporter.streams.add({ ended: piped, break: () => exchange.leave() });

@@ -47,6 +47,9 @@ export class Upgrades {
     const kind = kindOf(request.headers['sep-socket']);
     const offer = await this.#offer(request.url ?? '', socket);
     this.#exporter.explain(socket, `opens ${servicePath(offer)}${kind ? `, ${kind}` : ''}`);
+    const { rules } = this.#exporter.options;
+    if (rules) await rules(socket, offer);
+    if (socket.destroyed) return;
     this.#exporter.admit(socket, offer, kind ?? 'plain');
     const tellEnd = this.#exporter.use(socket, offer, kind ?? 'plain');
     if (kind !== undefined && !offer.hasControl) {

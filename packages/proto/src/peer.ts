@@ -102,7 +102,7 @@ function splitScheme(text: string, grammar: RegExp): { scheme: string; rest: str
 }
 
 function splitAuthority(text: string, authority: string): { identity: string | undefined; host: string; port: string | undefined } {
-  const parts = /^(?:([^@:]+)@)?(?:\[([^\]]+)\]|([^:[\]@]+))(?::(\d{1,5}|\*))?$/.exec(authority);
+  const parts = /^(?:([^:]+)@)?(?:\[([^\]]+)\]|([^:[\]@]+))(?::(\d{1,5}|\*))?$/.exec(authority);
   if (!parts) throw new PeerError(`PEER ${printable(text)} is not SCHEME:[IDENTITY@]HOST[:PORT] (an IPv6 address stands in brackets)`);
   const [, identity, address, name, port] = parts;
   if (address !== undefined && !parseNetwork(address)) throw new PeerError(`[${printable(address)}] is no IPv6 address`);
