@@ -140,7 +140,7 @@ test('limits: connections in all, and silent ones of an address', () =>
     assert.match((await readAll(await dial(port))).text, /^HTTP\/1\.1 503 [^]*too many unfinished requests/);
     for (const socket of silent) socket.destroy();
     await eventually('a place', async () => (await webClient(`${url}/echo`)).web.readyState === 1);
-    assert.is((await program.stop()).status, 0);
+    assert.is((await program.stop('SIGINT')).status, 130);
   }));
 
 test('messages of libipc: as they are, as JSON, as CBOR, and in the kind that came last', () =>
@@ -239,6 +239,7 @@ test('broken frames of every kind: each is told by its code, ends the program, a
     });
     other.web.send(Buffer.from('still here'));
     assert.is(text([await other.next()]), 'still here');
+    other.web.terminate();
     assert.is((await program.stop()).status, 0);
   }));
 
