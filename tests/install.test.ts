@@ -66,7 +66,7 @@ test('what is installed is taken away again, and nothing else', () =>
 const unitsOf = (kind: string): string[] => readdirSync(`etc/systemd/${kind}`).map((name) => resolve('etc/systemd', kind, name));
 
 test('there is a unit for every daemon, for users and for the system', () => {
-  const daemons = ['dipusd', 'dserve', 'dexport', 'dimport@', 'dreap', 'ipcd', 'dtcp', 'dtls', 'dudp', 'dlink@'].map(
+  const daemons = ['dipusd', 'dserve', 'dexport', 'dimport@', 'dreap', 'ipcd', 'dtcp', 'dtls', 'dudp', 'dws', 'dpipesd', 'dlink@'].map(
     (name) => `${name}.service`,
   );
   for (const kind of ['user', 'system']) {

@@ -82,8 +82,8 @@ test('nothing is run for who has left while waiting, plain or by control', async
       for (const session of sessions) session.close();
       await new Promise((resolve) => last.once('close', resolve));
       assert.is(answer, 'last');
-      // A session that was begun before it left may have run.
-      const began = sessions.filter((session) => session.hasStarted).length;
+      // A session that was begun before it left has run; of the first one STARTED may have come too late for it.
+      const began = Math.max(1, sessions.filter((session) => session.hasStarted).length);
       assert.ok(runs() - before <= 2 + began, `${runs() - before} runs in round ${round}, ${began} begun`);
     }
   });

@@ -1,4 +1,4 @@
-// The command lines with which dipus was announced in December 2005 (ruby-talk, ruby-dipus 0.1.2), as they are printed there, with the names
+// The command lines with which dipus was announced in December 2005 (ruby-talk, ruby-dipus 0.1.2), as printed there, with the names
 // that its programs had. lame is Debian's; what plays, converts and pages is a stand-in that looks at what it gets.
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';

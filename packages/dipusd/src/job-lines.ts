@@ -25,7 +25,7 @@ export interface JobFile {
 
 class LineError extends Error {}
 
-/** Reads the file. Empty lines and those beginning with `#` are passed over; a line that is not understood is returned beside the others. */
+/** Reads the file. Empty lines and those beginning with `#` are passed over; one that is not understood comes beside the others. */
 export function parseJobFile(text: string): JobFile {
   const jobs: JobLine[] = [];
   const leftOut: { line: number; tool: string }[] = [];

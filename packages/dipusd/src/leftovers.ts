@@ -1,4 +1,4 @@
-// What a dipusd that was killed has left running, and how it is known: each program has a variable in its environment that names its dipusd.
+// What a dipusd that was killed has left running, and how it is known: each program has a variable that names its dipusd.
 import { readdirSync, readFileSync } from 'node:fs';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
@@ -10,7 +10,7 @@ export function keeperMark(root: string): Readonly<Record<string, string>> {
   return { [variable]: [process.geteuid!(), process.pid, startOf(process.pid), root].join(' ') };
 }
 
-/** Ends what is left of dead ones of this user and root: TERM for the tools, and KILL for all that is left then. Returns how many there were. */
+/** Ends what is left of dead ones of this user and root: TERM for the tools, and KILL for what is left. Returns how many. */
 export async function endLeftovers(root: string, stop: AbortSignal): Promise<number> {
   const found = leftovers(root);
   for (const pid of found) if (!found.includes(parentOf(pid))) signal(pid, 'SIGTERM');
