@@ -9,6 +9,7 @@ import { encodeIpcFrame } from '@dipus/proto/ipc-frame';
 import { deferred } from '@dipus/proto/waiting';
 import { expectText, readAll, serve } from './guests.ts';
 import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { sepsPair } from './seps-pair.ts';
 
 const test = suite('dlink');
 
@@ -126,6 +127,18 @@ test('status, standard error and signals pass where the target has a control soc
     assert.match((await run('dcat', ['far'], 'x\n')).stderr, /no such service/);
     await serve(remote, '-x', command, 'work');
     assert.is((await run('dcat', ['far'], 'again\n')).status, 7);
+  }));
+
+test('status and standard error pass by seps://', () =>
+  withSandbox(async (sandbox) => {
+    const { far, near, uri, pair } = await sepsPair(sandbox);
+    pair();
+    await serve(far, '-x', 'cat; echo words >&2; exit 7', 'work');
+    const link = near.start('dlink', [`${uri}/work`, 'work']);
+    await link.line();
+    const ended = await near.run('dcat', ['work'], 'hello');
+    assert.equal([ended.stdout.toString(), ended.stderr, ended.status], ['hello', 'words\n', 7]);
+    assert.ok((await near.run('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(`${uri}/work`));
   }));
 
 test('a protocol daemon of any scheme opens it, and messages stay whole', () =>
