@@ -1,13 +1,17 @@
-// The table in each library's README names the modules that others import, and no other; the examples compile.
+// The table in each library's README names the modules that others import, and no other; the examples compile. With a folder as its argument
+// it only writes the examples there, NAME-0.ts and so on.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
 
 const findings = collectFindings();
 const packages = listPackages();
-const folder = 'build/readmes';
-checkTables();
-checkExamples();
+const given = process.argv[2];
+if (given !== undefined) writeExamples(given);
+else {
+  checkTables();
+  checkExamples('build/readmes');
+}
 findings.end();
 
 function checkTables() {
@@ -38,10 +42,8 @@ function tableOf(one, file) {
   return { modules: full.filter((name) => !name.endsWith('/')), folders: full.filter((name) => name.endsWith('/')) };
 }
 
-/** Types are checked as in the package itself. */
-function checkExamples() {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
+/** Returns the names of the files. */
+function writeExamples(folder) {
   const files = [];
   for (const { name, dir } of packages) {
     if (!existsSync(`${dir}/README.md`)) continue;
@@ -51,6 +53,14 @@ function checkExamples() {
       writeFileSync(`${folder}/${files.at(-1)}`, `${text}\nexport {};\n`);
     }
   }
+  return files;
+}
+
+/** Types are checked as in the package itself. */
+function checkExamples(folder) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const files = writeExamples(folder);
   const compilerOptions = { noEmit: true, composite: false, incremental: false, isolatedDeclarations: false, noUnusedLocals: false };
   writeFileSync(`${folder}/tsconfig.json`, JSON.stringify({ extends: '../../tsconfig.base.json', compilerOptions, files }));
   const { stdout } = spawnSync('node_modules/.bin/tsc', ['-p', folder, '--pretty', 'false'], { encoding: 'utf8' });

@@ -1,11 +1,12 @@
 // Every example of the pages is run as it is printed, and its result looked at. The hosts that the pages speak of are this one, in a
 // network namespace of its own; programs that play, encode or log in are stand-ins.
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { bundle, has, suite, withSandbox, type Sandbox } from './harness.ts';
 import { whyNoHosts } from './hosts.ts';
 import { examplesOf, type Example } from './pages.ts';
+import { runOnStage } from './stage.ts';
 
 interface Case {
   /** What must be there before, as shell. */
@@ -304,19 +305,6 @@ const standIns: Readonly<Record<string, string>> = {
   ssh: 'shift; export SSH_CONNECTION="127.0.0.1 1 127.0.0.1 22" SSH_CLIENT="127.0.0.1 1 22"; exec sh -c "$*"',
 };
 
-// A command that goes on is ready when it has printed something.
-const prelude = `
-  background() { local out=out.$RANDOM$RANDOM; "$@" > $out & until [ -s $out ]; do sleep 0.05; done; }
-  serve() { background dserve "$@"; }
-  foreign() { socat -t 86400 UNIX-LISTEN:$1,fork EXEC:$2 & until [ -S $1 ]; do sleep 0.05; done; }
-  dead() {
-    mkdir -p $DIPUS_ROOT/\${1%/*}
-    socat -u UNIX-LISTEN:$DIPUS_ROOT/$1 - & until [ -S $DIPUS_ROOT/$1 ]; do sleep 0.05; done
-    kill -9 $!; wait $! 2> /dev/null; touch -d '-1 hour' $DIPUS_ROOT/$1
-  }
-  ip link set lo up; mount --bind hosts /etc/hosts
-`;
-
 function nameOf({ page, commands }: Example): string {
   const first = commands[0]!;
   return `${page}: ${first.startsWith('socketpipe') ? first : first.split('\n')[0]}`;
@@ -334,24 +322,13 @@ function scriptOf({ commands }: Example, { before = '', until, after = '', swap 
       ? `${text.slice(0, -2)} > out.${at} & until [ -s out.${at} ]; do sleep 0.05; done; cat out.${at}`
       : text;
   });
-  return [prelude, before, '# The example:', ...lines, '# What came of it:', after].join('\n');
+  return [before, '# The example:', ...lines, '# What came of it:', after].join('\n');
 }
 
 async function runCase(sandbox: Sandbox, example: Example, how: Case): Promise<void> {
-  const { dir, env } = sandbox;
-  mkdirSync(`${dir}/bin`);
-  for (const [name, text] of Object.entries(standIns)) {
-    writeFileSync(`${dir}/bin/${name}`, `#!/bin/sh\n${text}\n`);
-    chmodSync(`${dir}/bin/${name}`, 0o755);
-  }
-  writeFileSync(`${dir}/hosts`, '127.0.0.1 localhost encode desktop stereo host one two\n');
-  writeFileSync(`${dir}/foo.wav`, 'wav foo');
+  writeFileSync(`${sandbox.dir}/foo.wav`, 'wav foo');
   const script = scriptOf(example, how);
-  // What it leaves running ends with it.
-  const alone = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const { stdout, stderr } = await sandbox.run('unshare', [...alone, 'bash', '-c', script], '', {
-    env: { ...env, PATH: `${dir}/bin:${env['PATH']}` },
-  });
+  const { stdout, stderr } = await runOnStage(sandbox, script, standIns);
   assert.match(stdout.toString(), how.gives, `${script}\nstderr: ${stderr}`);
 }
 
