@@ -5,10 +5,10 @@ import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync, writeFileSyn
 import { dirname, join } from 'node:path';
 import { listPackages } from './checking.mjs';
 
-const [, , to, ...names] = process.argv;
+const [, , work, ...names] = process.argv;
 const catalog = readFileSync('pnpm-workspace.yaml', 'utf8');
 const packages = listPackages();
-for (const one of packages.filter(({ name }) => names.includes(name))) makeFolder(one, join(to, one.name));
+for (const one of packages.filter(({ name }) => names.includes(name))) makeFolder(one, join(work, one.name));
 
 function makeFolder(one, folder) {
   mkdirSync(join(folder, 'dist'), { recursive: true });

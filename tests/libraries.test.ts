@@ -117,7 +117,7 @@ async function runExample(
   writeFileSync(file, text);
   // One that hangs is named by what it has not printed.
   const example = `timeout 20 node ${file}`;
-  const running = until === undefined ? example : `${example} > out & timeout 20 bash -c \"until ${until}; do sleep 0.05; done\"; cat out`;
+  const running = until === undefined ? example : `${example} > out & timeout 20 bash -c "until ${until}; do sleep 0.05; done"; cat out`;
   const script = [before, '# The example:', running, after].join('\n');
   const { stdout, stderr } = await runOnStage(sandbox, script, {});
   assert.match(stdout.toString(), gives, `${script}\nstdout: ${stdout.toString()}\nstderr: ${stderr}`);
