@@ -273,18 +273,8 @@ if (has('parallel')) {
     await withSandbox(async (sandbox) => {
       await near(sandbox);
       mkdirSync(`${sandbox.dir}/out`);
-      const ended = await sandbox.run('parallel', [
-        '-j2',
-        '--joblog',
-        'jobs',
-        'dpipes',
-        '-n',
-        '"echo {} | (cat > out/{}; exit {})"',
-        ':::',
-        '0',
-        '1',
-        '2',
-      ]);
+      const job = `"echo {} | (cat > ${sandbox.dir}/out/{}; exit {})"`;
+      const ended = await sandbox.run('parallel', ['-j2', '--joblog', 'jobs', 'dpipes', '-n', job, ':::', '0', '1', '2']);
       assert.is(ended.status, 2, ended.stderr);
       const rows = readFileSync(`${sandbox.dir}/jobs`, 'utf8').trim().split('\n').slice(1);
       assert.equal(

@@ -9,7 +9,7 @@ import { controlPreface, linkPreface } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, frameType } from '@dipus/proto/frame';
 import type { InputEnded, LinkHalf, Prepare } from '@dipus/proto/pipe';
 import type { SessionResult } from '@dipus/session/client-connection';
-import { StageClient } from '@dipus/session/stage-client';
+import { StageClient, StageOver } from '@dipus/session/stage-client';
 import { eventually, rounds, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { exporter, importer, upgradeTo } from './sep-pair.ts';
 
@@ -75,6 +75,16 @@ class Rig {
     const rig = new Rig(dial, await dial('control'), wanted);
     await rig.client.prepared;
     return rig;
+  }
+
+  /** The same of a service that may be busy for a moment, as its exporter or importer is while it comes back. */
+  static async soon(dial: Dial): Promise<Rig> {
+    return eventually('a place', () =>
+      Rig.of(dial).catch((error: unknown) => {
+        if (error instanceof StageOver && 'error' in error.result && error.result.error.retry) return undefined;
+        throw error;
+      }),
+    );
   }
 
   async link(half: LinkHalf): Promise<Socket> {
@@ -215,7 +225,7 @@ test('a program that commits at its end does not, whoever is lost and on whateve
         const dial = { local: dialUnix(service.path), sep: dialSep(there.port, service.path.split('/').at(-1)!), import: dialUnix(file) }[
           way
         ]!;
-        const rig = await Rig.of(dial);
+        const rig = await Rig.soon(dial);
         const { input, answer } = await rig.run();
         input.write('the first half');
         await eventually('it is there', () => existsSync(`${sandbox.dir}/part`) && readFileSync(`${sandbox.dir}/part`).length > 0);

@@ -83,6 +83,7 @@ function eventsOf(wanted: WantedStage, { hasTags }: Arguments, running: RunningP
     stderr: (bytes) => printDiagnostics(tagged ? tagged.take(bytes) : bytes),
     inputEnded: (how) => {
       if ('error' in how) running.lose(wanted, `its input: ${how.error}`);
+      else running.awaits(wanted);
     },
   };
 }

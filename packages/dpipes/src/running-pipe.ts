@@ -20,6 +20,9 @@ const sigpipe = signalStatus('PIPE');
 
 export class RunningPipe {
   readonly #rule: EndRule;
+  /** Stages whose input has ended and waits, and those whose writer has gone without a length, by their numbers. */
+  readonly #waiting = new Set<number>();
+  readonly #cut = new Set<number>();
   readonly #lost = deferred<never>();
 
   constructor(rule: EndRule) {
@@ -30,6 +33,12 @@ export class RunningPipe {
   /** Something of a stage is lost: nothing more is certified, and `run` rejects. */
   lose(wanted: WantedStage, reason: string): void {
     this.#lost.reject(new Failure('finish', nameOf(wanted), reason));
+  }
+
+  /** Its input has ended, and waits to be certified. */
+  awaits(wanted: WantedStage): void {
+    this.#waiting.add(wanted.number);
+    this.#compare(wanted);
   }
 
   /** Starts all stages, and waits for all of their ends. Rejects with Failure; the caller then closes the stages. */
@@ -78,9 +87,17 @@ export class RunningPipe {
     const exit = exitOf(stage, await stage.client.ended);
     const why = this.#whyNoEnd(exit);
     if (why !== undefined) throw this.#fail(new Failure('go on behind', `${nameOf(stage.wanted)} at ${stage.place.path}`, why));
+    if (!next) return exit;
     // Without a length its reader had ended before: there is nothing to end.
-    if (exit.out !== undefined) next?.client.certify(exit.out);
+    if (exit.out !== undefined) next.client.certify(exit.out);
+    else this.#cut.add(next.wanted.number);
+    this.#compare(next.wanted);
     return exit;
+  }
+
+  /** A reader that waits for more has not ended: what was between the two is lost. */
+  #compare(wanted: WantedStage): void {
+    if (this.#waiting.has(wanted.number) && this.#cut.has(wanted.number)) this.lose(wanted, 'its input broke off');
   }
 
   #whyNoEnd(exit: Exit): string | undefined {

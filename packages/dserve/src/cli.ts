@@ -21,9 +21,8 @@ run({ name: 'dserve', isDaemon: true }, async (context) => {
     stopNow: context.stopNow,
     report: { explain: context.explain, warn: context.warn, isLogJson: args.isLogJson, log: args.isLogJson ? printLine : context.explain },
     claimed: (path) => context.print(`${path}\n`),
-    ready: () => {
-      context.ready(args.from === undefined ? '' : 'ready\n');
-    },
+    ready: () => context.ready(args.from === undefined ? '' : 'ready\n'),
+    unchanged: () => context.ready(),
   });
   return 0;
 });

@@ -17,6 +17,8 @@ export interface DserveOptions {
   claimed(path: string): void;
   /** All that was asked for has been tried. */
   ready(): void;
+  /** What is asked for now could not be read: what there was goes on. */
+  unchanged(): void;
 }
 
 /** What is asked for, at first and each time that this changes. */
@@ -58,8 +60,10 @@ export async function dserve(tree: Tree, source: Source, options: DserveOptions)
     source.watch(() => {
       changing = changing
         .then(() => change(source.read()))
-        .catch(report.warn)
-        .then(options.ready);
+        .then(options.ready, (error: unknown) => {
+          report.warn(error);
+          options.unchanged();
+        });
     });
     await aborted(stop);
   } finally {

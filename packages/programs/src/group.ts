@@ -20,10 +20,11 @@ export async function endGroup(pid: number): Promise<void> {
   }
 }
 
-/** Kills a process group. Resolves when it is gone. */
+/** Kills a process group. Resolves when it is gone, and in any case when nothing of it can run any more. */
 export async function killGroup(pid: number): Promise<void> {
   signalGroup(pid, 'KILL');
-  while (isGroupThere(pid)) await delay(5);
+  // Longer only dead ones are there whose new parent does not wait for them.
+  for (const end = Date.now() + timing.killedMs; isGroupThere(pid) && Date.now() < end;) await delay(5);
 }
 
 function isGroupThere(pid: number): boolean {

@@ -8,6 +8,8 @@ export const timing = {
   stderrDrainMs: 1_000,
   /** From TERM to KILL for a program whose client has gone. */
   killMs: 5_000,
+  /** How long a killed process may take to be gone. */
+  killedMs: 1_000,
   /** How long a client that was told to stop waits for its service to see that. */
   partingMs: 1_000,
   /** How long streams that are open at SIGTERM may still take. */

@@ -103,6 +103,8 @@ function startDd(source: number | Socket, target: number | Socket): CountedCopy 
     ([code, signal]): CountedResult => {
       if (isStopped) return { kind: 'stopped' };
       if (signal === 'SIGPIPE') return { kind: 'refused' };
+      // A reader that closes with something unread resets a UNIX socket, and one that is lost a TCP connection (unix(7), tcp(7)).
+      if (/error writing .*: (?:Connection reset|Broken pipe)|write error/.test(report)) return { kind: 'refused' };
       const bytes = bytesOf(report);
       if (code === 0 && bytes !== undefined) return { kind: 'end', bytes };
       return { kind: 'broken', reason: signal === null ? 'the connection broke off' : 'what copies it was killed' };
