@@ -1,12 +1,12 @@
 // A process that outlives this one by a moment, and has the data connections of sessions too. Where this one is killed their services have
 // lost their control connections, and end their programs before an end of these could pass for the end of what was sent.
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
-import { sendCopy, sendWith, socketOf, type Handle } from './passed-socket.ts';
+import { descriptorOf, sendCopy, sendWith, socketOf, type Handle } from './passed-socket.ts';
 
 /** How a process is started that calls runHolder(). */
 export interface HolderProgram {
@@ -23,15 +23,14 @@ export class Holder {
   #child: ChildProcess | undefined;
   #idle: NodeJS.Timeout | undefined;
   #next = 0;
+  #isReady = false;
+  #standIns = 0;
 
   constructor(program: HolderProgram) {
     this.#program = program;
   }
 
-  /**
-   * Has a UNIX socket, which stays the caller's, held until it is closed. The first one is when this returns, others as soon as the process
-   * runs: nobody waits for that.
-   */
+  /** Has a UNIX socket, which stays the caller's, held from now on until it is closed. */
   hold(socket: Socket): void {
     const id = this.#next++;
     this.#held.set(id, socket);
@@ -55,6 +54,8 @@ export class Holder {
     const over = (): void => {
       if (this.#child === child) this.#again();
     };
+    this.#isReady = false;
+    child.once('message', () => (this.#isReady = true));
     child.on('error', over).once('exit', over).unref();
     child.channel?.unref();
     return child;
@@ -73,7 +74,26 @@ export class Holder {
   }
 
   #send(id: number, socket: Socket): void {
-    if (this.#child) sendCopy(this.#child, { hold: id } satisfies Message, socket);
+    if (!this.#child) return;
+    const sent = sendCopy(this.#child, { hold: id } satisfies Message, socket);
+    // One goes to a process that does not run yet; the next ones wait until it does.
+    if (!this.#isReady && this.#standIns < maxStandIns) this.#standIn(socket, sent);
+  }
+
+  /** Lets a small process hold a connection until `sent`. */
+  #standIn(socket: Socket, sent: Promise<void>): void {
+    const fd = descriptorOf(socket);
+    if (fd === undefined) return;
+    const args = ['-c', standIn, 'sh', String(Math.ceil(timing.heldMs / 1000))];
+    const child = spawn('/bin/sh', args, { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore', fd] });
+    this.#standIns++;
+    child.on('error', () => {}).unref();
+    const word = child.stdin as Socket;
+    word.on('error', () => {}).unref();
+    void sent.then(() => {
+      this.#standIns--;
+      word.end('done\n');
+    });
   }
 
   #release(id: number): void {
@@ -82,6 +102,11 @@ export class Holder {
     if (this.#held.size === 0) this.#idle = setTimeout(() => this.close(), timing.idleHolderMs).unref();
   }
 }
+
+const maxStandIns = 64;
+// It has the connection as descriptor 3. Without a word its parent has been killed.
+const standIn = `trap '' HUP INT TERM
+read -r word || exec sleep "$1"`;
 
 /** The work of that process: holds what it gets until its parent lets go, or has gone and what is left is closed, or timing.heldMs on. */
 export async function runHolder(): Promise<void> {
@@ -94,6 +119,7 @@ export async function runHolder(): Promise<void> {
     held.get(message.release)?.close();
     held.delete(message.release);
   });
+  process.send?.({});
   await once(process, 'disconnect');
   const sockets = [...held.values()].map((handle) => socketOf(handle).on('error', () => {}));
   const closed = new AbortController();

@@ -6,6 +6,7 @@ import { Socket } from 'node:net';
 
 /** A connection without a reader. */
 export interface Handle {
+  readonly fd?: number;
   close(): void;
 }
 
@@ -19,10 +20,20 @@ export function sendWith(channel: Channel, message: object, handle?: Handle): vo
   channel.send(message, handle as SendHandle | undefined, {}, close);
 }
 
-/** Sends a message with a connection that stays open here too. Where the other process has gone, nothing is told. */
-export function sendCopy(channel: Channel, message: object, socket: Socket): void {
+/**
+ * Sends a message with a connection that stays open here too. Resolves when it is on its way, which is when the other process has taken the one
+ * before it, or when nobody is there.
+ */
+export async function sendCopy(channel: Channel, message: object, socket: Socket): Promise<void> {
   const handle = handleOf(socket)._handle as SendHandle | null;
-  if (handle && channel.connected) channel.send(message, handle, {}, () => {});
+  if (!handle || !channel.connected) return;
+  await new Promise<void>((resolve) => channel.send(message, handle, {}, () => resolve()));
+}
+
+/** The descriptor of a connection; undefined where it has none any more. */
+export function descriptorOf(socket: Socket): number | undefined {
+  const fd = handleOf(socket)._handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : fd;
 }
 
 /** The handle of a connection that nobody reads yet, which is no longer this socket's. */
