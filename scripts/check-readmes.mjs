@@ -1,4 +1,4 @@
-// The table in each library's README names the modules that others import, and no other; the examples compile. With a folder as its argument
+// The table in each library README names the modules that others import, and no other; the examples compile. With a folder as argument
 // it only writes the examples there, NAME-0.ts and so on.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -9,7 +9,7 @@ const test = suite('options');
 const commands = readdirSync('packages').filter((name) => existsSync(`packages/${name}/src/cli.ts`));
 
 function ownFailure(command: string): number {
-  return ['dcat', 'socketpipe'].includes(command) ? 125 : 2;
+  return ['dcat', 'dpipes', 'socketpipe'].includes(command) ? 125 : 2;
 }
 
 /** The options of a command as its help has them: all names, and whether a value follows. */

@@ -21,8 +21,8 @@ export function sendWith(channel: Channel, message: object, handle?: Handle): vo
 }
 
 /**
- * Sends a message with a connection that stays open here too. Resolves when it is on its way, which is when the other process has taken the one
- * before it, or when nobody is there.
+ * Sends a message with a connection that stays open here too. Resolves when it is on its way, which is when the other process has taken
+ * the one before it, or when nobody is there.
  */
 export async function sendCopy(channel: Channel, message: object, socket: Socket): Promise<void> {
   const handle = handleOf(socket)._handle as SendHandle | null;
