@@ -239,6 +239,16 @@ test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stage
     client.signal('SIGINT');
     assert.not.equal((await client.ended).status, 0);
     await eventually('all gone', () => groupsOf(daemon.pid).length === 0);
+    const stubborn = '(trap "echo int >&2" INT; sleep 4242; sleep 4242)';
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      const deaf = sandbox.start('dpipes', ['-n', `${stubborn} | ${stubborn}`]);
+      await eventually('both run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
+      deaf.signal('SIGINT');
+      await deaf.says(/int[^]*int/);
+      deaf.signal(signal);
+      assert.is((await deaf.ended).signal, signal);
+      await eventually('all gone', () => groupsOf(daemon.pid).length === 0);
+    }
     const late = sandbox.start('dpipes', ['cat | cat']);
     late.child.stdin!.write('one ');
     await eventually('they run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid) === '/bin/sh -c cat ').length === 2);

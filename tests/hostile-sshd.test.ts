@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { suite, withSandbox, within, type Ended, type Program, type Sandbox } from './harness.ts';
+import { isLong, suite, withSandbox, within, type Ended, type Program, type Sandbox } from './harness.ts';
 import { knownLine, makeKey, noSshd, withSshConfig } from './sshd.ts';
 
 const test = suite('hostile sshd');
@@ -86,7 +86,9 @@ const connections: Row[] = [
 if (noSshd !== undefined) test.skip('everything', noSshd);
 else {
   for (const [title, rows] of Object.entries({ answers, trees, channels, connections })) {
-    test(`${title} that are wrong`, () => withSandbox((sandbox) => tryAll(sandbox, rows)), 600_000);
+    // The short form has every other one.
+    const some = rows.filter((_, at) => isLong || at % 2 === 0);
+    test(`${title} that are wrong`, () => withSandbox((sandbox) => tryAll(sandbox, some)), 600_000);
   }
   addLosses();
 }

@@ -2,6 +2,7 @@ import { UsageError } from '@dipus/cli/errors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context, EndedBySignal } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
+import { aborted } from '@dipus/proto/waiting';
 import { PipelineError, splitPipeline, type Pipeline } from '@dipus/shell/pipeline';
 import type { StageEvents } from '@dipus/session/stage-client';
 import type { Tree } from '@dipus/tree/root';
@@ -22,7 +23,9 @@ export async function dpipes(args: Arguments, openTree: () => Tree, context: Con
   try {
     const wanted = await findPlaces(pipeline.stages, nodes);
     if (args.isPlan) return printPlan(wanted, context);
-    return await runStages(pipeline, { args, wanted }, context);
+    // A signal ends it wherever it is; what runs then is ended by the loss of its client.
+    const result = await Promise.race([runStages(pipeline, { args, wanted }, context), aborted(context.stop)]);
+    return result ?? 0;
   } catch (error) {
     if (!(error instanceof NoPlace || error instanceof NotRun)) throw error;
     context.warn(error);
@@ -64,7 +67,6 @@ async function runStages({ isNegated }: Pipeline, { args, wanted }: Run, context
   const stages = await prepareAll(wanted, { events, deadline, stop: context.stop, explain: context.explain });
   try {
     const links = await linkAll(stages, args, context);
-    if (context.stop.aborted) return 0;
     passSignals(stages, context);
     const result = await running.run(stages, links);
     if (result === 'output gone') return { signal: 'SIGPIPE' };
