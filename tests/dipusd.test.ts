@@ -175,7 +175,8 @@ test('the file: lines that are added, stand for others, leave them out, are wron
     configure(
       sandbox,
       'dipusd',
-      '# comment\n\n-dimport\n-dcat\ndreap -w -v\nshow \'a "b\' "c \'d" e\\ f | sink\nshow |\n"open\n-dserve x\nshow "a\n-dserve\ndexport\ndexport\n',
+      '# comment\n\n-dimport\n-dcat\ndreap -w -v\nshow \'a "b\' "c \'d" e\\ f | sink\nshow |\n"open\n' +
+        '-dserve x\nshow "a\n-dserve\ndexport\ndexport\n',
     );
     const { dipusd, table, reread, dir } = await keep(sandbox);
     const messages = dipusd.stderr

@@ -134,12 +134,6 @@ test('what may not run, is not there, or makes no sense', async () => {
       assert.match(ended.stderr, stderr);
       assert.ok([125, 127].includes(ended.status), args.join(' '));
     }
-    const open = await sandbox.run('dpipesd', ['-x']);
-    assert.equal([open.status, open.stderr.split('\n')[0]], [2, 'dpipesd: -x without COMMAND and --app would offer nothing']);
-    for (const spec of ['', 'a/b', 'sort args=some', 'sort args=any args=any', 'sort shell']) {
-      const bad = await sandbox.run('dpipesd', ['--app', spec]);
-      assert.is(bad.status, 2, spec);
-    }
     await near(sandbox);
     const syntax = await dpipes(sandbox, ['-n', 'if true; then echo $[1']);
     assert.is(syntax.status, 125);

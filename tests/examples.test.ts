@@ -246,7 +246,10 @@ const cases: Readonly<Record<string, Case | string>> = {
     gives: /\nzig: 1 of 1\n$/,
   },
   'ipc.5: cat tor.py': {
-    before: `${fileOfIpc('tor.py')}background python3 ${resolve('tests/socks-server.py')} 9050; ${portFor(80, 'read line; echo page of $line')}`,
+    before: [
+      `${fileOfIpc('tor.py')}background python3 ${resolve('tests/socks-server.py')} 9050`,
+      portFor(80, 'read line; echo page of $line'),
+    ].join('; '),
     swap: { 'example.onion': 'encode' },
     after: 'for uri in tor://encode:81 tor://encode tor://encode:80/x; do dcat $uri 2>&1 < /dev/null; done',
     gives: /page of GET \/ HTTP\/1\.0\s[^]*the proxy has answered 5\n[^]*that is not tor[^]*that is not tor/,
@@ -258,7 +261,10 @@ const cases: Readonly<Record<string, Case | string>> = {
     gives: /\nhello\n[^]*: no connection\n/,
   },
   'ipc.5: cat ask.py': {
-    before: `${fileOfIpc('ask.py')}${rundirs}; serve -x cat pong/ipc; serve -x cat pong-c/ipc/c; background ipcd; background dtcp -l 127.0.0.1:9000`,
+    before: [
+      `${fileOfIpc('ask.py')}${rundirs}`,
+      'serve -x cat pong/ipc; serve -x cat pong-c/ipc/c; background ipcd; background dtcp -l 127.0.0.1:9000',
+    ].join('; '),
     swap: { 'auth.example': '127.0.0.1' },
     after: `echo x | python3 ask.py zig pong 'pong tcp://127.0.0.1:9000/nobody' 2>&1`,
     gives: /\nhello\nhello\nno: no such service\n$/,

@@ -417,7 +417,9 @@ test('a key that has changed, a second one, and one that is revoked', () =>
     writeFileSync(file, `# mine\nencode ${one}\n`, { mode: 0o600 });
     assert.equal(await trusted(folder, two, { host: 'encode' }, true), {
       lines: [],
-      message: `cannot trust seps://encode: ITS KEY HAS CHANGED, or somebody else answers: it shows ${two} instead of the known ${one} (${file}:2)`,
+      message:
+        'cannot trust seps://encode: ITS KEY HAS CHANGED, or somebody else answers: ' +
+        `it shows ${two} instead of the known ${one} (${file}:2)`,
       hint: 'if its administrator confirms the new key, remove that line and pair again: djoin encode',
     });
     rememberPeer(folder, { host: 'encode' }, { pin: two, name: 'studio' });
