@@ -1,7 +1,9 @@
 // Bundles each command into one self-contained file, packages/<command>/dist/<command>-main.mjs, and puts beside it what starts it,
 // <command>.mjs; and bundles each test and driver into build/tests/.
 // Types are not checked here: `tsc -b` has done that, and made the libraries' dist/ that is bundled.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+// A file that is as it should be is left alone, and another takes its place in one step: it may be running at this moment.
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { build } from 'esbuild';
 
 const packageOf = (name) => JSON.parse(readFileSync(`packages/${name}/package.json`, 'utf8'));
@@ -53,7 +55,7 @@ const packSsh = {
 async function bundleSsh() {
   const contents = packed.map((file) => `exports['${file}'] = require("ssh2-streams/lib/${file}")`).join('\n');
   const stdin = { contents, resolveDir: 'packages/ssh' };
-  const { outputFiles } = await build({ ...shared, ...small, stdin, format: 'cjs', legalComments: 'eof', write: false });
+  const { outputFiles } = await build({ ...shared, ...small, stdin, format: 'cjs', legalComments: 'eof' });
   return outputFiles[0].text;
 }
 
@@ -66,6 +68,7 @@ const shared = {
   external: ['node-pty', 'koffi'],
   alias: { 'string-width': './scripts/ascii-width.mjs' },
   logLevel: 'warning',
+  write: false,
 };
 
 /** What is on PATH: it looks at what Node would hide, and at Node itself, before the bundle is read. */
@@ -74,14 +77,28 @@ function starterOf(name) {
   return readFileSync('packages/cli/starter.in', 'utf8').replaceAll('NAME', name).replaceAll('STATUS', status);
 }
 
+/** Gives a file these bytes, unless it has them. */
+function put(path, bytes, mode) {
+  if (existsSync(path) && readFileSync(path).equals(bytes)) return;
+  mkdirSync(dirname(path), { recursive: true });
+  const made = `${path}.${process.pid}`;
+  writeFileSync(made, bytes, { mode });
+  renameSync(made, path);
+}
+
+/** Bundles as `options` say, and puts the files where they name. */
+async function bundle(options) {
+  const { outputFiles } = await build({ ...shared, ...options });
+  for (const { path, contents } of outputFiles) put(path, Buffer.from(contents));
+}
+
 const small = { minifySyntax: true, minifyWhitespace: true, minifyIdentifiers: true };
 const sshText = bundleSsh();
 
 await Promise.all(
   commands.map(async (name) => {
-    writeFileSync(`packages/${name}/dist/${name}.mjs`, starterOf(name), { mode: 0o755 });
-    await build({
-      ...shared,
+    put(`packages/${name}/dist/${name}.mjs`, Buffer.from(starterOf(name)), 0o755);
+    await bundle({
       entryPoints: [`packages/${name}/src/cli.ts`],
       plugins: [loadDearLate, packSsh, doWithoutFolder],
       outfile: `packages/${name}/dist/${name}-main.mjs`,
@@ -97,8 +114,7 @@ await Promise.all(
   }),
 );
 
-await build({
-  ...shared,
+await bundle({
   entryPoints: readdirSync('tests')
     .filter((file) => /(?:\.test|-driver)\.ts$/.test(file))
     .map((file) => `tests/${file}`),

@@ -19,6 +19,14 @@ function contents(dir: string): Record<string, string> {
   );
 }
 
+/** Each bundle in the checkout, and which file it is, of what time. */
+function bundles(): readonly string[] {
+  return readdirSync('packages')
+    .flatMap((name) => [`packages/${name}/dist/${name}.mjs`, `packages/${name}/dist/${name}-main.mjs`])
+    .filter((path) => existsSync(path))
+    .map((path) => `${path} ${lstatSync(path).ino} ${lstatSync(path).mtimeMs}`);
+}
+
 async function install({ run, env }: Sandbox, prefix: string, ...args: string[]): Promise<string[]> {
   const options = { cwd: process.cwd(), env: { ...env, PREFIX: prefix } };
   const { status, stdout, stderr } = await run('sh', ['scripts/install', ...args], '', options);
@@ -37,8 +45,11 @@ test('what is installed is taken away again, and nothing else', () =>
     mkdirSync(`${prefix}/share/man/man1`, { recursive: true });
     writeFileSync(`${prefix}/share/man/man1/other.1`, 'other');
     const before = contents(prefix);
+    const built = bundles();
     const paths = await install(sandbox, prefix, '--names-of-2005', 'dls', 'dipusd');
     await install(sandbox, prefix, 'dls', 'dcat');
+    // What is up to date may be running, and stays as it is.
+    assert.equal(bundles(), built);
     const names = ['dipusd', 'dipus-local-pipe', 'dipus-export-pipe', 'dipus-import', 'dipus-exporter', 'dipus-discoverer'];
     for (const name of [...names, 'dipus-service-monitor', 'dipus-ssh-importer', 'dls', 'dcat'])
       assert.ok(existsSync(`${prefix}/bin/${name}`), name);
