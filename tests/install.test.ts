@@ -77,12 +77,13 @@ test('what is installed is taken away again, and nothing else', () =>
 const unitsOf = (kind: string): string[] => readdirSync(`etc/systemd/${kind}`).map((name) => resolve('etc/systemd', kind, name));
 
 test('there is a unit for every daemon, for users and for the system', () => {
-  const daemons = ['dipusd', 'dserve', 'dexport', 'dimport@', 'dreap', 'ipcd', 'dtcp', 'dtls', 'dudp', 'dws', 'dpipesd', 'dlink@'].map(
-    (name) => `${name}.service`,
-  );
+  const daemons = readdirSync('packages').filter((name) => {
+    const main = `packages/${name}/src/cli.ts`;
+    return existsSync(main) && /isDaemon: true|@dipus\/daemon\/start/.test(readFileSync(main, 'utf8'));
+  });
   for (const kind of ['user', 'system']) {
-    const units = readdirSync(`etc/systemd/${kind}`);
-    for (const unit of daemons) assert.ok(units.includes(unit), `${kind}/${unit}`);
+    const units = readdirSync(`etc/systemd/${kind}`).map((name) => name.replace(/@?\.service$/, ''));
+    for (const daemon of [...daemons, 'dreap']) assert.ok(units.includes(daemon), `${kind}/${daemon}`);
     for (const file of unitsOf(kind)) assert.match(readFileSync(file, 'utf8'), /^Type=notify\nNotifyAccess=all$/m, file);
   }
 });

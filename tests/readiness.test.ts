@@ -1,5 +1,5 @@
 // What a service manager is told of a daemon; python3 stands for systemd.
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { has, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
@@ -33,8 +33,17 @@ const daemons: readonly (readonly [tool: string, args: readonly string[], says: 
   ['dtcp', ['-l', '127.0.0.1:0'], /^tcp:\/\/127\.0\.0\.1:\d+, \S*tcp\.box\.\.\.0$/],
   ['dtls', ['--keys', 'keys'], /^\S*tls\.box\.\.\.0$/],
   ['dudp', [], /^\S*udp\.box\.\.\.0$/],
+  ['dws', ['-l', '127.0.0.1:0'], /^ws:\/\/127\.0\.0\.1:\d+, \S*ws\.box\.\.\.0$/],
   ['dlink', ['unix:///nothing', 'link'], /^\S*link\.box\.\.\.0$/],
+  ['dpipesd', [], /^\S*dpipesd\.box\.\.\.0$/],
+  ['dipusd', ['-f', 'only'], /^ready$/],
 ];
+
+test('every daemon that has a unit is known here', () => {
+  const known = new Set(daemons.map(([tool]) => tool));
+  for (const kind of ['user', 'system'])
+    for (const unit of readdirSync(`etc/systemd/${kind}`)) assert.ok(known.has(unit.replace(/@?\.service$/, '')), `${kind}/${unit}`);
+});
 
 if (missing.length > 0) test.skip('every daemon', `there is no ${missing.join(' and no ')}`);
 else {
@@ -44,6 +53,7 @@ else {
       const { manager, env } = await startManager(sandbox);
       mkdirSync(`${dir}/run`);
       writeFileSync(`${dir}/keys`, `kig:${'ab'.repeat(32)}\n`, { mode: 0o600 });
+      writeFileSync(`${dir}/only`, '-dexport\n-ddiscover\n-dserve\n');
       for (const [tool, args, says] of daemons) {
         const program = start(tool, args, { env: { ...env, IPC_RUNDIR: `${dir}/run`, RUNDIR: `${dir}/run` } });
         const [, status] = /^READY=1 STATUS=(.*)$/.exec(await manager.line(longMs)) ?? [];
