@@ -32,8 +32,8 @@ const sshd = `
 const onStereo = { 'ssh://kig@stereo/audio': 'ssh://root@stereo/audio?root=ROOT' };
 const encode = 'export DIPUS_HOST=encode; serve -x cat lame; background dexport --plain --user root';
 
-/** By the name of the library. A text is the reason why it is not run here. */
-const cases: Readonly<Record<string, Case | string>> = {
+/** By the name of the library. */
+const cases: Readonly<Record<string, Case>> = {
   cli: { gives: /^hello \n$/ },
   daemon: { after: 'echo ended', gives: /^ended\n$/ },
   descriptors: { swap: { '/tmp/who': 'who' }, until: '[ -S who ]', after: 'socat - UNIX-CONNECT:who', gives: /^0\n$/ },
@@ -50,7 +50,7 @@ const cases: Readonly<Record<string, Case | string>> = {
     until: 'grep -q encode out',
     gives: /^\+ sep:\/\/encode\.local:7370\n/,
   },
-  programs: 'its example ends by itself, but not always among these; it is compiled',
+  programs: { gives: /^\{ signal: 'TERM' \}\n$/ },
   proto: { gives: /^1\n$/ },
   relay: {
     before: `serve cat echo; printf hello | socat -t 30 - TCP-LISTEN:7370 > back &
@@ -136,8 +136,7 @@ else
     () =>
       withSandbox(async (sandbox) => {
         await install(sandbox);
-        for (const [name, how] of Object.entries(cases))
-          if (typeof how !== 'string') await withSandbox((inner) => runExample(inner, `${sandbox.dir}/used`, [name, how]));
+        for (const each of Object.entries(cases)) await withSandbox((inner) => runExample(inner, `${sandbox.dir}/used`, each));
       }),
     240_000,
   );

@@ -1,6 +1,6 @@
 // Process groups: a program, and all that it has started and that has not left its group.
 import { timing } from '@dipus/proto/timing';
-import { delay } from '@dipus/proto/waiting';
+import { pause } from '@dipus/proto/waiting';
 
 /** Sends a signal, by its name without SIG, to a process group, if it is still there. */
 export function signalGroup(pid: number, name: string): void {
@@ -11,12 +11,12 @@ export function signalGroup(pid: number, name: string): void {
   }
 }
 
-/** Ends a process group: TERM, and KILL for what is left of it after timing.killMs. Resolves when it is gone. */
+/** Ends a process group: TERM, and KILL for what is left after timing.killMs. Resolves when it is gone; this process lives so long. */
 export async function endGroup(pid: number): Promise<void> {
   signalGroup(pid, 'TERM');
   for (const end = Date.now() + timing.killMs; isGroupThere(pid);) {
     if (Date.now() >= end) return killGroup(pid);
-    await delay(Math.min(50, timing.killMs / 10));
+    await pause(Math.min(50, timing.killMs / 10), never);
   }
 }
 
@@ -24,8 +24,10 @@ export async function endGroup(pid: number): Promise<void> {
 export async function killGroup(pid: number): Promise<void> {
   signalGroup(pid, 'KILL');
   // Longer only dead ones are there whose new parent does not wait for them.
-  for (const end = Date.now() + timing.killedMs; isGroupThere(pid) && Date.now() < end;) await delay(5);
+  for (const end = Date.now() + timing.killedMs; isGroupThere(pid) && Date.now() < end;) await pause(5, never);
 }
+
+const never = new AbortController().signal;
 
 function isGroupThere(pid: number): boolean {
   try {
