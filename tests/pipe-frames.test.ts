@@ -23,7 +23,10 @@ test('what is printed is what is read, without keys that nobody knows', () => {
     ['parseInputEnd', { bytes: 2 ** 40 }],
     ['parsePrepare', { pipe: token, stage: 1, stages: 1, command: 'a  b', argv: ['a', 'b'] }],
     ['parseLink', { half: 'out', token, to: ['sep://box/a.box...0', 'unix:///x'] }],
+    ['parseLink', { half: 'in', token, key: `${token}${token}` }],
+    ['parseLink', { half: 'in', token, key: `${token}${token}`, listen: true }],
     ['parseLinked', { half: 'out', via: 'sep://box/a.box...0' }],
+    ['parseLinked', { half: 'in', listening: ['10.0.0.3:41237', '[fd00::3]:41237'] }],
     ['parseInputEnded', { half: 'in', error: 'the connection broke off' }],
   ];
   for (const [name, value] of samples) {
@@ -55,6 +58,9 @@ test('what is not valid is nothing', () => {
     assert.is(parsePrepare(json({ ...prepare, ...wrong })), undefined, JSON.stringify(wrong));
   for (const wrong of [{ half: 'both' }, { half: 1 }, { token: '' }, { token: 5 }])
     assert.is(parseLink(json({ half: 'in', token, ...wrong })), undefined, JSON.stringify(wrong));
+  const key = `${token}${token}`;
+  for (const wrong of [{ key: token }, { key: 1 }, { key: key.toUpperCase() }, { listen: true }, { listen: true, key, to: ['sep://a/b'] }])
+    assert.is(parseLink(json({ half: 'in', token, ...wrong })), undefined, JSON.stringify(wrong));
   for (const to of [[], 'x', [1], null]) assert.is(parseLink(json({ half: 'in', token, to })), undefined);
   for (const wrong of [{ half: 'out', bytes: 1 }, { half: 'in' }, { half: 'in', bytes: -1 }])
     assert.is(parseInputEnded(json(wrong)), undefined);
@@ -76,9 +82,20 @@ test('a link is shown by one line, cut at every byte', () => {
     const line = linkPreface(half, token);
     assert.is(line, `SEP/1 ${half.toUpperCase()} ${token}\n`);
     for (let at = 0; at < line.length; at++) assert.is(parsePreface(Buffer.from(line.slice(0, at))), undefined, line.slice(0, at));
-    assert.equal(parsePreface(Buffer.from(`${line}rest`)), { kind: half, token, rest: Buffer.from('rest') });
+    assert.equal(parsePreface(Buffer.from(`${line}rest`)), { kind: half, token, isKeyed: false, rest: Buffer.from('rest') });
+    const keyed = linkPreface(half, token, true);
+    assert.is(keyed, `SEP/1 ${half.toUpperCase()} ${token} KEY\n`);
+    assert.equal(parsePreface(Buffer.from(`${keyed}rest`)), { kind: half, token, isKeyed: true, rest: Buffer.from('rest') });
   }
-  for (const line of ['SEP/1 INS', 'SEP/1 IN x\n', `SEP/1 in ${token}\n`, `SEP/1 IN ${token} KEY\n`, `SEP/1 OUT ${token}\r\n`, 'SEP/1 O\n'])
+  for (const line of [
+    'SEP/1 INS',
+    'SEP/1 IN x\n',
+    `SEP/1 in ${token}\n`,
+    `SEP/1 IN ${token} KEYS\n`,
+    `SEP/1 DATA ${token} KEY\n`,
+    `SEP/1 OUT ${token}\r\n`,
+    'SEP/1 O\n',
+  ])
     assert.is(parsePreface(Buffer.from(line)), 'broken', line);
 });
 

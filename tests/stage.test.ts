@@ -9,6 +9,7 @@ import { controlPreface, linkPreface } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, frameType } from '@dipus/proto/frame';
 import type { InputEnded, LinkHalf, Prepare } from '@dipus/proto/pipe';
 import type { SessionResult } from '@dipus/session/client-connection';
+import { callSecurely } from '@dipus/session/secure-link';
 import { StageClient, StageOver } from '@dipus/session/stage-client';
 import { eventually, rounds, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { exporter, importer, upgradeTo } from './sep-pair.ts';
@@ -322,6 +323,46 @@ async function oneWayTo(sandbox: Sandbox, _first: Service, [head, yes]: readonly
     ['import', { head: dialUnix(await imported('head')), yes: dialUnix(await imported('yes')) }],
   ];
 }
+
+test('a link with a key: whoever has another one, or none, is not the other end', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'cat', 'cat', '-n', '9');
+    const token = (): string => randomBytes(16).toString('hex');
+    const key = randomBytes(32).toString('hex');
+    for (const [way, dial] of await waysTo(sandbox, service)) {
+      const rig = await Rig.of(dial);
+      const shown = async (half: LinkHalf, { token: own, isKeyed }: { token: string; isKeyed: boolean }): Promise<Socket> => {
+        const socket = await dial('data');
+        await rig.client.prepared;
+        socket.write(linkPreface(half, own, isKeyed));
+        return socket;
+      };
+      // Another key: both sides know, and the token is used up.
+      const wrong = { token: token(), key };
+      const refused = rig.client.link({ half: 'in', ...wrong });
+      const stranger = callSecurely(await shown('in', { ...wrong, isKeyed: true }), { ...wrong, key: randomBytes(32).toString('hex') });
+      assert.match(await stranger.then(String, (error: Error) => error.message), /^it is not the other end of this link: /);
+      assert.match((await refused).error ?? '', /^it is not the other end of this link: /);
+      // No key: closed at once, and waited for all the same.
+      const wanted = { token: token(), key };
+      const input = rig.client.link({ half: 'in', ...wanted });
+      assert.is(await within(10_000, 'it is closed', read(await shown('in', { ...wanted, isKeyed: false }))), '');
+      const source = await callSecurely(await shown('in', { ...wanted, isKeyed: true }), wanted);
+      assert.equal(await input, { half: 'in' });
+      const other = { token: token(), key };
+      const output = rig.client.link({ half: 'out', ...other });
+      const target = await callSecurely(await shown('out', { ...other, isKeyed: true }), other);
+      assert.equal(await output, { half: 'out' });
+      const text = 'some text\n'.repeat(rounds(100_000, 1_000_000));
+      const answer = read(target.resume());
+      await rig.client.go();
+      rig.client.certify(text.length);
+      source.resume().end(text);
+      assert.equal(await rig.exit(), { exit: { code: 0, out: text.length } }, way);
+      assert.ok((await answer) === text, way);
+    }
+  });
+}, 120_000);
 
 test('programs that behave differently on sockets have real pipes', async () => {
   await withSandbox(async (sandbox) => {

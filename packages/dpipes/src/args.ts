@@ -3,7 +3,7 @@ import { isGiven, listOption, parseCommandLine, secondsOption, type CommandLine 
 
 const commandLine: CommandLine = {
   tool: 'dpipes',
-  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-v] [--plan] [--tag] PIPELINE'],
+  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-v] [--plan] [--direct] [--plain-links] [--tag] PIPELINE'],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
   options: {
     strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
@@ -17,6 +17,8 @@ const commandLine: CommandLine = {
     },
     timeout: { short: 't', value: 'SECS', describe: 'look up to SECS for places for all stages (default 10)' },
     plan: { describe: 'print where each stage would run, and run nothing' },
+    direct: { describe: 'fail rather than let what stages say to each other pass through this host' },
+    'plain-links': { describe: 'let nodes that are reached as plain text and encrypted ones be in one pipeline' },
     tag: { describe: 'begin each line of stderr with its stage' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
@@ -33,6 +35,8 @@ export interface Arguments {
   readonly nodes: readonly string[];
   readonly timeoutMs?: number;
   readonly isPlan: boolean;
+  readonly isDirect: boolean;
+  readonly mayMix: boolean;
   readonly hasTags: boolean;
   readonly isVerbose: boolean;
 }
@@ -54,6 +58,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
     nodes: listOption(values, 'node'),
     ...(timeoutMs !== undefined && { timeoutMs }),
     isPlan: isGiven(values, 'plan'),
+    isDirect: isGiven(values, 'direct'),
+    mayMix: isGiven(values, 'plain-links'),
     hasTags: isGiven(values, 'tag'),
     isVerbose: isGiven(values, 'verbose'),
   };

@@ -9,6 +9,7 @@ import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { inOrder } from './choose.ts';
 import { linkStages, ownLink } from './link.ts';
+import { checkNotMixed } from './mixed.ts';
 import { Nodes } from './nodes.ts';
 import type { Place } from './place.ts';
 import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
@@ -22,6 +23,7 @@ export async function dpipes(args: Arguments, openTree: () => Tree, context: Con
   const nodes = new Nodes(args.nodes, openTree, context);
   try {
     const wanted = await findPlaces(pipeline.stages, nodes);
+    if (!args.mayMix) checkNotMixed(wanted);
     if (args.isPlan) return printPlan(wanted, context);
     // A signal ends it wherever it is; what runs then is ended by the loss of its client.
     const result = await Promise.race([runStages(pipeline, { args, wanted }, context), aborted(context.stop)]);
@@ -91,7 +93,9 @@ function eventsOf(wanted: WantedStage, { hasTags }: Arguments, running: RunningP
 }
 
 async function linkAll(stages: readonly ReadyStage[], args: Arguments, context: Context): Promise<OwnLinks> {
-  const between = Promise.all(stages.slice(1).map((to, at) => linkStages(stages[at]!, to, context.explain)));
+  const between = Promise.all(
+    stages.slice(1).map((to, at) => linkStages(stages[at]!, to, { isDirect: args.isDirect, explain: context.explain })),
+  );
   const own = Promise.all([args.readsNothing ? undefined : ownLink(stages[0]!, 'in'), ownLink(stages.at(-1)!, 'out')]);
   const [[input, output]] = await Promise.all([own, between]);
   return { input, output };

@@ -5,33 +5,77 @@ import { Failure, reasonOf } from '@dipus/proto/failure';
 import { linkPreface } from '@dipus/proto/control';
 import type { LinkHalf } from '@dipus/proto/pipe';
 import { startCountedCopy } from '@dipus/relay/counted-copy';
-import { waysTo } from './place.ts';
+import { isSecret, waysTo } from './place.ts';
 import type { ReadyStage } from './prepare.ts';
 import { nameOf } from './wanted.ts';
 
 const newToken = (): string => randomBytes(16).toString('hex');
+const newKey = (): string => randomBytes(32).toString('hex');
+
+export interface LinkOptions {
+  /** Their bytes must not pass through this host. */
+  readonly isDirect: boolean;
+  explain(message: string): void;
+}
+
+/** One stage that calls, and the half of its own that it links so. */
+interface Caller {
+  readonly by: ReadyStage;
+  readonly half: LinkHalf;
+}
 
 /** Links a stage to the next one: it calls that one; or that one calls it; or this host stands between them. Rejects with Failure. */
-export async function linkStages(from: ReadyStage, to: ReadyStage, explain: (message: string) => void): Promise<void> {
+export async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain }: LinkOptions): Promise<void> {
   const what = `${nameOf(from.wanted)} to ${nameOf(to.wanted)}`;
-  if (await called({ by: from, half: 'out' }, to)) return explain(`${what}: linked`);
-  if (await called({ by: to, half: 'in' }, from)) return explain(`${what}: linked, by a call from the second`);
+  const [first, second] = [
+    { by: from, half: 'out' as const },
+    { by: to, half: 'in' as const },
+  ];
+  const isKeyed = isSecret(from.place, to.place);
+  const ways: [string, () => Promise<string | undefined>][] = [
+    ['linked', () => called(first, to)],
+    ['linked, by a call from the second', () => called(second, from)],
+    ['linked, at a port of the second', () => calledAtPort(first, to)],
+    ['linked, at a port of the first', () => calledAtPort(second, from)],
+  ];
+  for (const [how, attempt] of isKeyed ? ways : ways.slice(0, 2)) {
+    const whyNot = await attempt();
+    if (whyNot === undefined) return explain(`${what}: ${how}${isKeyed ? ', encrypted' : ''}`);
+    explain(`${what}: not ${how}: ${whyNot}`);
+  }
+  if (isDirect)
+    throw new Failure('link', what, 'neither can call the other').withHint('without --direct their bytes pass through this host');
   explain(`${what}: neither can call the other, so their bytes pass through this host`);
   const [source, target] = await Promise.all([ownLink(from, 'out'), ownLink(to, 'in')]);
   startCountedCopy(source, target);
 }
 
-/** One stage calls the other. */
-async function called({ by, half }: { readonly by: ReadyStage; readonly half: LinkHalf }, other: ReadyStage): Promise<boolean> {
+/** One stage calls the other at its own socket. Returns why it does not. */
+async function called({ by, half }: Caller, other: ReadyStage): Promise<string | undefined> {
   const to = waysTo(other.place, by.place);
-  if (to.length === 0) return false;
-  const token = newToken();
-  const waiting = other.client.link({ half: half === 'out' ? 'in' : 'out', token });
+  if (to.length === 0) return 'no exporter has it';
+  const shared = { token: newToken(), ...(isSecret(other.place, by.place) && { key: newKey() }) };
+  const waiting = other.client.link({ half: otherHalf(half), ...shared });
   waiting.catch(() => {});
-  const calling = await by.client.link({ half, token, to });
-  return calling.error === undefined && (await waiting).error === undefined;
+  const calling = await by.client.link({ half, ...shared, to });
+  return calling.error ?? (await waiting).error;
 }
 
+/** The same at a port that the other one opens for it. */
+async function calledAtPort({ by, half }: Caller, other: ReadyStage): Promise<string | undefined> {
+  const shared = { token: newToken(), key: newKey() };
+  const { listening, linked } = await other.client.listen({ half: otherHalf(half), ...shared });
+  linked.catch(() => {});
+  const { service } = await other.client.prepared;
+  const to = listening.map((address) => `sep://${address}/${service}`);
+  if (to.length === 0) return (await linked).error;
+  const calling = await by.client.link({ half, ...shared, to });
+  return calling.error ?? (await linked).error;
+}
+
+function otherHalf(half: LinkHalf): LinkHalf {
+  return half === 'in' ? 'out' : 'in';
+}
 /** This host's own end of a stage's link, not read yet. */
 export async function ownLink({ wanted, place, client }: ReadyStage, half: LinkHalf): Promise<Duplex> {
   const token = newToken();

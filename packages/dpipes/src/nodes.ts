@@ -62,13 +62,13 @@ export class Nodes {
     return services.map((service) => ({
       path: host.uriOf(service),
       host: service.host,
-      ...(uri.scheme === 'sep' && { uri: host.uriOf(service) }),
+      uri: host.uriOf(service),
       open: (half) => host.dial(service, half),
     }));
   }
 
   #hostOf(uri: RemoteUri): Promise<RemoteHost> {
-    const key = uri.scheme === 'daemon' ? uri.text : `${uri.scheme} ${uri.user ?? ''} ${uri.host} ${uri.port ?? ''}`;
+    const key = uri.scheme === 'daemon' ? uri.text : `${uri.scheme} ${uri.user ?? ''} ${uri.host} ${uri.port ?? ''} ${uri.root ?? ''}`;
     let host = this.#hosts.get(key);
     if (!host) {
       const { explain, warn, stop } = this.#context;

@@ -3,13 +3,16 @@ import type { Info } from '@dipus/proto/control';
 import { parseServiceName } from '@dipus/proto/name';
 import { askInfo } from '@dipus/session/control-client';
 
+/** How this host reaches a service: in its own tree, over the network as it is, or encrypted. */
+export type Reach = 'here' | 'plain' | 'secure';
+
 /** A service that may be a stage, on whichever host. */
 export interface Service {
   /** Its path or URI, for messages. */
   readonly path: string;
   /** Its host, as its name says. */
   readonly host: string;
-  /** The URI by which stages on other hosts call it; undefined where they cannot. */
+  /** The URI by which it was found on another host. */
   readonly uri?: string;
   /** Its path on this host. */
   readonly file?: string;
@@ -22,8 +25,7 @@ export interface Place extends Service {
   readonly info: Info;
   /** What its host is called: here, and by itself. */
   readonly hosts: readonly string[];
-  /** It runs on this host, and is no import. */
-  readonly isNear: boolean;
+  readonly reach: Reach;
 }
 
 /** Asks a service what it is doing; undefined where it does not answer, or says that it can be no stage. */
@@ -31,9 +33,15 @@ export async function placeOf(service: Service): Promise<Place | undefined> {
   const info = await askInfo((half) => service.open(half)).catch(() => undefined);
   if (info?.pipe === undefined) return undefined;
   const { origin } = info;
-  const uri = service.uri ?? (origin?.startsWith('sep://') ? origin : undefined);
+  // Of an import, where it leads; its host may have it from somewhere else, which this one does not know.
+  const uri = service.uri ?? origin;
   const hosts = [service.host, ...(origin === undefined ? [] : [origin, hostIn(origin)])];
-  return { ...service, ...(uri !== undefined && { uri }), info, hosts, isNear: service.file !== undefined && origin === undefined };
+  return { ...service, ...(uri !== undefined && { uri }), info, hosts, reach: reachOf(uri) };
+}
+
+function reachOf(uri: string | undefined): Reach {
+  if (uri === undefined) return 'here';
+  return /^(?:seps|ssh):/.test(uri) ? 'secure' : 'plain';
 }
 
 /** The host in the name at the end of a URI; empty where there is none. */
@@ -41,8 +49,17 @@ function hostIn(uri: string): string {
   return parseServiceName(uri.slice(uri.lastIndexOf('/') + 1))?.host ?? '';
 }
 
-/** The URIs by which one place can call another one, the nearest way first. */
+/** The URIs by which one place can call another one. */
 export function waysTo(to: Place, from: Place): readonly string[] {
-  const near = to.isNear && from.isNear ? [`unix://${to.file!.split('/').map(encodeURIComponent).join('/')}`] : [];
-  return to.uri === undefined ? near : [...near, to.uri];
+  if (isHere(to, from)) return [`unix://${to.file!.split('/').map(encodeURIComponent).join('/')}`];
+  return to.uri !== undefined && /^seps?:/.test(to.uri) ? [to.uri] : [];
+}
+
+/** Whether a link between two places is encrypted: what this host reaches so must not say it to anybody on the way. */
+export function isSecret(one: Place, other: Place): boolean {
+  return !isHere(one, other) && one.reach !== 'plain' && other.reach !== 'plain';
+}
+
+function isHere(one: Place, other: Place): boolean {
+  return one.reach === 'here' && other.reach === 'here';
 }

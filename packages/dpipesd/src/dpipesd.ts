@@ -5,8 +5,10 @@ import { groupId } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { Failure } from '@dipus/proto/failure';
+import type { LinkWays } from '@dipus/session/stage-links';
 import type { Arguments } from './args.ts';
 import { dialStage } from './dial.ts';
+import { openLinkPort } from './link-port.ts';
 import { Offer } from './offer.ts';
 import { anyCommand, appRuns, firstOf, oneCommand, type WhatRuns } from './what-runs.ts';
 
@@ -19,10 +21,10 @@ export async function dpipesd(
   const { stop, stopNow, warn, explain } = context;
   const places = { max: args.max, running: 0 };
   const open = { stop, warn, explain, prompter: () => undefined, user: () => readUser(process.env), tree: () => tree };
-  const dial = (uri: string): ReturnType<typeof dialStage> => dialStage(uri, open);
+  const ways: LinkWays = { dial: (uri) => dialStage(uri, open), listen: (take) => openLinkPort(take, args.linkPorts) };
   const offers: Offer[] = [];
   const offer = async (name: string, protocol: string, whatRuns: WhatRuns): Promise<void> => {
-    const one = new Offer({ wanted: wantedOf(args, { name, protocol, host }), whatRuns, places, stop, dial, warn, explain });
+    const one = new Offer({ wanted: wantedOf(args, { name, protocol, host }), whatRuns, places, stop, ways, warn, explain });
     offers.push(one);
     await one.begin(tree);
   };

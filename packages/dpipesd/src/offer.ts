@@ -10,6 +10,7 @@ import { timing } from '@dipus/proto/timing';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
 import { serveControl } from '@dipus/session/control-server';
 import type { PreparedStage, StageResult } from '@dipus/session/stage';
+import type { LinkWays } from '@dipus/session/stage-links';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
@@ -26,8 +27,8 @@ export interface OfferOptions {
   readonly whatRuns: WhatRuns;
   readonly places: Places;
   readonly stop: AbortSignal;
-  /** Connects a stage to another one; see PreparedStage. */
-  dial(uri: string, over: AbortSignal): Promise<Socket>;
+  /** How a stage is connected to another one. */
+  readonly ways: LinkWays;
   warn(error: unknown): void;
   explain(message: string): void;
 }
@@ -109,7 +110,7 @@ export class Offer {
   }
 
   async #prepare(prepare: Prepare): Promise<PreparedStage | SessionError> {
-    const { places, whatRuns, dial } = this.#options;
+    const { places, whatRuns, ways } = this.#options;
     const [needed] = Object.keys(prepare.need ?? {});
     if (needed !== undefined) return { reason: `it cannot promise what is needed: ${needed}`, retry: false };
     if (this.#isClosed || !this.#kept || places.running >= places.max) return busy;
@@ -127,7 +128,7 @@ export class Offer {
           running: places.running,
           max: places.max,
         },
-        dial,
+        ...ways,
         start: async (ends) => {
           const program = await startProgram(words, ends);
           group = program.pid;

@@ -53,15 +53,16 @@ export function dataPreface(token: string): string {
   return `SEP/1 DATA ${token}\n`;
 }
 
-/** The preface of a connection that is the input of a stage, or takes its output. */
-export function linkPreface(half: LinkHalf, token: string): string {
-  return `SEP/1 ${half.toUpperCase()} ${token}\n`;
+/** The preface of a connection that is the input of a stage, or takes its output; TLS comes behind it where the link has a key. */
+export function linkPreface(half: LinkHalf, token: string, isKeyed = false): string {
+  return `SEP/1 ${half.toUpperCase()} ${token}${isKeyed ? ' KEY' : ''}\n`;
 }
 
 /** The line that begins a connection to a control socket. `rest` is what came behind it. */
 export type Preface =
   | { readonly kind: 'control'; readonly rest: Buffer }
-  | { readonly kind: 'data' | LinkHalf; readonly token: string; readonly rest: Buffer };
+  | { readonly kind: 'data'; readonly token: string; readonly rest: Buffer }
+  | { readonly kind: LinkHalf; readonly token: string; readonly isKeyed: boolean; readonly rest: Buffer };
 
 /** Reads a preface; undefined: not complete yet; 'broken': no preface will come of this. */
 export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
@@ -70,9 +71,10 @@ export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
   const line = bytes.toString('latin1', 0, end + 1);
   const rest = bytes.subarray(end + 1);
   if (line === controlPreface) return { kind: 'control', rest };
-  const [, word, token] = /^SEP\/1 (DATA|IN|OUT) ([0-9a-f]{32})\n$/.exec(line) ?? [];
+  const [, word, token, key] = /^SEP\/1 (DATA|IN|OUT) ([0-9a-f]{32})( KEY)?\n$/.exec(line) ?? [];
   if (word === undefined || token === undefined) return 'broken';
-  return { kind: word.toLowerCase() as 'data' | LinkHalf, token, rest };
+  if (word !== 'DATA') return { kind: word.toLowerCase() as LinkHalf, token, isKeyed: key !== undefined, rest };
+  return key === undefined ? { kind: 'data', token, rest } : 'broken';
 }
 
 export function formatJson(value: Start | { tty: boolean } | Exit | Info | TerminalSize | { ahead: number }): string {

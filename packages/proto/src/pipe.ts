@@ -36,6 +36,10 @@ export interface Link {
   readonly token: string;
   /** URIs of the service at the other end: the first that answers is called. Without them the stage waits to be called. */
   readonly to?: readonly string[];
+  /** 64 hexadecimal digits, by which both ends know each other: the link is encrypted. */
+  readonly key?: string;
+  /** It waits at a port of its own, which wants a key. */
+  readonly listen?: boolean;
 }
 
 /** One of its connections is there, or is not to be had. */
@@ -43,6 +47,8 @@ export interface Linked {
   readonly half: LinkHalf;
   /** Who was called. */
   readonly via?: string;
+  /** It waits here, `ADDR:PORT`; another LINKED follows. */
+  readonly listening?: readonly string[];
   readonly error?: string;
 }
 
@@ -84,15 +90,21 @@ export function parsePrepared(payload: Buffer): Prepared | undefined {
 
 /** Reads LINK; undefined: not valid. */
 export function parseLink(payload: Buffer): Link | undefined {
-  const { half, token, to } = parseObject(payload) ?? {};
+  const { half, token, to, key, listen } = parseObject(payload) ?? {};
+  if (!isHalf(half) || !isToken(token)) return undefined;
   if (to !== undefined && !isTexts(to)) return undefined;
-  return isHalf(half) && isToken(token) ? { half, token, ...(to && { to }) } : undefined;
+  if (key !== undefined && !isKey(key)) return undefined;
+  // Whoever reaches a port has shown nothing else.
+  if (listen === true && (key === undefined || to)) return undefined;
+  return { half, token, ...(to && { to }), ...(key !== undefined && { key }), ...(listen === true && { listen }) };
 }
 
 /** Reads LINKED; undefined: not valid. */
 export function parseLinked(payload: Buffer): Linked | undefined {
-  const { half, via, error } = parseObject(payload) ?? {};
-  return isHalf(half) ? { half, ...(typeof via === 'string' && { via }), ...(typeof error === 'string' && { error }) } : undefined;
+  const { half, via, listening, error } = parseObject(payload) ?? {};
+  if (!isHalf(half)) return undefined;
+  const told = { ...(typeof via === 'string' && { via }), ...(isTexts(listening) && { listening }) };
+  return { half, ...told, ...(typeof error === 'string' && { error }) };
 }
 
 /** Reads END; undefined: not valid. */
@@ -119,6 +131,10 @@ function isHalf(value: unknown): value is LinkHalf {
 
 function isToken(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
+}
+
+function isKey(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }
 
 function isTexts(value: unknown): value is string[] {

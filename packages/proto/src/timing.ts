@@ -18,6 +18,9 @@ export const timing = {
   stageMs: 30_000,
   /** How long the token of a connection between two stages is good. */
   linkMs: 10_000,
+  /** How long one stage may take to call another one, and when it calls its next address too. */
+  callMs: 3_000,
+  callGapMs: 250,
   /** From connecting to STARTED or WAITING, unless `-t` says otherwise. */
   startMs: 10_000,
   /** How long services that share their work may take to say how much they have. */

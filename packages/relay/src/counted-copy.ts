@@ -35,7 +35,7 @@ export type CountedEnd = number | Duplex;
  * is no socket is copied through this process.
  */
 export function startCountedCopy(source: CountedEnd, target: CountedEnd): CountedCopy {
-  if (isPlain(source) && isPlain(target)) {
+  if (isDescriptor(source) && isDescriptor(target)) {
     const copy = startDd(source, target);
     // It has copies of its own; another holder would keep whoever writes, or reads, waiting.
     for (const end of [source, target]) letGo(end);
@@ -48,8 +48,13 @@ function letGo(end: CountedEnd): void {
   if (typeof end !== 'number') end.destroy();
 }
 
-function isPlain(end: CountedEnd): end is number | Socket {
-  return typeof end === 'number' || end instanceof Socket;
+function isDescriptor(end: CountedEnd): end is number | Socket {
+  return typeof end === 'number' || isPlainSocket(end);
+}
+
+/** Whether another process can have a connection's descriptor, and with it what is read and written there: not where it is encrypted. */
+export function isPlainSocket(end: Duplex): end is Socket {
+  return end instanceof Socket && !('encrypted' in end);
 }
 
 /** One way through this process, with cat(1) between it and a descriptor. */

@@ -4,7 +4,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { bytesOf, dd, type CountedResult } from './counted-copy.ts';
+import type { Duplex, Writable } from 'node:stream';
+import { bytesOf, dd, isPlainSocket, type CountedResult } from './counted-copy.ts';
+import { pump } from './pump.ts';
 
 export interface HeldInput {
   readonly copied: Promise<CountedResult>;
@@ -36,12 +38,16 @@ exit 1`;
 // What a shell makes of SIGPIPE.
 const refusedStatus = 141;
 
-/** Copies what a connection sends to a program's pipe. Owns the connection, of which no byte may be read any more, and the pipe. */
-export function holdInput(source: Socket, { writeFd, group }: HeldInputOptions): HeldInput {
+/**
+ * Copies what a connection sends to a program's pipe; what is no plain socket comes through this process. Owns the connection, of which no
+ * byte may be read any more, and the pipe.
+ */
+export function holdInput(source: Duplex, { writeFd, group }: HeldInputOptions): HeldInput {
   source.pause();
-  const begun: unknown = source.read();
+  const plain = isPlainSocket(source) ? source : undefined;
+  const begun: unknown = plain?.read();
   const child = spawn('/bin/sh', ['-c', script, 'sh', String(group)], {
-    stdio: [source, writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    stdio: [plain ?? 'pipe', writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
     detached: true,
   });
@@ -52,16 +58,26 @@ export function holdInput(source: Socket, { writeFd, group }: HeldInputOptions):
     throw new Error('cannot start sh, which copies its input');
   }
   // The child has it now. A copy here would keep it open, and could be read.
-  source.destroy();
+  plain?.destroy();
   const [, , , word, status, beginning, report] = child.stdio as unknown as Socket[];
   for (const pipe of [word, beginning]) pipe?.on('error', () => {});
   if (begun instanceof Buffer) beginning?.write(begun);
   beginning?.end();
-  const copied = resultOf(textOf(status!), textOf(report!), begun instanceof Buffer ? begun.length : 0);
-  return new Guarded(child, { copied, word: word!, writeFd });
+  const told = resultOf(textOf(status!), textOf(report!), begun instanceof Buffer ? begun.length : 0);
+  const copied = plain ? told : Promise.race([told, lossOf(source, child.stdin!)]);
+  return new Guarded(child, { source, copied, word: word!, writeFd });
+}
+
+/** Copies a connection into what copies on. Resolves only where it is lost: the copying then goes on without an end. */
+async function lossOf(source: Duplex, target: Writable): Promise<CountedResult> {
+  const how = await pump(source, target);
+  if (how.kind === 'read-error') return { kind: 'broken', reason: how.reason };
+  if (how.kind === 'end') target.end();
+  return new Promise(() => {});
 }
 
 interface Held {
+  readonly source: Duplex;
   readonly copied: Promise<CountedResult>;
   readonly word: Socket;
   readonly writeFd: number;
@@ -69,13 +85,15 @@ interface Held {
 
 class Guarded implements HeldInput {
   readonly copied: Promise<CountedResult>;
+  readonly #source: Duplex;
   readonly #child: ChildProcess;
   readonly #word: Socket;
   readonly #gone: Promise<unknown>;
   #writeFd: number | undefined;
 
-  constructor(child: ChildProcess, { copied, word, writeFd }: Held) {
+  constructor(child: ChildProcess, { source, copied, word, writeFd }: Held) {
     this.copied = copied;
+    this.#source = source;
     this.#child = child;
     this.#word = word;
     this.#writeFd = writeFd;
@@ -100,6 +118,7 @@ class Guarded implements HeldInput {
   }
 
   #letGo(): void {
+    this.#source.destroy();
     if (this.#writeFd !== undefined) closeSync(this.#writeFd);
     this.#writeFd = undefined;
   }

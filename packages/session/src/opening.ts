@@ -28,7 +28,7 @@ export function awaitSession(connection: Duplex, handler: OpeningHandler): void 
     if (preface.kind !== 'control') {
       const { kind, token, rest } = preface;
       if (kind === 'data') return begin({ kind, token }, [Buffer.from(dataPreface(token)), rest]);
-      return begin({ kind: 'data', isOneWay: true }, [Buffer.from(linkPreface(kind, token)), rest]);
+      return begin({ kind: 'data', isOneWay: true }, [Buffer.from(linkPreface(kind, token, preface.isKeyed)), rest]);
     }
     const control = new ControlConnection(connection, () => handler.info(), {
       start: ({ token }) => begin({ kind: 'control', token }, [Buffer.from(controlPreface), control.detach()]),

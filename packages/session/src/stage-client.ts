@@ -42,6 +42,7 @@ export class StageClient {
   readonly #prepared = deferred<Prepared>();
   readonly #started = deferred();
   readonly #linked = new Map<LinkHalf, Deferred<Linked>>();
+  readonly #listening = new Map<LinkHalf, Deferred<Linked>>();
 
   /** Sends PREPARE. */
   constructor(control: Duplex, prepare: Prepare, events: StageEvents) {
@@ -68,6 +69,18 @@ export class StageClient {
     this.#linked.set(link.half, linked);
     this.#send(frameType.link, formatPipePayload(link));
     return linked.promise;
+  }
+
+  /**
+   * Lets it wait for a connection at a port of its own. `listening` is where, nowhere if that cannot be had; `linked` settles as that of
+   * `link` does.
+   */
+  async listen(link: Omit<Link, 'listen' | 'to'>): Promise<{ listening: readonly string[]; linked: Promise<Linked> }> {
+    const opened = deferred<Linked>();
+    this.#listening.set(link.half, opened);
+    const linked = this.link({ ...link, listen: true });
+    const { listening = [] } = await Promise.race([opened.promise, linked]);
+    return { listening, linked };
   }
 
   /** Starts its program. Rejects with StageOver. */
@@ -101,7 +114,7 @@ export class StageClient {
     }
     if (type === frameType.linked) {
       const linked = parseLinked(payload);
-      if (linked) this.#linked.get(linked.half)?.resolve(linked);
+      if (linked) (linked.listening ? this.#listening : this.#linked).get(linked.half)?.resolve(linked);
     }
     if (type === frameType.inputEnded) {
       const ended = parseInputEnded(payload);

@@ -1,11 +1,10 @@
 // One stage of a pipeline, from PREPARE to EXIT (sep(5), Stages). The end of its input is let through only when the client has said that
 // it is one. Its bytes go over pipes and through cat(1), as in a shell, and not through this process.
 import { closeSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Exit, SignalName } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
-import { linkPreface } from '@dipus/proto/control';
-import type { Link, LinkHalf, Prepare, Prepared } from '@dipus/proto/pipe';
+import type { Link, Prepare, Prepared } from '@dipus/proto/pipe';
 import type { SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 import { endGroup, killGroup, signalGroup } from '@dipus/programs/group';
@@ -16,20 +15,16 @@ import { holdInput } from '@dipus/relay/held-input';
 import type { ControlConnection, StageRequest } from './control-connection.ts';
 import type { Links } from './links.ts';
 import { StageInput } from './stage-input.ts';
+import { StageLinks, type LinkWays } from './stage-links.ts';
 
 /** How a stage ended: with its program's status, or with why there is none. */
 export type StageResult = { readonly exit: Exit } | { readonly error: string };
 
 /** A place for one program, held from PREPARE on. */
-export interface PreparedStage {
+export interface PreparedStage extends LinkWays {
   readonly prepared: Prepared;
   /** Starts the program. The ends stay the stage's. Rejects where it cannot be started. */
   start(ends: ProgramEnds): Promise<StartedProgram>;
-  /**
-   * Connects to a control socket as the other end of a link: half-open, not read yet; the stage's from then on. Where there is none the
-   * stage waits to be called.
-   */
-  dial?(uri: string, over: AbortSignal): Promise<Socket>;
   /** Gives the place back; comes once. */
   release(result: StageResult): void;
 }
@@ -47,10 +42,8 @@ export interface StageParts {
 export class Stage {
   readonly #joinsStderr: boolean;
   readonly #connection: ControlConnection;
-  readonly #links: Links;
+  readonly #connections: StageLinks;
   readonly #place: PreparedStage;
-  readonly #sockets = new Map<LinkHalf, Socket>();
-  readonly #awaited = new Map<LinkHalf, () => void>();
   readonly #timer: NodeJS.Timeout;
   #state: 'linking' | 'running' | 'over' = 'linking';
   #starting: Promise<void> | undefined;
@@ -62,7 +55,7 @@ export class Stage {
   constructor(connection: ControlConnection, { links, place, prepare }: StageParts) {
     this.#joinsStderr = prepare.stderr === 'stdout';
     this.#connection = connection;
-    this.#links = links;
+    this.#connections = new StageLinks(connection, links, place);
     this.#place = place;
     this.#timer = setTimeout(() => this.#fail('its client has not begun it in time'), timing.stageMs).unref();
     connection.prepared(place.prepared);
@@ -83,55 +76,15 @@ export class Stage {
     void this.#abandon('its client has gone');
   }
 
-  #link({ half, token, to }: Link): void {
+  #link(link: Link): void {
     if (this.#state !== 'linking') return;
-    if (this.#sockets.has(half)) return this.#fail(`its ${half} is linked twice`);
-    this.#awaited.get(half)?.();
-    this.#awaited.delete(half);
-    if (to) void this.#call(half, token, to);
-    else this.#await(half, token);
-  }
-
-  #await(half: LinkHalf, token: string): void {
-    const cancel = this.#links.await(token, {
-      half,
-      found: (socket) => {
-        this.#awaited.delete(half);
-        this.#sockets.set(half, socket);
-        this.#connection.linked({ half });
-      },
-      late: () => {
-        this.#awaited.delete(half);
-        this.#connection.linked({ half, error: 'nobody has connected in time' });
-      },
-    });
-    if (cancel) this.#awaited.set(half, cancel);
-    else this.#connection.linked({ half, error: 'too many connections are waited for' });
-  }
-
-  /** Calls the stage at the other end of a link, as whoever writes to it or reads from it. */
-  async #call(half: LinkHalf, token: string, to: readonly string[]): Promise<void> {
-    const over = new AbortController();
-    this.#awaited.set(half, () => over.abort());
-    let reason = 'this service calls nobody';
-    for (const uri of this.#place.dial ? to : []) {
-      const result = await this.#place.dial!(uri, over.signal).catch((error: unknown) => reasonOf(error));
-      if (over.signal.aborted) return typeof result === 'string' ? undefined : void result.destroy();
-      if (typeof result === 'string') {
-        reason = `${uri}: ${result}`;
-        continue;
-      }
-      this.#awaited.delete(half);
-      this.#sockets.set(half, await shown(result, half, token));
-      return this.#connection.linked({ half, via: uri });
-    }
-    this.#awaited.delete(half);
-    this.#connection.linked({ half, error: reason });
+    const wrong = this.#connections.link(link);
+    if (wrong !== undefined) this.#fail(wrong);
   }
 
   async #go(): Promise<void> {
     if (this.#state !== 'linking') return;
-    if (this.#awaited.size > 0) return this.#fail('GO came before its connections');
+    if (!this.#connections.areComplete) return this.#fail('GO came before its connections');
     this.#state = 'running';
     clearTimeout(this.#timer);
     try {
@@ -146,8 +99,8 @@ export class Stage {
   }
 
   async #start(): Promise<void> {
-    const [source, target] = [this.#sockets.get('in'), this.#sockets.get('out')];
-    const fifos = await makeFifos(this.#sockets.size);
+    const [source, target] = [this.#connections.get('in'), this.#connections.get('out')];
+    const fifos = await makeFifos([source, target].filter((one) => one !== undefined).length);
     const stdin = source && fifos.shift();
     const stdout = target && fifos.shift();
     try {
@@ -165,7 +118,7 @@ export class Stage {
     if (source && stdin) this.#input = this.#holdIn(stdin, source);
   }
 
-  #copyOut({ readFd, writeFd }: Fifo, target: Socket): CountedCopy {
+  #copyOut({ readFd, writeFd }: Fifo, target: Duplex): CountedCopy {
     closeSync(writeFd);
     const copy = startCountedCopy(readFd, target);
     closeSync(readFd);
@@ -175,7 +128,7 @@ export class Stage {
     return copy;
   }
 
-  #holdIn({ readFd, writeFd }: Fifo, source: Socket): StageInput {
+  #holdIn({ readFd, writeFd }: Fifo, source: Duplex): StageInput {
     closeSync(readFd);
     const { pid, exited } = this.#program!;
     const input = new StageInput(holdInput(source, { writeFd, group: pid }), this.#connection);
@@ -206,25 +159,15 @@ export class Stage {
     if (this.#isOver()) return;
     this.#state = 'over';
     clearTimeout(this.#timer);
-    for (const cancel of this.#awaited.values()) cancel();
     await this.#starting?.catch(() => {});
     if (this.#program) await endGroup(this.#program.pid);
     this.#output?.stop();
     await this.#input?.drop();
-    for (const socket of this.#sockets.values()) socket.destroy();
+    this.#connections.close();
     this.#place.release({ error: reason });
   }
 
   #isOver(): boolean {
     return this.#state === 'over';
   }
-}
-
-/** Shows the token to the other stage, of which this half is the other one. */
-async function shown(socket: Socket, half: LinkHalf, token: string): Promise<Socket> {
-  socket.on('error', () => {}).pause();
-  // What copies takes over the connection: nothing may wait in this process.
-  await new Promise<void>((resolve) => socket.write(linkPreface(half === 'in' ? 'out' : 'in', token), () => resolve()));
-  if (half === 'in') socket.end();
-  return socket;
 }

@@ -1,0 +1,114 @@
+// The links of pipelines over nodes by ssh:// and seps://: encrypted from stage to stage, and what they cannot be.
+import { appendFileSync, mkdirSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { withHost } from './login.ts';
+import { hostOf } from './seps-pair.ts';
+import { noSshd } from './sshd.ts';
+
+const test = suite('links');
+
+async function serve(sandbox: Pick<Sandbox, 'start' | 'env'>, root: string, name: string, ...options: string[]): Promise<Program> {
+  const daemon = sandbox.start('dpipesd', options, { env: { ...sandbox.env, DIPUS_ROOT: root, DIPUS_HOST: name } });
+  await daemon.line();
+  return daemon;
+}
+
+function said(ended: Ended): [string, number] {
+  return [ended.stdout.toString(), ended.status];
+}
+
+if (noSshd === undefined) {
+  test('nodes by ssh:// call each other at ports of their own, encrypted', async () => {
+    await withHost(async (host) => {
+      const env = host.envWith();
+      const run = (args: readonly string[], input: string | Buffer = ''): Promise<Ended> =>
+        host.run('dpipes', ['-v', '-t', '30', ...args], input, { env });
+      const [a, b] = [`${host.dir}/a`, `${host.dir}/b`];
+      await serve(host, a, 'a');
+      await serve(host, b, 'b', '--link-ports', '20000-40000');
+      const nodes = ['-N', `ssh://box/?root=${a}`, '-N', `ssh://box/?root=${b}`];
+      const plain = await run([...nodes, '@a tr a-z A-Z | @b rev'], 'abc\n');
+      assert.equal(said(plain), ['CBA\n', 0], plain.stderr);
+      assert.match(plain.stderr, /stage 1, tr to stage 2, rev: linked, at a port of the second, encrypted\n/);
+      const text = 'a line of text\n'.repeat(rounds(300_000, 10_000_000));
+      const long = await run([...nodes, '--direct', '@a cat | @b cat | @a cat'], text);
+      assert.ok(long.stdout.toString() === text, long.stderr);
+      assert.is(long.status, 0);
+      for (let round = 0; round < rounds(3, 100); round++) {
+        const early = await run(['-n', ...nodes, '@a yes | @b cat | @a head -n 1']);
+        assert.equal(said(early), ['y\n', 0], early.stderr);
+      }
+    });
+  });
+}
+
+interface SepsNode {
+  readonly host: Sandbox;
+  readonly uri: string;
+  readonly pin: string;
+}
+
+/** A host with a key of its own, and an exporter that speaks TLS; the tests' own user may run anything behind it. */
+async function sepsNode(sandbox: Sandbox, name: string): Promise<SepsNode> {
+  const host = hostOf(sandbox, name);
+  await host.start('dpipesd', ['-x', '--app', 'sh args=any']).line();
+  const uri = await host.start('dexport', ['--seps', '--user', 'root', '-l', '127.0.0.1:0', '--no-announce']).line();
+  return { host, uri, pin: (await host.run('dkey')).stdout.toString().trim() };
+}
+
+/** The first may use what the second exports. */
+function pair(client: Sandbox, clientPin: string, { host, uri, pin }: SepsNode): void {
+  for (const { env } of [client, host]) mkdirSync(env['DIPUS_CONFIG']!, { recursive: true });
+  appendFileSync(`${client.env['DIPUS_CONFIG']}/known_peers`, `${uri.slice('seps://'.length)} ${pin} ${host.env['DIPUS_HOST']}\n`, {
+    mode: 0o600,
+  });
+  appendFileSync(`${host.env['DIPUS_CONFIG']}/authorized_peers`, `${clientPin} ${client.env['DIPUS_HOST']} user=root\n`, { mode: 0o600 });
+}
+
+const sh = (script: string): string => `sh -c '${script}'`;
+
+test('nodes by seps:// are called with their own keys, or at ports; plain nodes are not mixed with them', async () => {
+  await withSandbox(async (sandbox) => {
+    const me = hostOf(sandbox, 'me');
+    const [a, b] = [await sepsNode(sandbox, 'a'), await sepsNode(sandbox, 'b')];
+    const mine = (await me.run('dkey')).stdout.toString().trim();
+    for (const node of [a, b]) pair(me, mine, node);
+    const nodes = ['-N', a.uri, '-N', b.uri];
+    const run = (args: readonly string[], input = ''): Promise<Ended> => me.run('dpipes', ['-v', '-t', '30', ...args], input);
+    const upper = `@a ${sh('tr a-z A-Z')} | @b ${sh('rev')}`;
+    // Neither has the other's key.
+    const strangers = await run([...nodes, upper], 'abc\n');
+    assert.equal(said(strangers), ['CBA\n', 0], strangers.stderr);
+    assert.match(strangers.stderr, /stage 2, sh: linked, at a port of the second, encrypted\n/);
+    pair(a.host, a.pin, b);
+    const friends = await run([...nodes, '--direct', upper], 'abc\n');
+    assert.equal(said(friends), ['CBA\n', 0], friends.stderr);
+    assert.match(friends.stderr, /stage 2, sh: linked, encrypted\n/);
+    const early = await run(['-n', ...nodes, `@a ${sh('exec yes')} | @b ${sh('exec head -n 1')}`]);
+    assert.equal(said(early), ['y\n', 0], early.stderr);
+    // With this host's own services, which wait and no more, nothing is direct.
+    await serve(me, me.root, 'me');
+    await me.start('dserve', ['rev', 'rev']).line();
+    await me.start('dserve', ['cat', 'cat']).line();
+    const relayed = await run(['@rev | @cat'], 'abc\n');
+    assert.equal(said(relayed), ['cba\n', 0], relayed.stderr);
+    const direct = await run(['--direct', '@rev | @cat'], 'abc\n');
+    assert.is(direct.status, 125);
+    assert.match(direct.stderr, /dpipes: cannot link stage 1 to stage 2: neither can call the other\ndpipes: hint: without --direct /);
+    // One that is reached as plain text.
+    const c = hostOf(sandbox, 'c');
+    await c.start('dpipesd', ['-x', '--app', 'sh args=any']).line();
+    const plain = await c.start('dexport', ['--user', 'root', '-l', '127.0.0.1:0', '--no-announce']).line();
+    const mixed = await run([...nodes, '-N', plain, `${sh('cat')} | ${sh('cat')}`], 'x');
+    assert.is(mixed.status, 125);
+    assert.match(mixed.stderr, /dpipes: cannot link sep:\S+ and seps:\S+: only the second is reached encrypted\ndpipes: hint: /);
+    const meant = await run([...nodes, '-N', plain, '--plain-links', `@a ${sh('cat')} | @c ${sh('cat')} | @b ${sh('cat')}`], 'x');
+    assert.equal(said(meant), ['x', 0], meant.stderr);
+    assert.not.match(meant.stderr, /encrypted/);
+    const alone = await run([...nodes, '-N', plain, sh('cat')], 'x');
+    assert.equal(said(alone), ['x', 0], alone.stderr);
+  });
+}, 180_000);
+
+test.run();
