@@ -3,7 +3,8 @@ import { chmodSync, chownSync, existsSync, readFileSync, symlinkSync } from 'nod
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, within, withSandbox } from './harness.ts';
-import { bodyOf, exporter, offer, openDescriptors, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
+import { openDescriptors } from './processes.ts';
+import { bodyOf, exporter, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 import { isRoot, testAsRoot } from './users.ts';
 
 const test = suite('dexport');

@@ -2,30 +2,18 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createServer, type Socket as Connection } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Refused } from '@dipus/ipc/answer';
-import { openByDaemon } from '@dipus/ipc/ask-daemon';
-import { encodeIpcFrame, IpcFrameDecoder, type Era } from '@dipus/proto/ipc-frame';
-import { openTree } from '@dipus/tree/root';
-import { portOf, serve } from './guests.ts';
-import { eventually, rounds, suite, withSandbox, within, type Program, type Sandbox } from './harness.ts';
+import { encodeIpcFrame, IpcFrameDecoder } from '@dipus/proto/ipc-frame';
+import { opener, startDaemon, whyNot, type Running } from './daemons.ts';
+import { serve } from './guests.ts';
+import { eventually, rounds, suite, withSandbox, within, type Sandbox } from './harness.ts';
+import { residentBytes } from './processes.ts';
 
 const test = suite('dudp');
-const never = new AbortController().signal;
 
-interface Running {
-  readonly program: Program;
-  readonly port: number;
-}
-
-async function dudp({ start }: Sandbox, ...args: string[]): Promise<Running> {
-  const program = start('dudp', ['-v', '-l', '127.0.0.1:0', ...args]);
-  const port = portOf(await program.line());
-  assert.match(await program.line(), /\/local\/ipc\/udp\.box\.\.\.\d$/);
-  return { program, port };
-}
+const dudp = (sandbox: Sandbox, ...args: string[]): Promise<Running> => startDaemon(sandbox, 'dudp', ...args);
 
 /** A service in this process that answers with what it gets: many sessions of it cost little. */
 async function withEcho(file: string, body: () => Promise<void>): Promise<void> {
@@ -247,33 +235,16 @@ test('what waits for a service that does not read is bounded', () =>
     await serve(sandbox, 'sleep 1000', 'deaf');
     const deaf = await dudp(sandbox, '--to', 'deaf', '--idle', '1');
     const peer = await Peer.of(deaf.port);
-    const rss = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${deaf.program.pid}/status`, 'utf8'))![1]);
     peer.send('x');
     await deaf.program.says(/uses/);
-    const before = rss();
+    const before = residentBytes(deaf.program.pid);
     for (let at = 0; at < 200; at++) {
       for (let more = 0; more < 5; more++) peer.send(Buffer.alloc(40_000));
       await new Promise((resume) => setImmediate(resume));
     }
     await deaf.program.says(/\d+ datagrams dropped/);
-    assert.ok(rss() - before < 40_000, `${rss() - before} KiB more`);
-  }));
-
-test('what ipcd says holds', () =>
-  withPeers(async (sandbox) => {
-    await serve(sandbox, 'cat', 'inner');
-    await serve(sandbox, '-x', 'cat', 'outer');
-    const rules = ['--allow', 'in', 'inner', 'udp:127.0.0.0/8', '--deny', 'in', 'outer'];
-    const ipcd = sandbox.start('ipcd', ['--rundir', `${sandbox.dir}/run`, ...rules]);
-    await ipcd.line();
-    const { port } = await dudp(sandbox);
-    assert.is(await ask(port, 'inner'), 'ok');
-    assert.is(await ask(port, 'outer'), 'no not allowed');
-    const named = await dudp(sandbox, '--to', 'outer');
-    const peer = await Peer.of(named.port);
-    peer.send('x');
-    await named.program.says(/cannot let in udp:127\.0\.0\.1:\d+: not allowed/);
-    assert.equal(peer.got, []);
+    const more = residentBytes(deaf.program.pid) - before;
+    assert.ok(more < 40 << 20, `${more} bytes more`);
   }));
 
 test('SIGTERM gives sessions their end of input, and waits for their last answer', () =>
@@ -290,30 +261,18 @@ test('SIGTERM gives sessions their end of input, and waits for their last answer
     assert.is((await ended).status, 0);
   }));
 
-/** A URI that the daemon in the tree opens. */
-async function open({ env }: Sandbox, uri: string, framing: Era | 'bytes' = 'bytes'): Promise<Connection> {
-  return (await openByDaemon(openTree(env), { scheme: 'udp', uri, framing }, never))!;
-}
-
-async function whyNot(sandbox: Sandbox, uri: string): Promise<string> {
-  const opening = open(sandbox, uri);
-  return opening.then(
-    () => 'opened',
-    (error: unknown) => (error instanceof Refused ? error.message : String(error)),
-  );
-}
-
 test('opens udp://, raw and by name, for bytes and messages, and tells why not', () =>
   withPeers(async (sandbox) => {
     await serve(sandbox, '-x', 'cat', 'echo');
     await serve(sandbox, '-x', 'cat', 'echo-zig/ipc');
     const { port } = await dudp(sandbox);
-    const plain = await open(sandbox, `udp://127.0.0.1:${port}/echo`);
+    const open = opener(sandbox);
+    const plain = await open(`udp://127.0.0.1:${port}/echo`);
     plain.write('and back');
     assert.is(String((await once(plain, 'data'))[0]), 'and back');
     plain.destroy();
 
-    const framed = await open(sandbox, `udp://localhost:${port}/echo-zig`, 'zig');
+    const framed = await open(`udp://localhost:${port}/echo-zig`, 'zig');
     const decoder = new IpcFrameDecoder('zig');
     const answers: number[] = [];
     framed.on('data', (bytes: Buffer) => void answers.push(...decoder.push(bytes).map(({ payload }) => payload.length)));
@@ -331,14 +290,14 @@ test('opens udp://, raw and by name, for bytes and messages, and tells why not',
     server.bind(0, '::1');
     await once(server, 'listening');
     try {
-      const raw = await open(sandbox, `udp://[::1]:${server.address().port}`);
+      const raw = await open(`udp://[::1]:${server.address().port}`);
       raw.write('first');
       const [datagram, from] = (await once(server, 'message')) as [Buffer, { port: number }];
       assert.is(String(datagram), 'first');
       server.send('answer', from.port, '::1');
       assert.is(String((await once(raw, 'data'))[0]), 'answer');
       raw.destroy();
-      const named = whyNot(sandbox, `udp://[::1]:${server.address().port}/silent`);
+      const named = whyNot(open(`udp://[::1]:${server.address().port}/silent`));
       let asked = 0;
       server.on('message', () => asked++);
       assert.is(await named, 'no answer within 3 s');
@@ -346,41 +305,9 @@ test('opens udp://, raw and by name, for bytes and messages, and tells why not',
     } finally {
       server.close();
     }
-    assert.is(await whyNot(sandbox, `udp://127.0.0.1:${port}/nobody`), 'no such service');
-    assert.is(await whyNot(sandbox, 'udp://127.0.0.1:1/x'), 'connection refused');
-    assert.match(await whyNot(sandbox, 'udp://127.0.0.1'), /is not SCHEME/);
-  }));
-
-test('a program of libipc gets its messages by udp://', () =>
-  withPeers(async (sandbox) => {
-    const { dir, run, start } = sandbox;
-    await serve(sandbox, 'cat', 'echo/ipc');
-    const ipcd = start('ipcd', ['--rundir', `${dir}/run`, '--allow', 'in', '*', '--allow', 'out', '*']);
-    for (let line = 0; line < 3; line++) await ipcd.line();
-    const { port } = await dudp(sandbox);
-    const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
-    const lines = ['hello', '1 bytes', '1300 bytes', '60000 bytes'].join('\n');
-    const args = [resolve('tests/libipc-client.py'), 'zig', `${dir}/run`, 'pong', `pong udp://127.0.0.1:${port}/echo`, '3'];
-    const ended = await run(python, args, `${lines}\n`);
-    assert.equal([ended.stderr, ended.stdout.toString()], ['', 'zig: 3 of 3\n']);
-  }));
-
-test('wrong usage', () =>
-  withSandbox(async ({ run }) => {
-    const table: [string[], RegExp][] = [
-      [['-l', '0.0.0.0:0'], /needs --plain/],
-      [['-l', '127.0.0.1'], /is not ADDR:PORT/],
-      [['--to', 'x'], /--to needs -l/],
-      [['-l', '127.0.0.1:0', '--to', 'udp://x:1'], /is a URI[^]*dlink/],
-      [['--idle', '0'], /--idle/],
-      [['--max', '0'], /--max/],
-      [['x'], /unexpected operand/],
-    ];
-    for (const [args, pattern] of table) {
-      const ended = await run('dudp', args);
-      assert.match(ended.stderr, pattern);
-      assert.is(ended.status, 2, args.join(' '));
-    }
+    assert.is(await whyNot(open(`udp://127.0.0.1:${port}/nobody`)), 'no such service');
+    assert.is(await whyNot(open('udp://127.0.0.1:1/x')), 'connection refused');
+    assert.match(await whyNot(open('udp://127.0.0.1')), /is not SCHEME/);
   }));
 
 test.run();

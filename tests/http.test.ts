@@ -4,8 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
-import { residentBytes } from './processes.ts';
-import { bodyOf, exporter, offer, openDescriptors, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
+import { openDescriptors, residentBytes } from './processes.ts';
+import { bodyOf, exporter, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 
 const test = suite('http');
 

@@ -2,29 +2,23 @@
 import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { serveDaemon } from '@dipus/ipc/daemon';
 import { connectTcp, parseNetworkUri } from '@dipus/ipc/tcp';
 import { encodeIpcFrame } from '@dipus/proto/ipc-frame';
 import { openTree } from '@dipus/tree/root';
 import { bundle, eventually, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { askByLibipc, eras, libipcClient, libipcServer, python, type Era } from './libipc.ts';
+import { openDescriptors, residentBytes } from './processes.ts';
 import { ann, fillQueue, mallory, testAsRoot, withSharedTree } from './users.ts';
 
 const test = suite('ipcd');
-const eras = ['c', 'zig'] as const;
-type Era = (typeof eras)[number];
-
-const client = resolve('tests/libipc-client.py');
-const server = resolve('tests/libipc-server.py');
-// Without what may stand before it on PATH.
-const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
 
 interface Ground extends Sandbox {
   readonly rundir: string;
   /** Starts ipcd in a rundir of the test's own, and waits until it is ready. */
   ipcd(...args: string[]): Promise<Program>;
-  ask(era: Era, name: string, network: string, input?: string, count?: number): Promise<Ended>;
+  ask(era: Era, name: string, network: string, messages?: readonly string[], count?: number): Promise<Ended>;
   /** A service of libipc that answers each message with itself. */
   serve(era: Era, name: string): Promise<Program>;
 }
@@ -40,10 +34,9 @@ function groundOf(sandbox: Sandbox): Ground {
       assert.equal(await linesOf(program, 3), [`${sandbox.root}/local/ipcd.box...0`, `${rundir}/ipc`, `${rundir}/network`]);
       return program;
     },
-    ask: (era, name, network, input = 'hello\n', count = 1) =>
-      sandbox.run(python, [client, era, rundir, name, network, String(count)], input),
+    ask: (era, name, network, messages = ['hello'], count = 1) => askByLibipc(sandbox, { era, rundir, name, network, messages, count }),
     serve: async (era, name) => {
-      const program = sandbox.start(python, [server, era, `${rundir}/${name}`]);
+      const program = sandbox.start(python, [libipcServer, era, `${rundir}/${name}`]);
       assert.is(await program.line(), 'ready');
       return program;
     },
@@ -62,10 +55,6 @@ function withGround(body: (ground: Ground) => Promise<void>, extra: NodeJS.Proce
 
 function isFine(ended: Ended, text: string): void {
   assert.equal([ended.stderr, ended.stdout.toString(), ended.status], ['', `${text}\n`, 0]);
-}
-
-function openFiles(program: Program): number {
-  return readdirSync(`/proc/${program.pid}/fd`).length;
 }
 
 /** One question on a connection of its own. */
@@ -95,10 +84,10 @@ test('hundreds of asks of the C era without one failure, and long messages', () 
     for (const era of eras) {
       const service = await serve(era, 'pong');
       isFine(
-        await ask(era, 'ping', 'ping unix:///pong', '1 bytes\n99986 bytes\n', rounds(10, 100)),
+        await ask(era, 'ping', 'ping unix:///pong', ['1 bytes', '99986 bytes'], rounds(10, 100)),
         `${era}: ${rounds(10, 100)} of ${rounds(10, 100)}`,
       );
-      const few = await Promise.all(Array.from({ length: 5 }, () => ask(era, 'ping', 'ping unix:///pong', 'a\n', 100)));
+      const few = await Promise.all(Array.from({ length: 5 }, () => ask(era, 'ping', 'ping unix:///pong', ['a'], 100)));
       for (const each of few) isFine(each, `${era}: 100 of 100`);
       await service.stop();
     }
@@ -122,7 +111,7 @@ test('a service that is busy is waited for', () =>
     const service = start(python, ['-c', late, `${rundir}/pong`]);
     assert.is(await service.line(), 'ready');
     await fillQueue(`${rundir}/pong`);
-    const asking = ask('zig', 'pong', '', '');
+    const asking = ask('zig', 'pong', '', []);
     await daemon.says(/allow out pong/);
     service.child.stdin!.write('go\n');
     isFine(await asking, 'zig: 1 of 1');
@@ -173,9 +162,9 @@ test('a URI is opened by the service named like its scheme, and nothing of the s
     });
     try {
       for (const era of eras) {
-        isFine(await ask(era, 'pong', `pong raw://127.0.0.1:${port}`, '90000 bytes\n1 bytes\n'), `${era}: 1 of 1`);
+        isFine(await ask(era, 'pong', `pong raw://127.0.0.1:${port}`, ['90000 bytes', '1 bytes']), `${era}: 1 of 1`);
         isFine(
-          await ask(era, 'pong', `pong raw://127.0.0.1:${port}`, 'a\n', rounds(30, 500)),
+          await ask(era, 'pong', `pong raw://127.0.0.1:${port}`, ['a'], rounds(30, 500)),
           `${era}: ${rounds(30, 500)} of ${rounds(30, 500)}`,
         );
       }
@@ -238,6 +227,11 @@ test('a star that the shell has replaced', () =>
       assert.is(status, 2);
       assert.match(stderr, /^ipcd: --(deny|allow) .*\nipcd: hint: quote '\*'/);
     }
+    // Where one file is there its name is taken for the rule's own: what it was to open stays closed.
+    mkdirSync(`${dir}/one`);
+    writeFileSync(`${dir}/one/a`, '');
+    const closed = await run('sh', ['-c', 'cd one && ipcd --deny in * * --explain in pong tcp:192.0.2.7:5']);
+    assert.equal([closed.stdout.toString(), closed.status], ['deny: no rule matches, and some speak of in\n', 1], closed.stderr);
     const { status, stderr } = await run('ipcd', ['-v', 'stray']);
     assert.equal([status, stderr.split('\n')[0]], [2, 'ipcd: unexpected operand stray']);
   }));
@@ -290,9 +284,9 @@ testAsRoot(test, 'two users: what others may have opened for them', () =>
       '0',
     ]);
     await linesOf(daemon, 3);
-    const service = users.start(python, [server, 'zig', `${rundir}/pong`]);
+    const service = users.start(python, [libipcServer, 'zig', `${rundir}/pong`]);
     assert.is(await service.line(), 'ready');
-    const script = readFileSync(client, 'utf8');
+    const script = readFileSync(libipcClient, 'utf8');
     writeFileSync(`${users.dir}/client.py`, script);
     chmodSync(`${users.dir}/client.py`, 0o755);
     const ask = (uid: number): Promise<Ended> => users.runWith(uid, 'hello\n', python, `${users.dir}/client.py`, 'zig', rundir, 'pong', '');
@@ -329,6 +323,30 @@ test('questions in text', () =>
     );
     assert.ok(existsSync(`${root}/local/.ipcd.box...0`));
   }));
+
+testAsRoot(test, 'a host whose address changes is another one from then on', () =>
+  withGround(
+    async (ground) => {
+      const { dir, rundir, start } = ground;
+      writeFileSync(`${dir}/hosts`, '192.0.2.7 guest.test\n2001:db8::7 guest.test\n');
+      const rules = ['--allow', 'in', 'authd', 'tcp:guest.test'];
+      const script = 'mount --bind hosts /etc/hosts && exec "$@"';
+      const daemon = start('unshare', ['-m', 'sh', '-c', script, 'sh', bundle('ipcd'), '--rundir', rundir, ...rules]);
+      await linesOf(daemon, 3);
+      const path = await start('dserve', ['-x', 'cat', 'authd']).line();
+      const from = (host: string): Promise<string> => question(ground, `in authd tcp:${host}:5`);
+      assert.equal(
+        [await from('192.0.2.7'), await from('[2001:db8::7]'), await from('192.0.2.8')],
+        [`ok ${path}`, `ok ${path}`, 'no not allowed'],
+      );
+      writeFileSync(`${dir}/hosts`, '192.0.2.8 guest.test\n');
+      await eventually('its other address', async () => (await from('192.0.2.8')) === `ok ${path}`);
+      assert.equal([await from('192.0.2.7'), await from('[2001:db8::7]')], ['no not allowed', 'no not allowed']);
+    },
+    // How often names are looked up.
+    { DIPUS_TIME_SCALE: '0.05' },
+  ),
+);
 
 test('without rules only what is exported may be used from elsewhere', () =>
   withGround(async (ground) => {
@@ -385,7 +403,7 @@ test('silent clients: their share and their time', () =>
     async ({ ipcd, ask, serve, rundir }) => {
       const daemon = await ipcd('-v');
       await serve('zig', 'pong');
-      const before = openFiles(daemon);
+      const before = openDescriptors(daemon.pid);
       const silent = await Promise.all(Array.from({ length: 100 }, (_, at) => connected(`${rundir}/${at % 2 === 0 ? 'ipc' : 'network'}`)));
       isFine(await ask('zig', 'pong', ''), 'zig: 1 of 1');
       // Half an ask is as silent.
@@ -393,7 +411,7 @@ test('silent clients: their share and their time', () =>
       const more = await Promise.all(Array.from({ length: 40 }, () => connected(`${rundir}/ipc`)));
       await daemon.says(/too many unfinished asks/);
       for (const socket of [...silent, ...more]) if (!socket.closed) await once(socket.resume(), 'close');
-      await eventually('descriptors as before', () => openFiles(daemon) <= before);
+      await eventually('descriptors as before', () => openDescriptors(daemon.pid) <= before);
       isFine(await ask('zig', 'pong', ''), 'zig: 1 of 1');
     },
     { DIPUS_TIME_SCALE: '0.2' },
@@ -403,7 +421,7 @@ test('asks that are none, and descriptors that nobody wants', () =>
   withGround(async ({ ipcd, ask, serve, rundir, run }) => {
     const daemon = await ipcd();
     await serve('zig', 'pong');
-    const before = openFiles(daemon);
+    const before = openDescriptors(daemon.pid);
     const answerTo = async (socket: string, bytes: Buffer): Promise<string> => {
       const one = await connected(`${rundir}/${socket}`);
       one.write(bytes);
@@ -433,7 +451,7 @@ for at in range(${rounds(20, 500)}):
 print('done')`;
     const bombed = await run(python, ['-c', bomb]);
     assert.is(bombed.stdout.toString(), 'done\n');
-    await eventually('descriptors as before', () => openFiles(daemon) <= before);
+    await eventually('descriptors as before', () => openDescriptors(daemon.pid) <= before);
     isFine(await ask('zig', 'pong', ''), 'zig: 1 of 1');
   }));
 
@@ -442,15 +460,15 @@ test('descriptors and memory stay as they are over many asks', () =>
     const daemon = await ipcd();
     await serve('zig', 'pong');
     const some = async (count: number): Promise<void> => {
-      isFine(await ask('zig', 'pong', 'pong unix:///pong', '', count), `zig: ${count} of ${count}`);
-      assert.is((await ask('zig', 'pong', 'pong unix:///nowhere', '', 1)).status, 1);
+      isFine(await ask('zig', 'pong', 'pong unix:///pong', [], count), `zig: ${count} of ${count}`);
+      assert.is((await ask('zig', 'pong', 'pong unix:///nowhere')).status, 1);
     };
-    const memory = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))![1]);
     await some(100);
-    const [files, kilobytes] = [openFiles(daemon), memory()];
+    const [files, bytes] = [openDescriptors(daemon.pid), residentBytes(daemon.pid)];
     await some(rounds(200, 10_000));
-    await eventually('descriptors as before', () => openFiles(daemon) <= files);
-    assert.ok(memory() < kilobytes + 30_000, `${kilobytes} to ${memory()} KiB`);
+    await eventually('descriptors as before', () => openDescriptors(daemon.pid) <= files);
+    const more = residentBytes(daemon.pid) - bytes;
+    assert.ok(more < 30 << 20, `${more} bytes more`);
   }));
 
 test('without koffi only questions in text are answered, and what to install is said', () =>

@@ -72,19 +72,22 @@ def message(era, service):
     return got[head:]
 
 
+def payload_of(line):
+    """`N bytes` is a message of that length with NULs in it."""
+    parts = line.split()
+    return (bytes(range(251)) * (int(parts[0]) // 251 + 1))[: int(parts[0])] if parts[1:] == [b'bytes'] else line
+
+
 def main():
     era, rundir, name, network = sys.argv[1:5]
     count = int(sys.argv[5]) if len(sys.argv) > 5 else 1
     text = f'{name};{network}'.encode()
-    lines = sys.stdin.buffer.read().splitlines()
+    payloads = [payload_of(line) for line in sys.stdin.buffer.read().splitlines()]
     for _ in range(count):
         service = (ask_c if era == 'c' else ask_zig)(rundir, text)
         if os.get_blocking(service.fileno()) is False:
             raise SystemExit(f'{era}: a descriptor that does not wait')
-        for line in lines:
-            # `N bytes` is a message of that length with NULs in it.
-            parts = line.split()
-            payload = bytes(at % 251 for at in range(int(parts[0]))) if parts[1:] == [b'bytes'] else line
+        for payload in payloads:
             service.sendall(pack(era, payload))
             got = message(era, service)
             if got != payload:
