@@ -258,6 +258,18 @@ test('one of a user and a root; what a killed one has left is ended by the next'
     await nothingIsLeft(sandbox);
   }));
 
+test('a dpipesd stays in the foreground, where it can be kept', () =>
+  withSandbox(async (sandbox) => {
+    standIns(sandbox, { ...allLasting, dpipesd: lasting });
+    mkdirSync(`${sandbox.dir}/config`, { recursive: true });
+    writeFileSync(`${sandbox.dir}/config/dipusd`, 'dpipesd -n 3\ndpipesd --foreground\n');
+    const { dipusd, table } = await keep(sandbox);
+    const kept = (await table()).filter(({ tool }) => tool === 'dpipesd').map(({ args }) => args.join(' '));
+    assert.equal(kept, ['--foreground -n 3', '--foreground']);
+    await dipusd.stop();
+    await nothingIsLeft(sandbox);
+  }));
+
 test('the exporter speaks TLS as soon as somebody could come by it, and no longer', () =>
   withSandbox(async (sandbox) => {
     standIns(sandbox, allLasting);

@@ -199,7 +199,12 @@ function groupsOf(pid: number): number[] {
 }
 
 function commandOf(pid: number): string {
-  return existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') : '';
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    // It has ended meanwhile.
+    return '';
+  }
 }
 
 test('a stage that is killed or fails: which ends are true, by default, with -e and with --sh', async () => {

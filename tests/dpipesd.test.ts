@@ -1,9 +1,11 @@
 // dpipesd by itself: its names, what it is asked wrongly, and its end. What runs by it is in dpipes.test.ts.
 import { connect } from 'node:net';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { suite, within, withSandbox } from './harness.ts';
+import { eventually, suite, within, withSandbox } from './harness.ts';
 
 const test = suite('dpipesd');
+const asRoot = process.geteuid!() === 0 ? ['--user', 'root'] : [];
 
 test('its names, one for each app, go with it', async () => {
   await withSandbox(async ({ root, start, run }) => {
@@ -19,6 +21,48 @@ test('its names, one for each app, go with it', async () => {
     await within(10_000, 'a plain client is left', new Promise((resolve) => plain.once('close', resolve)));
     assert.is((await daemon.stop()).status, 0);
     assert.is((await run('dls', ['-a'])).stdout.toString(), '');
+  });
+});
+
+test('it leaves for the background when it is ready, or tells why not', async () => {
+  await withSandbox(async (sandbox) => {
+    const { dir, root, run } = sandbox;
+    const files = ['--pid-file', `${dir}/pid`, '--log', `${dir}/log`];
+    const left = await run('dpipesd', ['-f', '/dev/null', ...asRoot, ...files, '-v']);
+    assert.equal([left.stdout.toString(), left.status], [`${root}/local/dpipesd.box...0\n`, 0], left.stderr);
+    const pid = Number(readFileSync(`${dir}/pid`, 'utf8'));
+    try {
+      assert.equal(
+        [0, 1, 2].map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`)),
+        ['/dev/null', '/dev/null', `${dir}/log`],
+      );
+      assert.is(readlinkSync(`/proc/${pid}/cwd`), '/');
+      assert.is((await run('dpipes', ['tr a-z A-Z'], 'text')).stdout.toString(), 'TEXT');
+      await eventually('the log has it', () => readFileSync(`${dir}/log`, 'utf8').includes(' runs tr a-z A-Z\n'));
+    } finally {
+      process.kill(pid, 'SIGTERM');
+    }
+    await eventually('it has gone, and its files', () => !existsSync(`/proc/${pid}`) && !existsSync(`${dir}/pid`));
+    const failed = await run('dpipesd', ['-f', '/dev/null', ...asRoot, '-g', 'no-such-group']);
+    assert.equal([failed.stdout.toString(), failed.status], ['', 1]);
+    assert.match(failed.stderr, /^dpipesd: cannot use group no-such-group: there is no such group\n$/);
+  });
+});
+
+test('--exit: it runs one stage, refuses the next, and ends with its starter', async () => {
+  await withSandbox(async ({ start, run }) => {
+    const once = start('dpipesd', ['--exit']);
+    await once.line();
+    const waiting = start('dpipes', ['-n', 'exec sleep 4242']);
+    await eventually('it runs', async () => (await run('dls', ['-l', 'dpipesd'])).stdout.toString().includes(' 1/64 '));
+    const second = await run('dpipes', ['-n', 'true']);
+    assert.equal([second.status, second.stderr.includes('it was there for one stage')], [126, true]);
+    await waiting.stop('SIGKILL');
+    assert.equal((await once.ended).status, 0);
+    const left = start('dpipesd', ['--exit']);
+    await left.line();
+    left.child.stdout!.destroy();
+    assert.is((await left.ended).signal, 'SIGPIPE');
   });
 });
 

@@ -180,12 +180,17 @@ const cases: Readonly<Record<string, Case | string>> = {
     before: "serve 'tr a-z A-Z' upper; serve rev rev; echo abc > text",
     gives: /^CBA\n$/,
   },
-  'dpipes.1: dpipesd &': { swap: { 'dpipesd &': 'background dpipesd' }, gives: / 2 b\n$/ },
+  'dpipes.1: dpipesd': { swap: { dpipesd: 'background dpipesd' }, gives: / 2 b\n$/ },
   'dpipesd.1: dpipesd': { until: 'dls -1 dpipesd', gives: /\/local\/dpipesd\.box\.\.\.0\n$/ },
   "dpipesd.1: dpipesd -x --app 'lame args=any' --app 'lines command=wc'": {
     until: 'dls -1 lines',
     after: "printf 'a\\nb\\n' | dpipes 'lines'",
     gives: /\/dp\/lines\.box\.\.\.0\n +2 +2 +4\n$/,
+  },
+  'dpipesd.conf.5: cat ~/.dpipesdrc': 'it is a file, see tests/dpipesd-conf.test.ts',
+  'dpipesd.conf.5: dpipesd --check-config --max 4': {
+    before: "unset DPIPES_CONFIG; export HOME=$PWD; printf '%s\\n' '# What' 'app sort args=any' 'max 8' > .dpipesdrc",
+    gives: /^app sort args=any\t# .*\/\.dpipesdrc:2\nmax 4\t# command line\n$/,
   },
   'dlink.1: dlink unix:///run/postgresql/.s.PGSQL.5432 db/postgres': {
     before: 'mount -t tmpfs none /run; mkdir /run/postgresql; foreign /run/postgresql/.s.PGSQL.5432 cat',

@@ -1,7 +1,7 @@
 // What every test stands on: a root of its own, real programs with deadlines, and nothing left behind.
 import { spawn as spawnChild, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, resolve } from 'node:path';
 import { suite as uvuSuite } from 'uvu';
 
@@ -212,6 +212,9 @@ export interface Sandbox {
 export async function withSandbox(body: (sandbox: Sandbox) => Promise<void>, extra: NodeJS.ProcessEnv = {}): Promise<void> {
   const dir = mkdtempSync('/tmp/dt-');
   const root = `${dir}/root`;
+  const settings = `${dir}.conf`;
+  // A dpipesd that left for the background would be nobody's program.
+  writeFileSync(settings, `foreground\n${process.geteuid!() === 0 ? 'user root\n' : ''}`, { mode: 0o644 });
   const bin = resolve('node_modules/.bin');
   const env = {
     ...process.env,
@@ -219,6 +222,7 @@ export async function withSandbox(body: (sandbox: Sandbox) => Promise<void>, ext
     DIPUS_ROOT: root,
     DIPUS_HOST: 'box',
     DIPUS_CONFIG: `${dir}/config`,
+    DPIPES_CONFIG: settings,
     NO_COLOR: '1',
     ...extra,
   };
@@ -235,6 +239,6 @@ export async function withSandbox(body: (sandbox: Sandbox) => Promise<void>, ext
     await body({ dir, root, env, start, run });
   } finally {
     await killAll();
-    rmSync(dir, { recursive: true, force: true });
+    for (const path of [dir, settings]) rmSync(path, { recursive: true, force: true });
   }
 }

@@ -10,7 +10,7 @@ import { dexport } from './dexport.ts';
 import { Kept } from './kept.ts';
 import { exporterRole, holderRole, openerRole } from './roles.ts';
 import { runOpener } from './opener.ts';
-import { dropTo } from './privileges.ts';
+import { dropTo } from '@dipus/tree/privileges';
 
 const program = fileURLToPath(import.meta.url);
 

@@ -7,7 +7,7 @@ import { trustOf } from '@dipus/tree/trust';
 import { ownAccess, type Access } from './access.ts';
 import { parseOrder, type OpenerPlace, type Order, type Reply } from './orders.ts';
 import { sendWith, takeHandle } from '@dipus/session/passed-socket';
-import { dropTo } from './privileges.ts';
+import { dropTo } from '@dipus/tree/privileges';
 
 /** Obeys the keeper until it lets go. Throws Failure where it cannot become the user. */
 export function runOpener(user: string): void {

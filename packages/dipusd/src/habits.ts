@@ -27,6 +27,12 @@ export function speaking(stage: Stage, isSeps: boolean): Stage {
   return isOpen && isSeps ? { tool, args: ['--seps', ...args] } : stage;
 }
 
+/** A daemon that would leave for the background stays. */
+export function staying(stage: Stage): Stage {
+  const { tool, args } = stage;
+  return tool === 'dpipesd' && !args.includes('--foreground') ? { tool, args: ['--foreground', ...args] } : stage;
+}
+
 function readsServices({ tool, args }: Stage): boolean {
   return tool === 'dserve' && args.includes('--from');
 }

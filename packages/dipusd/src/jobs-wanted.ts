@@ -1,5 +1,5 @@
 // What is to run: what runs everywhere, changed by the file of dipusd.
-import { speaking } from './habits.ts';
+import { speaking, staying } from './habits.ts';
 import type { JobFile, JobLine, Stage } from './job-lines.ts';
 
 /** Programs to keep running. */
@@ -41,7 +41,7 @@ export function jobsWanted({ jobs, leftOut }: JobFile, surroundings: Surrounding
     return one.stages.some(({ tool }) => left.has(tool)) ? [] : [one];
   });
   const others = jobs.filter((each) => !names.has(firstOf(each)));
-  return [...places, ...others].map((one) => ({ ...one, stages: one.stages.map((each) => speaking(each, surroundings.isSeps)) }));
+  return [...places, ...others].map((one) => ({ ...one, stages: one.stages.map((each) => staying(speaking(each, surroundings.isSeps))) }));
 }
 
 /** The tools that a line may leave out. */

@@ -1,9 +1,10 @@
+import { parseConfiguredLine, type Configured } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, listOption, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
+import { isGiven, listOption, secondsOption } from '@dipus/cli/options';
 
-const commandLine: CommandLine = {
+const commandLine: Configured = {
   tool: 'dpipes',
-  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-v] [--plan] [--direct] [--plain-links] [--tag] PIPELINE'],
+  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-f FILE] [-v] [--plan] [--direct] [--plain-links] [--tag] PIPELINE'],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
   options: {
     strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
@@ -20,8 +21,12 @@ const commandLine: CommandLine = {
     direct: { describe: 'fail rather than let what stages say to each other pass through this host' },
     'plain-links': { describe: 'let nodes that are reached as plain text and encrypted ones be in one pipeline' },
     tag: { describe: 'begin each line of stderr with its stage' },
+    file: { short: 'f', value: 'FILE', describe: 'read FILE instead of dpipesd.conf, .dpipesdrc and $DPIPES_CONFIG' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
+  onlyInArgv: ['plan'],
+  // Of dpipesd.
+  foreign: ['export', 'mode', 'group', 'max', 'user', 'app', 'grace', 'link-ports', 'foreground', 'log', 'pid-file'],
 };
 
 /** Which ends are passed on: of what was not killed; of what ended with 0; all. */
@@ -41,9 +46,9 @@ export interface Arguments {
   readonly isVerbose: boolean;
 }
 
-/** Throws UsageError. */
-export function parseArguments(argv: readonly string[]): Arguments {
-  const { text, operands, values } = parseCommandLine(commandLine, argv);
+/** Throws UsageError, and Failure for a file of settings. */
+export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
+  const { text, operands, values } = parseConfiguredLine(commandLine, argv, environment);
   const timeoutMs = secondsOption(values, 'timeout');
   const [pipeline = '', ...rest] = operands;
   if (text === undefined && operands.length === 0) throw new UsageError('no PIPELINE given');

@@ -1,52 +1,66 @@
+import { resolve } from 'node:path';
+import { parseConfiguredLine, type Configured, type Setting } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
-import {
-  isGiven,
-  listOption,
-  modeOption,
-  numberOption,
-  parseCommandLine,
-  secondsOption,
-  textOption,
-  type CommandLine,
-} from '@dipus/cli/options';
+import { isGiven, listOption, modeOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
 import { parseApp, type App } from './app.ts';
 import type { PortRange } from './link-port.ts';
 
-const commandLine: CommandLine = {
+const commandLine: Configured = {
   tool: 'dpipesd',
-  forms: ['[-x] [-m MODE] [-g GROUP] [-n MAX] [--app SPEC]... [--grace SECS] [--link-ports FIRST-LAST] [-v] [-- COMMAND [ARG...]]'],
+  forms: [
+    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--grace SECS] [--link-ports FIRST-LAST] [--foreground] [--exit] ' +
+      '[--log FILE] [--pid-file FILE] [-f FILE] [--check-config] [-v] [-- COMMAND [ARG...]]',
+  ],
   summary: 'Lets stages of pipelines run on this host: each is a program between two connections, for dpipes on whichever host.',
   options: {
     export: { short: 'x', describe: 'offer it to other hosts: in exported/, not local/; only COMMAND and the apps may run then' },
     mode: { short: 'm', value: 'MODE', describe: 'MODE of the sockets, octal (default 600)' },
     group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
     max: { short: 'n', value: 'MAX', describe: 'at most MAX stages at a time (default 64)' },
+    user: { value: 'NAME', describe: 'run as NAME (needed when started by root)' },
     app: { value: 'SPEC', isRepeatable: true, describe: 'offer dp/NAME too; SPEC is NAME [args=none|any] [command=PROGRAM]' },
     grace: { value: 'SECS', describe: 'after SIGTERM let stages that run finish for SECS (default 30)' },
     'link-ports': { value: 'FIRST-LAST', describe: 'the ports for links of stages that no exporter listens for (default any)' },
+    foreground: { describe: 'stay in the foreground' },
+    exit: { describe: 'end after one stage' },
+    log: { value: 'FILE', describe: 'when it is ready, append what would be told on stderr to FILE' },
+    'pid-file': { value: 'FILE', describe: 'when it is ready, write its process number to FILE' },
+    file: { short: 'f', value: 'FILE', describe: 'read FILE instead of dpipesd.conf, .dpipesdrc and $DPIPES_CONFIG' },
+    'check-config': { describe: 'print what is set and where, and end' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done, and who uses it' },
   },
+  onlyInArgv: ['exit'],
+  // Of dpipes.
+  foreign: ['strict', 'sh', 'null', 'node', 'timeout', 'direct', 'plain-links', 'tag'],
 };
 
 export interface Arguments {
   readonly text?: string;
+  /** All that is set, for `--check-config`; undefined where that is not asked for. */
+  readonly shownSettings?: readonly Setting[];
   readonly isVerbose: boolean;
   readonly area: 'local' | 'exported';
   readonly mode?: number;
   readonly group?: string;
   readonly max: number;
+  readonly user?: string;
   readonly graceMs?: number;
   readonly linkPorts?: PortRange;
   readonly apps: readonly App[];
   /** The only program, where one is given. */
   readonly command?: readonly [string, ...string[]];
+  readonly isInForeground: boolean;
+  /** It ends after one stage. */
+  readonly isOnce: boolean;
+  readonly log?: string;
+  readonly pidFile?: string;
 }
 
-/** Throws UsageError. */
-export function parseArguments(argv: readonly string[]): Arguments {
-  const { text, operands, values } = parseCommandLine(commandLine, argv);
+/** Throws UsageError, and Failure for a file of settings. */
+export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
+  const { text, operands, values, settings } = parseConfiguredLine(commandLine, argv, environment);
   const mode = modeOption(values, 'mode');
-  const group = textOption(values, 'group');
+  const [group, user, log, pidFile] = ['group', 'user', 'log', 'pid-file'].map((name) => textOption(values, name));
   const graceMs = secondsOption(values, 'grace');
   const linkPorts = readPorts(textOption(values, 'link-ports'));
   const apps = listOption(values, 'app').map(parseApp);
@@ -57,15 +71,21 @@ export function parseArguments(argv: readonly string[]): Arguments {
     throw new UsageError('-x without COMMAND and --app would offer nothing', 'whoever reaches an exporter may run only what is named');
   return {
     ...(text !== undefined && { text }),
+    ...(isGiven(values, 'check-config') && { shownSettings: settings }),
     isVerbose: isGiven(values, 'verbose'),
     area: isExported ? 'exported' : 'local',
     ...(mode !== undefined && { mode }),
     ...(group !== undefined && { group }),
     max: numberOption(values, 'max', [1, 1_000_000]) ?? 64,
+    ...(user !== undefined && { user }),
     ...(graceMs !== undefined && { graceMs }),
     ...(linkPorts && { linkPorts }),
     apps,
     ...(program !== undefined && { command: [program, ...args] as const }),
+    isInForeground: isGiven(values, 'foreground'),
+    isOnce: isGiven(values, 'exit'),
+    ...(log !== undefined && { log: resolve(log) }),
+    ...(pidFile !== undefined && { pidFile: resolve(pidFile) }),
   };
 }
 

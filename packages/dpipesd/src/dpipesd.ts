@@ -1,15 +1,17 @@
+import { rmSync, writeFileSync } from 'node:fs';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
-import { aborted, pause } from '@dipus/proto/waiting';
+import { aborted, deferred, pause } from '@dipus/proto/waiting';
 import { groupId } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { Failure } from '@dipus/proto/failure';
 import type { LinkWays } from '@dipus/session/stage-links';
 import type { Arguments } from './args.ts';
+import { isInBackground, settle, writeTo } from './background.ts';
 import { dialStage } from './dial.ts';
 import { openLinkPort } from './link-port.ts';
-import { Offer } from './offer.ts';
+import { Offer, type Places } from './offer.ts';
 import { anyCommand, appRuns, firstOf, oneCommand, type WhatRuns } from './what-runs.ts';
 
 /** Lets stages run until it is stopped. Throws Failure. */
@@ -19,7 +21,7 @@ export async function dpipesd(
   context: Context,
 ): Promise<void> {
   const { stop, stopNow, warn, explain } = context;
-  const places = { max: args.max, running: 0 };
+  const places: Places = { max: args.max, running: 0, ...(args.isOnce && { once: { isTaken: false, over: deferred() } }) };
   const open = { stop, warn, explain, prompter: () => undefined, user: () => readUser(process.env), tree: () => tree };
   const ways: LinkWays = { dial: (uri) => dialStage(uri, open), listen: (take) => openLinkPort(take, args.linkPorts) };
   const offers: Offer[] = [];
@@ -31,10 +33,24 @@ export async function dpipesd(
   try {
     await offer('dpipesd', '', whatRunsAt(args));
     for (const app of args.apps) await offer(app.name, 'dp', appRuns(app));
+    if (args.pidFile !== undefined) writePid(args.pidFile);
     context.ready(offers.map(({ path }) => `${path}\n`).join(''));
-    await aborted(stop);
+    if (isInBackground) await settle(args.log);
+    else if (args.log !== undefined) writeTo(args.log);
+    // Whoever starts it for one stage, by ssh(1) say, may be gone before that comes.
+    if (args.isOnce && !isInBackground) context.endWithReader();
+    await Promise.race([aborted(stop), places.once?.over.promise ?? new Promise<never>(() => {})]);
   } finally {
     await end(offers, { graceMs: stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0, stopNow });
+    if (args.pidFile !== undefined) rmSync(args.pidFile, { force: true });
+  }
+}
+
+function writePid(file: string): void {
+  try {
+    writeFileSync(file, `${process.pid}\n`);
+  } catch (error) {
+    throw new Failure('write', file, error);
   }
 }
 

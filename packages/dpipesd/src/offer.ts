@@ -20,6 +20,8 @@ import { NotToRun, type WhatRuns } from './what-runs.ts';
 export interface Places {
   readonly max: number;
   running: number;
+  /** Where there is to be one stage alone: whether it has come, and its end. */
+  readonly once?: { isTaken: boolean; readonly over: Deferred<void> };
 }
 
 export interface OfferOptions {
@@ -113,10 +115,12 @@ export class Offer {
     const { places, whatRuns, ways } = this.#options;
     const [needed] = Object.keys(prepare.need ?? {});
     if (needed !== undefined) return { reason: `it cannot promise what is needed: ${needed}`, retry: false };
+    if (places.once?.isTaken) return { reason: 'it was there for one stage', retry: false };
     if (this.#isClosed || !this.#kept || places.running >= places.max) return busy;
     const { service } = this.#kept.claim;
     places.running++;
     this.#running++;
+    if (places.once) places.once.isTaken = true;
     try {
       const words = await whatRuns(prepare);
       let group: number | undefined;
@@ -140,6 +144,7 @@ export class Offer {
       };
     } catch (error) {
       this.#leave();
+      if (places.once) places.once.isTaken = false;
       if (!(error instanceof NotToRun)) this.#options.warn(new Failure('prepare', 'a stage', error));
       return { reason: error instanceof NotToRun ? error.message : 'internal error', retry: false };
     }
@@ -150,6 +155,7 @@ export class Offer {
     this.#leave();
     const how = 'exit' in result ? JSON.stringify(result.exit) : result.error;
     this.#options.explain(`stage ${stage} of ${stages} is over: ${how}`);
+    this.#options.places.once?.over.resolve();
   }
 
   #leave(): void {

@@ -1,5 +1,5 @@
 import { Failure } from '@dipus/proto/failure';
-import { primaryGroup, userId } from '@dipus/tree/accounts';
+import { primaryGroup, userId } from './accounts.ts';
 
 /** Makes this process another user's, for good. Throws Failure. */
 export function dropTo(user: string): void {
