@@ -1,7 +1,6 @@
 // dlink: a port, a socket and a service of another host as services of the tree.
-import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -10,6 +9,7 @@ import { deferred } from '@dipus/proto/waiting';
 import { expectText, readAll, serve } from './guests.ts';
 import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { sepsPair } from './seps-pair.ts';
+import { withPair } from './ssh-pair.ts';
 
 const test = suite('dlink');
 
@@ -62,12 +62,34 @@ test('a port is a service, its origin is told, and each half ends by itself', ()
         await dlink(sandbox, '-x', `tcp://127.0.0.1:${port}`, 'echo');
         const ended = await sandbox.run('dcat', ['echo'], 'hello');
         assert.equal([ended.stdout.toString(), ended.stderr, ended.status], ['hello', '', 0]);
-        const bytes = randomBytes(rounds(16 << 20, 1 << 30));
-        const { stdout } = await sandbox.run('dcat', ['exported/echo'], bytes);
-        const digest = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
-        assert.is(digest(stdout), digest(bytes));
+        const there = `head -c ${rounds(16 << 20, 1 << 30)} /dev/urandom | tee >(sha256sum > sent)`;
+        const equal = await sandbox.run('bash', ['-c', `${there} | dcat exported/echo | sha256sum > got; cmp sent got`]);
+        assert.equal([equal.stdout.toString(), equal.stderr, equal.status], ['', '', 0]);
       },
     );
+  }));
+
+test('an end that comes early, of the service or of its client, takes nothing of what was sent before', () =>
+  withSandbox(async (sandbox) => {
+    await serve(sandbox, '-x', 'head -c 6; exit 3', 'few');
+    await serve(sandbox, '-x', 'echo $$ > pid; exec yes', 'endless');
+    const daemon = sandbox.start('dtcp', ['-l', '127.0.0.1:0']);
+    const uri = await daemon.line();
+    await daemon.line();
+    const far = sandbox.start('dexport', ['-l', '127.0.0.1:0', '--no-announce', '--user', 'root']);
+    const exported = await far.line();
+    for (const [name, target, status] of [
+      ['port', uri, 0],
+      ['host', exported, 3],
+    ] as const) {
+      for (const service of ['few', 'endless']) await dlink(sandbox, `${target}/${service}`, `${service}-by-${name}`);
+      const few = await sandbox.run('bash', ['-c', `dcat local/few-by-${name} < /dev/zero | tr '\\0' x; echo \${PIPESTATUS[0]}`]);
+      assert.equal([few.stdout.toString(), few.stderr], [`xxxxxx${status}\n`, ''], name);
+      const endless = await sandbox.run('bash', ['-c', `dcat local/endless-by-${name} | head -n 3`]);
+      assert.equal([endless.stdout.toString(), endless.stderr], ['y\ny\ny\n', ''], name);
+      const pid = readFileSync(`${sandbox.dir}/pid`, 'utf8').trim();
+      await eventually('the end of the program', () => !existsSync(`/proc/${pid}`));
+    }
   }));
 
 test('a target that is away: the reason, and the name stays until it comes back', () =>
@@ -139,6 +161,25 @@ test('status and standard error pass by seps://', () =>
     const ended = await near.run('dcat', ['work'], 'hello');
     assert.equal([ended.stdout.toString(), ended.stderr, ended.status], ['hello', 'words\n', 7]);
     assert.ok((await near.run('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(`${uri}/work`));
+  }));
+
+test('status and standard error pass by ssh://, and where it is away the reason is told', () =>
+  withPair(async ({ serve: serveFar, startNear, runNear, uri }) => {
+    const work = await serveFar('cat; echo words >&2; exit 7', 'work');
+    const link = startNear('dlink', uri('work'), 'work');
+    await link.line();
+    const through = async (): Promise<unknown[]> => {
+      const ended = await runNear('dcat', ['work'], 'hello');
+      return [ended.stdout.toString(), ended.stderr, ended.status];
+    };
+    assert.equal(await through(), ['hello', 'words\n', 7]);
+    assert.ok((await runNear('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(uri('work')));
+    await work.stop();
+    const [, reason, status] = await through();
+    assert.match(String(reason), /^dcat: .*no such service\n$/);
+    assert.is(status, 125);
+    await serveFar('cat; exit 8', 'work');
+    assert.equal(await through(), ['hello', '', 8]);
   }));
 
 test('a protocol daemon of any scheme opens it, and messages stay whole', () =>

@@ -1,11 +1,15 @@
 // scripts/install and its way back; and the units that it installs.
 import { spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { has, suite, withSandbox, type Sandbox } from './harness.ts';
+import { has, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { askByLibipc } from './libipc.ts';
 
 const test = suite('install');
+
+// Of pnpm-workspace.yaml, without what it allows beyond.
+const koffiVersion = /^ +koffi: \^?(\d+\.\d+)/m.exec(readFileSync('pnpm-workspace.yaml', 'utf8'))![1];
 
 /** Everything below a folder: what it is, and what a file holds. */
 function contents(dir: string): Record<string, string> {
@@ -72,6 +76,58 @@ test('what is installed is taken away again, and nothing else', () =>
     await install(sandbox, `${dir}/b/new`, 'dls');
     await install(sandbox, `${dir}/b/new`, '--uninstall');
     assert.not.ok(existsSync(`${dir}/b/new`));
+  }));
+
+test('without koffi everything works but what ipcd hands over, and it says what to install', () =>
+  withSandbox(async (sandbox) => {
+    const { dir, env, root } = sandbox;
+    const [bin, rundir] = [`${dir}/lib`, `${dir}/run`];
+    const daemons = ['dtcp', 'dtls', 'dws', 'dudp'] as const;
+    mkdirSync(rundir);
+    // As they are put into lib/dipus.
+    mkdirSync(bin);
+    for (const name of ['dserve', 'dcat', 'dls', 'dlink', 'ipcd', ...daemons])
+      for (const file of [`${name}.mjs`, `${name}-main.mjs`]) copyFileSync(`packages/${name}/dist/${file}`, `${bin}/${file}`);
+    const own = { ...env, RUNDIR: rundir, IPC_RUNDIR: rundir };
+    const start = (command: string, ...args: string[]): Program => sandbox.start(`${bin}/${command}.mjs`, args, { env: own });
+    const through = async (service: string, network = ''): Promise<string> => {
+      const { stdout, stderr } = await sandbox.run(`${bin}/dcat.mjs`, [service], 'hello', { env: { ...own, IPC_NETWORK: network } });
+      return `${String(stdout)}${stderr}`;
+    };
+    await start('dserve', '-x', 'cat; echo " ${DIPUS_PEER_UID-of nobody}"', 'echo').line();
+    await start('dserve', '-x', 'cat', 'pong/ipc').line();
+    const rules = ['--allow', 'in', '*', '--allow', 'out', '*', '--redirect', 'old', 'echo'];
+    const ipcd = start('ipcd', ...rules);
+    assert.is(await ipcd.line(), `${root}/local/ipcd.box...0`);
+    await ipcd.says(/\nipcd: hint: install it with ".*"\n/);
+    const [, command, place] =
+      /cannot answer programs of libipc: cannot load koffi: .*\nipcd: hint: install it with "(npm install --prefix (\S+) koffi@.*)"\n/.exec(
+        ipcd.stderr,
+      )!;
+    assert.is(await through('old', 'old unix:///x'), 'hello of nobody\n');
+    writeFileSync(`${dir}/keys`, `alice:${'5a'.repeat(32)}\n`, { mode: 0o600 });
+    for (const name of daemons) {
+      const daemon = start(name, '-l', '127.0.0.1:0', ...(name === 'dtls' ? ['--keys', `${dir}/keys`] : []));
+      const uri = await daemon.line();
+      await daemon.line();
+      if (name === 'dudp') {
+        assert.match((await sandbox.run(`${bin}/dls.mjs`, [`${uri}/echo`], '', { env: own })).stdout.toString(), /echo/);
+        continue;
+      }
+      assert.is(await through(`${uri}/echo`), 'hello of nobody\n', name);
+      await start('dlink', `${uri}/echo`, `by-${name}`).line();
+      assert.is(await through(`by-${name}`), 'hello of nobody\n', name);
+    }
+    const asked = { era: 'zig', rundir, name: 'pong', network: '', messages: ['hello'] } as const;
+    assert.match((await askByLibipc(sandbox, asked)).stderr, /No such file/);
+    // What the hint says, but for the network.
+    assert.is(command, `npm install --prefix ${place} koffi@${koffiVersion}`);
+    mkdirSync(`${place}/node_modules`);
+    symlinkSync(resolve('packages/descriptors/node_modules/koffi'), `${place}/node_modules/koffi`);
+    await ipcd.stop();
+    const second = start('ipcd', ...rules);
+    for (let line = 0; line < 3; line++) await second.line();
+    assert.equal([(await askByLibipc(sandbox, asked)).stdout.toString(), second.stderr], ['zig: 1 of 1\n', '']);
   }));
 
 const unitsOf = (kind: string): string[] => readdirSync(`etc/systemd/${kind}`).map((name) => resolve('etc/systemd', kind, name));

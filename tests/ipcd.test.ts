@@ -1,6 +1,6 @@
 // ipcd with programs that behave as libipc's do, both eras; its rules, its limits, and what becomes of it.
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { serveDaemon } from '@dipus/ipc/daemon';
@@ -469,19 +469,6 @@ test('descriptors and memory stay as they are over many asks', () =>
     await eventually('descriptors as before', () => openDescriptors(daemon.pid) <= files);
     const more = residentBytes(daemon.pid) - bytes;
     assert.ok(more < 30 << 20, `${more} bytes more`);
-  }));
-
-test('without koffi only questions in text are answered, and what to install is said', () =>
-  withGround(async (ground) => {
-    const { dir, start, root, rundir } = ground;
-    for (const file of ['ipcd.mjs', 'ipcd-main.mjs']) copyFileSync(bundle('ipcd').replace('ipcd.mjs', file), `${dir}/${file}`);
-    const daemon = start(`${dir}/ipcd.mjs`, ['--rundir', rundir, '--route', 'far', 'tls://h:9/far']);
-    assert.is(await daemon.line(), `${root}/local/ipcd.box...0`);
-    await daemon.says(
-      /cannot answer programs of libipc: cannot load koffi: .*\nipcd: hint: install it with "npm install --prefix .* koffi@3.3"\n/,
-    );
-    assert.is(await question(ground, 'out far'), 'ok tls://h:9/far');
-    assert.equal(readdirSync(rundir), []);
   }));
 
 test.run();
