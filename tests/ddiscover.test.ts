@@ -89,12 +89,27 @@ onHosts('ends when nobody reads', ['stereo', 'desktop'], async ({ stereo, deskto
   assert.is(stdout.toString(), '141\n');
 });
 
+const noMulticast = 'ddiscover: cannot join multicast group 224.0.0.251: no network interface of this machine can multicast\n';
+
 onHosts('needs a network that can multicast', { alone: [] }, async ({ alone }) => {
-  for (const args of [[], ['-w']]) {
-    const { status, stdout, stderr } = await alone.run('ddiscover', args);
-    assert.is(`${status} ${stdout.toString()}`, '1 ');
-    assert.is(stderr, 'ddiscover: cannot join multicast group 224.0.0.251: no network interface of this machine can multicast\n');
-  }
+  const { status, stdout, stderr } = await alone.run('ddiscover', []);
+  assert.is(`${status} ${stdout.toString()}`, '1 ');
+  assert.is(stderr, noMulticast);
+});
+
+onHosts('watching, it waits for one, and tells that once', ['stereo', 'desktop'], async ({ stereo, desktop }) => {
+  await announce(stereo);
+  desktop.unplug();
+  const watch = desktop.start('ddiscover', ['-w'], { env: { ...desktop.env, DIPUS_TIME_SCALE: '0.1' } });
+  await watch.says(/./);
+  await sleep(500);
+  desktop.restore();
+  assert.is(await watch.line(), '+ sep://stereo.local:7370');
+  assert.is(watch.stderr, noMulticast);
+  desktop.unplug();
+  const other = desktop.start('ddiscover', ['-w']);
+  await other.says(/./);
+  assert.is((await other.stop('SIGINT')).signal, 'SIGINT');
 });
 
 onHosts('needs no route for multicast', ['stereo', 'desktop'], async ({ stereo, desktop }) => {

@@ -1,9 +1,11 @@
-import { browse } from '@dipus/mdns/browse';
+import { browse, type Browser, type BrowseEvents } from '@dipus/mdns/browse';
 import type { MdnsService } from '@dipus/mdns/catalog';
+import { Failure } from '@dipus/proto/failure';
 import { parsePin } from '@dipus/proto/pin';
 import { parseUri, UriError } from '@dipus/proto/uri';
 import { printable } from '@dipus/proto/printable';
-import { deferred } from '@dipus/proto/waiting';
+import { timing } from '@dipus/proto/timing';
+import { deferred, pause } from '@dipus/proto/waiting';
 import type { Arguments } from './args.ts';
 
 export interface DiscoverOutput {
@@ -14,8 +16,8 @@ export interface DiscoverOutput {
 }
 
 /**
- * Prints the exporters that are found until the time is over, or, watching, each one that comes or goes until it is stopped. Rejects
- * with a Failure where there is no multicast, and with what `print` throws.
+ * Prints the exporters that are found until the time is over, or, watching, each one that comes or goes until it is stopped. Where there is
+ * no multicast it rejects with a Failure, or, watching, waits until there is. Rejects with what `print` throws.
  */
 export async function discover(args: Arguments, output: DiscoverOutput, stop: AbortSignal): Promise<void> {
   const shown = new Map<string, Set<string>>();
@@ -30,7 +32,7 @@ export async function discover(args: Arguments, output: DiscoverOutput, stop: Ab
     }
   };
 
-  const browser = await browse({
+  const events: BrowseEvents = {
     found: (service, isOwn) => {
       const uri = uriOf(service);
       if (uri === undefined || (isOwn && !args.isAll)) return;
@@ -47,7 +49,9 @@ export async function discover(args: Arguments, output: DiscoverOutput, stop: Ab
       if (args.isWatch) print('remove', uri, service);
     },
     trouble: output.warn,
-  });
+  };
+  const browser = await (args.isWatch ? browseOnceThereIsNetwork(events, output, stop) : browse(events));
+  if (!browser) return;
   if (args.isWatch) output.ready();
   const timer = args.isWatch ? undefined : setTimeout(over.resolve, args.lookMs);
   try {
@@ -56,6 +60,20 @@ export async function discover(args: Arguments, output: DiscoverOutput, stop: Ab
     clearTimeout(timer);
     await browser.close();
   }
+}
+
+/** What there is no multicast for yet is told once. Undefined where it was stopped before. */
+async function browseOnceThereIsNetwork(events: BrowseEvents, { warn }: DiscoverOutput, stop: AbortSignal): Promise<Browser | undefined> {
+  for (let isTold = false; !stop.aborted; isTold = true) {
+    try {
+      return await browse(events);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      if (!isTold) warn(error);
+    }
+    await pause(timing.linksMs, stop);
+  }
+  return undefined;
 }
 
 /** The URI of an exporter; undefined where the name that came from the network makes none. */

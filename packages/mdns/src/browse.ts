@@ -12,11 +12,15 @@ export interface BrowseEvents {
   trouble(error: unknown): void;
 }
 
+export interface Browser {
+  close(): Promise<void>;
+}
+
 /**
  * Looks for exporters on all links of this machine until it is closed. Links may come and go; those found stay until they would be
  * gone anyway. Rejects with a Failure where nothing can multicast.
  */
-export async function browse(events: BrowseEvents): Promise<{ close(): Promise<void> }> {
+export async function browse(events: BrowseEvents): Promise<Browser> {
   const catalog = new Catalog();
   const shown = new Map<string, MdnsService>();
   let timer: NodeJS.Timeout | undefined;
