@@ -45,6 +45,9 @@ onHosts(
       early.stderr,
       'djoin: cannot connect to seps://encode: connection refused\ndjoin: hint: does dexport --seps run on encode?\n',
     );
+    const vain = encode.start('dinvite', ['early', 'user=root'], { env: { ...encode.env, DIPUS_TIME_SCALE: '0.1' } });
+    await vain.says(/^dinvite: hint: nothing listens on port 7370: start dexport --seps$/m);
+    await vain.stop();
     const exporter = await startExporter(encode);
     await exporter.says(/^dexport: nobody may yet: dinvite NAME$/m);
     const lan = laptop.start('sh', ['-c', 'ddiscover -w | dimport -']);

@@ -84,6 +84,8 @@ export const timing = {
   pairMs: 10_000,
   /** How long an invitation is good, unless `-t` says otherwise. */
   inviteMs: 600_000,
+  /** How long the exporter of a host may take to be there for whoever was invited: dipusd starts it anew then, to speak TLS. */
+  exporterMs: 5_000,
   /** How often whoever waits for an invitation to be taken looks, where nothing tells of it. */
   invitedMs: 1_000,
   /** How often the names of hosts in rules are looked up. */
