@@ -1,32 +1,43 @@
-// Bundles each command into one self-contained file, packages/<command>/dist/<command>-main.mjs, and puts beside it what starts it,
-// <command>.mjs; and bundles each test and driver into build/tests/.
+// Bundles each command into one self-contained file, packages/<command>/dist/<command>-main.cjs, and puts beside it what starts it,
+// <command>.cjs; and bundles each test and driver into build/tests/.
 // Types are not checked here: `tsc -b` has done that, and made the libraries' dist/ that is bundled.
+// <command>-main.cjs begins with a digest of itself, by which its starter knows what Node has made of just this one.
 // A file that is as it should be is left alone, and another takes its place in one step: it may be running at this moment.
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { build } from 'esbuild';
 
 const packageOf = (name) => JSON.parse(readFileSync(`packages/${name}/package.json`, 'utf8'));
 const commands = readdirSync('packages').filter((name) => existsSync(`packages/${name}/src/cli.ts`));
 
-// A static import of one file is made one of the whole bundle, and loaded at its start, by a part that may never run.
-const dear = /^node:(?:http|tls|dgram|dns\/promises|zlib)$/;
-const loadDearLate = {
-  name: 'load dear modules of Node late',
+// Node loads a module of its own in up to 15 ms, and a run needs few of them: each is loaded where something of it is used first.
+const ours =
+  /^(?:node:)?(?:assert|child_process|crypto|dgram|dns|dns\/promises|http|module|net|stream|stream\/promises|timers\/promises|tls|tty|zlib)$/;
+const loadLate = {
+  name: "load Node's modules late",
   setup(made) {
-    made.onResolve({ filter: dear }, ({ path, namespace }) =>
-      namespace === 'late' ? { path, external: true } : { path, namespace: 'late' },
+    made.onResolve({ filter: ours }, ({ path, kind }) =>
+      kind === 'import-statement' ? { path, namespace: 'late' } : { path, external: true },
     );
-    made.onLoad({ filter: dear, namespace: 'late' }, ({ path }) => ({ contents: `module.exports = require(${JSON.stringify(path)})` }));
+    made.onLoad({ filter: /.*/, namespace: 'late' }, ({ path }) => ({
+      contents: `let loaded
+        for (const name of ${JSON.stringify(Object.keys(createRequire(import.meta.url)(path)))})
+          Object.defineProperty(exports, name, { get: () => (loaded ??= require(${JSON.stringify(path)}))[name], enumerable: true })`,
+    }));
   },
 };
 
-// yargs asks for the working directory as soon as it is loaded, for files of its own that a bundle has not. The directory may be gone.
-const doWithoutFolder = {
-  name: 'let yargs do without a working directory',
+const replaceYargsPlatform = {
+  name: "replace yargs' platform",
   setup(made) {
-    made.onLoad({ filter: /\/yargs\/lib\/platform-shims\/esm\.mjs$/ }, ({ path }) => ({
-      contents: readFileSync(path, 'utf8').replace('process.cwd()', "'/'"),
+    made.onLoad({ filter: /\/yargs\/lib\/platform-shims\/esm\.mjs$/ }, () => ({
+      contents: readFileSync('scripts/yargs-platform.mjs', 'utf8'),
+    }));
+    // Only for files of settings that are JavaScript.
+    made.onLoad({ filter: /\/yargs-parser\/build\/lib\/index\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(/createRequire \?.*;/, 'undefined;'),
     }));
   },
 };
@@ -86,35 +97,31 @@ function put(path, bytes, mode) {
   renameSync(made, path);
 }
 
-/** Bundles as `options` say, and puts the files where they name. */
-async function bundle(options) {
-  const { outputFiles } = await build({ ...shared, ...options });
-  for (const { path, contents } of outputFiles) put(path, Buffer.from(contents));
-}
-
 const small = { minifySyntax: true, minifyWhitespace: true, minifyIdentifiers: true };
 const sshText = bundleSsh();
 
 await Promise.all(
   commands.map(async (name) => {
-    put(`packages/${name}/dist/${name}.mjs`, Buffer.from(starterOf(name)), 0o755);
-    await bundle({
+    put(`packages/${name}/dist/${name}.cjs`, Buffer.from(starterOf(name)), 0o755);
+    const { outputFiles } = await build({
+      ...shared,
       entryPoints: [`packages/${name}/src/cli.ts`],
-      plugins: [loadDearLate, packSsh, doWithoutFolder],
-      outfile: `packages/${name}/dist/${name}-main.mjs`,
+      plugins: [loadLate, packSsh, replaceYargsPlatform],
+      format: 'cjs',
+      supported: { 'dynamic-import': false },
+      outdir: '.',
       ...small,
       legalComments: 'eof',
-      // yargs looks at the width of stdout as soon as it is loaded, which makes a pipe non-blocking for everybody who shares it.
-      define: { DIPUS_VERSION: JSON.stringify(packageOf(name).version), 'process.stdout.columns': 'undefined' },
-      // CommonJS parts of the bundle ask for Node's own modules by require.
-      banner: {
-        js: `import { createRequire as dipusRequire } from 'node:module';\nconst require = dipusRequire(import.meta.url);`,
-      },
+      define: { DIPUS_VERSION: JSON.stringify(packageOf(name).version), 'import.meta.url': 'dipusUrl' },
+      banner: { js: "'use strict'; const dipusUrl = require('node:url').pathToFileURL(__filename).href;" },
     });
+    const { text } = outputFiles[0];
+    put(`packages/${name}/dist/${name}-main.cjs`, Buffer.from(`// ${createHash('sha256').update(text).digest('hex')}\n${text}`));
   }),
 );
 
-await bundle({
+const tests = await build({
+  ...shared,
   entryPoints: readdirSync('tests')
     .filter((file) => /(?:\.test|-driver)\.ts$/.test(file))
     .map((file) => `tests/${file}`),
@@ -125,3 +132,4 @@ await bundle({
     js: `import { createRequire as dipusRequire } from 'node:module';\nconst require = dipusRequire(import.meta.url);`,
   },
 });
+for (const { path, contents } of tests.outputFiles) put(path, Buffer.from(contents));

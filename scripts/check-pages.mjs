@@ -99,7 +99,7 @@ function completedBy(shell, text) {
 }
 
 function output(one, option) {
-  const { stdout, stderr, status, error } = spawnSync(`packages/${one.name}/dist/${one.name}.mjs`, [option], { encoding: 'utf8' });
+  const { stdout, stderr, status, error } = spawnSync(`packages/${one.name}/dist/${one.name}.cjs`, [option], { encoding: 'utf8' });
   if (error || status !== 0) findings.add(one.name, `${option} ends with ${error?.message ?? status}: ${stderr}`);
   return stdout ?? '';
 }

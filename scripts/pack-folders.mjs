@@ -18,7 +18,7 @@ function makeFolder(one, folder) {
 }
 
 function packCommand({ name, dir, manifest }, folder) {
-  for (const file of [`${name}.mjs`, `${name}-main.mjs`]) cpSync(`${dir}/dist/${file}`, join(folder, 'dist', file));
+  for (const file of [`${name}.cjs`, `${name}-main.cjs`]) cpSync(`${dir}/dist/${file}`, join(folder, 'dist', file));
   cpSync(`man/man1/${name}.1`, join(folder, 'man', `${name}.1`));
   for (const section of ['man5', 'man7']) cpSync(`man/${section}`, join(folder, 'man'), { recursive: true });
   const { devDependencies: _bundled, ...rest } = manifest;

@@ -249,7 +249,7 @@ if (process.geteuid!() === 0) {
         '--regid=12345',
         '--clear-groups',
         process.execPath,
-        `${process.cwd()}/packages/dreap/dist/dreap.mjs`,
+        `${process.cwd()}/packages/dreap/dist/dreap.cjs`,
       ]);
       assert.equal([other.status, other.stdout.length, other.stderr], [0, 0, '']);
       assert.equal(everything(root), before);

@@ -291,9 +291,9 @@ test('who has connected is in the environment of the program', async () => {
       const client = sandbox.start('dcat', ['who']);
       assert.is((await client.ended).stdout.toString(), `${uid} ${client.pid}\n`);
       // Where koffi is missing nobody is there, and nobody is taken over from whoever has started dserve.
-      for (const file of ['dserve.mjs', 'dserve-main.mjs'])
-        copyFileSync(bundle('dserve').replace('dserve.mjs', file), `${sandbox.dir}/${file}`);
-      const alone = sandbox.start(`${sandbox.dir}/dserve.mjs`, ['echo "<$DIPUS_PEER_UID>"', 'alone']);
+      for (const file of ['dserve.cjs', 'dserve-main.cjs'])
+        copyFileSync(bundle('dserve').replace('dserve.cjs', file), `${sandbox.dir}/${file}`);
+      const alone = sandbox.start(`${sandbox.dir}/dserve.cjs`, ['echo "<$DIPUS_PEER_UID>"', 'alone']);
       assert.is(await ask(await alone.line(), ''), '<>\n');
     },
     { DIPUS_PEER_UID: '77', DIPUS_PEER_PID: '77' },

@@ -70,7 +70,7 @@ export function sleep(ms: number): Promise<void> {
 
 /** The bundle that ships of one of our commands. */
 export function bundle(tool: string): string {
-  return resolve('packages', tool, 'dist', `${tool}.mjs`);
+  return resolve('packages', tool, 'dist', `${tool}.cjs`);
 }
 
 /** Whether a program is on PATH. */

@@ -26,7 +26,7 @@ function contents(dir: string): Record<string, string> {
 /** Each bundle in the checkout, and which file it is, of what time. */
 function bundles(): readonly string[] {
   return readdirSync('packages')
-    .flatMap((name) => [`packages/${name}/dist/${name}.mjs`, `packages/${name}/dist/${name}-main.mjs`])
+    .flatMap((name) => [`packages/${name}/dist/${name}.cjs`, `packages/${name}/dist/${name}-main.cjs`])
     .filter((path) => existsSync(path))
     .map((path) => `${path} ${lstatSync(path).ino} ${lstatSync(path).mtimeMs}`);
 }
@@ -87,11 +87,11 @@ test('without koffi everything works but what ipcd hands over, and it says what 
     // As they are put into lib/dipus.
     mkdirSync(bin);
     for (const name of ['dserve', 'dcat', 'dls', 'dlink', 'ipcd', ...daemons])
-      for (const file of [`${name}.mjs`, `${name}-main.mjs`]) copyFileSync(`packages/${name}/dist/${file}`, `${bin}/${file}`);
+      for (const file of [`${name}.cjs`, `${name}-main.cjs`]) copyFileSync(`packages/${name}/dist/${file}`, `${bin}/${file}`);
     const own = { ...env, RUNDIR: rundir, IPC_RUNDIR: rundir };
-    const start = (command: string, ...args: string[]): Program => sandbox.start(`${bin}/${command}.mjs`, args, { env: own });
+    const start = (command: string, ...args: string[]): Program => sandbox.start(`${bin}/${command}.cjs`, args, { env: own });
     const through = async (service: string, network = ''): Promise<string> => {
-      const { stdout, stderr } = await sandbox.run(`${bin}/dcat.mjs`, [service], 'hello', { env: { ...own, IPC_NETWORK: network } });
+      const { stdout, stderr } = await sandbox.run(`${bin}/dcat.cjs`, [service], 'hello', { env: { ...own, IPC_NETWORK: network } });
       return `${String(stdout)}${stderr}`;
     };
     await start('dserve', '-x', 'cat; echo " ${DIPUS_PEER_UID-of nobody}"', 'echo').line();
@@ -111,7 +111,7 @@ test('without koffi everything works but what ipcd hands over, and it says what 
       const uri = await daemon.line();
       await daemon.line();
       if (name === 'dudp') {
-        assert.match((await sandbox.run(`${bin}/dls.mjs`, [`${uri}/echo`], '', { env: own })).stdout.toString(), /echo/);
+        assert.match((await sandbox.run(`${bin}/dls.cjs`, [`${uri}/echo`], '', { env: own })).stdout.toString(), /echo/);
         continue;
       }
       assert.is(await through(`${uri}/echo`), 'hello of nobody\n', name);

@@ -12,7 +12,7 @@ import { accounts, ann, listener, mallory, testAsRoot, withSharedTree, type User
 
 const test = suite('openers');
 
-const main = bundle('dexport').replace(/\.mjs$/, '-main.mjs');
+const main = bundle('dexport');
 
 // A group that is nobody's first one.
 const audio = 34_567;

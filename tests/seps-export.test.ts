@@ -281,7 +281,7 @@ testAsRoot(test, 'an exporter of an ordinary user: its keys act as that user', (
     writeFileSync(`${dir}/a/config/authorized_peers`, `${laptop.pin} laptop user=bob\n${laptop.pin} laptop\n`, { mode: 0o644 });
     chownSync(`${dir}/a/config/authorized_peers`, ann, ann);
     const as = ['--reuid', String(ann), '--regid', String(ann), '--clear-groups', process.execPath];
-    const tool = (name: string): string => `packages/${name}/dist/${name}.mjs`;
+    const tool = (name: string): string => `packages/${name}/dist/${name}.cjs`;
     const here = process.cwd();
     const service = sandbox.start('setpriv', [...as, `${here}/${tool('dserve')}`, '-x', 'cat', 'echo'], options);
     await service.line();
