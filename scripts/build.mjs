@@ -33,7 +33,7 @@ const replaceYargsPlatform = {
   name: "replace yargs' platform",
   setup(made) {
     made.onLoad({ filter: /\/yargs\/lib\/platform-shims\/esm\.mjs$/ }, () => ({
-      contents: readFileSync('scripts/yargs-platform.mjs', 'utf8'),
+      contents: readFileSync('scripts/yargs-platform.in', 'utf8'),
     }));
     // Only for files of settings that are JavaScript.
     made.onLoad({ filter: /\/yargs-parser\/build\/lib\/index\.js$/ }, ({ path }) => ({
