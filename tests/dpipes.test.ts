@@ -64,6 +64,16 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
       assert.equal([ended.stdout.toString(), ended.status], [stdout, status], args.join(' '));
     }
     assert.is((await dpipes(sandbox, ['-n', '--tag', '(echo one >&2; printf two >&2; echo >&2) | cat'])).stderr, '1: one\n1: two\n');
+    const progress = await dpipes(sandbox, ['-n', '-p', 'head -c 300000 /dev/zero | cat | wc -c']);
+    assert.equal([progress.stdout.toString().trim(), progress.status], ['300000', 0]);
+    const rate = '\\S+ [KMG]?i?B/s';
+    const out = '293\\.0 KiB out';
+    assert.match(
+      progress.stderr,
+      new RegExp(
+        `^stage 1, head {2}${out}, ${rate}\nstage 2, cat {2}293\\.0 KiB in, ${out}, ${rate}\nstage 3, wc {2}293\\.0 KiB in, 7 B out, ${rate}\n$`,
+      ),
+    );
     const text = 'a line of text\n'.repeat(rounds(200_000, 5_000_000));
     const ended = await dpipes(sandbox, ['cat | cat | cat'], text);
     assert.ok(ended.stdout.toString() === text);

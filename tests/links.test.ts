@@ -1,9 +1,12 @@
 // The links of pipelines over nodes by ssh:// and seps://: encrypted from stage to stage, and what they cannot be.
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 import { withHost } from './login.ts';
 import { hostOf } from './seps-pair.ts';
+import { sockets } from './sep-pair.ts';
+import { withoutDls } from './ssh-pair.ts';
 import { noSshd } from './sshd.ts';
 
 const test = suite('links');
@@ -40,6 +43,54 @@ if (noSshd === undefined) {
         assert.equal(said(early), ['y\n', 0], early.stderr);
       }
     });
+  });
+}
+
+/** Stages run in a home that is there. */
+const withHome = { config: [`SetEnv PATH="${resolve('node_modules/.bin')}:/usr/bin:/bin" HOME=/tmp`] };
+
+if (noSshd === undefined) {
+  test('a host by ssh:// where no dpipesd runs has one for as long as the pipeline', async () => {
+    await withHost(async (host) => {
+      const env = host.envWith();
+      const root = `${host.dir}/there`;
+      const run = (pipeline: string, ...args: string[]): Promise<Ended> =>
+        host.run('dpipes', ['-n', '-t', '30', '-N', `ssh://box/?root=${root}`, ...args, pipeline], '', { env });
+      const ended = await run('echo $DPIPES_STAGE | (cat; echo 2) | (cat; echo 3)', '-v', '--direct');
+      assert.equal(said(ended), ['1\n2\n3\n', 0], ended.stderr);
+      assert.match(ended.stderr, /ssh:\/\/box: no dpipesd runs, so one is started for this pipeline\n/);
+      await eventually('nothing is left', () => sockets(root).length === 0 && daemonsAt(root).length === 0);
+      // Whoever is killed leaves nothing there either.
+      const client = host.start('dpipes', ['-n', '-N', `ssh://box/?root=${root}`, '(echo begun; exec sleep 4242)'], { env });
+      await client.line();
+      await client.stop('SIGKILL');
+      await eventually('nothing is left', () => sockets(root).length === 0 && daemonsAt(root).length === 0);
+      // One that is dead does not count, and one that runs is used.
+      const killed = await serve(host, root, 'there');
+      await killed.stop('SIGKILL');
+      assert.equal(said(await run('echo x')), ['x\n', 0]);
+      await serve(host, root, 'there');
+      assert.not.match((await run('echo x', '-v')).stderr, /is started/);
+    }, withHome);
+  });
+
+  test('a host by ssh:// that has no dpipesd', async () => {
+    await withHost(async (host) => {
+      const ended = await host.run('dpipes', ['-n', '-N', `ssh://box/?root=${host.dir}/there`, 'echo x'], '', { env: host.envWith() });
+      assert.is(ended.status, 127, ended.stderr);
+      assert.match(ended.stderr, /^dpipes: cannot run dpipesd at ssh:\/\/box: .*not found\ndpipes: hint: install it on that host/);
+    }, withoutDls);
+  });
+}
+
+/** The processes that run a dpipesd of a tree. */
+function daemonsAt(root: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`DIPUS_ROOT=${root}\0`);
+    } catch {
+      return false;
+    }
   });
 }
 

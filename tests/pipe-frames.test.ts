@@ -1,14 +1,23 @@
-// What stages and their clients say: the payloads of frames 13 to 19, and the prefaces of their links.
+// What stages and their clients say: the payloads of frames 13 to 20, and the prefaces of their links.
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { linkPreface, parsePreface } from '@dipus/proto/control';
-import { formatPipePayload, parseInputEnd, parseInputEnded, parseLink, parseLinked, parsePrepare, parsePrepared } from '@dipus/proto/pipe';
+import {
+  formatPipePayload,
+  parseFlow,
+  parseInputEnd,
+  parseInputEnded,
+  parseLink,
+  parseLinked,
+  parsePrepare,
+  parsePrepared,
+} from '@dipus/proto/pipe';
 import { rounds, suite } from './harness.ts';
 
 const test = suite('pipe-frames');
 const token = '0123456789abcdef0123456789abcdef';
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value) ?? '');
-const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnd, parseInputEnded };
+const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnd, parseInputEnded, parseFlow };
 
 test('what is printed is what is read, without keys that nobody knows', () => {
   const samples: [keyof typeof parsers, Parameters<typeof formatPipePayload>[0]][] = [
@@ -26,6 +35,9 @@ test('what is printed is what is read, without keys that nobody knows', () => {
     ['parseLink', { half: 'in', token, key: `${token}${token}` }],
     ['parseLink', { half: 'in', token, key: `${token}${token}`, listen: true }],
     ['parseLinked', { half: 'out', via: 'sep://box/a.box...0' }],
+    ['parseFlow', { in: 5, out: 0, waits: 'program' }],
+    ['parseFlow', { waits: 'input' }],
+    ['parsePrepare', { pipe: token, stage: 1, stages: 1, flowMs: 1000 }],
     ['parseLinked', { half: 'in', listening: ['10.0.0.3:41237', '[fd00::3]:41237'] }],
     ['parseInputEnded', { half: 'in', error: 'the connection broke off' }],
   ];
@@ -48,6 +60,7 @@ test('what is not valid is nothing', () => {
     { stages: 65, stage: 65 },
     { stages: 0 },
     { command: 1 },
+    { flowMs: '1' },
     { need: 'x' },
     { need: [] },
     { need: null },
@@ -61,6 +74,7 @@ test('what is not valid is nothing', () => {
   const key = `${token}${token}`;
   for (const wrong of [{ key: token }, { key: 1 }, { key: key.toUpperCase() }, { listen: true }, { listen: true, key, to: ['sep://a/b'] }])
     assert.is(parseLink(json({ half: 'in', token, ...wrong })), undefined, JSON.stringify(wrong));
+  for (const wrong of [{}, { waits: 'nothing' }, { in: 5 }]) assert.is(parseFlow(json(wrong)), undefined);
   for (const to of [[], 'x', [1], null]) assert.is(parseLink(json({ half: 'in', token, to })), undefined);
   for (const wrong of [{ half: 'out', bytes: 1 }, { half: 'in' }, { half: 'in', bytes: -1 }])
     assert.is(parseInputEnded(json(wrong)), undefined);

@@ -1,4 +1,5 @@
 import { Transform } from 'node:stream';
+import { size } from '@dipus/cli/size';
 
 export interface ProgressOptions {
   /** Bytes to be sent, where that is known. */
@@ -57,15 +58,6 @@ function counter(count: (bytes: number) => void): Transform {
       done(null, chunk);
     },
   });
-}
-
-/** Bytes for people, in powers of 1024. */
-export function size(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
-  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
 function clock(seconds: number): string {

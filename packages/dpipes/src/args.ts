@@ -4,7 +4,7 @@ import { isGiven, listOption, secondsOption } from '@dipus/cli/options';
 
 const commandLine: Configured = {
   tool: 'dpipes',
-  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-f FILE] [-v] [--plan] [--direct] [--plain-links] [--tag] PIPELINE'],
+  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-f FILE] [-v] [--plan] [--direct] [--plain-links] [-p] [--tag] PIPELINE'],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
   options: {
     strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
@@ -20,6 +20,7 @@ const commandLine: Configured = {
     plan: { describe: 'print where each stage would run, and run nothing' },
     direct: { describe: 'fail rather than let what stages say to each other pass through this host' },
     'plain-links': { describe: 'let nodes that are reached as plain text and encrypted ones be in one pipeline' },
+    progress: { short: 'p', describe: 'show on stderr how far each stage is' },
     tag: { describe: 'begin each line of stderr with its stage' },
     file: { short: 'f', value: 'FILE', describe: 'read FILE instead of dpipesd.conf, .dpipesdrc and $DPIPES_CONFIG' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
@@ -42,6 +43,7 @@ export interface Arguments {
   readonly isPlan: boolean;
   readonly isDirect: boolean;
   readonly mayMix: boolean;
+  readonly showsProgress: boolean;
   readonly hasTags: boolean;
   readonly isVerbose: boolean;
 }
@@ -65,6 +67,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     isPlan: isGiven(values, 'plan'),
     isDirect: isGiven(values, 'direct'),
     mayMix: isGiven(values, 'plain-links'),
+    showsProgress: isGiven(values, 'progress'),
     hasTags: isGiven(values, 'tag'),
     isVerbose: isGiven(values, 'verbose'),
   };

@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import { UsageError } from '@dipus/cli/errors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context, EndedBySignal } from '@dipus/cli/run';
@@ -8,6 +9,7 @@ import type { StageEvents } from '@dipus/session/stage-client';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { inOrder } from './choose.ts';
+import { FlowLines } from './flow-lines.ts';
 import { linkStages, ownLink } from './link.ts';
 import { checkNotMixed } from './mixed.ts';
 import { Nodes } from './nodes.ts';
@@ -15,7 +17,9 @@ import type { Place } from './place.ts';
 import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
 import { RunningPipe, type OwnLinks } from './running-pipe.ts';
 import { TaggedLines } from './tagged-lines.ts';
-import { findPlaces, NoPlace, type WantedStage } from './wanted.ts';
+import { findPlaces, nameOf, NoPlace, type WantedStage } from './wanted.ts';
+
+const flowMs = 500;
 
 /** Runs a pipeline. Returns its exit status. Throws Failure and UsageError. */
 export async function dpipes(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
@@ -65,8 +69,10 @@ interface Run {
 async function runStages({ isNegated }: Pipeline, { args, wanted }: Run, context: Context): Promise<number | EndedBySignal> {
   const deadline = Date.now() + (args.timeoutMs ?? timing.startMs);
   const running = new RunningPipe(args.endRule);
-  const events = (one: WantedStage): StageEvents => eventsOf(one, args, running);
-  const stages = await prepareAll(wanted, { events, deadline, stop: context.stop, explain: context.explain });
+  const progress = args.showsProgress ? showFlows(wanted) : undefined;
+  const events = (one: WantedStage): StageEvents => eventsOf(one, { args, running, progress });
+  const { stop, explain } = context;
+  const stages = await prepareAll(wanted, { events, deadline, stop, explain, ...(progress && { flowMs }) });
   try {
     const links = await linkAll(stages, args, context);
     passSignals(stages, context);
@@ -75,16 +81,31 @@ async function runStages({ isNegated }: Pipeline, { args, wanted }: Run, context
     if (!isNegated) return result;
     return result === 0 ? 1 : 0;
   } finally {
+    progress?.finish();
     for (const { client } of stages) client.close();
   }
 }
 
-function eventsOf(wanted: WantedStage, { hasTags }: Arguments, running: RunningPipe): StageEvents {
-  const tagged = hasTags
+function showFlows(wanted: readonly WantedStage[]): FlowLines {
+  return new FlowLines({ names: wanted.map(nameOf), isTerminal: isatty(2), write: printDiagnostics });
+}
+
+interface Told {
+  readonly args: Arguments;
+  readonly running: RunningPipe;
+  readonly progress: FlowLines | undefined;
+}
+
+function eventsOf(wanted: WantedStage, { args, running, progress }: Told): StageEvents {
+  const tagged = args.hasTags
     ? new TaggedLines(`${wanted.number}${wanted.stage.name === undefined ? '' : ` ${wanted.stage.name}`}: `)
     : undefined;
   return {
-    stderr: (bytes) => printDiagnostics(tagged ? tagged.take(bytes) : bytes),
+    stderr: (bytes) => {
+      progress?.clear();
+      printDiagnostics(tagged ? tagged.take(bytes) : bytes);
+    },
+    flow: (flow) => progress?.take(wanted.number, flow),
     inputEnded: (how) => {
       if ('error' in how) running.lose(wanted, `its input: ${how.error}`);
       else running.awaits(wanted);

@@ -1,16 +1,19 @@
 // Where stages can run: services of this host's tree, its imports among them, and of hosts that are named.
 import { resolve } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { askOf, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
-import { isUri, parseUri, UriError, type RemoteUri, type Uri } from '@dipus/proto/uri';
+import { isUri, parseUri, UriError, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
+import { probeRemote } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
 import type { Service } from './place.ts';
+import { startNode } from './start-node.ts';
 
 /** The port of a dpipesd that has an exporter of its own. */
 const nodePort = 7371;
@@ -20,6 +23,8 @@ export class Nodes {
   readonly #openTree: () => Tree;
   readonly #context: Context;
   readonly #hosts = new Map<string, Promise<RemoteHost>>();
+  readonly #started = new Map<RemoteHost, Promise<Duplex | undefined>>();
+  readonly #told = new Set<unknown>();
 
   /** `nodes`: as `-N` names them; without any, this host's tree has them. Throws UsageError. */
   constructor(nodes: readonly string[], openTree: () => Tree, context: Context) {
@@ -43,15 +48,19 @@ export class Nodes {
   }
 
   close(): void {
+    for (const node of this.#started.values()) node.then((one) => one?.destroy()).catch(() => {});
     for (const host of this.#hosts.values()) host.then((one) => one.close()).catch(() => {});
   }
 
   async #findAt(uri: Uri, ask: Ask): Promise<Service[]> {
     if (uri.scheme === 'unix') return ask.segments.at(-1) === 'dpipesd' ? [serviceAt(uri.path)] : [];
     try {
+      if (uri.scheme === 'ssh') await this.#served(uri);
       return await this.#listOf(uri, ask);
     } catch (error) {
-      this.#context.warn(error);
+      // What is lost to one ask is lost to all.
+      if (!this.#told.has(error)) this.#context.warn(error);
+      this.#told.add(error);
       return [];
     }
   }
@@ -65,6 +74,26 @@ export class Nodes {
       uri: host.uriOf(service),
       open: (half) => host.dial(service, half),
     }));
+  }
+
+  /** A host with an sshd needs no dpipesd that runs already. */
+  async #served(uri: HostUri): Promise<void> {
+    const host = await this.#hostOf(uri);
+    let started = this.#started.get(host);
+    if (!started) {
+      started = this.#startWhereNone(host);
+      this.#started.set(host, started);
+    }
+    await started;
+  }
+
+  async #startWhereNone(host: RemoteHost): Promise<Duplex | undefined> {
+    // Where there is no tree yet, or no way to the host, what follows says so.
+    const services = await host.list({ ask: anyNode, isAll: false }).catch(() => []);
+    const states = await Promise.all(services.map((service) => probeRemote(host, service)));
+    if (states.some((state) => state !== 'dead')) return undefined;
+    this.#context.explain(`${host.printed}: no dpipesd runs, so one is started for this pipeline`);
+    return startNode(host);
   }
 
   #hostOf(uri: RemoteUri): Promise<RemoteHost> {

@@ -20,6 +20,8 @@ export interface PrepareOptions {
   /** Until when places are looked for that are in use now. */
   readonly deadline: number;
   readonly stop: AbortSignal;
+  /** How often stages are to say how far they are; never unless given. */
+  readonly flowMs?: number;
   explain(message: string): void;
 }
 
@@ -63,9 +65,17 @@ interface Pipe {
 async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, stages, options }: Pipe): Promise<ReadyStage | Failure> {
   let failure: Failure | undefined;
   for (const place of order) {
+    const { flowMs } = options;
     const { text, argv, place: at, joinsStderr } = wanted.stage;
     const command = at?.kind === 'service' ? {} : { command: text, ...(argv && { argv }) };
-    const prepare: Prepare = { pipe, stage: wanted.number, stages, ...command, ...(joinsStderr && { stderr: 'stdout' }) };
+    const prepare: Prepare = {
+      pipe,
+      stage: wanted.number,
+      stages,
+      ...command,
+      ...(joinsStderr && { stderr: 'stdout' }),
+      ...(flowMs !== undefined && { flowMs }),
+    };
     try {
       const client = new StageClient(await place.open('control'), prepare, options.events(wanted));
       await client.prepared;

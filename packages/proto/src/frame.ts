@@ -29,6 +29,7 @@ export const frameType = {
   go: 17,
   inputEnd: 18,
   inputEnded: 19,
+  flow: 20,
 } as const;
 
 export interface Frame {

@@ -16,6 +16,8 @@ export interface Prepare {
   readonly argv?: readonly string[];
   /** Its stderr is a part of its output, and not told. */
   readonly stderr?: 'stdout';
+  /** How often its client wants to be told how far it is, in milliseconds. */
+  readonly flowMs?: number;
   /** What must hold, or nothing runs. */
   readonly need?: Readonly<Record<string, unknown>>;
 }
@@ -60,23 +62,33 @@ export interface InputEnd {
 /** The input has ended after so many bytes, and waits for END; or has broken off, so that none may come. */
 export type InputEnded = { readonly half: 'in' } & ({ readonly bytes: number } | { readonly error: string });
 
+/** How far a stage is: what has come in and gone out, as far as that is known, and what it waits for. */
+export interface StageFlow {
+  readonly in?: number;
+  readonly out?: number;
+  readonly waits: 'input' | 'output' | 'program';
+}
+
 /** Which extension of the control socket a service with `"pipe":1` in its INFO speaks. */
 export const pipeVersion = 1;
 export const maxStages = 64;
 const maxTexts = 4096;
+const leastFlowMs = 100;
 
 /** Reads PREPARE; undefined: not valid. Unknown keys are ignored. */
 export function parsePrepare(payload: Buffer): Prepare | undefined {
   const value = parseObject(payload);
-  const { pipe, stage, stages, command, argv, stderr, need } = value ?? {};
+  const { pipe, stage, stages, command, argv, stderr, flowMs, need } = value ?? {};
   if (!isToken(pipe) || !isCount(stages, maxStages) || !isCount(stage, stages) || stage < 1) return undefined;
   if (command !== undefined && typeof command !== 'string') return undefined;
   if (need !== undefined && !isObject(need)) return undefined;
   if (argv !== undefined && !isTexts(argv)) return undefined;
-  const told: Pick<Prepare, 'command' | 'argv' | 'stderr'> = {
+  if (flowMs !== undefined && !isCount(flowMs)) return undefined;
+  const told: Pick<Prepare, 'command' | 'argv' | 'stderr' | 'flowMs'> = {
     ...(command !== undefined && { command }),
     ...(argv && { argv }),
     ...(stderr === 'stdout' && { stderr: 'stdout' }),
+    ...(flowMs !== undefined && { flowMs: Math.max(flowMs, leastFlowMs) }),
   };
   return { pipe, stage, stages, ...told, ...(need && { need }) };
 }
@@ -121,7 +133,14 @@ export function parseInputEnded(payload: Buffer): InputEnded | undefined {
   return isCount(bytes) ? { half, bytes } : undefined;
 }
 
-export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnd | InputEnded): string {
+/** Reads FLOW; undefined: not valid. */
+export function parseFlow(payload: Buffer): StageFlow | undefined {
+  const { in: came, out, waits } = parseObject(payload) ?? {};
+  if (waits !== 'input' && waits !== 'output' && waits !== 'program') return undefined;
+  return { ...(isCount(came) && { in: came }), ...(isCount(out) && { out }), waits };
+}
+
+export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnd | InputEnded | StageFlow): string {
   return JSON.stringify(value);
 }
 

@@ -69,6 +69,11 @@ export interface RemoteHost {
   dial(service: RemoteService, kind: SocketKind | undefined): Promise<Duplex>;
   /** The same without waiting for the host's answer, where what is sent before may be lost but never be taken for something else. */
   dialEarly?(service: RemoteService, kind: SocketKind | undefined): Promise<Dialled>;
+  /**
+   * Runs a script of sh, without a terminal; its $1 is the root of the tree. What it prints is read, and its stdin ends with the
+   * connection, which the caller closes. Rejects with Failure.
+   */
+  runScript?(script: string): Promise<Duplex>;
   /** Ends what the host itself holds open, and for ssh all that goes over its connection. */
   close(): void;
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { startCopy } from './cat.ts';
+import { lookAtCopier, type CopyState } from './copier-state.ts';
 import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
 import { runner } from './runner.ts';
@@ -16,6 +17,8 @@ export type CountedResult =
 
 export interface CountedCopy {
   readonly ended: Promise<CountedResult>;
+  /** How far it is, of a copy of a pipe; undefined where that cannot be seen. */
+  look(): CopyState | undefined;
   stop(): void;
 }
 
@@ -61,10 +64,15 @@ export function isPlainSocket(end: Duplex): end is Socket {
 class PumpedCopy implements CountedCopy {
   readonly ended: Promise<CountedResult>;
   #stop: () => void = () => {};
+  #target: Writable | undefined;
   #bytes = 0;
 
   constructor(source: CountedEnd, target: CountedEnd) {
     this.ended = this.#copy(source, target);
+  }
+
+  look(): CopyState {
+    return { bytes: this.#bytes, isWriting: this.#target?.writableNeedDrain };
   }
 
   stop(): void {
@@ -76,6 +84,7 @@ class PumpedCopy implements CountedCopy {
     const writing = typeof target === 'number' ? startCopy('pipe', target) : undefined;
     const from: Readable = reading?.output ?? (source as Duplex);
     const to: Writable = writing?.input ?? (target as Duplex);
+    this.#target = to;
     const stopped = new Promise<CopyResult>((resolve) => (this.#stop = () => resolve({ kind: 'stopped' })));
     from.on('data', (chunk: Buffer) => (this.#bytes += chunk.length));
     let result = await Promise.race([pump(from, to), stopped, ...(writing ? [writing.ended] : [])]);
@@ -120,7 +129,9 @@ function startDd(source: number | Socket, target: number | Socket): CountedCopy 
     isStopped = true;
     child.kill('SIGKILL');
   };
-  return { ended, stop };
+  let last: CopyState | undefined;
+  void ended.then((how) => (last = how.kind === 'end' ? { bytes: how.bytes, isWriting: undefined } : undefined));
+  return { ended, look: () => last ?? lookAtCopier(child.pid, 'source'), stop };
 }
 
 /** What dd says it has copied: `123 bytes copied, ...`, `123 bytes (123 B) copied, ...` (GNU, busybox), `123 bytes transferred` (BSD). */

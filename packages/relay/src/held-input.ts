@@ -5,11 +5,14 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
+import { lastChildOf, lookAtCopier, type CopyState } from './copier-state.ts';
 import { bytesOf, dd, isPlainSocket, type CountedResult } from './counted-copy.ts';
 import { pump } from './pump.ts';
 
 export interface HeldInput {
   readonly copied: Promise<CountedResult>;
+  /** How far the copying is; undefined where that cannot be seen. */
+  look(): CopyState | undefined;
   /** Lets the end through, behind all that came before it. Resolves when the program can see it. */
   pass(): Promise<void>;
   /** Closes the connection and lets go of the pipe: the program, if it still runs, sees an end. */
@@ -90,6 +93,7 @@ class Guarded implements HeldInput {
   readonly #word: Socket;
   readonly #gone: Promise<unknown>;
   #writeFd: number | undefined;
+  #last: CopyState | undefined;
 
   constructor(child: ChildProcess, { source, copied, word, writeFd }: Held) {
     this.copied = copied;
@@ -97,7 +101,12 @@ class Guarded implements HeldInput {
     this.#child = child;
     this.#word = word;
     this.#writeFd = writeFd;
+    void copied.then((how) => (this.#last = how.kind === 'end' ? { bytes: how.bytes, isWriting: undefined } : undefined));
     this.#gone = once(child, 'close').catch(() => {});
+  }
+
+  look(): CopyState | undefined {
+    return this.#last ?? lookAtCopier(lastChildOf(this.#child.pid), 'target');
   }
 
   async pass(): Promise<void> {

@@ -21,6 +21,7 @@ import {
   type Linked,
   type Prepare,
   type Prepared,
+  type StageFlow,
 } from '@dipus/proto/pipe';
 import type { SessionError } from '@dipus/proto/session-error';
 import { errorFrame, part } from './preface.ts';
@@ -112,6 +113,10 @@ export class ControlConnection {
 
   inputEnded(ended: InputEnded): void {
     this.#send(frameType.inputEnded, formatPipePayload(ended));
+  }
+
+  flow(flow: StageFlow): void {
+    this.#send(frameType.flow, formatPipePayload(flow));
   }
 
   exit(exit: Exit): void {

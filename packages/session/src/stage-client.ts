@@ -3,6 +3,7 @@ import type { SignalName } from '@dipus/proto/control';
 import { encodeFrame, frameType, type Frame } from '@dipus/proto/frame';
 import {
   formatPipePayload,
+  parseFlow,
   parseInputEnded,
   parseLinked,
   parsePrepared,
@@ -12,6 +13,7 @@ import {
   type LinkHalf,
   type Prepare,
   type Prepared,
+  type StageFlow,
 } from '@dipus/proto/pipe';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
 import { ClientConnection, type SessionResult } from './client-connection.ts';
@@ -21,6 +23,8 @@ export interface StageEvents {
   stderr(bytes: Buffer): void;
   /** Its input has ended and waits for `certify`, or has broken off. */
   inputEnded(how: InputEnded): void;
+  /** How far it is, where PREPARE has asked for that. */
+  flow?(flow: StageFlow): void;
 }
 
 /** A stage that ended where more was awaited of it; `result` says how. */
@@ -115,6 +119,10 @@ export class StageClient {
     if (type === frameType.linked) {
       const linked = parseLinked(payload);
       if (linked) (linked.listening ? this.#listening : this.#linked).get(linked.half)?.resolve(linked);
+    }
+    if (type === frameType.flow) {
+      const flow = parseFlow(payload);
+      if (flow) events.flow?.(flow);
     }
     if (type === frameType.inputEnded) {
       const ended = parseInputEnded(payload);

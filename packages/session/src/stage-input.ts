@@ -1,3 +1,4 @@
+import type { CopyState } from '@dipus/relay/copier-state';
 import type { HeldInput } from '@dipus/relay/held-input';
 import type { ControlConnection } from './control-connection.ts';
 
@@ -25,6 +26,11 @@ export class StageInput {
   certify(bytes: number): void {
     this.#wholeBytes = bytes;
     if (this.#copiedBytes !== undefined) this.#compare(this.#copiedBytes, bytes);
+  }
+
+  /** How far it is; see HeldInput. */
+  look(): CopyState | undefined {
+    return this.#held.look();
   }
 
   /** Closes the connection, and lets go of the program's pipe when `first` has made sure that nobody reads it; once. */

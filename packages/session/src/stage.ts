@@ -13,6 +13,7 @@ import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
 import { makeFifos, type Fifo } from '@dipus/relay/fifo';
 import { holdInput } from '@dipus/relay/held-input';
 import type { ControlConnection, StageRequest } from './control-connection.ts';
+import { reportFlow } from './flow-report.ts';
 import type { Links } from './links.ts';
 import { StageInput } from './stage-input.ts';
 import { StageLinks, type LinkWays } from './stage-links.ts';
@@ -40,7 +41,7 @@ export interface StageParts {
 }
 
 export class Stage {
-  readonly #joinsStderr: boolean;
+  readonly #prepare: Prepare;
   readonly #connection: ControlConnection;
   readonly #connections: StageLinks;
   readonly #place: PreparedStage;
@@ -50,10 +51,11 @@ export class Stage {
   #program: StartedProgram | undefined;
   #input: StageInput | undefined;
   #output: CountedCopy | undefined;
+  #endReport: () => void = () => {};
 
   /** Answers PREPARED. */
   constructor(connection: ControlConnection, { links, place, prepare }: StageParts) {
-    this.#joinsStderr = prepare.stderr === 'stdout';
+    this.#prepare = prepare;
     this.#connection = connection;
     this.#connections = new StageLinks(connection, links, place);
     this.#place = place;
@@ -92,6 +94,7 @@ export class Stage {
       await this.#starting;
       if (this.#isOver()) return;
       this.#connection.started(false);
+      this.#reportFlow();
       await this.#finish(this.#program!);
     } catch (error) {
       this.#fail(`cannot run its program: ${reasonOf(error)}`);
@@ -108,7 +111,7 @@ export class Stage {
         stdin: stdin?.readFd ?? 'ignore',
         stdout: stdout?.writeFd ?? 'ignore',
         readStderr: (bytes, drained) => this.#connection.stderr(bytes, drained),
-        joinsStderr: this.#joinsStderr,
+        joinsStderr: this.#prepare.stderr === 'stdout',
       });
     } catch (error) {
       for (const fifo of [stdin, stdout]) if (fifo) for (const fd of [fifo.readFd, fifo.writeFd]) closeSync(fd);
@@ -139,11 +142,19 @@ export class Stage {
     return input;
   }
 
+  #reportFlow(): void {
+    const { flowMs } = this.#prepare;
+    if (flowMs === undefined) return;
+    const [input, output] = [this.#input, this.#output];
+    this.#endReport = reportFlow({ everyMs: flowMs, input, output, send: (flow) => this.#connection.flow(flow) });
+  }
+
   async #finish(program: StartedProgram): Promise<void> {
     const exit = await program.ended;
     // A copier that is lost later would cut off what this status says is whole.
     const output = await this.#output?.ended;
     if (this.#isOver()) return;
+    this.#endReport();
     this.#state = 'over';
     this.#connection.exit({ ...exit, ...(output?.kind === 'end' && { out: output.bytes }) });
     this.#place.release({ exit });
@@ -158,6 +169,7 @@ export class Stage {
   async #abandon(reason: string): Promise<void> {
     if (this.#isOver()) return;
     this.#state = 'over';
+    this.#endReport();
     clearTimeout(this.#timer);
     await this.#starting?.catch(() => {});
     if (this.#program) await endGroup(this.#program.pid);

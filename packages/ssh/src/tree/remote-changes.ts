@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
 import type { Channels } from '../connection/channels.ts';
+import { quoted } from './quoted.ts';
 
 // It ends with the connection: without a terminal nobody else ends what runs there. Under sh, whatever the user's shell is.
 const script = `command -v dls >/dev/null || exit 127
@@ -69,8 +70,4 @@ export class RemoteChanges {
     clearInterval(this.#timer);
     this.#timer = setInterval(() => this.#look(), ms);
   }
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -8,6 +8,7 @@ import type { SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
 import { Looks } from './looks.ts';
 import { RemoteConnection } from './remote-connection.ts';
+import { quoted } from './quoted.ts';
 import { RemoteChanges } from './remote-changes.ts';
 import type { RemoteServiceFile } from './remote-directory.ts';
 import { RemoteTree, type RemoteRoot, type RemoteTreeEvents } from './remote-tree.ts';
@@ -139,6 +140,18 @@ export class SshHost implements RemoteHost {
     } catch (error) {
       throw error instanceof Failure ? error : new Failure('connect to', this.uriOf(service), error);
     }
+  }
+
+  async runScript(script: string): Promise<Duplex> {
+    const { channels } = await this.#connected();
+    const command = `exec sh -c ${quoted(script)} sh ${quoted(this.#root.path)}`;
+    const program = await channels
+      .openSession((stream, remote) => stream.exec(remote, command, true))
+      .catch((error: unknown) => {
+        throw new Failure('run a command at', this.printed, error);
+      });
+    if (!program) throw new Failure('run a command at', this.printed, 'its sshd runs none');
+    return program.on('error', () => {});
   }
 
   /** Ends the connection when what goes over it has been closed, or has had time to be; a login that is under way at once. */
