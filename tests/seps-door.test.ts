@@ -156,22 +156,27 @@ test('whoever is silent, or slow, is closed in time, and does not keep others ou
   });
 });
 
-test('an address has sixteen places before it is judged, all have 128, and none is lost', async () => {
+test('an address has sixteen places before it is judged, all have 128; the oldest makes place, and none is lost', async () => {
   await withDoor(async (way) => {
+    const many = (count: number, from: (at: number) => string): Promise<Socket[]> =>
+      Promise.all(Array.from({ length: count }, (_, at) => way.tcp(from(at))));
     for (let round = 0; round < rounds(2, 20); round++) {
-      const sixteen = await Promise.all(Array.from({ length: 16 }, () => way.tcp('127.0.1.1')));
-      const more = await way.tcp('127.0.1.1');
-      await gone(more);
+      const first = await way.tcp('127.0.1.1');
+      const fifteen = await many(15, () => '127.0.1.1');
+      const seventeenth = await way.tcp('127.0.1.1');
+      await gone(first);
       await echoes(way);
-      const others = await Promise.all(Array.from({ length: 112 }, (_, at) => way.tcp(`127.0.2.${1 + (at % 8)}`)));
-      await failureOf(way.dial());
-      for (const socket of [...sixteen, ...others]) socket.destroy();
-      await eventually('a place', () =>
-        way.dial().then(
-          (channels) => (channels.break('done'), true),
-          () => false,
-        ),
+      const others = await many(112, (at) => `127.0.2.${1 + (at % 8)}`);
+      // All places are taken, and sixteen of them by one address.
+      const late = await way.tcp('127.0.3.1');
+      await gone(fifteen[0]!);
+      await echoes(way);
+      assert.equal(
+        [late, seventeenth, ...others].filter((socket) => socket.readableEnded || socket.destroyed),
+        [],
       );
+      for (const socket of [late, seventeenth, ...fifteen, ...others]) socket.destroy();
+      await eventually('places', () => echoes(way).then(() => true));
     }
     await eventually('nobody', () => way.door.size === 0);
   });

@@ -5,51 +5,69 @@ import { Allowance } from './allowance.ts';
 
 const maxUnjudged = 128;
 const maxUnjudgedOfOne = 16;
-const maxKnown = 4096;
+const maxRemembered = 4096;
 const maxFailures = 10;
 const handshakes = { perSecond: 200, burst: 200 };
 const handshakesOfOne = { perSecond: 10, burst: 32 };
 
+/** A connection of which nothing is known but its address. */
+export interface Unjudged {
+  readonly address: string;
+}
+
+/** A connection that is to be closed, and why. */
+export interface TooMany<T extends Unjudged> {
+  readonly one: T;
+  readonly why: string;
+}
+
 /** What is remembered of a network from which connections came. */
 interface Origin {
   readonly handshakes: Allowance;
+  /** Somebody there has shown a key that is authorised. */
+  isKnown: boolean;
   failures: number[];
   waitsUntil: number;
   waitMs: number;
 }
 
 /** The connections that are not judged yet, and what is remembered of where they come from. */
-export class Admission {
-  readonly #unjudged = new Map<string, number>();
+export class Admission<T extends Unjudged> {
+  /** By network, the one that has waited longest first. */
+  readonly #unjudged = new Map<string, Set<T>>();
   readonly #handshakes = new Allowance(handshakes);
   /** The one that was seen last is the last. */
   readonly #origins = new Map<string, Origin>();
   #count = 0;
 
-  /** Counts a connection until `leave`. Returns why it must be closed at once; it is not counted then. */
-  enter(address: string): string | undefined {
-    const network = networkOf(address);
-    const ofOne = this.#unjudged.get(network) ?? 0;
-    if (this.#waits(network)) return 'it has failed too often';
-    if (ofOne >= maxUnjudgedOfOne) return 'too many unjudged connections from this address';
-    if (this.#count >= maxUnjudged) return 'too many unjudged connections';
+  /**
+   * Counts a connection until `leave`. Returns one that is to be closed, and has left, so that whoever is silent keeps nobody out: this one
+   * where its network has to wait; where there are too many the oldest of its network, else of the network that has most.
+   */
+  enter(one: T): TooMany<T> | undefined {
+    const network = networkOf(one.address);
+    if (this.#waits(network)) return { one, why: 'it has failed too often' };
+    const crowd = this.#crowdFor(network);
+    if (crowd) this.leave(crowd.one);
+    const all = this.#unjudged.get(network) ?? new Set();
+    this.#unjudged.set(network, all.add(one));
     this.#count++;
-    this.#unjudged.set(network, ofOne + 1);
-    return undefined;
+    return crowd;
   }
 
-  /** The connection was judged, or is closed. To be called once for each that has entered. */
-  leave(address: string): void {
-    const network = networkOf(address);
-    const left = (this.#unjudged.get(network) ?? 0) - 1;
+  /** The connection was judged, or is closed. */
+  leave(one: T): void {
+    const network = networkOf(one.address);
+    const all = this.#unjudged.get(network);
+    if (!all?.delete(one)) return;
     this.#count--;
-    if (left > 0) this.#unjudged.set(network, left);
-    else this.#unjudged.delete(network);
+    if (all.size === 0) this.#unjudged.delete(network);
   }
 
-  /** Whether a handshake may begin now. */
+  /** Whether a handshake may begin now. Those of networks that nobody knows do not take those of others. */
   mayShakeHands(address: string): boolean {
-    return this.#origin(networkOf(address)).handshakes.take() && this.#handshakes.take();
+    const { handshakes: own, isKnown } = this.#origin(networkOf(address));
+    return own.take() && (isKnown || this.#handshakes.take());
   }
 
   /** It sent garbage, or showed a key that is not authorised. */
@@ -68,6 +86,7 @@ export class Admission {
     const origin = this.#origin(networkOf(address));
     origin.failures = [];
     origin.waitMs = 0;
+    origin.isKnown = true;
   }
 
   /** Who is authorised has changed: nobody has failed, or has to wait. */
@@ -81,15 +100,34 @@ export class Admission {
   }
 
   #origin(network: string): Origin {
-    const origin = this.#origins.get(network) ?? { handshakes: new Allowance(handshakesOfOne), ...unblemished() };
+    const origin = this.#origins.get(network) ?? { handshakes: new Allowance(handshakesOfOne), isKnown: false, ...unblemished() };
     this.#origins.delete(network);
     this.#origins.set(network, origin);
-    const [oldest] = this.#origins.keys();
-    if (this.#origins.size > maxKnown) this.#origins.delete(oldest!);
+    if (this.#origins.size > maxRemembered) this.#forgetOne();
     return origin;
+  }
+
+  /** The oldest that is not known, else the oldest. */
+  #forgetOne(): void {
+    const networks = [...this.#origins.keys()];
+    this.#origins.delete(networks.find((network) => !this.#origins.get(network)!.isKnown) ?? networks[0]!);
+  }
+
+  /** Which one makes place for one more from a network; undefined where there is place. */
+  #crowdFor(network: string): TooMany<T> | undefined {
+    const own = this.#unjudged.get(network);
+    if (own && own.size >= maxUnjudgedOfOne) return { one: oldestOf(own), why: 'too many unjudged connections from its address' };
+    if (this.#count < maxUnjudged) return undefined;
+    const most = [...this.#unjudged.values()].reduce((found, each) => (each.size > found.size ? each : found));
+    return { one: oldestOf(most), why: 'too many unjudged connections' };
   }
 }
 
-function unblemished(): Omit<Origin, 'handshakes'> {
+function oldestOf<T>(all: Set<T>): T {
+  const [oldest] = all as Set<T> & [T];
+  return oldest;
+}
+
+function unblemished(): Omit<Origin, 'handshakes' | 'isKnown'> {
   return { failures: [], waitsUntil: 0, waitMs: 0 };
 }

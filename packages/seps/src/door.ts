@@ -38,7 +38,7 @@ export interface DoorOptions<P extends Peer> extends DoorTelling, GuestEvents<P>
 /** Lets in whom `judge` knows, within limits that keep the door open for others (dexport(1), SECURITY CONSIDERATIONS). */
 export class Door<P extends Peer> {
   readonly #options: DoorOptions<P>;
-  readonly #admission = new Admission();
+  readonly #admission = new Admission<Visitor>();
   readonly #guests: Guests<P>;
   readonly #log: DoorLog;
   readonly #tls: TlsServer;
@@ -116,26 +116,26 @@ export class Door<P extends Peer> {
   #accept(raw: Socket): void {
     const { remoteAddress: address, remotePort } = raw;
     if (address === undefined) return void raw.destroy();
-    const why = this.#admission.enter(address);
-    if (why !== undefined) {
-      this.#log.warnOf(address, `closed ${address}: ${why}`);
-      return void raw.destroy();
-    }
     const key = `${address} ${remotePort}`;
     const visitor = receive(raw, address, () => {
       this.#visitors.delete(key);
-      this.#admission.leave(address);
+      this.#admission.leave(visitor);
     });
+    const tooMany = this.#admission.enter(visitor);
+    if (tooMany) this.#close(tooMany.one, tooMany.why);
+    if (tooMany?.one === visitor) return;
     this.#visitors.set(key, visitor);
     firstByte(raw, (byte) => this.#begin(visitor, byte));
   }
 
+  #close({ raw, address }: Visitor, why: string): void {
+    this.#log.warnOf(address, `closed ${address}: ${why}`);
+    raw.destroy();
+  }
+
   #begin(visitor: Visitor, byte: number): void {
     const { raw, address } = visitor;
-    if (!this.#admission.mayShakeHands(address)) {
-      this.#log.warnOf(address, `closed ${address}: too many connections a second`);
-      return void raw.destroy();
-    }
+    if (!this.#admission.mayShakeHands(address)) return this.#close(visitor, 'too many connections a second');
     if (byte === tlsHandshake) return void this.#tls.emit('connection', raw);
     if (!isLetter(byte)) return this.#garbage(visitor, 'it sent neither TLS nor HTTP');
     if (!this.#options.plain) return tellPlain(raw);
@@ -149,11 +149,10 @@ export class Door<P extends Peer> {
     if (visitor && codeOf(error) !== 'ECONNRESET') this.#garbage(visitor, `its handshake failed: ${codeOf(error) ?? error.message}`);
   }
 
-  #garbage({ raw, address }: Visitor, why: string): void {
-    this.#admission.failed(address);
-    this.#log.warnOf(address, `closed ${address}: ${why}`);
+  #garbage(visitor: Visitor, why: string): void {
+    this.#admission.failed(visitor.address);
     // An alert may be on its way.
-    setImmediate(() => raw.destroy());
+    setImmediate(() => this.#close(visitor, why));
   }
 
   #visitorOf({ remoteAddress, remotePort }: TLSSocket): Visitor | undefined {
