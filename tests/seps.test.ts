@@ -1,8 +1,9 @@
 // Services over TLS, asked for by URI and imported: lists, streams, ends, early ends, losses.
 import { connect } from 'node:net';
-import { existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventually, isLong, rounds, sleep, suite, withSandbox, type Program } from './harness.ts';
+import { eventually, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { offer, type Importer } from './sep-pair.ts';
 import { readAll } from './seps-door.ts';
 import { sepsPair, type SepsPair } from './seps-pair.ts';
@@ -114,49 +115,88 @@ test('bytes behind the request, before the other host has answered, arrive once'
   });
 });
 
+const victims = ['exporter', 'network process', 'keeper', 'importer', 'both', 'link, by FIN', 'link, by RST'] as const;
+const uses = ['upload', 'download', 'idle'] as const;
+type Victim = (typeof victims)[number];
+type Use = (typeof uses)[number];
+
 /** What is tried in the short form. */
-const deaths = { exporter: 'upload', importer: 'upload', both: 'download' };
+const deaths: Partial<Record<Victim, Use>> = { exporter: 'upload', importer: 'upload', both: 'download', 'link, by FIN': 'upload' };
+
+function childrenOf({ pid }: Program): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
 
 /** Kills a program, and before it those that it has started: root's exporter is one of them. */
 async function kill(program: Program): Promise<void> {
-  const children = readFileSync(`/proc/${program.pid}/task/${program.pid}/children`, 'utf8').trim().split(' ');
-  for (const child of children) if (child !== '') process.kill(Number(child), 'SIGKILL');
+  for (const child of childrenOf(program)) process.kill(child, 'SIGKILL');
   await program.stop('SIGKILL');
+}
+
+/** The process of root's exporter that serves the network. */
+function networkProcess(exporter: Program): number {
+  return childrenOf(exporter).find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('//exporter'))!;
 }
 
 /** A program that says which process it is, and commits at the end of its input. */
 const commit = (dir: string): string => `echo $$; cat > ${dir}/part; cat ${dir}/part; mv ${dir}/part ${dir}/committed`;
 
+/** The way to an exporter by something in between, which ends all that passes, by `end` or `reset`. */
+async function between(sandbox: Sandbox, pair: SepsPair): Promise<{ uri: string; say(word: string): void }> {
+  const relay = sandbox.start(process.execPath, [resolve('tests/slow-relay.mjs'), '127.0.0.1', String(pair.port), '0']);
+  const host = `127.0.0.1:${await relay.line()}`;
+  appendFileSync(pair.files.known, `${host} ${pair.pins.far} encode\n`);
+  return { uri: `seps://${host}`, say: (word) => void relay.child.stdin!.write(`${word}\n`) };
+}
+
+async function strike(
+  victim: Victim,
+  { exporter, importer, say }: { exporter: Program; importer: Program; say(word: string): void },
+): Promise<void> {
+  if (victim === 'network process') process.kill(networkProcess(exporter), 'SIGKILL');
+  else if (victim === 'keeper') await exporter.stop('SIGKILL');
+  else if (victim === 'link, by FIN') say('end');
+  else if (victim === 'link, by RST') say('reset');
+  else {
+    const killed = [...(victim === 'importer' ? [] : [exporter]), ...(victim === 'exporter' ? [] : [importer])];
+    await Promise.all(killed.map(kill));
+  }
+}
+
+/** Two streams are open, by an import and by URI; each that has lost something on its way fails. */
+async function tryDeath(sandbox: Sandbox, victim: Victim, use: Use): Promise<void> {
+  const pair = await sepsPair(sandbox);
+  pair.pair();
+  await offer(pair.far, use === 'download' ? 'echo $$; cat /dev/zero' : commit(sandbox.dir), 'work');
+  const { uri, say } = victim.startsWith('link') ? await between(sandbox, pair) : { uri: pair.uri, say: () => {} };
+  const imported = pair.importer(uri);
+  await imported.has(1);
+  const cats = [imported.start('dcat', ['work']), pair.near.start('dcat', [`${uri}/work`])];
+  const programs: string[] = [];
+  for (const cat of cats) {
+    programs.push(await cat.line());
+    if (use === 'upload') cat.child.stdin!.write(Buffer.alloc(300_000));
+  }
+  await strike(victim, { exporter: pair.exporter, importer: imported.program, say });
+  const told = victim === 'importer' ? cats.slice(0, 1) : cats;
+  for (const cat of told) {
+    const { status, stderr } = await cat.ended;
+    assert.is(status, 125, `${victim}, ${use}: ${stderr}`);
+    assert.match(stderr, /^dcat: cannot \S+ [^\n]*\n(?:dcat: hint: [^\n]*\n)?$/, `${victim}, ${use}`);
+  }
+  for (const program of programs.slice(0, told.length)) await eventually('its end', () => !existsSync(`/proc/${program}`));
+  assert.not.ok(existsSync(`${sandbox.dir}/committed`), `${victim}, ${use}`);
+}
+
 test('whoever is killed, and whatever is under way: no success, and no session commits a part', async () => {
-  for (const victim of ['exporter', 'importer', 'both'] as const) {
-    for (const use of ['upload', 'download', 'idle'] as const) {
-      if (!isLong && deaths[victim] !== use) continue;
-      await withSandbox(async (sandbox) => {
-        const pair = await sepsPair(sandbox);
-        pair.pair();
-        await offer(pair.far, use === 'download' ? 'echo $$; cat /dev/zero' : commit(sandbox.dir), 'work');
-        const imported = pair.importer(pair.uri);
-        await imported.has(1);
-        const cats = [imported.start('dcat', ['work']), pair.near.start('dcat', [`${pair.uri}/work`])];
-        const programs: string[] = [];
-        for (const cat of cats) {
-          programs.push(await cat.line());
-          if (use === 'upload') cat.child.stdin!.write(Buffer.alloc(300_000));
-        }
-        const killed = [...(victim === 'importer' ? [] : [pair.exporter]), ...(victim === 'exporter' ? [] : [imported.program])];
-        await Promise.all(killed.map(kill));
-        const told = victim === 'importer' ? cats.slice(0, 1) : cats;
-        for (const cat of told) {
-          const { status, stderr } = await cat.ended;
-          assert.is(status, 125, `${victim}, ${use}: ${stderr}`);
-          assert.match(stderr, /^dcat: cannot \S+ [^\n]*\n(?:dcat: hint: [^\n]*\n)?$/, `${victim}, ${use}`);
-        }
-        for (const program of programs.slice(0, told.length)) await eventually('its end', () => !existsSync(`/proc/${program}`));
-        assert.not.ok(existsSync(`${sandbox.dir}/committed`), `${victim}, ${use}`);
-      });
+  for (let round = 0; round < rounds(1, 10); round++) {
+    for (const victim of victims) {
+      for (const use of uses) {
+        if (isLong || deaths[victim] === use) await withSandbox((sandbox) => tryDeath(sandbox, victim, use));
+      }
     }
   }
-}, 120_000);
+}, 150_000);
 
 test('an exporter that comes back is imported again, over a new connection', async () => {
   await withSandbox(async (sandbox) => {

@@ -1,5 +1,5 @@
 // A TCP relay for tests that is slow, holds or breaks what passes: node slow-relay.mjs HOST PORT DELAY_MS
-// Prints its port. Lines on stdin steer it: delay MS, hold, go, reset. It ends with its stdin.
+// Prints its port. Lines on stdin steer it: delay MS, hold, go, end, reset. It ends with its stdin.
 import { createServer, connect } from 'node:net';
 import { createInterface } from 'node:readline';
 
@@ -56,6 +56,7 @@ createInterface({ input: process.stdin })
   .on('line', (line) => {
     const [verb, value] = line.split(' ');
     if (verb === 'delay') delay = Number(value);
+    if (verb === 'end') for (const socket of connections) socket.end();
     if (verb === 'reset') for (const socket of connections) socket.resetAndDestroy();
     if (verb === 'hold' || verb === 'go') isHeld = verb === 'hold';
     if (verb === 'go') for (const pump of ways) pump();
