@@ -1,6 +1,6 @@
 // dexport --seps: who may come in, what each key sees, and what is broken when it may no longer.
 import { chmodSync, chownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { resolve as absolute } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Channel } from '@dipus/seps/channel';
 import { eventually, has, rounds, sleep, suite, within, type Sandbox } from './harness.ts';
@@ -347,7 +347,7 @@ testAsRoot(test, 'connections that say nothing, say it slowly, or show keys of n
       ['slow', rounds(300, 1000)],
       ['unknown', rounds(50, 200)],
     ] as const) {
-      const crowd = sandbox.start(process.execPath, [resolve('tests/crowd.mjs'), String(port), what, String(number)]);
+      const crowd = sandbox.start(process.execPath, [absolute('tests/crowd.mjs'), String(port), what, String(number)]);
       crowd.child.stdin!.end(JSON.stringify(stranger));
       assert.is(await crowd.line(), 'here');
       const disturbed = await slow();
