@@ -14,21 +14,25 @@ export interface Grounds {
 
 /**
  * The sockets of a local target, the first to be tried first. `era`: whose frames they have to speak, where they speak any; a rundir comes
- * before the tree. Throws Failure.
+ * before the tree, which is looked at only when more is wanted. Throws Failure.
  */
-export function socketsOf(target: Exclude<IpcTarget, { kind: 'uri' }>, { tree, rundirs }: Grounds, era?: Era): readonly ServiceToOpen[] {
-  if (target.kind === 'path') return [{ file: target.path }];
+export function* socketsOf(
+  target: Exclude<IpcTarget, { kind: 'uri' }>,
+  { tree, rundirs }: Grounds,
+  era?: Era,
+): Generator<ServiceToOpen, void> {
+  if (target.kind === 'path') {
+    yield { file: target.path };
+    return;
+  }
   const { name } = target;
-  const inRundirs = rundirs
-    .filter((rundir) => name !== undefined && (era === undefined || rundir.era === era))
-    .flatMap((rundir) => {
-      const trusted = trustedRundir(tree, rundir);
-      return trusted ? [{ file: `${trusted.root}/${name}`, trustedBy: trusted }] : [];
-    });
-  const inTree = findServices(tree, target.ask)
-    .filter(({ entry }) => !ownNames.includes(entry.name) && speaks(entry.protocol, era))
-    .map(({ entry, named }) => ({ file: entry.file, trustedBy: named ? undefined : tree }));
-  return [...inRundirs, ...inTree];
+  for (const rundir of rundirs) {
+    if (name === undefined || (era !== undefined && rundir.era !== era)) continue;
+    const trusted = trustedRundir(tree, rundir);
+    if (trusted) yield { file: `${trusted.root}/${name}`, trustedBy: trusted };
+  }
+  for (const { entry, named } of findServices(tree, target.ask))
+    if (!ownNames.includes(entry.name) && speaks(entry.protocol, era)) yield { file: entry.file, trustedBy: named ? undefined : tree };
 }
 
 function speaks(protocol: string, era: Era | undefined): boolean {

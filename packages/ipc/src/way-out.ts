@@ -55,7 +55,7 @@ function answersUs({ stat }: Entry): boolean {
 function wayByItem(item: string, grounds: Grounds): WayOut {
   const target = parseTarget(item);
   if (target.kind === 'uri') return { uri: target.uri };
-  const services = socketsOf(target, grounds).filter(({ file }) => existsSync(file));
+  const services = [...socketsOf(target, grounds)].filter(({ file }) => existsSync(file));
   if (services.length === 0) throw new Refused('no such service');
   return { services };
 }

@@ -47,13 +47,14 @@ export class Asks {
   /** Answers a connection, which has not been read, and closes it. Never rejects. */
   async serve(client: Socket, era: Era): Promise<void> {
     const over = new AbortController();
-    const timer = setTimeout(() => over.abort(), timing.headMs);
+    // Without a reason of its own each signal would make an error with a stack.
+    const timer = setTimeout(() => over.abort('late'), timing.headMs);
     client
       .on('error', () => {})
       .once('close', () => {
         this.#unfinished.delete(client);
         clearTimeout(timer);
-        over.abort();
+        over.abort('gone');
       });
     try {
       const asker = this.#enter(client);

@@ -15,24 +15,24 @@ export async function openTarget(
   target: IpcTarget,
   { grounds, era, stop }: { grounds: Grounds; era: Era; stop: AbortSignal },
 ): Promise<Socket> {
-  if (target.kind !== 'uri') return openLocal(socketsOf(target, grounds, era), target.peer.host, stop);
+  if (target.kind !== 'uri') return openLocal(() => socketsOf(target, grounds, era), target.peer.host, stop);
   const { scheme, uri } = target;
   const opened = await openForHandOver(grounds.tree, { scheme, uri, framing: era }, stop);
   if (!opened) throw new NoDaemon(scheme);
   return opened;
 }
 
-/** The first that can be opened; while one is only busy, all are tried again. */
-async function openLocal(services: readonly ServiceToOpen[], name: string, stop: AbortSignal): Promise<Socket> {
+/** The first that can be opened; while one is only busy, all are looked for again. */
+async function openLocal(look: () => Iterable<ServiceToOpen>, name: string, stop: AbortSignal): Promise<Socket> {
   for (;;) {
-    const opened = await openFirst(services);
+    const opened = await openFirst(look());
     if (opened.socket) return opened.socket;
     if (!opened.isBusy || stop.aborted) throw new Failure('open', name, opened.reason);
     await pause(timing.busyRetryMs, stop);
   }
 }
 
-async function openFirst(services: readonly ServiceToOpen[]): Promise<{ socket?: Socket; isBusy: boolean; reason: string }> {
+async function openFirst(services: Iterable<ServiceToOpen>): Promise<{ socket?: Socket; isBusy: boolean; reason: string }> {
   let isBusy = false;
   let reason = 'no such service';
   for (const service of services) {

@@ -86,7 +86,7 @@ async function wayOut(service: string, network: string, { book, grounds, log }: 
 function pathOf(target: Exclude<IpcTarget, { kind: 'uri' }>, grounds: AsksOptions['grounds'] & { area?: string }): string {
   const { area, tree } = grounds;
   const isIn = (file: string): boolean => area === undefined || file.startsWith(`${tree.root}/${area}/`);
-  const files = socketsOf(target, grounds).flatMap(({ file }) => (isIn(file) && existsSync(file) ? [file] : []));
+  const files = [...socketsOf(target, grounds)].flatMap(({ file }) => (isIn(file) && existsSync(file) ? [file] : []));
   const listening = files.length > 1 ? listeningFiles() : new Set<string>();
   const file = files.find((one) => listening.has(one)) ?? files[0];
   if (file === undefined) throw new Denied('no such service');
