@@ -21,6 +21,11 @@ const parts = [
   'seps-stall',
   'ssh',
   'ssh-connect',
+  'ask',
+  'ask-rate',
+  'round-trip',
+  'daemons',
+  'dlink',
 ];
 
 const { values, positionals } = parseArgs({

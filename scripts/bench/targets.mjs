@@ -36,6 +36,15 @@ export function below(own, limit, unit) {
   }));
 }
 
+/** One median at least a fixed figure. */
+export function above(own, limit, unit) {
+  return judge(`${own} ≥ ${limit} ${unit}`, [own], ([value]) => ({
+    measured: `${value.toFixed(1)} ${unit}`,
+    value,
+    met: value >= limit,
+  }));
+}
+
 function ratio({ own, factor, peer, sign, isMet }) {
   return judge(`${own} ${sign} ${factor} × ${peer}`, [own, peer], ([left, right]) => ({
     measured: `${(left / right).toFixed(2)} ×`,

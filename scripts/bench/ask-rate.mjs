@@ -1,0 +1,3 @@
+import { prepareAsks } from './ask.mjs';
+
+export const prepare = (stage) => prepareAsks(stage, true);

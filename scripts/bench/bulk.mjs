@@ -1,0 +1,50 @@
+// Zeros to a service, and zeros from one, each behind some relay: an echo with large buffers would have socat wait for itself (sep.mjs).
+import { freePort, listens } from './pair.mjs';
+import { lackOf } from './stage.mjs';
+
+/**
+ * Services for it, and contenders: `open` gets the name and the socket of a service, and gives what dcat(1) opens. The rate is that of what
+ * goes there and then back; `isBack`: back alone.
+ */
+export async function startBulk(stage) {
+  const bytes = (stage.quick ? 256 : 1024) * 2 ** 20;
+  const services = {
+    sink: (await stage.startReady('dserve', ['cat >/dev/null', 'sink'])).line,
+    source: (await stage.startReady('dserve', [`exec 2>/dev/null; head -c ${bytes} /dev/zero`, 'source'])).line,
+  };
+  const contender = async (name, open, { lacks, isBack = false } = {}) => {
+    if (lacks) return { name, lacks, measure: () => {} };
+    const there = isBack ? undefined : await open('sink', services.sink);
+    const back = await open('source', services.source);
+    const measure = async () => {
+      const sent = there === undefined ? 0 : await stage.timeShell(`head -c ${bytes} /dev/zero | dcat ${there} >/dev/null`);
+      const got = await stage.timeShell(`dcat ${back} </dev/null >/dev/null`);
+      return ((isBack ? 1 : 2) * bytes) / 1e3 / (sent + got);
+    };
+    return { name, measure };
+  };
+  return { mebibytes: bytes / 2 ** 20, services, contender };
+}
+
+/** Ports by socat, each to a socket. */
+export function socatPorts(stage, ...options) {
+  return async (name, path) => {
+    const port = await freePort();
+    const listening = `TCP-LISTEN:${port},fork,reuseaddr,bind=127.0.0.1`;
+    stage.start('socat', ['-t', '60', ...options, listening, `UNIX-CONNECT:${path}`], { stdio: 'ignore' });
+    await listens(port);
+    return `tcp://127.0.0.1:${port}`;
+  };
+}
+
+/** Sockets by socat, each to a port. */
+export function socatSockets(stage, ports, ...options) {
+  return async (name) => {
+    const socket = `${stage.dir}/${name}${options.length}.sock`;
+    stage.start('socat', ['-t', '60', ...options, `UNIX-LISTEN:${socket},fork`, `TCP:127.0.0.1:${ports[name]}`], { stdio: 'ignore' });
+    await stage.socketThere(socket);
+    return socket;
+  };
+}
+
+export const lacksSocat = { lacks: lackOf('socat') };
