@@ -123,11 +123,11 @@ test('what may not run, is not there, or makes no sense', async () => {
       assert.is(ended.status, 126, pipeline);
       assert.match(ended.stderr, new RegExp(`^dpipes: cannot run stage \\d.*: ${reason}\n`), pipeline);
     };
-    await refused('cat', 'it runs nothing but lines');
+    await refused('cat', 'it runs nothing but sort, date, lines');
     await refused('date -u', 'date takes no arguments here');
-    await refused('sort > /tmp/x', 'it is run without a shell, and lines alone');
-    await refused('sort "$HOME"', 'it is run without a shell, and lines alone');
-    await refused('sort $(id)', 'it is run without a shell, and lines alone');
+    await refused('sort > /tmp/x', 'it has no shell, and runs nothing but sort, date, lines: a plain command alone');
+    await refused('sort "$HOME"', 'it has no shell, and runs nothing but sort, date, lines: a plain command alone');
+    await refused('sort $(id)', 'it has no shell, and runs nothing but sort, date, lines: a plain command alone');
     assert.equal(said(await at('lines')), ['      0       0       0\n', '', 0]);
     assert.equal(said(await dpipes(sandbox, ['-N', a.uri, 'sort -r'], 'a\nb\n')), ['b\na\n', '', 0]);
     assert.is((await at('@nobody sort')).status, 127);

@@ -98,7 +98,16 @@ test('each command passes over the options of the other, and takes all its own',
   await withSandbox(async (sandbox) => {
     const { dir } = sandbox;
     const once = ['help', 'version', 'file', 'check-config', 'exit', 'plan', 'check', 'status'];
-    const values: Record<string, string> = { mode: '600', app: 'sort', node: 'a', user: 'root', 'link-ports': '1-2' };
+    const values: Record<string, string> = {
+      mode: '600',
+      app: 'sort',
+      node: 'a',
+      user: 'root',
+      'link-ports': '1-2',
+      option: 'nice=1',
+      need: 'user=a',
+      'accept-option': 'nice',
+    };
     for (const own of ['dpipes', 'dpipesd']) {
       const help = (await sandbox.run(own, ['--help'])).stdout.toString();
       const options = [...help.matchAll(/--([a-z][a-z-]*) {2,}.*\[(boolean|string|array)\]$/gm)].filter(

@@ -192,6 +192,8 @@ const cases: Readonly<Record<string, Case | string>> = {
     before: "unset DPIPES_CONFIG; export HOME=$PWD; printf '%s\\n' '# What' 'app sort args=any' 'max 8' > .dpipesdrc",
     gives: /^app sort args=any\t# .*\/\.dpipesdrc:2\nmax 4\t# command line\n$/,
   },
+  "dpipesd.1: dpipesd --plain -n 4 --app 'lame args=any' --app 'count command=\"wc -l\"'":
+    'it listens for the network, see tests/dpipes-terms.test.ts',
   'dlink.1: dlink unix:///run/postgresql/.s.PGSQL.5432 db/postgres': {
     before: 'mount -t tmpfs none /run; mkdir /run/postgresql; foreign /run/postgresql/.s.PGSQL.5432 cat',
     until: 'dls -1 db',

@@ -213,8 +213,8 @@ export async function withSandbox(body: (sandbox: Sandbox) => Promise<void>, ext
   const dir = mkdtempSync('/tmp/dt-');
   const root = `${dir}/root`;
   const settings = `${dir}.conf`;
-  // A dpipesd that left for the background would be nobody's program.
-  writeFileSync(settings, `foreground\n${process.geteuid!() === 0 ? 'user root\n' : ''}`, { mode: 0o644 });
+  // A dpipesd that left for the background would be nobody's program, and one that may call nobody would hide what links do.
+  writeFileSync(settings, `foreground\ncall *\n${process.geteuid!() === 0 ? 'user root\n' : ''}`, { mode: 0o644 });
   const bin = resolve('node_modules/.bin');
   const env = {
     ...process.env,

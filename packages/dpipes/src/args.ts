@@ -1,10 +1,14 @@
 import { parseConfiguredLine, type Configured } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, secondsOption } from '@dipus/cli/options';
+import { readWishes, type Wishes } from './wishes.ts';
 
 const commandLine: Configured = {
   tool: 'dpipes',
-  forms: ['[-e | --sh] [-n] [-N NODE]... [-t SECS] [-f FILE] [-v] [--plan] [--direct] [--plain-links] [-p] [--tag] PIPELINE'],
+  forms: [
+    '[-e | --sh] [-n] [-N NODE]... [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] [--plan | --check] [--direct] ' +
+      '[--plain-links] [-p] [--tag] PIPELINE',
+  ],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
   options: {
     strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
@@ -16,8 +20,20 @@ const commandLine: Configured = {
       isRepeatable: true,
       describe: 'where stages may run: sep://HOST[:PORT], ssh://HOST or unix:///PATH',
     },
-    timeout: { short: 't', value: 'SECS', describe: 'look up to SECS for places for all stages (default 10)' },
+    option: {
+      short: 'O',
+      value: 'NAME=VALUE',
+      isRepeatable: true,
+      describe: 'how stages are to run, where their nodes accept that; NAME!=VALUE: or not at all',
+    },
+    need: {
+      value: 'WHAT',
+      isRepeatable: true,
+      describe: 'run nothing unless all this holds: dpipesd>=VERSION, PROGRAM>=VERSION, user=NAME',
+    },
+    timeout: { short: 't', value: 'SECS', describe: 'begin within SECS or not at all; 0: whenever it can be (default 10)' },
     plan: { describe: 'print where each stage would run, and run nothing' },
+    check: { describe: 'have all nodes agree and link all stages, print where, and run nothing' },
     direct: { describe: 'fail rather than let what stages say to each other pass through this host' },
     'plain-links': { describe: 'let nodes that are reached as plain text and encrypted ones be in one pipeline' },
     progress: { short: 'p', describe: 'show on stderr how far each stage is' },
@@ -25,9 +41,27 @@ const commandLine: Configured = {
     file: { short: 'f', value: 'FILE', describe: 'read FILE instead of dpipesd.conf, .dpipesdrc and $DPIPES_CONFIG' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
-  onlyInArgv: ['plan'],
+  onlyInArgv: ['plan', 'check'],
   // Of dpipesd.
-  foreign: ['export', 'mode', 'group', 'max', 'user', 'app', 'grace', 'link-ports', 'foreground', 'log', 'pid-file'],
+  foreign: [
+    'export',
+    'mode',
+    'group',
+    'max',
+    'user',
+    'app',
+    'plain',
+    'listen',
+    'any-command',
+    'accept-option',
+    'auth-command',
+    'call',
+    'grace',
+    'link-ports',
+    'foreground',
+    'log',
+    'pid-file',
+  ],
 };
 
 /** Which ends are passed on: of what was not killed; of what ended with 0; all. */
@@ -40,7 +74,9 @@ export interface Arguments {
   readonly readsNothing: boolean;
   readonly nodes: readonly string[];
   readonly timeoutMs?: number;
+  readonly wishes: Wishes;
   readonly isPlan: boolean;
+  readonly isCheck: boolean;
   readonly isDirect: boolean;
   readonly mayMix: boolean;
   readonly showsProgress: boolean;
@@ -57,6 +93,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
   if (rest.length > 0) throw new UsageError('PIPELINE is one word', `dpipes ${quoted(operands.join(' '))}`);
   const [isStrict, isSh] = [isGiven(values, 'strict'), isGiven(values, 'sh')];
   if (isStrict && isSh) throw new UsageError('-e does not go with --sh');
+  if (isGiven(values, 'plan') && isGiven(values, 'check')) throw new UsageError('--plan does not go with --check');
   return {
     ...(text !== undefined && { text }),
     pipeline,
@@ -64,7 +101,9 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     readsNothing: isGiven(values, 'null'),
     nodes: listOption(values, 'node'),
     ...(timeoutMs !== undefined && { timeoutMs }),
+    wishes: readWishes(listOption(values, 'option'), listOption(values, 'need')),
     isPlan: isGiven(values, 'plan'),
+    isCheck: isGiven(values, 'check'),
     isDirect: isGiven(values, 'direct'),
     mayMix: isGiven(values, 'plain-links'),
     showsProgress: isGiven(values, 'progress'),

@@ -2,13 +2,15 @@ import { isatty } from 'node:tty';
 import { UsageError } from '@dipus/cli/errors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context, EndedBySignal } from '@dipus/cli/run';
+import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { aborted } from '@dipus/proto/waiting';
-import { PipelineError, splitPipeline, type Pipeline } from '@dipus/shell/pipeline';
+import { PipelineError, splitPipeline, type Pipeline, type Stage } from '@dipus/shell/pipeline';
 import type { StageEvents } from '@dipus/session/stage-client';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { inOrder } from './choose.ts';
+import { before, TooLate } from './deadline.ts';
 import { FlowLines } from './flow-lines.ts';
 import { linkStages, ownLink } from './link.ts';
 import { checkNotMixed } from './mixed.ts';
@@ -18,6 +20,7 @@ import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
 import { RunningPipe, type OwnLinks } from './running-pipe.ts';
 import { TaggedLines } from './tagged-lines.ts';
 import { findPlaces, nameOf, NoPlace, type WantedStage } from './wanted.ts';
+import { checkPrograms } from './wishes.ts';
 
 const flowMs = 500;
 
@@ -25,12 +28,15 @@ const flowMs = 500;
 export async function dpipes(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
   const pipeline = readPipeline(args.pipeline);
   const nodes = new Nodes(args.nodes, openTree, context);
+  const { timeoutMs = timing.startMs } = args;
+  const deadline = timeoutMs === 0 ? Infinity : Date.now() + timeoutMs;
   try {
-    const wanted = await findPlaces(pipeline.stages, nodes);
+    checkPrograms(args.wishes, pipeline.stages);
+    const wanted = await inTime('place', findPlaces(pipeline.stages, nodes), deadline);
     if (!args.mayMix) checkNotMixed(wanted);
     if (args.isPlan) return printPlan(wanted, context);
     // A signal ends it wherever it is; what runs then is ended by the loss of its client.
-    const result = await Promise.race([runStages(pipeline, { args, wanted }, context), aborted(context.stop)]);
+    const result = await Promise.race([runStages(pipeline, { args, wanted, deadline }, context), aborted(context.stop)]);
     return result ?? 0;
   } catch (error) {
     if (!(error instanceof NoPlace || error instanceof NotRun)) throw error;
@@ -56,25 +62,42 @@ function printPlan(wanted: readonly WantedStage[], context: Context): number {
     const place = inOrder(places, used)[0]!;
     used.set(place, (used.get(place) ?? 0) + 1);
     const { running, max } = place.info;
-    context.print(`${number} ${stage.text === '' ? `@${stage.place!.name}` : stage.text}\t${place.path}\t${running} of ${max} running\n`);
+    context.print(`${number} ${textOf(stage)}\t${place.path}\t${running} of ${max} running\n`);
   }
   return 0;
+}
+
+function printReady(stages: readonly ReadyStage[], context: Context): number {
+  for (const { wanted, place } of stages) context.print(`${wanted.number} ${textOf(wanted.stage)}\t${place.path}\n`);
+  return 0;
+}
+
+function textOf({ text, place }: Stage): string {
+  return text === '' ? `@${place!.name}` : text;
 }
 
 interface Run {
   readonly args: Arguments;
   readonly wanted: readonly WantedStage[];
+  /** Until when all of it is to be linked. */
+  readonly deadline: number;
 }
 
-async function runStages({ isNegated }: Pipeline, { args, wanted }: Run, context: Context): Promise<number | EndedBySignal> {
-  const deadline = Date.now() + (args.timeoutMs ?? timing.startMs);
+async function inTime<T>(verb: string, promise: Promise<T>, deadline: number): Promise<T> {
+  return before(deadline, promise).catch((error: unknown) => {
+    throw error instanceof TooLate ? new Failure(verb, 'the stages', error).withHint('-t says how long it may take to begin') : error;
+  });
+}
+
+async function runStages({ isNegated }: Pipeline, { args, wanted, deadline }: Run, context: Context): Promise<number | EndedBySignal> {
   const running = new RunningPipe(args.endRule);
   const progress = args.showsProgress ? showFlows(wanted) : undefined;
   const events = (one: WantedStage): StageEvents => eventsOf(one, { args, running, progress });
   const { stop, explain } = context;
-  const stages = await prepareAll(wanted, { events, deadline, stop, explain, ...(progress && { flowMs }) });
+  const stages = await prepareAll(wanted, { events, wishes: args.wishes, deadline, stop, explain, ...(progress && { flowMs }) });
   try {
-    const links = await linkAll(stages, args, context);
+    const links = await inTime('link', linkAll(stages, args, context), deadline);
+    if (args.isCheck) return printReady(stages, context);
     passSignals(stages, context);
     const result = await running.run(stages, links);
     if (result === 'output gone') return { signal: 'SIGPIPE' };

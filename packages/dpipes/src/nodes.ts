@@ -22,9 +22,10 @@ export class Nodes {
   readonly #uris: readonly Uri[];
   readonly #openTree: () => Tree;
   readonly #context: Context;
+  /** Nodes that have failed, of which one line is enough. */
+  readonly #told = new Set<Uri>();
   readonly #hosts = new Map<string, Promise<RemoteHost>>();
   readonly #started = new Map<RemoteHost, Promise<Duplex | undefined>>();
-  readonly #told = new Set<unknown>();
 
   /** `nodes`: as `-N` names them; without any, this host's tree has them. Throws UsageError. */
   constructor(nodes: readonly string[], openTree: () => Tree, context: Context) {
@@ -58,9 +59,8 @@ export class Nodes {
       if (uri.scheme === 'ssh') await this.#served(uri);
       return await this.#listOf(uri, ask);
     } catch (error) {
-      // What is lost to one ask is lost to all.
-      if (!this.#told.has(error)) this.#context.warn(error);
-      this.#told.add(error);
+      if (!this.#told.has(uri)) this.#context.warn(error);
+      this.#told.add(uri);
       return [];
     }
   }
@@ -122,9 +122,10 @@ function serviceAt(file: string): Service {
   return { path: file, host: '', file, open: () => openService({ file }, 'control') };
 }
 
-/** `HOST` is the exporter of a dpipesd. */
+/** `HOST` or `HOST:PORT` is the exporter of a dpipesd. */
 function readNode(text: string): Uri {
-  return readUri(isUri(text) ? text : `sep://${text}:${nodePort}`, `-N ${text}`);
+  const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text);
+  return readUri(isUri(text) ? text : `sep://${text}${hasPort ? '' : `:${nodePort}`}`, `-N ${text}`);
 }
 
 function readUri(text: string, label = `SERVICE ${JSON.stringify(text)}`): Uri {

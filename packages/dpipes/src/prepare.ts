@@ -5,8 +5,10 @@ import type { Prepare } from '@dipus/proto/pipe';
 import { pause } from '@dipus/proto/waiting';
 import { StageClient, StageOver, type StageEvents } from '@dipus/session/stage-client';
 import { inOrder } from './choose.ts';
+import { before } from './deadline.ts';
 import type { Place } from './place.ts';
 import { nameOf, type WantedStage } from './wanted.ts';
+import { wishesOf, type Wishes } from './wishes.ts';
 
 /** A stage that has its place. */
 export interface ReadyStage {
@@ -17,6 +19,7 @@ export interface ReadyStage {
 
 export interface PrepareOptions {
   readonly events: (wanted: WantedStage) => StageEvents;
+  readonly wishes: Wishes;
   /** Until when places are looked for that are in use now. */
   readonly deadline: number;
   readonly stop: AbortSignal;
@@ -68,6 +71,7 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
     const { flowMs } = options;
     const { text, argv, place: at, joinsStderr } = wanted.stage;
     const command = at?.kind === 'service' ? {} : { command: text, ...(argv && { argv }) };
+    const wishes = wishesOf(options.wishes, wanted.stage);
     const prepare: Prepare = {
       pipe,
       stage: wanted.number,
@@ -75,20 +79,24 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
       ...command,
       ...(joinsStderr && { stderr: 'stdout' }),
       ...(flowMs !== undefined && { flowMs }),
+      ...wishes,
     };
+    let client: StageClient | undefined;
     try {
-      const client = new StageClient(await place.open('control'), prepare, options.events(wanted));
-      await client.prepared;
+      client = new StageClient(await before(options.deadline, place.open('control')), prepare, options.events(wanted));
+      const prepared = await before(options.deadline, client.prepared);
       options.explain(`${nameOf(wanted)} has a place at ${place.path}`);
+      if (prepared.ignored) options.explain(`${nameOf(wanted)}: the node ignores ${prepared.ignored.join(', ')}`);
       return { wanted, place, client };
     } catch (error) {
+      client?.close();
       const isFinal = error instanceof StageOver && 'error' in error.result && !error.result.error.retry;
       options.explain(`${nameOf(wanted)} at ${place.path}: ${reasonOf(error)}`);
       // What will not change counts only where it is all there is.
       const Kind = isFinal ? NotRun : Failure;
       if (!failure || failure instanceof NotRun) failure = new Kind('run', `${nameOf(wanted)} at ${place.path}`, reasonOf(error));
-      if (isFinal && wanted.stage.needsBash)
-        failure = failure.withHint("it has syntax of bash, which the node's sh may not have: bash -c '...'");
+      if (isFinal && wanted.stage.needsBash && / cannot read it: /.test(reasonOf(error)))
+        failure = failure.withHint("it has syntax of bash: -O shell=/bin/bash where the node takes that, or bash -c '...'");
     }
   }
   return failure!;

@@ -50,9 +50,12 @@ async function placesOf(stage: Stage, number: number, { nodes, asked }: Looking)
     stage.name !== undefined && isName(stage.name) && stage.argv
       ? await look(`dp/${stage.name}`, () => nodes.find(appNode(stage.name!)))
       : [];
-  const free = offered.length > 0 ? offered : await look('', () => nodes.find(anyNode));
-  const places = stage.place ? free.filter(({ hosts, path }) => hosts.includes(stage.place!.name) || path === stage.place!.name) : free;
+  const isWanted = ({ hosts, path }: Place): boolean =>
+    stage.place === undefined || hosts.includes(stage.place.name) || path === stage.place.name;
+  const places = offered.filter(isWanted);
   if (places.length > 0) return places;
+  const free = (await look('', () => nodes.find(anyNode))).filter(isWanted);
+  if (free.length > 0) return free;
   if (stage.place) throw notFound(name, `no node is called ${stage.place.name}`, 'dls dpipesd shows those of this host; -N names others');
   throw notFound(name, 'no node was found', 'start dpipesd where it may run, or name a node by -N');
 }

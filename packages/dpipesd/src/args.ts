@@ -3,13 +3,18 @@ import { parseConfiguredLine, type Configured, type Setting } from '@dipus/cli/c
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, modeOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
 import { parseApp, type App } from './app.ts';
+import { callsThese } from './calls.ts';
 import type { PortRange } from './link-port.ts';
+import { quotedWords } from './quoted-words.ts';
+import { acceptsThese, type Accepts } from './stage-options.ts';
+import { printable } from '@dipus/proto/printable';
 
 const commandLine: Configured = {
   tool: 'dpipesd',
   forms: [
-    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--grace SECS] [--link-ports FIRST-LAST] [--foreground] [--exit] ' +
-      '[--log FILE] [--pid-file FILE] [-f FILE] [--check-config] [-v] [-- COMMAND [ARG...]]',
+    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--plain] [-l ADDR[:PORT]]... [--any-command] ' +
+      '[--accept-option NAMES]... [--auth-command COMMAND] [--call HOST]... [--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
+      '[--exit] [--log FILE] [--pid-file FILE] [-f FILE] [--check-config] [-v] [-- COMMAND [ARG...]]',
   ],
   summary: 'Lets stages of pipelines run on this host: each is a program between two connections, for dpipes on whichever host.',
   options: {
@@ -18,7 +23,21 @@ const commandLine: Configured = {
     group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
     max: { short: 'n', value: 'MAX', describe: 'at most MAX stages at a time (default 64)' },
     user: { value: 'NAME', describe: 'run as NAME (needed when started by root)' },
-    app: { value: 'SPEC', isRepeatable: true, describe: 'offer dp/NAME too; SPEC is NAME [args=none|any] [command=PROGRAM]' },
+    app: {
+      value: 'SPEC',
+      isRepeatable: true,
+      describe: 'offer dp/NAME too; SPEC is NAME [args=none|any|ARGS] [command=COMMAND] [version=V] [max=N] [cwd=DIR]',
+    },
+    plain: { describe: 'offer it to everybody who reaches this host, by a dexport of its own at port 7371; -x goes without saying' },
+    listen: { short: 'l', value: 'ADDR[:PORT]', isRepeatable: true, describe: 'where that one listens (default: all addresses)' },
+    'any-command': { describe: 'whoever gets here may run any command' },
+    'accept-option': { value: 'NAMES', isRepeatable: true, describe: 'which options of clients count' },
+    'auth-command': { value: 'COMMAND', describe: 'a stage may run where COMMAND, which reads what is asked for as JSON, ends with 0' },
+    call: {
+      value: 'HOST',
+      isRepeatable: true,
+      describe: 'stages may call services of HOST[:PORT], * for all, where not any command may run',
+    },
     grace: { value: 'SECS', describe: 'after SIGTERM let stages that run finish for SECS (default 30)' },
     'link-ports': { value: 'FIRST-LAST', describe: 'the ports for links of stages that no exporter listens for (default any)' },
     foreground: { describe: 'stay in the foreground' },
@@ -31,8 +50,10 @@ const commandLine: Configured = {
   },
   onlyInArgv: ['exit'],
   // Of dpipes.
-  foreign: ['strict', 'sh', 'null', 'node', 'timeout', 'direct', 'plain-links', 'tag'],
+  foreign: ['strict', 'sh', 'null', 'node', 'option', 'need', 'timeout', 'direct', 'plain-links', 'progress', 'tag'],
 };
+
+const nothingHint = 'whoever reaches it may run only what is named; --any-command lets everybody run anything, as this user';
 
 export interface Arguments {
   readonly text?: string;
@@ -50,6 +71,16 @@ export interface Arguments {
   /** The only program, where one is given. */
   readonly command?: readonly [string, ...string[]];
   readonly isInForeground: boolean;
+  readonly isPlain: boolean;
+  /** Where its exporter listens. */
+  readonly listen: readonly string[];
+  /** Any command may run, whoever asks. */
+  readonly isAnyCommand: boolean;
+  /** Which options of clients count, where that is said. */
+  readonly accepts?: Accepts;
+  readonly authCommand?: readonly [string, ...string[]];
+  /** What stages may call, where not any command may run. */
+  readonly calls: readonly string[];
   /** It ends after one stage. */
   readonly isOnce: boolean;
   readonly log?: string;
@@ -66,9 +97,18 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
   const apps = listOption(values, 'app').map(parseApp);
   const [program, ...args] = operands;
   if (program === '') throw new UsageError('COMMAND is empty');
-  const isExported = isGiven(values, 'export');
-  if (text === undefined && isExported && apps.length === 0 && program === undefined)
-    throw new UsageError('-x without COMMAND and --app would offer nothing', 'whoever reaches an exporter may run only what is named');
+  const isPlain = isGiven(values, 'plain');
+  const isExported = isPlain || isGiven(values, 'export');
+  const isAnyCommand = isGiven(values, 'any-command');
+  const [listen, options, calls] = ['listen', 'accept-option', 'call'].map((name) => listOption(values, name)) as [
+    string[],
+    string[],
+    string[],
+  ];
+  if (text === undefined && isExported && apps.length === 0 && program === undefined && !isAnyCommand)
+    throw new UsageError(`${isPlain ? '--plain' : '-x'} without COMMAND and --app would offer nothing`, nothingHint);
+  if (listen.length > 0 && !isPlain) throw new UsageError('-l needs --plain', 'without it the network is that of dexport, or of sshd');
+  callsThese(calls);
   return {
     ...(text !== undefined && { text }),
     ...(isGiven(values, 'check-config') && { shownSettings: settings }),
@@ -82,11 +122,24 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     ...(linkPorts && { linkPorts }),
     apps,
     ...(program !== undefined && { command: [program, ...args] as const }),
+    isPlain,
+    listen,
+    isAnyCommand,
+    ...(options.length > 0 && { accepts: acceptsThese(options) }),
+    ...readCommand(textOption(values, 'auth-command')),
+    calls,
     isInForeground: isGiven(values, 'foreground'),
     isOnce: isGiven(values, 'exit'),
     ...(log !== undefined && { log: resolve(log) }),
     ...(pidFile !== undefined && { pidFile: resolve(pidFile) }),
   };
+}
+
+function readCommand(text: string | undefined): { authCommand?: readonly [string, ...string[]] } {
+  if (text === undefined) return {};
+  const [program, ...args] = quotedWords(text) ?? [];
+  if (program === undefined) throw new UsageError(`--auth-command ${printable(text)}: its quotes are not right`);
+  return { authCommand: [program, ...args] };
 }
 
 function readPorts(text: string | undefined): PortRange | undefined {

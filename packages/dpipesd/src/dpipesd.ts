@@ -2,17 +2,25 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';
-import { groupId } from '@dipus/tree/accounts';
+import { groupId, userName } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { Failure } from '@dipus/proto/failure';
 import type { LinkWays } from '@dipus/session/stage-links';
+import type { Terms } from './agreement.ts';
+import type { App } from './app.ts';
 import type { Arguments } from './args.ts';
 import { isInBackground, settle, writeTo } from './background.ts';
+import { callsAnybody, callsThese, type MayCall } from './calls.ts';
 import { dialStage } from './dial.ts';
+import { startExporter, type Exporter } from './exporter.ts';
+import { findProgram } from './find-program.ts';
 import { openLinkPort } from './link-port.ts';
 import { Offer, type Places } from './offer.ts';
-import { anyCommand, appRuns, firstOf, oneCommand, type WhatRuns } from './what-runs.ts';
+import { acceptsAll, acceptsThese } from './stage-options.ts';
+import { anyCommand, onlyThese, type WhatRuns } from './what-runs.ts';
+
+const never = new Promise<never>(() => {});
 
 /** Lets stages run until it is stopped. Throws Failure. */
 export async function dpipesd(
@@ -21,26 +29,52 @@ export async function dpipesd(
   context: Context,
 ): Promise<void> {
   const { stop, stopNow, warn, explain } = context;
-  const places: Places = { max: args.max, running: 0, ...(args.isOnce && { once: { isTaken: false, over: deferred() } }) };
+  const places: Places = {
+    max: args.max,
+    running: 0,
+    ofApps: new Map(),
+    ...(args.isOnce && { once: { isTaken: false, over: deferred() } }),
+  };
   const open = { stop, warn, explain, prompter: () => undefined, user: () => readUser(process.env), tree: () => tree };
-  const ways: LinkWays = { dial: (uri) => dialStage(uri, open), listen: (take) => openLinkPort(take, args.linkPorts) };
+  const ways: LinkWays = { dial: (uri) => dialStage(uri, mayCall, open), listen: (take) => openLinkPort(take, args.linkPorts) };
   const offers: Offer[] = [];
+  // The stages of this very daemon are nobody else's.
+  const mayCall: MayCall = (uri) => callsOf(args)(uri) || (uri.scheme === 'unix' && offers.some(({ path }) => path === uri.path));
+  const terms: Terms = {
+    accepts: args.accepts ?? (args.area === 'local' ? acceptsAll : acceptsThese(['nice'])),
+    user: userName(process.geteuid!()),
+    ...(args.authCommand && { authCommand: args.authCommand }),
+  };
+  const apps = args.apps.map(resolved);
   const offer = async (name: string, protocol: string, whatRuns: WhatRuns): Promise<void> => {
-    const one = new Offer({ wanted: wantedOf(args, { name, protocol, host }), whatRuns, places, stop, ways, warn, explain });
+    const one = new Offer({
+      wanted: wantedOf(args, { name, protocol, host }),
+      terms: { ...terms, whatRuns },
+      places,
+      stop,
+      ways,
+      warn,
+      explain,
+    });
     offers.push(one);
     await one.begin(tree);
   };
+  let exporter: Exporter | undefined;
   try {
-    await offer('dpipesd', '', whatRunsAt(args));
-    for (const app of args.apps) await offer(app.name, 'dp', appRuns(app));
+    await offer('dpipesd', '', mayRunAny(args) ? anyCommand : onlyThese(args.command, apps));
+    for (const app of apps) await offer(app.name, 'dp', onlyThese(undefined, [app]));
+    exporter = args.isPlain ? await startExporter({ listen: args.listen, isVerbose: args.isVerbose }) : undefined;
     if (args.pidFile !== undefined) writePid(args.pidFile);
-    context.ready(offers.map(({ path }) => `${path}\n`).join(''));
+    if (args.isAnyCommand)
+      warn(`${args.isPlain ? 'everybody who reaches this port' : 'whoever an exporter lets in'} runs commands as ${terms.user}`);
+    context.ready(offers.map(({ path }) => `${path}\n`).join('') + (exporter?.lines ?? ''));
     if (isInBackground) await settle(args.log);
     else if (args.log !== undefined) writeTo(args.log);
     // Whoever starts it for one stage, by ssh(1) say, may be gone before that comes.
     if (args.isOnce && !isInBackground) context.endWithReader();
-    await Promise.race([aborted(stop), places.once?.over.promise ?? new Promise<never>(() => {})]);
+    await Promise.race([aborted(stop), places.once?.over.promise ?? never, exporter?.lost ?? never]);
   } finally {
+    await exporter?.end();
     await end(offers, { graceMs: stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0, stopNow });
     if (args.pidFile !== undefined) rmSync(args.pidFile, { force: true });
   }
@@ -54,9 +88,21 @@ function writePid(file: string): void {
   }
 }
 
-function whatRunsAt({ area, apps, command }: Arguments): WhatRuns {
-  if (area === 'local' && apps.length === 0 && !command) return anyCommand;
-  return firstOf([...(command ? [oneCommand(command)] : []), ...apps.map(appRuns)]);
+/** The same app by the file of its program, which is looked for once. Throws Failure. */
+function resolved(app: App): App {
+  const [name, ...args] = app.command;
+  const file = findProgram(name, process.env['PATH'] ?? '');
+  if (file === undefined)
+    throw new Failure('offer', app.name, `there is no program ${name}`).withHint('command= names the file of another one');
+  return { ...app, command: [file, ...args] };
+}
+
+function mayRunAny({ area, apps, command, isAnyCommand }: Arguments): boolean {
+  return isAnyCommand || (area === 'local' && apps.length === 0 && !command);
+}
+
+function callsOf(args: Arguments): MayCall {
+  return mayRunAny(args) ? callsAnybody : callsThese(args.calls);
 }
 
 async function end(

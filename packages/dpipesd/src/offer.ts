@@ -3,7 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { endGroup, killGroup } from '@dipus/programs/group';
 import { startProgram } from '@dipus/programs/program';
-import { formatServiceName } from '@dipus/proto/name';
+import { formatServiceName, type Service } from '@dipus/proto/name';
 import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
@@ -14,19 +14,23 @@ import type { LinkWays } from '@dipus/session/stage-links';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
+import { agree, type Agreement, type Terms } from './agreement.ts';
+import type { App } from './app.ts';
 import { NotToRun, type WhatRuns } from './what-runs.ts';
 
 /** The places of a dpipesd, which all its names share. */
 export interface Places {
   readonly max: number;
   running: number;
+  /** How many of them are those of an app. */
+  readonly ofApps: Map<App, number>;
   /** Where there is to be one stage alone: whether it has come, and its end. */
   readonly once?: { isTaken: boolean; readonly over: Deferred<void> };
 }
 
 export interface OfferOptions {
   readonly wanted: Wanted;
-  readonly whatRuns: WhatRuns;
+  readonly terms: Terms & { readonly whatRuns: WhatRuns };
   readonly places: Places;
   readonly stop: AbortSignal;
   /** How a stage is connected to another one. */
@@ -112,9 +116,7 @@ export class Offer {
   }
 
   async #prepare(prepare: Prepare): Promise<PreparedStage | SessionError> {
-    const { places, whatRuns, ways } = this.#options;
-    const [needed] = Object.keys(prepare.need ?? {});
-    if (needed !== undefined) return { reason: `it cannot promise what is needed: ${needed}`, retry: false };
+    const { places } = this.#options;
     if (places.once?.isTaken) return { reason: 'it was there for one stage', retry: false };
     if (this.#isClosed || !this.#kept || places.running >= places.max) return busy;
     const { service } = this.#kept.claim;
@@ -122,36 +124,72 @@ export class Offer {
     this.#running++;
     if (places.once) places.once.isTaken = true;
     try {
-      const words = await whatRuns(prepare);
-      let group: number | undefined;
-      return {
-        prepared: {
-          version: pipeVersion,
-          host: service.host,
-          service: formatServiceName(service),
-          running: places.running,
-          max: places.max,
-        },
-        ...ways,
-        start: async (ends) => {
-          const program = await startProgram(words, ends);
-          group = program.pid;
-          this.#groups.add(group);
-          this.#options.explain(`stage ${prepare.stage} of ${prepare.stages}: process ${group} runs ${words.argv.at(-1)}`);
-          return program;
-        },
-        release: (result) => this.#release(group, prepare, result),
-      };
+      const agreement = await agree(prepare, formatServiceName(service), this.#options.terms);
+      if (this.#enterApp(agreement.app)) return this.#place(prepare, service, agreement);
     } catch (error) {
-      this.#leave();
-      if (places.once) places.once.isTaken = false;
+      this.#leaveUnused();
       if (!(error instanceof NotToRun)) this.#options.warn(new Failure('prepare', 'a stage', error));
       return { reason: error instanceof NotToRun ? error.message : 'internal error', retry: false };
     }
+    this.#leaveUnused();
+    return busy;
   }
 
-  #release(group: number | undefined, { stage, stages }: Prepare, result: StageResult): void {
-    if (group !== undefined) this.#groups.delete(group);
+  #place(prepare: Prepare, service: Service, { words, app, ignored, maxMs }: Agreement): PreparedStage {
+    const { places, ways } = this.#options;
+    const { stage, stages } = prepare;
+    let group: number | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    return {
+      prepared: {
+        version: pipeVersion,
+        host: service.host,
+        service: formatServiceName(service),
+        running: places.running,
+        max: places.max,
+        ...(ignored.length > 0 && { ignored }),
+      },
+      ...ways,
+      start: async (ends) => {
+        const program = await startProgram(words, ends);
+        const { pid } = program;
+        group = pid;
+        this.#groups.add(pid);
+        // A program that ended by itself would pass for a true end.
+        if (maxMs !== undefined) timer = setTimeout(() => void killGroup(pid), maxMs);
+        this.#options.explain(`stage ${stage} of ${stages}: process ${pid} runs ${words.argv.at(-1)}`);
+        return program;
+      },
+      release: (result) => {
+        clearTimeout(timer);
+        if (group !== undefined) this.#groups.delete(group);
+        this.#leaveApp(app);
+        this.#release(prepare, result);
+      },
+    };
+  }
+
+  /** False: as many of it run as may. */
+  #enterApp(app: App | undefined): boolean {
+    const { ofApps } = this.#options.places;
+    const running = (app && ofApps.get(app)) ?? 0;
+    if (app && running >= (app.max ?? Infinity)) return false;
+    if (app) ofApps.set(app, running + 1);
+    return true;
+  }
+
+  #leaveApp(app: App | undefined): void {
+    const { ofApps } = this.#options.places;
+    if (app) ofApps.set(app, ofApps.get(app)! - 1);
+  }
+
+  #leaveUnused(): void {
+    this.#leave();
+    const { once } = this.#options.places;
+    if (once) once.isTaken = false;
+  }
+
+  #release({ stage, stages }: Prepare, result: StageResult): void {
     this.#leave();
     const how = 'exit' in result ? JSON.stringify(result.exit) : result.error;
     this.#options.explain(`stage ${stage} of ${stages} is over: ${how}`);

@@ -1,77 +1,44 @@
 // What a client's PREPARE may run: any command of its own user's, or no more than what was named at the start.
-import { execFile } from 'node:child_process';
-import { homedir } from 'node:os';
-import { promisify } from 'node:util';
 import { printable } from '@dipus/proto/printable';
 import type { Prepare } from '@dipus/proto/pipe';
-import type { Words } from '@dipus/programs/program';
 import type { App } from './app.ts';
-
-const run = promisify(execFile);
-const shell = '/bin/sh';
 
 /** Why a stage may not run; the message is for its client. */
 export class NotToRun extends Error {}
 
-/** Decides what a stage runs. Rejects with NotToRun. */
-export type WhatRuns = (prepare: Prepare) => Promise<Words>;
+/** A text for a shell, or a program with its arguments. */
+export type Chosen = { readonly command: string } | { readonly argv: readonly [string, ...string[]]; readonly app?: App };
 
-/** Whatever the client asks for, by this host's shell, which has the last word on its syntax. */
-export const anyCommand: WhatRuns = async (prepare) => {
-  const { command = '' } = prepare;
+/** Decides what a stage runs. Throws NotToRun. */
+export type WhatRuns = (prepare: Prepare) => Chosen;
+
+/** Whatever the client asks for, by a shell of this host. */
+export const anyCommand: WhatRuns = ({ command = '' }) => {
   if (command.trim() === '') throw new NotToRun('no command is named, and it has none of its own');
-  await run(shell, ['-n', '-c', command]).catch((error: { stderr?: string }) => {
-    throw new NotToRun(`${shell} cannot read it: ${printable(lastLine(error.stderr ?? ''))}`);
-  });
-  return { argv: [shell, '-c', command], environment: { ...process.env, ...variablesOf(prepare) }, directory: homedir() };
+  return { command };
 };
 
-/** One program: a client names it, or nothing. */
-export function oneCommand(argv: readonly [string, ...string[]]): WhatRuns {
-  return async (prepare) => {
-    const isSame = prepare.argv?.length === argv.length && prepare.argv.every((word, at) => word === argv[at]);
-    if (prepare.command !== undefined && !isSame) throw new NotToRun(`it runs nothing but ${printable(argv.join(' '))}`);
-    return { argv, environment: { ...fewVariables(), ...variablesOf(prepare) }, directory: homedir() };
+/** One command with just these arguments, and apps; without a shell. A client that names nothing gets what there is one of. */
+export function onlyThese(command: readonly [string, ...string[]] | undefined, apps: readonly App[]): WhatRuns {
+  const names = [...(command ? [command.join(' ')] : []), ...apps.map(({ name }) => name)].map(printable).join(', ');
+  return ({ command: text, argv }) => {
+    if (command && (text === undefined || isSame(argv ?? [], command))) return { argv: command };
+    if (text !== undefined && !argv) throw new NotToRun(`it has no shell, and runs nothing but ${names}: a plain command alone`);
+    const [word, ...given] = argv ?? [];
+    const app = word === undefined && apps.length === 1 ? apps[0] : apps.find(({ name }) => word?.split('/').at(-1) === name);
+    if (!app) throw new NotToRun(`it runs nothing but ${names}`);
+    checkArguments(app, given);
+    return { argv: [...app.command, ...given], app };
   };
 }
 
-/** A program by its name, with the client's arguments where it takes some. */
-export function appRuns({ name, program, takesArguments }: App): WhatRuns {
-  return async (prepare) => {
-    if (prepare.command !== undefined && !prepare.argv) throw new NotToRun(`it is run without a shell, and ${printable(name)} alone`);
-    const [word = name, ...args] = prepare.argv ?? [];
-    if (word.split('/').at(-1) !== name) throw new NotToRun(`it runs nothing but ${printable(name)}`);
-    if (args.length > 0 && !takesArguments) throw new NotToRun(`${printable(name)} takes no arguments here`);
-    return { argv: [program, ...args], environment: { ...fewVariables(), ...variablesOf(prepare) }, directory: homedir() };
-  };
+function checkArguments({ name, args }: App, given: readonly string[]): void {
+  if (args === 'any') return;
+  if (args === 'none' && given.length > 0) throw new NotToRun(`${name} takes no arguments here`);
+  if (args !== 'none' && !isSame(given, args))
+    throw new NotToRun(`${name} takes the arguments ${printable(args.join(' '))} here, and no others`);
 }
 
-/** The first of several that takes it; why the last one does not. */
-export function firstOf(choices: readonly WhatRuns[]): WhatRuns {
-  return async (prepare) => {
-    let refusal = new NotToRun('it runs nothing');
-    for (const choice of choices) {
-      try {
-        return await choice(prepare);
-      } catch (error) {
-        if (!(error instanceof NotToRun)) throw error;
-        refusal = error;
-      }
-    }
-    throw refusal;
-  };
-}
-
-function variablesOf({ pipe, stage, stages }: Prepare): NodeJS.ProcessEnv {
-  return { DPIPES_ID: pipe, DPIPES_STAGE: String(stage), DPIPES_STAGES: String(stages) };
-}
-
-// A client has no say in these, and what this process was started with is nobody's business.
-function fewVariables(): NodeJS.ProcessEnv {
-  const names = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
-}
-
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1) ?? '';
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((word, at) => word === other[at]);
 }

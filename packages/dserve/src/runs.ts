@@ -97,14 +97,22 @@ export class Runs {
     }
   }
 
-  #placeOf({ pipe, stage, stages }: Prepare, kept: KeptService): PreparedStage {
+  #placeOf({ pipe, stage, stages, options }: Prepare, kept: KeptService): PreparedStage {
     const log = logOf({ service: this.#name, kind: 'stage' }, this.#shared.log, this.#shared.isLogJson);
     const begun = Date.now();
     let program: Program | undefined;
     const { command, environment } = this.#commandOf(kept);
     const variables = { DPIPES_ID: pipe, DPIPES_STAGE: String(stage), DPIPES_STAGES: String(stages) };
+    const ignored = Object.keys(options ?? {});
     return {
-      prepared: { version: pipeVersion, host: kept.claim.service.host, service: this.#name, running: this.running, max: this.max },
+      prepared: {
+        version: pipeVersion,
+        host: kept.claim.service.host,
+        service: this.#name,
+        running: this.running,
+        max: this.max,
+        ...(ignored.length > 0 && { ignored }),
+      },
       start: async (ends) => {
         const started = await startProgram({ command, environment: { ...environment, ...variables } }, ends);
         program = programOf(started);

@@ -20,6 +20,8 @@ export interface Prepare {
   readonly flowMs?: number;
   /** What must hold, or nothing runs. */
   readonly need?: Readonly<Record<string, unknown>>;
+  /** How it is to run; a service ignores what it does not take. */
+  readonly options?: Readonly<Record<string, string>>;
 }
 
 /** A stage may run, and has a place. */
@@ -29,6 +31,8 @@ export interface Prepared {
   readonly service: string;
   readonly running: number;
   readonly max: number;
+  /** The options that it does not take. */
+  readonly ignored?: readonly string[];
 }
 
 /** Tells a stage to wait for one of its two connections, or to make it. */
@@ -74,30 +78,32 @@ export const pipeVersion = 1;
 export const maxStages = 64;
 const maxTexts = 4096;
 const leastFlowMs = 100;
+const maxOptions = 64;
 
 /** Reads PREPARE; undefined: not valid. Unknown keys are ignored. */
 export function parsePrepare(payload: Buffer): Prepare | undefined {
   const value = parseObject(payload);
-  const { pipe, stage, stages, command, argv, stderr, flowMs, need } = value ?? {};
+  const { pipe, stage, stages, command, argv, stderr, flowMs, need, options } = value ?? {};
   if (!isToken(pipe) || !isCount(stages, maxStages) || !isCount(stage, stages) || stage < 1) return undefined;
   if (command !== undefined && typeof command !== 'string') return undefined;
   if (need !== undefined && !isObject(need)) return undefined;
   if (argv !== undefined && !isTexts(argv)) return undefined;
   if (flowMs !== undefined && !isCount(flowMs)) return undefined;
+  if (options !== undefined && !isOptions(options)) return undefined;
   const told: Pick<Prepare, 'command' | 'argv' | 'stderr' | 'flowMs'> = {
     ...(command !== undefined && { command }),
     ...(argv && { argv }),
     ...(stderr === 'stdout' && { stderr: 'stdout' }),
     ...(flowMs !== undefined && { flowMs: Math.max(flowMs, leastFlowMs) }),
   };
-  return { pipe, stage, stages, ...told, ...(need && { need }) };
+  return { pipe, stage, stages, ...told, ...(need && { need }), ...(options && { options }) };
 }
 
 /** Reads PREPARED; undefined: not valid. */
 export function parsePrepared(payload: Buffer): Prepared | undefined {
-  const { version, host, service, running, max } = parseObject(payload) ?? {};
+  const { version, host, service, running, max, ignored } = parseObject(payload) ?? {};
   if (!isCount(version) || typeof host !== 'string' || typeof service !== 'string' || !isCount(running) || !isCount(max)) return undefined;
-  return { version, host, service, running, max };
+  return { version, host, service, running, max, ...(isTexts(ignored) && { ignored }) };
 }
 
 /** Reads LINK; undefined: not valid. */
@@ -158,6 +164,16 @@ function isKey(value: unknown): value is string {
 
 function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.length > 0 && value.length <= maxTexts && value.every((one) => typeof one === 'string');
+}
+
+function isOptions(value: unknown): value is Record<string, string> {
+  if (!isObject(value) || Object.keys(value).length > maxOptions) return false;
+  return Object.entries(value).every(([name, one]) => isStageOption(name) && typeof one === 'string' && !one.includes('\0'));
+}
+
+/** Whether an option of a stage can be called so: `nice`, `env:LANG`. */
+export function isStageOption(name: string): boolean {
+  return /^[a-z][a-z0-9-]*(?::[A-Za-z_]\w*)?$/.test(name);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,0 +1,12 @@
+/** Something has not come in time. */
+export class TooLate extends Error {}
+
+/** What a promise gives; rejects with TooLate where that has not come at this time, Infinity for never. */
+export async function before<T>(deadline: number, promise: Promise<T>): Promise<T> {
+  if (deadline === Infinity) return promise;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TooLate('it has taken too long')), Math.max(0, deadline - Date.now()));
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,56 @@
+// What a stage and its client agree on before anything runs.
+import type { Prepare } from '@dipus/proto/pipe';
+import type { Words } from '@dipus/programs/program';
+import type { App } from './app.ts';
+import { mayRun } from './auth.ts';
+import { findProgram } from './find-program.ts';
+import { versionOf, whyNotMet } from './needs.ts';
+import { readStageOptions, type Accepts } from './stage-options.ts';
+import { wordsOf } from './stage-words.ts';
+import { NotToRun, type Chosen, type WhatRuns } from './what-runs.ts';
+
+declare const DIPUS_VERSION: string;
+
+/** On what terms stages run here. */
+export interface Terms {
+  readonly accepts: Accepts;
+  /** Whose name it runs as. */
+  readonly user: string;
+  /** A program that says who may run what. */
+  readonly authCommand?: readonly [string, ...string[]];
+}
+
+export interface Agreement {
+  readonly words: Words;
+  readonly app?: App;
+  /** The options of the client that change nothing. */
+  readonly ignored: readonly string[];
+  /** After this time the stage is killed. */
+  readonly maxMs?: number;
+}
+
+/** What is agreed on for a stage of a service. Rejects with NotToRun; who has no rights is told nothing else. */
+export async function agree(prepare: Prepare, service: string, { whatRuns, ...terms }: Terms & { whatRuns: WhatRuns }): Promise<Agreement> {
+  if (terms.authCommand && !(await mayRun(terms.authCommand, prepare, service))) throw new NotToRun('it is not allowed here');
+  const chosen = whatRuns(prepare);
+  const asked = Object.entries(prepare.options ?? {});
+  const isTaken = (name: string): boolean => terms.accepts(name) && (name !== 'shell' || 'command' in chosen);
+  const accepted = Object.fromEntries(asked.filter(([name]) => isTaken(name)));
+  const settings = readStageOptions(accepted);
+  const application = (): Promise<string | undefined> => versionOfChosen(chosen, prepare);
+  const why = await whyNotMet(prepare.need ?? {}, { dpipesd: DIPUS_VERSION, user: terms.user, accepted, application });
+  if (why !== undefined) throw new NotToRun(why);
+  return {
+    words: await wordsOf(chosen, settings, prepare),
+    ...('argv' in chosen && chosen.app && { app: chosen.app }),
+    ignored: asked.flatMap(([name]) => (isTaken(name) ? [] : [name])),
+    ...(settings.maxMs !== undefined && { maxMs: settings.maxMs }),
+  };
+}
+
+async function versionOfChosen(chosen: Chosen, { argv }: Prepare): Promise<string | undefined> {
+  if ('argv' in chosen && chosen.app?.version !== undefined) return chosen.app.version;
+  const name = 'argv' in chosen ? chosen.argv[0] : argv?.[0];
+  const program = name === undefined ? undefined : findProgram(name, process.env['PATH'] ?? '');
+  return program && versionOf(program);
+}

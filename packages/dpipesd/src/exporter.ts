@@ -1,0 +1,68 @@
+// The exporter that a dpipesd of its own has: dexport(1), for what dpipesd claims and nothing else.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { networkInterfaces } from 'node:os';
+import { printDiagnostics } from '@dipus/cli/output';
+import { Failure } from '@dipus/proto/failure';
+import { guardGroup } from '@dipus/programs/guard';
+
+/** The port of an exporter that offers stages alone. */
+const port = 7371;
+
+export interface Exporter {
+  /** The lines that it has printed: URIs at which it listens. */
+  readonly lines: string;
+  /** It has ended by itself; rejects with Failure. */
+  readonly lost: Promise<never>;
+  end(): Promise<void>;
+}
+
+export interface ExporterOptions {
+  /** `ADDR` or `ADDR:PORT` each; all addresses without one. */
+  readonly listen: readonly string[];
+  readonly isVerbose: boolean;
+}
+
+/** Starts it, and waits until it listens. Rejects with Failure. */
+export async function startExporter({ listen, isVerbose }: ExporterOptions): Promise<Exporter> {
+  const addresses = (listen.length > 0 ? listen : everywhere()).flatMap((text) => ['-l', withPort(text)]);
+  const flags = ['--plain', ...addresses, ...(process.geteuid!() === 0 ? ['--user', 'root'] : []), ...(isVerbose ? ['-v'] : [])];
+  const child = spawn('dexport', [...flags, 'dpipesd', 'dp/*'], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  // What it says comes over this process, whose stderr may change.
+  child.stderr.on('data', (bytes: Buffer) => printDiagnostics(bytes));
+  const ended = once(child, 'exit').catch((error: unknown) => {
+    throw new Failure('start', 'dexport', error).withHint('--plain needs it on PATH');
+  });
+  const lost = ended.then(([code, signal]): never => {
+    throw new Failure('go on', 'without its exporter', `dexport ended with ${signal ?? `status ${code}`}`);
+  });
+  lost.catch(() => {});
+  const lines: string[] = [];
+  await Promise.race([
+    lost,
+    (async () => {
+      for await (const line of createInterface(child.stdout)) if (lines.push(`${line}\n`) === addresses.length / 2) return;
+    })(),
+  ]);
+  const release = guardGroup(child.pid!);
+  return {
+    lines: lines.join(''),
+    lost,
+    end: async () => {
+      child.kill('SIGTERM');
+      await ended;
+      release();
+    },
+  };
+}
+
+function everywhere(): string[] {
+  const has6 = Object.values(networkInterfaces()).some((all) => all?.some(({ family }) => family === 'IPv6'));
+  return has6 ? ['0.0.0.0', '::'] : ['0.0.0.0'];
+}
+
+function withPort(text: string): string {
+  if (/^\[.*\]$|^[^:]*$/.test(text)) return `${text}:${port}`;
+  return /^[^[\]]*:[^[\]]*:/.test(text) ? `[${text}]:${port}` : text;
+}

@@ -1,0 +1,20 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+
+/** The file that a shell would run for a name; undefined where there is none. */
+export function findProgram(name: string, path: string): string | undefined {
+  if (name.includes('/')) return isProgram(resolve(name)) ? resolve(name) : undefined;
+  return path
+    .split(delimiter)
+    .map((dir) => join(dir === '' ? '.' : dir, name))
+    .find(isProgram);
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,43 @@
+// The words by which a stage is run.
+import { execFile } from 'node:child_process';
+import { homedir } from 'node:os';
+import { promisify } from 'node:util';
+import { printable } from '@dipus/proto/printable';
+import type { Prepare } from '@dipus/proto/pipe';
+import type { Words } from '@dipus/programs/program';
+import type { StageSettings } from './stage-options.ts';
+import { NotToRun, type Chosen } from './what-runs.ts';
+
+const run = promisify(execFile);
+
+/** Rejects with NotToRun where the shell cannot read the command; it has the last word on its syntax. */
+export async function wordsOf(chosen: Chosen, settings: StageSettings, prepare: Prepare): Promise<Words> {
+  const { pipe, stage, stages } = prepare;
+  const own = { DPIPES_ID: pipe, DPIPES_STAGE: String(stage), DPIPES_STAGES: String(stages) };
+  if ('argv' in chosen) {
+    const environment = { ...fewVariables(), ...settings.environment, ...own };
+    return { argv: changed(chosen.argv, settings), environment, directory: settings.directory ?? chosen.app?.directory ?? homedir() };
+  }
+  const { shell = '/bin/sh' } = settings;
+  await run(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
+    throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? ''))}`);
+  });
+  const environment = { ...process.env, ...settings.environment, ...own };
+  return { argv: changed([shell, '-c', chosen.command], settings), environment, directory: settings.directory ?? homedir() };
+}
+
+/** The same words behind programs that change how they run, where something is to be changed. */
+function changed(argv: readonly [string, ...string[]], { nice, umask }: StageSettings): readonly [string, ...string[]] {
+  const nicer: readonly [string, ...string[]] = nice === undefined ? argv : ['nice', '-n', nice, ...argv];
+  return umask === undefined ? nicer : ['/bin/sh', '-c', 'umask "$0" && exec "$@"', umask, ...nicer];
+}
+
+// A client has no say in these, and what this process was started with is nobody's business.
+function fewVariables(): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
+  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? '';
+}
