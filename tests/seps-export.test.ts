@@ -1,5 +1,6 @@
 // dexport --seps: who may come in, what each key sees, and what is broken when it may no longer.
 import { chmodSync, chownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { resolve as absolute } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Channel } from '@dipus/seps/channel';
@@ -165,6 +166,61 @@ testAsRoot(test, 'authorized_peers, whatever is wrong with it, lets nobody in wh
   }),
 );
 
+testAsRoot(test, 'the file is written again and again under load: nobody who may stay notices', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
+    const channels = await exporter.dial();
+    const stream = endless(channels.open());
+    await stream.begun;
+    const { file, laptop } = exporter;
+    for (let round = 0; round < rounds(30, 300); round++) {
+      writeFileSync(`${file}~`, `# ${round}\n${laptop.pin} laptop user=root max=${100 + (round % 2)}\n`, { mode: 0o644 });
+      renameSync(`${file}~`, file);
+      assert.is(bodyOf(await exporter.ask(channels, get(''))), all);
+    }
+    await exporter.lists(all);
+    const broken = await Promise.race([stream.ended, sleep(300)]);
+    assert.is(broken, undefined);
+    channels.break('done');
+  }),
+);
+
+testAsRoot(test, 'a service that has died, and more streams than there are descriptors: told in the channel, and it recovers', () =>
+  withServices(async (sandbox) => {
+    const start: Sandbox['start'] = (command, args = [], options = {}) =>
+      command === 'dexport'
+        ? sandbox.start('bash', ['-c', 'ulimit -n 96; exec dexport "$@"', 'dexport', ...args], options)
+        : sandbox.start(command, args, options);
+    const exporter = await sepsExporter({ ...sandbox, start }, ['PIN laptop user=root']);
+    const channels = await exporter.dial();
+    const dead = await offer(sandbox, 'cat', 'dead');
+    await exporter.lists('audio/lame.box...0\ndead.box...0\nother.box...0\n');
+    await dead.stop('SIGKILL');
+    assert.ok([502, 404].includes(statusOf(await exporter.ask(channels, upgradeTo('dead.box...0')))));
+    const answers: string[] = [];
+    const many = Array.from({ length: 150 }, (_, at) => {
+      const channel = channels.open().on('error', () => {});
+      channel.on('data', (bytes: Buffer) => (answers[at] ??= bytes.toString('latin1')));
+      channel.write(upgradeTo('other.box...0'));
+      return channel;
+    });
+    await eventually('all answers', () => Object.keys(answers).length === many.length);
+    const statuses = new Set(answers.map(statusOf));
+    assert.ok(statuses.has(503) && [...statuses].every((status) => [101, 102, 503].includes(status)), [...statuses].join());
+    for (const channel of many) channel.destroy();
+    const knocking = Array.from({ length: 150 }, (_, at) =>
+      connect({ port: exporter.port, host: '127.0.0.1', localAddress: `127.3.0.${at + 1}` }).on('error', () => {}),
+    );
+    for (const socket of knocking) socket.destroy();
+    await exporter.lists(all);
+    const answer = await eventually('a stream', async () => {
+      const text = await exporter.ask(channels, `${upgradeTo('audio/lame.box...0')}hello`);
+      return statusOf(text) === 503 ? undefined : text;
+    });
+    assert.is(bodyOf(answer), 'HELLO');
+  }),
+);
+
 testAsRoot(test, 'a key that was refused until its address had to wait comes in as soon as it has its line', () =>
   withServices(async (sandbox) => {
     const exporter = await sepsExporter(sandbox, []);
@@ -212,16 +268,25 @@ context = ssl._create_unverified_context()
 context.load_cert_chain(${JSON.stringify(cert)}, ${JSON.stringify(key)})
 sys.stdout.write(urllib.request.urlopen('https://127.0.0.1:${port}/', context=context).read().decode())`;
   return {
+    'gnutls-cli': [
+      '--no-ca-verification',
+      '--logfile=/dev/null',
+      `--x509keyfile=${key}`,
+      `--x509certfile=${cert}`,
+      '-p',
+      String(port),
+      '127.0.0.1',
+    ],
     openssl: ['s_client', '-quiet', '-no_ign_eof', '-connect', `127.0.0.1:${port}`, '-cert', cert, '-key', key],
     socat: ['-t5', '-', `OPENSSL:127.0.0.1:${port},verify=0,cert=${cert},key=${key}`],
     python3: ['-c', python],
   };
 }
 
-const missing = ['openssl', 'socat', 'python3'].filter((program) => !has(program));
+const missing = ['gnutls-cli', 'openssl', 'socat', 'python3'].filter((program) => !has(program));
 for (const program of missing) test.skip(`${program} as a client`, `there is no ${program}`);
 
-testAsRoot(test, 'curl with its key and the pin: lists, watches and uploads; openssl, socat and Python', () =>
+testAsRoot(test, 'curl with its key and the pin: lists, watches and uploads; GnuTLS, openssl, socat and Python', () =>
   withServices(async (sandbox) => {
     const { port, curl, identity } = await sepsExporter(sandbox, ['PIN laptop user=root service=audio']);
     for (const [program, args] of Object.entries(clientsOf(port, `${sandbox.dir}/cli/key.pem`, `${sandbox.dir}/cli/cert.pem`))) {

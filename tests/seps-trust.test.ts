@@ -1,7 +1,7 @@
 // Whom an importer trusts and an exporter lets in: first contact, changed keys, revoked ones, and what is said then.
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { eventually, has, sleep, suite, withSandbox, type Sandbox } from './harness.ts';
+import { eventually, has, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { exporter, offer, promised } from './sep-pair.ts';
 import { hostOf, sepsPair, type SepsPair } from './seps-pair.ts';
 import { withScreen } from './tmux.ts';
@@ -160,6 +160,44 @@ test('a line of known_peers that goes, or is revoked, breaks what is open, also 
       writeFileSync(files.known, good);
     }
     await imported.has(1);
+  });
+});
+
+test('a key is changed without a break: paired again under the same name, and then the old line goes', async () => {
+  await withPair(async ({ pair, uri, host, near, far, files }) => {
+    pair();
+    const begin = async (letter: string): Promise<Program> => {
+      const cat = near.start('dcat', [`${uri}/echo`]);
+      cat.child.stdin!.write(letter);
+      await eventually('the echo', () => cat.stdout.toString() === letter);
+      return cat;
+    };
+    const old = await begin('a');
+    renameSync(`${near.dir}/laptop.keys/key.pem`, `${near.dir}/old.pem`);
+    const invite = far.start('dinvite', ['laptop', 'user=root']);
+    const joined = await near.run('djoin', [host], `${await invite.line()}\n`);
+    assert.is(joined.status, 0, joined.stderr);
+    assert.match((await invite.ended).stderr, /line 1 is for another key of laptop: remove it if that one is no longer used\n$/);
+    const fresh = await begin('b');
+    old.child.stdin!.write('c');
+    await eventually('the old one to go on', () => old.stdout.toString() === 'ac');
+    writeFileSync(files.authorized, readFileSync(files.authorized, 'utf8').replace(/^.*\n/, ''));
+    assert.is((await old.ended).status, 125);
+    fresh.child.stdin!.end('d');
+    const { status, stdout } = await fresh.ended;
+    assert.equal([status, stdout.toString()], [0, 'bd']);
+  });
+});
+
+test('a key that was copied is the same user on both hosts', async () => {
+  await withPair(async ({ pair, uri, near, pins }, sandbox) => {
+    pair();
+    const copy = hostOf(sandbox, 'copy');
+    cpSync(`${near.dir}/laptop.keys`, `${copy.dir}/copy.keys`, { recursive: true });
+    const cats = [near, copy].map((host) => host.start('dcat', [`${uri}/echo`]));
+    for (const cat of cats) cat.child.stdin!.write('x');
+    for (const cat of cats) await eventually('the echo', () => cat.stdout.toString() === 'x');
+    assert.is((await copy.run('dkey')).stdout.toString(), `${pins.near}\n`);
   });
 });
 

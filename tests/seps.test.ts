@@ -1,5 +1,6 @@
 // Services over TLS, asked for by URI and imported: lists, streams, ends, early ends, losses.
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -113,6 +114,65 @@ test('bytes behind the request, before the other host has answered, arrive once'
       assert.ok((await readAll(client)).equals(sent), `${bytes} bytes`);
     }
   });
+});
+
+test('a connection costs one round trip', async () => {
+  await withSandbox(async (sandbox) => {
+    const pair = await sepsPair(sandbox);
+    pair.pair();
+    await offer(pair.far, 'cat', 'echo');
+    const { uri, say } = await between(sandbox, pair);
+    const imported = pair.importer(uri);
+    const [socket] = await imported.has(1);
+    /** Of connections with a byte and its answer, over a way that takes so long in each direction. */
+    const least = async (delayMs: number): Promise<number> => {
+      say(`delay ${delayMs}`);
+      const times: number[] = [];
+      for (let round = 0; round < rounds(10, 100); round++) {
+        const began = performance.now();
+        const client = connect({ path: `${imported.root}/${socket}` }).on('error', () => {});
+        client.write('x');
+        await once(client, 'data');
+        times.push(performance.now() - began);
+        client.destroy();
+      }
+      return Math.min(...times);
+    };
+    const near = await least(0);
+    const far = await least(50);
+    assert.ok(far - near < 150, `${far} ms, and ${near} ms where the way takes no time`);
+  });
+});
+
+const residentBytes = (pid: number): number => 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
+
+test('readers that stop cost little, whatever their services would send', async () => {
+  for (const [count, most] of isLong
+    ? ([
+        [20, 25e6],
+        [200, 150e6],
+      ] as const)
+    : ([[20, 50e6]] as const)) {
+    await withJoined({}, async ({ exporter, imported, far }) => {
+      await offer(far, 'cat /dev/zero', 'many', '-n', String(count));
+      const [socket] = await imported.has(1);
+      const pids = [networkProcess(exporter), imported.program.pid];
+      const open = async (): Promise<Socket> => {
+        const client = connect({ path: `${imported.root}/${socket}` }).on('error', () => {});
+        await once(client, 'data');
+        return client.pause();
+      };
+      const clients = [await open()];
+      const before = pids.map(residentBytes);
+      while (clients.length < count) clients.push(await open());
+      await sleep(rounds(500, 20_000));
+      for (const [at, pid] of pids.entries()) {
+        const grown = residentBytes(pid) - before[at]!;
+        assert.ok(grown < most, `${at === 0 ? 'dexport' : 'dimport'} grew by ${grown} with ${count}`);
+      }
+      for (const client of clients) client.destroy();
+    });
+  }
 });
 
 const victims = ['exporter', 'network process', 'keeper', 'importer', 'both', 'link, by FIN', 'link, by RST'] as const;
