@@ -6,11 +6,15 @@ import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Progress } from './progress.ts';
 import type { Source } from './source.ts';
 
+// What a connection that is new takes in one call.
+const shortBytes = 16 << 10;
+
 /** Sends sources to a socket, one behind the other. Does not shut it down. */
 export class Input {
   readonly #sources: readonly Source[];
   readonly #progress: Progress | undefined;
   #copy: Copy | undefined;
+  #taken: Buffer = Buffer.alloc(0);
   #isStopped = false;
 
   constructor(sources: readonly Source[], progress?: Progress) {
@@ -18,8 +22,19 @@ export class Input {
     this.#progress = progress;
   }
 
+  /** All of it, where it is short and there already: no process is needed that copies it. Otherwise send() sends what was taken first. */
+  takeShort(): Buffer | undefined {
+    const [source, ...others] = this.#sources;
+    if (!source || others.length > 0 || this.#progress || source.isStream) return undefined;
+    const { bytes, isAll } = source.takeShort(shortBytes);
+    if (!isAll) this.#taken = bytes;
+    return isAll ? bytes : undefined;
+  }
+
   /** How it ended: all was sent, or the service reads no more, or it was stopped. Rejects with Failure for a source that cannot be read. */
   async send(socket: Duplex): Promise<'sent' | 'refused' | 'stopped'> {
+    const taken = this.#taken;
+    if (taken.length > 0 && (await new Promise((resolve) => socket.write(taken, resolve)))) return 'refused';
     for (const source of this.#sources) {
       if (this.#isStopped) return 'stopped';
       const end = await this.#sendOne(source, socket);

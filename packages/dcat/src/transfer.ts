@@ -1,5 +1,7 @@
 // One stream through an open service: both directions at once, to the end of both and the status.
 import { createWriteStream } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
@@ -8,6 +10,8 @@ import { aborted } from '@dipus/proto/waiting';
 import { startCopy, type Copy } from '@dipus/relay/cat';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
 import type { CopyResult } from '@dipus/relay/copy-result';
+import { guardSocket } from '@dipus/relay/guarded-socket';
+import { startShortCopy } from '@dipus/relay/short-copy';
 import type { Input } from './input.ts';
 import type { OpenService } from './open-first.ts';
 import { leaveSession } from './parting.ts';
@@ -24,8 +28,9 @@ export async function transfer(
   input: Input,
   options: { stop: AbortSignal; progress?: Progress },
 ): Promise<TransferResult> {
-  const output = startOutput(service, options.progress);
-  const sending = send(service, input);
+  const short = service.data instanceof Socket ? input.takeShort() : undefined;
+  const output = short && service.data instanceof Socket ? startShortCopy(service.data, stdout) : startOutput(service, options.progress);
+  const sending = short ? sendShort(service.data, short) : send(service, input);
   const stopped = aborted(options.stop).then(() => 'stopped' as const);
   try {
     const sendingFailed = sending.then(() => new Promise<never>(() => {}));
@@ -48,6 +53,13 @@ async function leave({ session }: OpenService, input: Input, output: Copy): Prom
   input.stop();
   output.stop();
   if (session) await leaveSession(session);
+}
+
+/** In one call, and its end behind it: there is no moment in which our death would look like an end that is none. */
+async function sendShort(data: Duplex, bytes: Buffer): Promise<void> {
+  // Whoever reads no input may answer all the same.
+  guardSocket(data, { writeFailed: () => {} });
+  await new Promise<void>((resolve) => data.once('close', resolve).end(bytes, resolve));
 }
 
 async function send(service: OpenService, input: Input): Promise<void> {

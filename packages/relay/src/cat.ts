@@ -131,16 +131,19 @@ function copyInto(source: CopyEndpoint, target: Duplex, options: CopyOptions): C
 }
 
 /** Without another process. `own` is the end that is not the caller's: it would keep this process alive. */
-function pumpAlone(pumped: Promise<CopyResult>, own: Readable | Writable): Copy {
+export function pumpAlone(pumped: Promise<CopyResult>, own: Readable | Writable): Copy {
   let stop = (): void => {};
   const stopped = new Promise<CopyResult>((resolve) => (stop = () => resolve({ kind: 'stopped' })));
   const ended = Promise.race([pumped, stopped]).finally(() => own.destroy());
   return { pid: undefined, ended, stop, unref: () => {}, input: null, output: null };
 }
 
-/** A reset is for a socket what cat makes of it. */
 async function pumpFrom(source: Duplex, target: Writable): Promise<CopyResult> {
-  const end = await pump(source, target);
+  return withReset(await pump(source, target), source);
+}
+
+/** A reset is for a socket what cat makes of it. */
+export function withReset(end: CopyResult, source: Duplex): CopyResult {
   const wasReset = end.kind === 'read-error' && source instanceof Socket && codeOf(source.errored) === 'ECONNRESET';
   return wasReset ? { kind: 'end', wasReset } : end;
 }

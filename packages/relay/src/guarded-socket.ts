@@ -2,9 +2,9 @@
 // The two directions of a socket kept apart: Node destroys a socket whole when one of them fails, with what was still to be read.
 import type { Duplex } from 'node:stream';
 
-/** Told of the first failure of each direction. */
+/** Told of the first failure of each direction. Without `readFailed` one of reading destroys the socket, as ever. */
 export interface GuardEvents {
-  readFailed(error: Error): void;
+  readFailed?(error: Error): void;
   writeFailed(error: Error): void;
 }
 
@@ -33,6 +33,7 @@ export function guardSocket(socket: Duplex, events: GuardEvents): () => void {
   socket._final = (done) => final.call(socket, swallow(done));
   socket.destroy = (error) => {
     if (isOver || !error) return destroy.call(socket);
+    if (!events.readFailed) return destroy.call(socket, error);
     if (!hasReadFailed) {
       hasReadFailed = true;
       events.readFailed(error);

@@ -11,18 +11,26 @@ const maxWaitingBytes = 256 << 10;
  * `refused`: the target takes no more.
  */
 export function pump(source: Readable, target: Writable): Promise<CopyResult> {
+  return pumpUpTo(source, target, Infinity) as Promise<CopyResult>;
+}
+
+/** The same; 'enough' where more than so many bytes have come, and no byte is in between: whoever reads the source next has the rest. */
+export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number): Promise<CopyResult | 'enough'> {
   return new Promise((resolve) => {
-    const finish = (end: CopyResult): void => {
+    let bytes = 0;
+    const finish = (end: CopyResult | 'enough'): void => {
       source.off('data', take).off('end', ended).off('close', closed).pause();
       target.off('drain', drained);
       resolve(end);
     };
     const written = (error?: Error | null): void => {
       if (error) finish(endOf(error));
+      else if (bytes > enoughBytes && target.writableLength === 0 && source.readableLength === 0) finish('enough');
     };
     let isGathering = false;
     // What comes in one turn goes out by one call.
     const take = (chunk: Buffer): void => {
+      bytes += chunk.length;
       if (!isGathering) {
         isGathering = true;
         target.cork();
@@ -39,7 +47,10 @@ export function pump(source: Readable, target: Writable): Promise<CopyResult> {
     // What was written before is out when nothing more is.
     const ended = (): void => void target.write(Buffer.alloc(0), (error) => (error ? written(error) : finish({ kind: 'end' })));
     const closed = (): void => {
-      if (!source.readableEnded) finish({ kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') });
+      if (source.readableEnded) return;
+      const end: CopyResult = { kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') };
+      // What came before it is not lost.
+      target.write(Buffer.alloc(0), (error) => (error ? written(error) : finish(end)));
     };
     source
       .on('data', take)
