@@ -51,7 +51,7 @@ if (wrong !== undefined || !Number.isInteger(rounds) || rounds < 1) {
 
 /** Runs one part: all contenders in turn, round by round, so that a slow minute of the machine meets all of them. */
 async function measure(name) {
-  const { prepare } = await import(`./bench/${name}.cjs`);
+  const { prepare } = await import(`./bench/${name}.mjs`);
   const stage = openStage({ quick: values.quick });
   try {
     const { title, unit, contenders, targets = [], repeat = 1 } = await prepare(stage);
