@@ -3,14 +3,16 @@ import { freePort, listens } from './pair.mjs';
 import { lackOf } from './stage.mjs';
 
 /**
- * Services for it, and contenders: `open` gets the name and the socket of a service, and gives what dcat(1) opens. The rate is that of what
+ * Services for it on another host, and contenders: `open` gets the name and the socket of a service, and gives what dcat(1) opens. The rate is that of what
  * goes there and then back; `isBack`: back alone.
  */
 export async function startBulk(stage) {
   const bytes = (stage.quick ? 256 : 1024) * 2 ** 20;
+  // The other host: what opens URIs here is another process than what lets in there.
+  const far = { env: { ...stage.env, DIPUS_ROOT: `${stage.dir}/far` }, stdio: ['ignore', 'pipe', 'ignore'] };
   const services = {
-    sink: (await stage.startReady('dserve', ['cat >/dev/null', 'sink'])).line,
-    source: (await stage.startReady('dserve', [`exec 2>/dev/null; head -c ${bytes} /dev/zero`, 'source'])).line,
+    sink: (await stage.startReady('dserve', ['cat >/dev/null', 'sink'], far)).line,
+    source: (await stage.startReady('dserve', [`exec 2>/dev/null; head -c ${bytes} /dev/zero`, 'source'], far)).line,
   };
   const contender = async (name, open, { lacks, isBack = false } = {}) => {
     if (lacks) return { name, lacks, measure: () => {} };
@@ -23,7 +25,7 @@ export async function startBulk(stage) {
     };
     return { name, measure };
   };
-  return { mebibytes: bytes / 2 ** 20, services, contender };
+  return { mebibytes: bytes / 2 ** 20, far, contender };
 }
 
 /** Ports by socat, each to a socket. */

@@ -6,16 +6,16 @@ import { freePort, listens } from './pair.mjs';
 import { lackOf } from './stage.mjs';
 import { atLeast } from './targets.mjs';
 
-const quietly = { stdio: ['ignore', 'pipe', 'ignore'] };
-
 export async function prepare(stage) {
-  const { mebibytes, contender } = await startBulk(stage);
+  const { mebibytes, far, contender } = await startBulk(stage);
   const keys = `${stage.dir}/keys`;
   writeFileSync(keys, `alice:${'5a'.repeat(32)}\n`, { mode: 0o600 });
+  await stage.startReady('dtls', ['--keys', keys]);
+  await stage.startReady('dws', []);
   const ours =
     (daemon, ...options) =>
     async (name) => {
-      const { line } = await stage.startReady(daemon, ['-l', '127.0.0.1:0', '--to', name, ...options], quietly);
+      const { line } = await stage.startReady(daemon, ['-l', '127.0.0.1:0', '--to', name, ...options], far);
       return line.replace('tls://', 'tls://alice@');
     };
   return {
