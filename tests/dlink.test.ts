@@ -153,14 +153,14 @@ test('status, standard error and signals pass where the target has a control soc
 
 test('status and standard error pass by seps://', () =>
   withSandbox(async (sandbox) => {
-    const { far, near, uri, pair } = await sepsPair(sandbox);
+    const { far, near, uri, pair, pins } = await sepsPair(sandbox);
     pair();
     await serve(far, '-x', 'cat; echo words >&2; exit 7', 'work');
     const link = near.start('dlink', [`${uri}/work`, 'work']);
     await link.line();
     const ended = await near.run('dcat', ['work'], 'hello');
     assert.equal([ended.stdout.toString(), ended.stderr, ended.status], ['hello', 'words\n', 7]);
-    assert.ok((await near.run('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(`${uri}/work`));
+    assert.ok((await near.run('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(`${uri}/work ${pins.far}`));
   }));
 
 test('status and standard error pass by ssh://, and where it is away the reason is told', () =>
@@ -250,7 +250,8 @@ test('wrong usage', () =>
       [[], /no URI and NAME/],
       [['tcp://x:1'], /no URI and NAME/],
       [['x', 'y'], /is not a URI/],
-      [['tcp://x', 'y'], /is not SCHEME/],
+      [['tcp://x', 'y'], /^dlink: URI tcp:\/\/x: it is not SCHEME/],
+      [['udp://x:0', 'y'], /^dlink: URI udp:\/\/x:0: its port 0 is not 1 to 65535/],
       [['tcp://x:99999', 'y'], /port/],
       [['sep://x', 'y'], /names no service/],
       [['unix://x', 'y'], /unix/],

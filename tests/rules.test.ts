@@ -127,9 +127,9 @@ test('by whom', () => {
 test('words that are no rule', () => {
   const bad: [string, RegExp][] = [
     ['permit in x', /not allow, deny/],
-    ['allow', /neither in nor out/],
-    ['allow up x', /neither in nor out/],
-    ['allow in', /names no SERVICE/],
+    ['allow', /neither in nor out is given/],
+    ['allow up x', /^up is neither in nor out$/],
+    ['allow in', /no SERVICE is given/],
     ['allow in a/b', /no name/],
     ['deny in README.md package.json', /no name/],
     ['deny in x package.json', /no scheme/],
@@ -140,7 +140,10 @@ test('words that are no rule', () => {
     ['allow out x tcp:', /no HOST/],
     ['allow out x tcp:[1::2::3]', /no IPv6 address/],
     ['allow in x tcp:1.2.3.4/99', /no name, address or network/],
-    ['redirect a', /needs SERVICE and TARGET/],
+    ['redirect a', /SERVICE and TARGET are not both given/],
+    ['redirect a ../x', /TARGET ..\/x has a part \.\./],
+    ['redirect a unix:///network', /leads to network/],
+    ['route a unix:///run/../x', /URI unix:.* has a part/],
     ['redirect a b c', /c is left over/],
     ['route a b', /no URI/],
   ];

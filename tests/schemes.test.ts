@@ -91,8 +91,8 @@ test('without its daemon: which one to start, and the wait for it', () =>
       ['tls://alice@127.0.0.1:1/x', 'no service tls: start dtls'],
       ['wss://127.0.0.1:1/x', 'no service wss: start dws'],
       ['say://x', 'no service say: start one'],
-      ['tcp://x', 'tcp://x is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]'],
-      ['udp://x', 'udp://x is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]'],
+      ['tcp://x', 'it is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]'],
+      ['udp://x', 'it is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]'],
     ]) {
       assert.equal(said(await run('dcat', [uri!], 'x')), ['', `dcat: cannot open ${uri}: ${reason}\n`, 125]);
       assert.equal(said(await run('dls', [uri!])), ['', `dls: cannot open ${uri}: ${reason}\n`, 1]);

@@ -5,15 +5,16 @@ import { isHost } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import type { OpenStreams } from '@dipus/session/open-streams';
+import { ServiceProxy } from '@dipus/session/service-proxy';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
-import { Import } from './import.ts';
+import { targetOf } from './target.ts';
 import type { ImportOptions } from './import-options.ts';
 
 /** A socket in the tree, and the path under which it was told of. */
 interface Made {
   readonly kept: KeptService;
-  readonly imported: Import;
+  readonly proxy: ServiceProxy;
   path: string;
 }
 
@@ -73,8 +74,8 @@ export class Imports {
 
   /** To places of the user's own choosing. */
   #offer(made: Made): void {
-    const { imported, kept } = made;
-    this.#options.places.offer(made, { ...kept.claim.service, area: this.#options.area }, () => imported.openPlain());
+    const { proxy, kept } = made;
+    this.#options.places.offer(made, { ...kept.claim.service, area: this.#options.area }, () => proxy.openPlain());
   }
 
   #release(kept: KeptService): void {
@@ -151,9 +152,10 @@ export class Imports {
 
   async #keep(service: RemoteService, wanted: Wanted): Promise<Made> {
     const { tree, print, stop } = this.#options;
-    const imported = new Import(this.#host, service, { ...this.#options, matchModes: () => kept.matchModes() });
+    const matchModes = (): boolean => kept.matchModes();
+    const proxy = new ServiceProxy(targetOf(this.#host, service), { ...this.#options, max: 0, matchModes });
     const kept = await keepService(tree, wanted, {
-      open: () => imported.open(),
+      open: () => proxy.open(),
       stop,
       reclaimed: (path) => {
         const isSame = made.path === belowRoot(path);
@@ -167,7 +169,7 @@ export class Imports {
       lost: (error) => this.#options.warn(error),
     });
     const belowRoot = (path: string): string => path.slice(tree.root.length + 1);
-    const made: Made = { kept, imported, path: belowRoot(kept.claim.path) };
+    const made: Made = { kept, proxy, path: belowRoot(kept.claim.path) };
     this.#numbersOf(wanted).add(kept.claim.service.instance);
     return made;
   }

@@ -1,7 +1,7 @@
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, modeOption, numberOption, parseCommandLine, textOption, type CommandLine } from '@dipus/cli/options';
+import { offerOptions, readOffer, readServiceToMake, type OfferOptions } from '@dipus/cli/offer-options';
+import { isGiven, numberOption, parseCommandLine, type CommandLine } from '@dipus/cli/options';
 import { parseNetworkUri } from '@dipus/ipc/tcp';
-import { parseServiceToMake } from '@dipus/proto/ask';
 import { printable } from '@dipus/proto/printable';
 import { parseUri, UriError, type Uri } from '@dipus/proto/uri';
 
@@ -10,24 +10,19 @@ const commandLine: CommandLine = {
   forms: ['[-x] [-m MODE] [-g GROUP] [-n MAX] [-v] URI NAME[/PROTOCOL]'],
   summary: 'Makes a URI a service: each connection to NAME is one of URI.',
   options: {
-    export: { short: 'x', describe: 'offer it to other hosts: in exported/, not local/' },
-    mode: { short: 'm', value: 'MODE', describe: 'MODE of the sockets, octal (default 600)' },
-    group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
+    ...offerOptions,
     max: { short: 'n', value: 'MAX', describe: 'at most MAX at a time, the next ones are told to try again (default 1024)' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
 };
 
-export interface Arguments {
+export interface Arguments extends OfferOptions {
   readonly uri: string;
   /** What each connection is one of. */
   readonly linked: Uri;
-  readonly area: 'local' | 'exported';
   readonly name: string;
   readonly protocol: string;
   readonly instance?: number;
-  readonly mode?: number;
-  readonly group?: string;
   readonly max: number;
   readonly isVerbose: boolean;
 }
@@ -39,15 +34,11 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
   const [uri, name, extra] = operands;
   if (uri === undefined || name === undefined) throw new UsageError('no URI and NAME given', 'dlink tcp://printer:9100 printer');
   if (extra !== undefined) throw new UsageError(`unexpected operand ${printable(extra)}`);
-  const mode = modeOption(values, 'mode');
-  const group = textOption(values, 'group');
   return {
     uri,
     linked: readUri(uri),
-    area: isGiven(values, 'export') ? 'exported' : 'local',
-    ...readName(name, host()),
-    ...(mode !== undefined && { mode }),
-    ...(group !== undefined && { group }),
+    ...readOffer(values),
+    ...readServiceToMake(name, host()),
     max: numberOption(values, 'max', [1, 1_000_000]) ?? 1024,
     isVerbose: isGiven(values, 'verbose'),
   };
@@ -56,7 +47,7 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
 function readUri(text: string): Uri {
   try {
     const uri = parseUri(text);
-    if (uri.scheme === 'daemon' && uri.daemon === 'tcp') parseNetworkUri(uri.text);
+    if (uri.scheme === 'daemon' && ['tcp', 'udp'].includes(uri.daemon)) checkAddress(uri.text);
     if (uri.scheme === 'sep' || uri.scheme === 'seps' || uri.scheme === 'ssh') {
       if (uri.ask.segments.length === 0) throw new UriError('names no service');
     }
@@ -67,9 +58,12 @@ function readUri(text: string): Uri {
   }
 }
 
-function readName(text: string, host: string): Pick<Arguments, 'name' | 'protocol' | 'instance'> {
-  const parsed = parseServiceToMake(text, host);
-  if (parsed) return parsed;
-  const rule = 'NAME has no dot, slash or white space; PROTOCOL is SEGMENT[/SEGMENT]..., none beginning with a dot; N is 0 to 65535';
-  throw new UsageError(`${JSON.stringify(text)} is not NAME[...N][/PROTOCOL]`, rule);
+/** Of what may be opened without a daemon, which would say the same to each client. */
+function checkAddress(uri: string): void {
+  try {
+    parseNetworkUri(uri);
+  } catch (error) {
+    if (error instanceof UriError) throw new UsageError(`URI ${printable(uri)}: ${error.message}`);
+    throw error;
+  }
 }

@@ -1,15 +1,14 @@
 import { Descriptors } from '@dipus/cli/descriptors';
-import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, delay } from '@dipus/proto/waiting';
 import { OpenStreams } from '@dipus/session/open-streams';
-import { groupId } from '@dipus/tree/accounts';
+import { ServiceProxy } from '@dipus/session/service-proxy';
+import { requireGroup } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
-import { Link } from './link.ts';
 import { openTarget } from './target.ts';
 
 /** Serves until it is stopped; prints the path of the service when it is ready. Throws Failure. */
@@ -19,8 +18,8 @@ export async function dlink(tree: Tree, args: Arguments, { context, host }: { co
   const streams = new OpenStreams();
   const target = await openTarget(tree, args, context);
   try {
-    const { uri, max } = args;
-    const link = new Link(target, { uri, max, streams, descriptors: new Descriptors(), matchModes: () => kept.matchModes(), explain });
+    const matchModes = (): boolean => kept.matchModes();
+    const link = new ServiceProxy(target, { max: args.max, streams, descriptors: new Descriptors(), matchModes, explain });
     const kept = await keepService(tree, wanted, {
       open: () => link.open(),
       stop,
@@ -39,8 +38,7 @@ export async function dlink(tree: Tree, args: Arguments, { context, host }: { co
 }
 
 function wantedOf({ area, protocol, name, instance, mode, group }: Arguments, host: string): Wanted {
-  const gid = group === undefined ? undefined : groupId(group);
-  if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');
+  const gid = group === undefined ? undefined : requireGroup(group);
   const optional = { ...(instance !== undefined && { instance }), ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
   return { area, protocol, name, host, ...optional };
 }

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { parseConfiguredLine, type Configured, type Setting } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, listOption, modeOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
+import { offerOptions, readPermissions, type OfferOptions } from '@dipus/cli/offer-options';
+import { isGiven, listOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
 import { parseApp, type App } from './app.ts';
 import { callsThese } from './calls.ts';
 import type { PortRange } from './link-port.ts';
@@ -18,9 +19,8 @@ const commandLine: Configured = {
   ],
   summary: 'Lets stages of pipelines run on this host: each is a program between two connections, for dpipes on whichever host.',
   options: {
+    ...offerOptions,
     export: { short: 'x', describe: 'offer it to other hosts: in exported/, not local/; only COMMAND and the apps may run then' },
-    mode: { short: 'm', value: 'MODE', describe: 'MODE of the sockets, octal (default 600)' },
-    group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
     max: { short: 'n', value: 'MAX', describe: 'at most MAX stages at a time (default 64)' },
     user: { value: 'NAME', describe: 'run as NAME (needed when started by root)' },
     app: {
@@ -55,14 +55,11 @@ const commandLine: Configured = {
 
 const nothingHint = 'whoever reaches it may run only what is named; --any-command lets everybody run anything, as this user';
 
-export interface Arguments {
+export interface Arguments extends OfferOptions {
   readonly text?: string;
   /** All that is set, for `--check-config`; undefined where that is not asked for. */
   readonly shownSettings?: readonly Setting[];
   readonly isVerbose: boolean;
-  readonly area: 'local' | 'exported';
-  readonly mode?: number;
-  readonly group?: string;
   readonly max: number;
   readonly user?: string;
   readonly graceMs?: number;
@@ -90,8 +87,7 @@ export interface Arguments {
 /** Throws UsageError, and Failure for a file of settings. */
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
   const { text, operands, values, settings } = parseConfiguredLine(commandLine, argv, environment);
-  const mode = modeOption(values, 'mode');
-  const [group, user, log, pidFile] = ['group', 'user', 'log', 'pid-file'].map((name) => textOption(values, name));
+  const [user, log, pidFile] = ['user', 'log', 'pid-file'].map((name) => textOption(values, name));
   const graceMs = secondsOption(values, 'grace');
   const linkPorts = readPorts(textOption(values, 'link-ports'));
   const apps = listOption(values, 'app').map(parseApp);
@@ -114,8 +110,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     ...(isGiven(values, 'check-config') && { shownSettings: settings }),
     isVerbose: isGiven(values, 'verbose'),
     area: isExported ? 'exported' : 'local',
-    ...(mode !== undefined && { mode }),
-    ...(group !== undefined && { group }),
+    ...readPermissions(values),
     max: numberOption(values, 'max', [1, 1_000_000]) ?? 64,
     ...(user !== undefined && { user }),
     ...(graceMs !== undefined && { graceMs }),

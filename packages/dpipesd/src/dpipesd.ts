@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';
-import { groupId, userName } from '@dipus/tree/accounts';
+import { requireGroup, userName } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { Failure } from '@dipus/proto/failure';
@@ -122,7 +122,6 @@ function wantedOf(
   { area, mode, group }: Arguments,
   { name, protocol, host }: { readonly name: string; readonly protocol: string; readonly host: string },
 ): Wanted {
-  const gid = group === undefined ? undefined : groupId(group);
-  if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');
+  const gid = group === undefined ? undefined : requireGroup(group);
   return { area, protocol, name, host, ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
 }

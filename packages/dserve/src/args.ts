@@ -1,15 +1,13 @@
-import { isGiven, modeOption, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
+import { offerOptions, readOffer, readServiceToMake } from '@dipus/cli/offer-options';
+import { isGiven, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
 import { UsageError } from '@dipus/cli/errors';
 import { splitWords } from '@dipus/cli/words';
-import { parseServiceToMake } from '@dipus/proto/ask';
 import { printable } from '@dipus/proto/printable';
 import type { ServiceRequest } from './service-request.ts';
 
 // What one service takes, on the command line and in a line of a file.
 const serviceOptions = {
-  export: { short: 'x', describe: 'offer it to other hosts: in exported/, not local/' },
-  mode: { short: 'm', value: 'MODE', describe: 'MODE of the sockets, octal (default 600)' },
-  group: { short: 'g', value: 'GROUP', describe: 'GROUP of the sockets' },
+  ...offerOptions,
   max: { short: 'n', value: 'MAX', describe: 'at most MAX at a time, the next ones wait (default 64)' },
   pty: { describe: 'give each connection a terminal of its own' },
 } as const;
@@ -92,19 +90,12 @@ function operandOf(words: readonly string[]): string | undefined {
 
 /** Reads `NAME[...N][/PROTOCOL]`. Throws UsageError. */
 function parseTarget(text: string, host: string): Pick<ServiceRequest, 'name' | 'protocol' | 'host' | 'instance'> {
-  const parsed = parseServiceToMake(text, host);
-  const rule = 'NAME has no dot, slash or white space; PROTOCOL is SEGMENT[/SEGMENT]..., none beginning with a dot; N is 0 to 65535';
-  if (!parsed) throw new UsageError(`${JSON.stringify(text)} is not NAME[...N][/PROTOCOL]`, rule);
-  return { ...parsed, host };
+  return { ...readServiceToMake(text, host), host };
 }
 
 function options(values: Readonly<Record<string, unknown>>): Pick<ServiceRequest, 'area' | 'mode' | 'group' | 'max' | 'hasTerminal'> {
-  const mode = modeOption(values, 'mode');
-  const group = textOption(values, 'group');
   return {
-    area: isGiven(values, 'export') ? 'exported' : 'local',
-    ...(mode !== undefined && { mode }),
-    ...(group !== undefined && { group }),
+    ...readOffer(values),
     max: numberOption(values, 'max', [1, 1_000_000]) ?? 64,
     hasTerminal: isGiven(values, 'pty'),
   };

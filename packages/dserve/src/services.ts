@@ -2,7 +2,7 @@
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { delay, pause } from '@dipus/proto/waiting';
-import { groupId } from '@dipus/tree/accounts';
+import { requireGroup } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import type { Tree } from '@dipus/tree/root';
 import type { ServiceRequest } from './service-request.ts';
@@ -129,8 +129,7 @@ function byKey(asked: readonly Asked[]): Map<string, Asked> {
 
 function wantedOf(request: ServiceRequest): Wanted {
   const { area, protocol, name, host, instance, mode, group } = request;
-  const gid = group === undefined ? undefined : groupId(group);
-  if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');
+  const gid = group === undefined ? undefined : requireGroup(group);
   const optional = { ...(instance !== undefined && { instance }), ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
   return { area, protocol, name, host, ...optional };
 }

@@ -4,6 +4,7 @@ import { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { Refused } from '@dipus/ipc/answer';
 import type { ChannelStream } from '@dipus/relay/endpoint';
+import { resetTcp } from '@dipus/relay/reset';
 import { ownProtocol } from './secure.ts';
 
 /**
@@ -94,11 +95,11 @@ function close(secured: TLSSocket): void {
   secured.once('finish', () => secured.destroy()).end();
 }
 
-/** By a reset, which libuv refuses while a shutdown is on its way. */
+/** By a reset, where that may be. */
 function cut(secured: TLSSocket, below: Socket): void {
-  const isEnding = secured.writableEnded && !secured.writableFinished;
-  if (isEnding) below.destroy();
-  else if (!below.destroyed) below.resetAndDestroy().destroy();
+  // An end that is on its way is of TLS: the connection below knows nothing of it.
+  if (secured.writableEnded && !secured.writableFinished) below.destroy();
+  else resetTcp(below);
   secured.destroy();
 }
 

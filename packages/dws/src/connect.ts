@@ -42,7 +42,7 @@ export async function openWeb(uri: string, framing: Framing, left: AbortSignal):
 function readUri(uri: string): WebUri {
   const isSecure = uri.startsWith('wss:');
   const wanted = parseNetworkUri(uri, isSecure ? 443 : 80);
-  if (wanted.identity !== undefined) throw new UriError(`${printable(uri)} has an identity, which a WebSocket cannot show`);
+  if (wanted.identity !== undefined) throw new UriError('it has an identity, which a WebSocket cannot show');
   return { ...wanted, isSecure };
 }
 

@@ -5,6 +5,7 @@ import type { DaemonUri } from '@dipus/proto/uri';
 import type { Endpoint } from '@dipus/relay/endpoint';
 import type { Tree } from '@dipus/tree/root';
 import { findDaemons, openByDaemon, openProven, type WantedUri } from './ask-daemon.ts';
+import { ownDaemons } from './own-daemons.ts';
 import { askForService, connectTcp, parseNetworkUri } from './tcp.ts';
 
 export interface OpenUriOptions {
@@ -17,8 +18,7 @@ export class NoDaemon extends Error {
   readonly code = 'ECONNREFUSED';
 
   constructor(scheme: string) {
-    const own = ['tcp', 'tls', 'udp', 'ws', 'wss'].includes(scheme);
-    super(`no service ${scheme}: start ${own ? `d${scheme.replace('wss', 'ws')}` : 'one'}`);
+    super(`no service ${scheme}: start ${Object.hasOwn(ownDaemons, scheme) ? ownDaemons[scheme] : 'one'}`);
   }
 }
 

@@ -1,7 +1,6 @@
 // Connections to a host and port: what a daemon of ours for tcp opens, and whoever opens tcp:// where none runs.
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
 import { decodeSegment, UriError } from '@dipus/proto/uri';
 import { checkAnswer, maxAnswerBytes, readExactly, Refused } from './answer.ts';
@@ -20,8 +19,8 @@ export interface NetworkUri {
 export function parseNetworkUri(uri: string, ownPort?: number): NetworkUri {
   const parts = /^[a-z][a-z0-9+-]*:\/\/(?:([^@:/]*)@)?(?:\[([^\]/]+)\]|([^:[\]@/]+))(?::(\d{1,5}))?(?:\/([^/?#]*))?$/.exec(uri);
   const [, identity, address, name, port = ownPort, service] = parts ?? [];
-  if (!parts || port === undefined) throw new UriError(`${printable(uri)} is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]`);
-  if (Number(port) < 1 || Number(port) > 65_535) throw new UriError(`port ${port} is not 1 to 65535`);
+  if (!parts || port === undefined) throw new UriError('it is not SCHEME://[IDENTITY@]HOST:PORT[/SERVICE]');
+  if (Number(port) < 1 || Number(port) > 65_535) throw new UriError(`its port ${port} is not 1 to 65535`);
   return {
     ...(identity !== undefined && { identity }),
     host: address ?? name!,

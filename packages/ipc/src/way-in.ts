@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { eraOfProtocol } from '@dipus/proto/ipc-frame';
+import { ownNames } from '@dipus/proto/ipc-target';
 import { isName } from '@dipus/proto/name';
 import { formatPeer, type Peer } from '@dipus/proto/peer';
 import { findEntry, findServices, type Entry } from '@dipus/tree/list';
@@ -11,6 +12,7 @@ import { Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
 import { askIpcd } from './ask-ipcd.ts';
 import type { Grounds } from './local-target.ts';
+import { ownDaemons } from './own-daemons.ts';
 import { trustedRundir } from './rundir.ts';
 
 /** A service that a guest may use, and what its stream consists of. */
@@ -23,7 +25,7 @@ export interface WayIn {
 export type NamedService = { readonly name: string } & ({ readonly ask: Ask } | { readonly file: string });
 
 /** By these a guest could ask this host to connect on. */
-const refusedNames = ['ipc', 'network', 'ipcd', 'tcp', 'tls', 'ws', 'wss', 'udp'];
+const refusedNames = [...ownNames, ...Object.keys(ownDaemons)];
 
 /**
  * What a guest that names a service may use, the first to be tried first; at least one. Where ipcd runs that is what its rules say, else

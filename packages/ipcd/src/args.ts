@@ -1,4 +1,5 @@
-import { isGiven, listOption, modeOption, parseCommandLine, textOption, type CommandLine } from '@dipus/cli/options';
+import { readPermissions, type Permissions } from '@dipus/cli/offer-options';
+import { isGiven, listOption, parseCommandLine, type CommandLine } from '@dipus/cli/options';
 import { UsageError } from '@dipus/cli/errors';
 import { printable } from '@dipus/proto/printable';
 
@@ -34,14 +35,12 @@ const commandLine: CommandLine = {
 /** Where rules come from: the words of one, the option's name first, or a file. */
 export type RuleSource = { readonly words: readonly string[] } | { readonly file: string };
 
-export interface Arguments {
+export interface Arguments extends Permissions {
   readonly text?: string;
   /** In the order of the command line. */
   readonly sources: readonly RuleSource[];
   readonly explain?: readonly string[];
   readonly rundirs: readonly string[];
-  readonly mode?: number;
-  readonly group?: string;
   readonly isVerbose: boolean;
 }
 
@@ -51,15 +50,12 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const { text, operands, values } = parseCommandLine(commandLine, rest);
   if (text === undefined && operands.length > 0)
     throw new UsageError(`unexpected operand ${printable(operands[0]!)}`, "quote '*', which the shell replaces by the names of files");
-  const mode = modeOption(values, 'mode');
-  const group = textOption(values, 'group');
   return {
     ...(text !== undefined && { text }),
     sources,
     ...(explain && { explain }),
     rundirs: listOption(values, 'rundir'),
-    ...(mode !== undefined && { mode }),
-    ...(group !== undefined && { group }),
+    ...readPermissions(values),
     isVerbose: isGiven(values, 'verbose'),
   };
 }

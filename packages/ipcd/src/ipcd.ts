@@ -4,7 +4,7 @@ import { libc } from '@dipus/descriptors/libc';
 import { keepInfoService } from '@dipus/ipc/info-service';
 import { keepRundirSocket, rundirsOf, type Rundir } from '@dipus/ipc/rundir';
 import { aborted } from '@dipus/proto/waiting';
-import { groupId } from '@dipus/tree/accounts';
+import { requireGroup } from '@dipus/tree/accounts';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { Asks, type AsksOptions } from './asks.ts';
@@ -20,9 +20,9 @@ export interface IpcdOptions {
 
 const socketNames = { zig: 'ipc', c: 'network' } as const;
 
-/** Answers until it is stopped. Prints the path of each socket that is ready. Throws Failure. */
+/** Answers until it is stopped. Prints the path of each socket when all are ready. Throws Failure. */
 export async function ipcd(args: Arguments, { context, book, tree, host }: IpcdOptions): Promise<void> {
-  const { stop, warn, explain, print } = context;
+  const { stop, warn, explain } = context;
   const rundirs = rundirsOf(process.env, args.rundirs);
   const options: AsksOptions = { book, grounds: { tree, rundirs }, log: { warn, explain } };
   const asks = new Asks(options);
@@ -34,14 +34,14 @@ export async function ipcd(args: Arguments, { context, book, tree, host }: IpcdO
     const service = { connected: (client: Parameters<typeof serveQuestions>[0]) => serveQuestions(client, options), max: 128, stop, warn };
     const kept = await keepInfoService(tree, wanted, { ...service, running: () => asks.running });
     releases.push(kept.release);
-    print(`${kept.path}\n`);
+    const lines = [kept.path];
     for (const rundir of mayHandOver(context) ? rundirs : []) {
       const socket = await inRundir(rundir, args, { context, tree, asks });
       if (!socket) continue;
       releases.push(socket.release);
-      print(`${socket.path}\n`);
+      lines.push(socket.path);
     }
-    context.ready();
+    context.ready(lines.map((line) => `${line}\n`).join(''));
     await aborted(stop);
   } finally {
     for (const release of releases) release();
@@ -88,7 +88,5 @@ async function inRundir(
 }
 
 function accessOf({ mode, group }: Arguments): { mode?: number; gid?: number } {
-  const gid = group === undefined ? undefined : groupId(group);
-  if (group !== undefined && gid === undefined) throw new Failure('use group', group, 'there is no such group');
-  return { ...(mode !== undefined && { mode }), ...(gid !== undefined && { gid }) };
+  return { ...(mode !== undefined && { mode }), ...(group !== undefined && { gid: requireGroup(group) }) };
 }

@@ -97,7 +97,8 @@ function hostMatches(pattern: PeerPattern, peer: Peer, addressesOf: AddressesOf)
 function splitScheme(text: string, grammar: RegExp): { scheme: string; rest: string | undefined } {
   const colon = text.indexOf(':');
   const scheme = colon < 0 ? text : text.slice(0, colon);
-  if (!grammar.test(scheme) || !isPrintable(text) || /\s/.test(text)) throw new PeerError(`PEER ${printable(text)} has no scheme`);
+  if (!isPrintable(text) || /\s/.test(text)) throw new PeerError(`PEER ${printable(text)} has blanks or control characters`);
+  if (!grammar.test(scheme)) throw new PeerError(`PEER ${printable(text)} has no scheme`);
   return { scheme, rest: colon < 0 ? undefined : text.slice(colon + 1) };
 }
 

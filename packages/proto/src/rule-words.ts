@@ -1,4 +1,5 @@
 /** The words of a rule, and files of rules: ipcd.rules(5). */
+import { parseTarget, TargetError } from './ipc-target.ts';
 import { isName } from './name.ts';
 import { parsePeerPattern, PeerError, type PeerPattern } from './peer.ts';
 import { printable } from './printable.ts';
@@ -32,7 +33,7 @@ const quoteHint = "quote '*', which the shell replaces by the names of files";
 export function parseRule(words: readonly string[], accounts: Accounts): Rule {
   const [kind = '', ...rest] = words;
   const text = words.join(' ');
-  if (kind === 'allow' || kind === 'deny') return { kind, ...parseAccess(kind, rest, accounts), text };
+  if (kind === 'allow' || kind === 'deny') return { kind, ...parseAccess(rest, accounts), text };
   if (kind === 'redirect' || kind === 'route') return { kind, ...parsePlace(kind, rest), text };
   throw new RuleError(`${printable(kind)} is not allow, deny, redirect or route`);
 }
@@ -57,14 +58,11 @@ export function parseRules(text: string, accounts: Accounts): { readonly rules: 
   return { rules, bad };
 }
 
-function parseAccess(
-  kind: string,
-  words: readonly string[],
-  accounts: Accounts,
-): Pick<AccessRule, 'direction' | 'service' | 'peer' | 'by'> {
+function parseAccess(words: readonly string[], accounts: Accounts): Pick<AccessRule, 'direction' | 'service' | 'peer' | 'by'> {
   const [direction, service, ...rest] = words;
-  if (direction !== 'in' && direction !== 'out') throw new RuleError(`${kind} ${printable(direction ?? '')}: neither in nor out`);
-  if (service === undefined) throw new RuleError(`${kind} ${direction} names no SERVICE`);
+  if (direction !== 'in' && direction !== 'out')
+    throw new RuleError(direction === undefined ? 'neither in nor out is given' : `${printable(direction)} is neither in nor out`);
+  if (service === undefined) throw new RuleError('no SERVICE is given');
   const peer = rest[0] === undefined || isBy(rest) ? undefined : rest.shift();
   const who = isBy(rest) ? rest.splice(0, 2)[1] : undefined;
   if (rest.length > 0) throw new RuleError(`${printable(rest[0]!)} is left over`, quoteHint);
@@ -83,11 +81,22 @@ function isBy([first, second]: readonly string[]): boolean {
 
 function parsePlace(kind: 'redirect' | 'route', words: readonly string[]): Pick<PlaceRule, 'service' | 'target'> {
   const [service, target, extra] = words;
-  if (service === undefined || target === undefined)
-    throw new RuleError(`${kind} needs SERVICE and ${kind === 'route' ? 'URI' : 'TARGET'}`);
+  const what = kind === 'route' ? 'URI' : 'TARGET';
+  if (service === undefined || target === undefined) throw new RuleError(`SERVICE and ${what} are not both given`);
   if (extra !== undefined) throw new RuleError(`${printable(extra)} is left over`, quoteHint);
   if (kind === 'route' && !/^[a-z][a-z0-9+-]*:\/\//.test(target)) throw new RuleError(`${printable(target)} is no URI`);
+  checkTarget(target, what);
   return { service: checkService(service), target };
+}
+
+/** What could never be opened is no rule. */
+function checkTarget(target: string, what: string): void {
+  try {
+    parseTarget(target);
+  } catch (error) {
+    if (error instanceof TargetError) throw new RuleError(`${what} ${printable(target)} ${error.message}`);
+    throw error;
+  }
 }
 
 function checkService(service: string): string {

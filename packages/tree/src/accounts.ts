@@ -1,6 +1,7 @@
 // Names of users and groups. Node knows only its own user's; /etc has most, NSS (getent, id) the rest.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { Failure } from '@dipus/proto/failure';
 
 type Database = 'passwd' | 'group';
 
@@ -19,6 +20,13 @@ export function primaryGroup(text: string): number | undefined {
 /** The number of a group, given by name or number; undefined where there is no such group. */
 export function groupId(text: string): number | undefined {
   return numberOf('group', text);
+}
+
+/** The number of the group that a user has named. Throws Failure where there is none. */
+export function requireGroup(text: string): number {
+  const gid = groupId(text);
+  if (gid === undefined) throw new Failure('use group', text, 'there is no such group');
+  return gid;
 }
 
 /** Whether a group is a user's own and nobody else is a member of it, as where each user has a group of the same name. */
