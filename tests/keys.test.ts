@@ -383,6 +383,7 @@ test('a key that is not known: refused without a person, asked with one, remembe
     const other = await trusted(folder, one, { host: 'encode', port: 7371 }, false);
     assert.is(other.lines[1], 'That is the key of encode.');
     assert.is(other.message, `cannot trust seps://encode:7371: its key is not known: ${one}`);
+    assert.is(other.hint, `that is the key of encode; if this is the same host, add \`encode:7371 ${one}\` to ${file}`);
     const six = await trusted(folder, two, { host: 'FE80::1', port: 1 });
     assert.is(six.message, `cannot trust seps://[fe80::1]:1: its key is not known: ${two}`);
   }));

@@ -93,11 +93,13 @@ test('another port is another exporter, and an IPv6 address stands in brackets',
     const host = uri.replace('seps://', '');
     assert.match(host, /^\[::1\]:\d+$/);
     assert.ok(
-      stderr.startsWith(`dls: cannot trust ${uri}: its key is not known: ${pair.pins.far}\ndls: hint: djoin ${host} pairs`),
+      stderr.startsWith(`dls: cannot trust ${uri}: its key is not known: ${pair.pins.far}\ndls: hint: that is the key of encode; if this`),
       stderr,
     );
     writeFileSync(pair.files.known, `${host} ${pair.pins.far}\n`);
     assert.is((await pair.near.run('dls', [uri])).stdout.toString(), 'echo.encode...0\n');
+    const nowhere = await refused(pair, 'dls', 'seps://nowhere.invalid');
+    assert.match(nowhere.stderr, /^dls: cannot connect to seps:\/\/nowhere\.invalid: (?:no such host name|its name cannot be looked up)/);
   });
 });
 

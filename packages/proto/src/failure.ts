@@ -34,11 +34,19 @@ export function systemError(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
+// What the system says of names that it looks up does not say that it is about a name.
+const ofNames: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'no such host name',
+  EAI_AGAIN: 'its name cannot be looked up now: the name service does not answer',
+};
+
 /** What went wrong in words, without the call and path that Node puts before it. Never more than one line. */
 export function reasonOf(cause: unknown): string {
   if (typeof cause === 'string') return printable(cause);
   // Of the errors of several addresses the first is told.
   if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0]);
+  const ofName = ofNames[codeOf(cause) ?? ''];
+  if (ofName !== undefined) return ofName;
   const number = (cause as { errno?: unknown } | null | undefined)?.errno;
   const known = typeof number === 'number' ? getSystemErrorMap().get(number) : undefined;
   if (known) return known[1];

@@ -79,13 +79,14 @@ async function consent(
 ): Promise<void> {
   const host = knownHost(target);
   const line = formatKnownLine(host, pin, undefined);
-  const hint = `djoin ${host} pairs the two; or add \`${line}\` to ${knownPeersPath(folder)}`;
+  const add = `add \`${line}\` to ${knownPeersPath(folder)}`;
+  const hint = other ? `that is the key of ${titleOf(other)}; if this is the same host, ${add}` : `djoin ${host} pairs the two; or ${add}`;
   const failure = refuse(target, `its key is not known: ${pin}`).withHint(hint);
   const person = prompter();
   if (!person) throw failure;
   const seen = await announced?.(target);
   person.tell(`The exporter ${host} is not known. It shows the key ${pin}${announcedAs(pin, seen)}.`);
-  if (other) person.tell(`That is the key of ${other.name ?? other.hosts[0]}.`);
+  if (other) person.tell(`That is the key of ${titleOf(other)}.`);
   if (!(await person.confirm('Is that its key, and shall it be remembered?', stop))) throw failure;
   try {
     rememberPeer(folder, target, { pin });
@@ -93,6 +94,10 @@ async function consent(
     if (!(error instanceof Failure)) throw error;
     warn(error);
   }
+}
+
+function titleOf({ name, hosts }: KnownPeer): string {
+  return name ?? hosts[0]!;
 }
 
 function announcedAs(pin: Pin, seen: Pin | undefined): string {

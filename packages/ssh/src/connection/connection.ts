@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import SSH2Stream, { type KexInit } from 'ssh2-streams/lib/ssh.js';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { disagreement, libraryAlgorithms, type Offer } from '../settings/algorithms.ts';
 import type { Transport } from './transport.ts';
@@ -129,8 +129,6 @@ export class Connection {
   }
 
   #endReason(cause: unknown): unknown {
-    if (codeOf(cause) === 'ENOTFOUND') return 'no such host name';
-    if (codeOf(cause) === 'EAI_AGAIN') return 'its name cannot be looked up now: the name service does not answer';
     if (cause !== undefined) return cause;
     if (this.#hasHeader) return 'the connection was lost';
     if (this.#greeting !== '') return this.#strangerReason();
