@@ -1,5 +1,5 @@
 // Pipelines over several trees that stand for hosts: what they print, how they end, and what is never taken for an end.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 
@@ -63,7 +63,10 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
       const ended = await dpipes(sandbox, args);
       assert.equal([ended.stdout.toString(), ended.status], [stdout, status], args.join(' '));
     }
-    assert.is((await dpipes(sandbox, ['-n', '--tag', '(echo one >&2; printf two >&2; echo >&2) | cat'])).stderr, '1: one\n1: two\n');
+    assert.is(
+      (await dpipes(sandbox, ['-n', '--tag', '(echo one >&2; printf two >&2; echo >&2) | cat'])).stderr,
+      '1 @box: one\n1 @box: two\n',
+    );
     const progress = await dpipes(sandbox, ['-n', '-p', 'head -c 300000 /dev/zero | cat | wc -c']);
     assert.equal([progress.stdout.toString().trim(), progress.status], ['300000', 0]);
     const rate = '\\S+ [KMG]?i?B/s';
@@ -239,6 +242,35 @@ test('a stage that is killed or fails: which ends are true, by default, with -e 
   });
 }, 120_000);
 
+test('--status tells how each stage ended, --last counts the last one alone, and syntax of bash is hinted at', async () => {
+  await withSandbox(async (sandbox) => {
+    await near(sandbox);
+    const told = async (pipeline: string, ...options: string[]): Promise<[Ended, Record<string, unknown>[]]> => {
+      const file = `${sandbox.dir}/ends`;
+      const words = ['-c', 'exec dpipes -n --status 3 "$@" 3>"$0"', file, ...options, pipeline];
+      const ended = await sandbox.run('sh', words);
+      const lines = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+      return [ended, lines.filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>)];
+    };
+    const [ended, [first, second]] = await told('(echo one; echo two; exit 3) | tail -n 1');
+    assert.equal([ended.stdout.toString(), ended.status], ['two\n', 3], ended.stderr);
+    const place = { node: `${sandbox.root}/local/dpipesd.box...0`, service: 'dpipesd.box...0' };
+    assert.equal({ ...first, seconds: 0 }, { stage: 1, ...place, exit: 3, seconds: 0, bytes: 8, link: 'direct' });
+    const last = { stage: 2, name: 'tail', ...place, exit: 0, seconds: 0, bytes: 4, link: 'client' };
+    assert.equal({ ...second, seconds: 0 }, last);
+    const [lastAlone] = await told('(exit 3) | true', '--last');
+    assert.is(lastAlone.status, 0);
+    const [lost, ends] = await told('(echo a; kill -9 $$) | (cat; sleep 4242)');
+    assert.equal([lost.status, ends.map(({ signal, error }) => signal ?? error)], [125, ['KILL', 'it was ended with the others']]);
+    const closed = await dpipes(sandbox, ['--status', '3', 'true']);
+    assert.match(closed.stderr, /^dpipes: --status 3: descriptor 3 is not open for writing\n/);
+    const hint = "has syntax of bash, and was run by sh: -O shell=/bin/bash, where its node takes that, or bash -c '...'\n";
+    const dash = await dpipes(sandbox, ['-n', '[[ a = a ]] | cat']);
+    assert.ok(dash.stderr.includes(hint) === !readlinkSync('/bin/sh').includes('bash'), dash.stderr);
+    assert.equal(said(await dpipes(sandbox, ['-n', '-O', 'shell=/bin/bash', '[[ a = a ]]'])), ['', '', 0]);
+  });
+}, 120_000);
+
 test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stages finish', async () => {
   await withSandbox(async (sandbox) => {
     const daemon = await near(sandbox);
@@ -268,22 +300,36 @@ test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stage
   });
 });
 
-test('many at once over a few nodes with few places: all end, each with its own bytes', async () => {
+test('many at once over a few nodes with few places: all end, each with its own bytes, and no node has most of them', async () => {
   await withSandbox(async (sandbox) => {
-    const places = rounds(4, 8);
-    const nodes = await Promise.all(['a', 'b', 'c'].map((name) => node(sandbox, name, '-n', String(places), '--app', 'sh args=any')));
+    const names = ['a', 'b', 'c', 'd'];
+    const nodes = await Promise.all(names.map((name) => node(sandbox, name, '-n', '8', '--app', 'sh args=any')));
     const options = nodes.flatMap(({ uri }) => ['-N', uri]);
-    const count = rounds(6, 100);
-    let next = 0;
-    const work = async (): Promise<void> => {
-      while (next < count) {
-        const text = `job ${next++}`;
-        const ended = await sandbox.run('dpipes', ['-t', '120', ...options, `${sh('cat')} | ${sh('cat')} | ${sh('cat')}`], text);
-        assert.equal(said(ended), [text, '', 0]);
-      }
+    const count = rounds(8, 100);
+    const pipeline = `${sh('cat')} | ${sh('cat')} | ${sh('cat')}`;
+    const one = async (number: number): Promise<string[]> => {
+      const words = ['-c', 'exec dpipes --status 3 "$@" 3>"$0"', `${sandbox.dir}/ends.${number}`, '-t', '0', ...options, pipeline];
+      assert.equal(said(await sandbox.run('sh', words, `job ${number}`)), [`job ${number}`, '', 0]);
+      const ends = readFileSync(`${sandbox.dir}/ends.${number}`, 'utf8').trim().split('\n');
+      return ends.map((line) => (JSON.parse(line) as { service: string }).service);
     };
-    await Promise.all(Array.from({ length: rounds(3, 20) }, work));
+    const ran = (await Promise.all(Array.from({ length: count }, (_, number) => one(number)))).flat();
+    const most = Math.max(...names.map((name) => ran.filter((service) => service === `dp/sh.${name}...0`).length));
+    assert.is(ran.length, 3 * count);
+    assert.ok(most <= (1.5 * ran.length) / names.length, `${most} of ${ran.length} stages are on one node`);
     for (const { daemon } of nodes) await eventually('nothing is left', () => groupsOf(daemon.pid).length === 0);
+  });
+}, 240_000);
+
+test('those that want the same places in opposite orders do not wait for each other for ever', async () => {
+  await withSandbox(async (sandbox) => {
+    const nodes = await Promise.all(['a', 'b'].map((name) => node(sandbox, name, '-n', '1', '--app', 'sh args=any')));
+    const options = nodes.flatMap(({ uri }) => ['-N', uri]);
+    const orders = Array.from({ length: rounds(4, 40) }, (_, at) => (at % 2 === 0 ? ['a', 'b'] : ['b', 'a']));
+    const ends = orders.map(async ([first, second]) =>
+      sandbox.run('dpipes', ['-t', '0', ...options, `@${first} ${sh('cat')} | @${second} ${sh('cat')}`], 'x'),
+    );
+    for (const ended of await Promise.all(ends)) assert.equal(said(ended), ['x', '', 0]);
   });
 }, 240_000);
 
@@ -303,8 +349,32 @@ if (has('parallel')) {
       assert.equal(readdirSync(`${sandbox.dir}/out`).sort(), ['0', '1', '2']);
     });
   }, 120_000);
+
+  test('GNU parallel on top: what a dead node has lost is done again by the others', async () => {
+    await withSandbox(async (sandbox) => {
+      const { dir } = sandbox;
+      const [a, b] = [await node(sandbox, 'a'), await node(sandbox, 'b')];
+      // Each has a stage on both, and goes on when it may.
+      const wait = `sh -c 'echo >> ${dir}/begun.{}; until test -e ${dir}/go; do sleep 0.05; done; echo {}'`;
+      const words = ['dpipes', '-n', '-N', a.uri, '-N', b.uri, `"${wait} | sh -c cat"`];
+      const jobs = sandbox.start('parallel', ['-j2', '--retries', '3', '--joblog', 'jobs', ...words, ':::', '1', '2']);
+      await eventually('both have begun', () => existsSync(`${dir}/begun.1`) && existsSync(`${dir}/begun.2`));
+      await b.daemon.stop('SIGKILL');
+      writeFileSync(`${dir}/go`, '');
+      const ended = await jobs.ended;
+      const lines = ended.stdout.toString().trim().split('\n').sort();
+      assert.equal([lines, ended.status], [['1', '2'], 0], ended.stderr);
+      const rows = readFileSync(`${dir}/jobs`, 'utf8').trim().split('\n').slice(1);
+      assert.equal(
+        rows.map((row) => row.split('\t')[6]),
+        ['0', '0'],
+      );
+      for (const number of [1, 2]) assert.is(readFileSync(`${dir}/begun.${number}`, 'utf8'), '\n\n', 'it was begun twice');
+    });
+  }, 120_000);
 } else {
-  test.skip('GNU parallel on top: each job has its status', 'there is no parallel');
+  for (const what of ['each job has its status', 'what a dead node has lost is done again by the others'])
+    test.skip(`GNU parallel on top: ${what}`, 'there is no parallel');
 }
 
 test.run();

@@ -180,6 +180,10 @@ const cases: Readonly<Record<string, Case | string>> = {
     before: "serve 'tr a-z A-Z' upper; serve rev rev; echo abc > text",
     gives: /^CBA\n$/,
   },
+  "dpipes.1: dpipes -n --status 3 'yes | head -n 1' 3>ends": {
+    before: 'background dpipesd',
+    gives: /^y\n\["yes",(?:"PIPE"|141)\]\n\["head",0\]\n$/,
+  },
   'dpipes.1: dpipesd': { swap: { dpipesd: 'background dpipesd' }, gives: / 2 b\n$/ },
   'dpipesd.1: dpipesd': { until: 'dls -1 dpipesd', gives: /\/local\/dpipesd\.box\.\.\.0\n$/ },
   "dpipesd.1: dpipesd -x --app 'lame args=any' --app 'lines command=wc'": {

@@ -2,7 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { PipelineError, splitPipeline, type Stage } from '@dipus/shell/pipeline';
+import { splitPipeline } from '@dipus/shell/pipeline';
+import { PipelineError } from '@dipus/shell/refusal';
+import type { Stage } from '@dipus/shell/stage';
 import { rounds, suite, withSandbox } from './harness.ts';
 import { hardPipelines, knownPipeline, randomNumbers } from './pipelines.ts';
 

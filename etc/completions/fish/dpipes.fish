@@ -14,6 +14,8 @@ complete -c dpipes -l direct -d 'Fail rather than let bytes pass through this ho
 complete -c dpipes -l plain-links -d 'Let plain and encrypted nodes be in one pipeline'
 complete -c dpipes -s p -l progress -d 'Show how far each stage is'
 complete -c dpipes -l tag -d 'Begin each line of stderr with its stage'
+complete -c dpipes -l last -d 'The status is that of the last stage alone'
+complete -c dpipes -l status -x -d 'Tell on a descriptor how each stage ended'
 complete -c dpipes -s v -l verbose -d 'Explain what is being done'
 complete -c dpipes -s h -l help -d 'Show the usage'
 complete -c dpipes -l version -d 'Show the version'

@@ -1,13 +1,13 @@
 import { parseConfiguredLine, type Configured } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, listOption, secondsOption } from '@dipus/cli/options';
+import { isGiven, listOption, numberOption, secondsOption } from '@dipus/cli/options';
 import { readWishes, type Wishes } from './wishes.ts';
 
 const commandLine: Configured = {
   tool: 'dpipes',
   forms: [
     '[-e | --sh] [-n] [-N NODE]... [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] [--plan | --check] [--direct] ' +
-      '[--plain-links] [-p] [--tag] PIPELINE',
+      '[--plain-links] [-p] [--tag] [--last] [--status FD] PIPELINE',
   ],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
   options: {
@@ -37,11 +37,13 @@ const commandLine: Configured = {
     direct: { describe: 'fail rather than let what stages say to each other pass through this host' },
     'plain-links': { describe: 'let nodes that are reached as plain text and encrypted ones be in one pipeline' },
     progress: { short: 'p', describe: 'show on stderr how far each stage is' },
-    tag: { describe: 'begin each line of stderr with its stage' },
+    tag: { describe: 'begin each line of stderr with its stage, as goes without saying for several on a terminal' },
+    last: { describe: 'the status is that of the last stage alone' },
+    status: { value: 'FD', describe: 'tell on descriptor FD how each stage ended, a JSON object a line' },
     file: { short: 'f', value: 'FILE', describe: 'read FILE instead of dpipesd.conf, .dpipesdrc and $DPIPES_CONFIG' },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   },
-  onlyInArgv: ['plan', 'check'],
+  onlyInArgv: ['plan', 'check', 'status'],
   // Of dpipesd.
   foreign: [
     'export',
@@ -81,6 +83,10 @@ export interface Arguments {
   readonly mayMix: boolean;
   readonly showsProgress: boolean;
   readonly hasTags: boolean;
+  /** The status is that of the last stage alone. */
+  readonly isLastAlone: boolean;
+  /** The descriptor on which it is told how stages ended. */
+  readonly statusFd?: number;
   readonly isVerbose: boolean;
 }
 
@@ -88,6 +94,7 @@ export interface Arguments {
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
   const { text, operands, values } = parseConfiguredLine(commandLine, argv, environment);
   const timeoutMs = secondsOption(values, 'timeout');
+  const statusFd = numberOption(values, 'status', [1, 1023]);
   const [pipeline = '', ...rest] = operands;
   if (text === undefined && operands.length === 0) throw new UsageError('no PIPELINE given');
   if (rest.length > 0) throw new UsageError('PIPELINE is one word', `dpipes ${quoted(operands.join(' '))}`);
@@ -108,6 +115,8 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     mayMix: isGiven(values, 'plain-links'),
     showsProgress: isGiven(values, 'progress'),
     hasTags: isGiven(values, 'tag'),
+    isLastAlone: isGiven(values, 'last'),
+    ...(statusFd !== undefined && { statusFd }),
     isVerbose: isGiven(values, 'verbose'),
   };
 }

@@ -5,19 +5,23 @@ import type { Context, EndedBySignal } from '@dipus/cli/run';
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { aborted } from '@dipus/proto/waiting';
-import { PipelineError, splitPipeline, type Pipeline, type Stage } from '@dipus/shell/pipeline';
+import { splitPipeline, type Pipeline } from '@dipus/shell/pipeline';
+import { PipelineError } from '@dipus/shell/refusal';
+import type { Stage } from '@dipus/shell/stage';
 import type { StageEvents } from '@dipus/session/stage-client';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
+import { hintAtBash } from './bash-hint.ts';
 import { inOrder } from './choose.ts';
 import { before, TooLate } from './deadline.ts';
 import { FlowLines } from './flow-lines.ts';
-import { linkStages, ownLink } from './link.ts';
+import { linkStages, ownLink, type LinkWay } from './link.ts';
 import { checkNotMixed } from './mixed.ts';
 import { Nodes } from './nodes.ts';
 import type { Place } from './place.ts';
 import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
 import { RunningPipe, type OwnLinks } from './running-pipe.ts';
+import { checkDescriptor, StageStatus } from './stage-status.ts';
 import { TaggedLines } from './tagged-lines.ts';
 import { findPlaces, nameOf, NoPlace, type WantedStage } from './wanted.ts';
 import { checkPrograms } from './wishes.ts';
@@ -27,6 +31,7 @@ const flowMs = 500;
 /** Runs a pipeline. Returns its exit status. Throws Failure and UsageError. */
 export async function dpipes(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
   const pipeline = readPipeline(args.pipeline);
+  if (args.statusFd !== undefined) checkDescriptor(args.statusFd);
   const nodes = new Nodes(args.nodes, openTree, context);
   const { timeoutMs = timing.startMs } = args;
   const deadline = timeoutMs === 0 ? Infinity : Date.now() + timeoutMs;
@@ -90,15 +95,21 @@ async function inTime<T>(verb: string, promise: Promise<T>, deadline: number): P
 }
 
 async function runStages({ isNegated }: Pipeline, { args, wanted, deadline }: Run, context: Context): Promise<number | EndedBySignal> {
-  const running = new RunningPipe(args.endRule);
+  const running = new RunningPipe(args.endRule, args.isLastAlone);
   const progress = args.showsProgress ? showFlows(wanted) : undefined;
-  const events = (one: WantedStage): StageEvents => eventsOf(one, { args, running, progress });
+  const hosts = new Map<WantedStage, string>();
+  const hasTags = args.hasTags || (isatty(2) && wanted.length > 1);
+  const events = (one: WantedStage): StageEvents => eventsOf(one, { hasTags, hosts, running, progress });
   const { stop, explain } = context;
   const stages = await prepareAll(wanted, { events, wishes: args.wishes, deadline, stop, explain, ...(progress && { flowMs }) });
+  for (const one of stages) hosts.set(one.wanted, one.place.hosts[0] ?? '');
+  let status: StageStatus | undefined;
   try {
-    const links = await inTime('link', linkAll(stages, args, context), deadline);
+    const { ways, ...links } = await inTime('link', linkAll(stages, args, context), deadline);
     if (args.isCheck) return printReady(stages, context);
     passSignals(stages, context);
+    hintAtBash(stages, context.warn);
+    if (args.statusFd !== undefined) status = new StageStatus(stages, ways);
     const result = await running.run(stages, links);
     if (result === 'output gone') return { signal: 'SIGPIPE' };
     if (!isNegated) return result;
@@ -106,6 +117,7 @@ async function runStages({ isNegated }: Pipeline, { args, wanted, deadline }: Ru
   } finally {
     progress?.finish();
     for (const { client } of stages) client.close();
+    status?.write(args.statusFd!);
   }
 }
 
@@ -114,15 +126,16 @@ function showFlows(wanted: readonly WantedStage[]): FlowLines {
 }
 
 interface Told {
-  readonly args: Arguments;
+  readonly hasTags: boolean;
+  /** Where each stage has its place. */
+  readonly hosts: ReadonlyMap<WantedStage, string>;
   readonly running: RunningPipe;
   readonly progress: FlowLines | undefined;
 }
 
-function eventsOf(wanted: WantedStage, { args, running, progress }: Told): StageEvents {
-  const tagged = args.hasTags
-    ? new TaggedLines(`${wanted.number}${wanted.stage.name === undefined ? '' : ` ${wanted.stage.name}`}: `)
-    : undefined;
+function eventsOf(wanted: WantedStage, { hasTags, hosts, running, progress }: Told): StageEvents {
+  const { number, stage } = wanted;
+  const tagged = hasTags ? new TaggedLines(() => `${number} ${stage.name ?? ''}@${hosts.get(wanted) || 'here'}: `) : undefined;
   return {
     stderr: (bytes) => {
       progress?.clear();
@@ -136,13 +149,13 @@ function eventsOf(wanted: WantedStage, { args, running, progress }: Told): Stage
   };
 }
 
-async function linkAll(stages: readonly ReadyStage[], args: Arguments, context: Context): Promise<OwnLinks> {
+async function linkAll(stages: readonly ReadyStage[], args: Arguments, context: Context): Promise<OwnLinks & { ways: LinkWay[] }> {
   const between = Promise.all(
     stages.slice(1).map((to, at) => linkStages(stages[at]!, to, { isDirect: args.isDirect, explain: context.explain })),
   );
   const own = Promise.all([args.readsNothing ? undefined : ownLink(stages[0]!, 'in'), ownLink(stages.at(-1)!, 'out')]);
-  const [[input, output]] = await Promise.all([own, between]);
-  return { input, output };
+  const [[input, output], ways] = await Promise.all([own, between]);
+  return { input, output, ways };
 }
 
 /** ^C goes to the stages first; the second one ends them. */

@@ -24,30 +24,34 @@ interface Caller {
   readonly half: LinkHalf;
 }
 
+/** Who called whom, or that the bytes pass through this host. */
+export type LinkWay = 'direct' | 'reverse' | 'direct, encrypted' | 'reverse, encrypted' | 'relayed';
+
 /** Links a stage to the next one: it calls that one; or that one calls it; or this host stands between them. Rejects with Failure. */
-export async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain }: LinkOptions): Promise<void> {
+export async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain }: LinkOptions): Promise<LinkWay> {
   const what = `${nameOf(from.wanted)} to ${nameOf(to.wanted)}`;
   const [first, second] = [
     { by: from, half: 'out' as const },
     { by: to, half: 'in' as const },
   ];
   const isKeyed = isSecret(from.place, to.place);
-  const ways: [string, () => Promise<string | undefined>][] = [
-    ['linked', () => called(first, to)],
-    ['linked, by a call from the second', () => called(second, from)],
-    ['linked, at a port of the second', () => calledAtPort(first, to)],
-    ['linked, at a port of the first', () => calledAtPort(second, from)],
+  const ways: ['direct' | 'reverse', string, () => Promise<string | undefined>][] = [
+    ['direct', 'linked', () => called(first, to)],
+    ['reverse', 'linked, by a call from the second', () => called(second, from)],
+    ['direct', 'linked, at a port of the second', () => calledAtPort(first, to)],
+    ['reverse', 'linked, at a port of the first', () => calledAtPort(second, from)],
   ];
-  for (const [how, attempt] of isKeyed ? ways : ways.slice(0, 2)) {
+  for (const [way, how, attempt] of isKeyed ? ways : ways.slice(0, 2)) {
     const whyNot = await attempt();
-    if (whyNot === undefined) return explain(`${what}: ${how}${isKeyed ? ', encrypted' : ''}`);
-    explain(`${what}: not ${how}: ${whyNot}`);
+    explain(whyNot === undefined ? `${what}: ${how}${isKeyed ? ', encrypted' : ''}` : `${what}: not ${how}: ${whyNot}`);
+    if (whyNot === undefined) return isKeyed ? `${way}, encrypted` : way;
   }
   if (isDirect)
     throw new Failure('link', what, 'neither can call the other').withHint('without --direct their bytes pass through this host');
   explain(`${what}: neither can call the other, so their bytes pass through this host`);
   const [source, target] = await Promise.all([ownLink(from, 'out'), ownLink(to, 'in')]);
   startCountedCopy(source, target);
+  return 'relayed';
 }
 
 /** One stage calls the other at its own socket. Returns why it does not. */

@@ -15,6 +15,10 @@ export interface ReadyStage {
   readonly wanted: WantedStage;
   readonly place: Place;
   readonly client: StageClient;
+  /** The service, as its host calls it. */
+  readonly service: string;
+  /** It is run by a shell that its client has chosen. */
+  readonly hasOwnShell: boolean;
 }
 
 export interface PrepareOptions {
@@ -87,7 +91,8 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
       const prepared = await before(options.deadline, client.prepared);
       options.explain(`${nameOf(wanted)} has a place at ${place.path}`);
       if (prepared.ignored) options.explain(`${nameOf(wanted)}: the node ignores ${prepared.ignored.join(', ')}`);
-      return { wanted, place, client };
+      const hasOwnShell = wishes.options?.['shell'] !== undefined && prepared.ignored?.includes('shell') !== true;
+      return { wanted, place, client, service: prepared.service, hasOwnShell };
     } catch (error) {
       client?.close();
       const isFinal = error instanceof StageOver && 'error' in error.result && !error.result.error.retry;

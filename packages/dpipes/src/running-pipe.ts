@@ -20,13 +20,16 @@ const sigpipe = signalStatus('PIPE');
 
 export class RunningPipe {
   readonly #rule: EndRule;
+  readonly #isLastAlone: boolean;
   /** Stages whose input has ended and waits, and those whose writer has gone without a length, by their numbers. */
   readonly #waiting = new Set<number>();
   readonly #cut = new Set<number>();
   readonly #lost = deferred<never>();
 
-  constructor(rule: EndRule) {
+  /** `isLastAlone`: the status is that of the last stage. */
+  constructor(rule: EndRule, isLastAlone: boolean) {
     this.#rule = rule;
+    this.#isLastAlone = isLastAlone;
     this.#lost.promise.catch(() => {});
   }
 
@@ -57,7 +60,7 @@ export class RunningPipe {
       const exits = await Promise.race([all, this.#lost.promise, isGone]);
       if (exits === 'output gone') return exits;
       await this.#checkOutput(taken, stages.at(-1)!, exits.at(-1)!);
-      return statusOf(exits);
+      return this.#isLastAlone ? statusOfOne(exits.at(-1)!) : statusOf(exits);
     } finally {
       sent?.stop();
       taken.stop();
@@ -129,6 +132,10 @@ function exitOf({ wanted, place }: ReadyStage, result: SessionResult): Exit {
 
 /** That of the rightmost stage that has not ended well; a stage whose reader has ended before it is none of these. */
 function statusOf(exits: readonly Exit[]): number {
-  const statuses = exits.map((exit) => ('code' in exit ? exit.code : signalStatus(exit.signal)));
+  const statuses = exits.map(statusOfOne);
   return statuses.findLast((status, at) => status !== 0 && (status !== sigpipe || at === statuses.length - 1)) ?? 0;
+}
+
+function statusOfOne(exit: Exit): number {
+  return 'code' in exit ? exit.code : signalStatus(exit.signal);
 }

@@ -1,9 +1,9 @@
 /** Bytes of stderr as they come, each line with its stage in front; what has no end yet waits for it. */
 export class TaggedLines {
-  readonly #tag: string;
+  readonly #tag: () => string;
   #isMiddle = false;
 
-  constructor(tag: string) {
+  constructor(tag: () => string) {
     this.#tag = tag;
   }
 
@@ -12,7 +12,7 @@ export class TaggedLines {
     const parts: Buffer[] = [];
     for (let from = 0; from < bytes.length;) {
       const end = bytes.indexOf(0x0a, from) + 1 || bytes.length;
-      if (!this.#isMiddle) parts.push(Buffer.from(this.#tag));
+      if (!this.#isMiddle) parts.push(Buffer.from(this.#tag()));
       parts.push(bytes.subarray(from, end));
       this.#isMiddle = bytes[end - 1] !== 0x0a;
       from = end;

@@ -1,6 +1,6 @@
 import { Failure } from '@dipus/proto/failure';
 import { isName } from '@dipus/proto/name';
-import type { Stage } from '@dipus/shell/pipeline';
+import type { Stage } from '@dipus/shell/stage';
 import { anyNode, appNode, type Nodes } from './nodes.ts';
 import { placeOf, type Place, type Service } from './place.ts';
 

@@ -3,7 +3,7 @@ import { UsageError } from '@dipus/cli/errors';
 import { isStageOption, type Prepare } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
 import { parseRange } from '@dipus/proto/version';
-import type { Stage } from '@dipus/shell/pipeline';
+import type { Stage } from '@dipus/shell/stage';
 
 export interface Wishes {
   /** How stages are to run: `-O NAME=VALUE`. */

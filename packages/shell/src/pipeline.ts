@@ -6,9 +6,6 @@ import { placeOf, PipelineError, refusal, shortened } from './refusal.ts';
 import { bodiesOf, checkLength, stageOf, type Part, type Stage } from './stage.ts';
 import { survey, type SyntaxFault } from './survey.ts';
 
-export { PipelineError } from './refusal.ts';
-export type { Place, Stage } from './stage.ts';
-
 /** One pipeline. */
 export interface Pipeline {
   /** `!` stands before it. */

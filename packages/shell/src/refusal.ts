@@ -2,9 +2,9 @@ import { printable } from '@dipus/proto/printable';
 
 /** Text that is not one pipeline; the message is the reason and says where, the hint is the way out. */
 export class PipelineError extends Error {
-  readonly hint: string | undefined;
+  readonly hint: string;
 
-  constructor(message: string, hint?: string) {
+  constructor(message: string, hint: string) {
     super(message);
     this.hint = hint;
   }
@@ -15,7 +15,7 @@ export interface Fault {
   readonly pos: number;
   readonly words: string;
   readonly reason: string;
-  readonly hint?: string | undefined;
+  readonly hint: string;
 }
 
 /** `WORDS at character N REASON`. */
