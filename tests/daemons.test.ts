@@ -1,8 +1,8 @@
 // What all protocol daemons are to do alike, both ways: their streams and ends, libipc, rules, limits, and what becomes of a killed one.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import * as assert from 'uvu/assert';
 import { deferred } from '@dipus/proto/waiting';
 import { daemons, opener, startDaemon, whyNot, type Daemon } from './daemons.ts';
@@ -11,6 +11,7 @@ import { eventually, rounds, suite, withSandbox, type Sandbox } from './harness.
 import { askByLibipc, eras } from './libipc.ts';
 import { openDescriptors, residentBytes } from './processes.ts';
 import { hostOf } from './seps-pair.ts';
+import { mallory, testAsRoot, withSharedTree } from './users.ts';
 
 const test = suite('daemons');
 /** Those whose streams have ends. */
@@ -141,6 +142,54 @@ test('what ipcd says holds, also for what --to names', () =>
       outside.destroy();
     }
   }));
+
+testAsRoot(test, 'what somebody has made who is not trusted is no way in, and no way out', () =>
+  withSharedTree(async (users) => {
+    const rundir = `${users.dir}/run`;
+    // So that not the first user of a protocol owns its place.
+    for (const [, place] of readFileSync('etc/tmpfiles.d/dipus.conf', 'utf8').matchAll(/^d +\/tmp\/dipus(\/\S+\/\S+) +1777 root root /gm)) {
+      mkdirSync(users.root + place!);
+      chmodSync(users.root + place!, 0o1777);
+    }
+    assert.match(await users.startAs(mallory, 'dtcp').line(), /\/local\/ipc\/tcp\.box\.\.\.0$/);
+    await users.startAs(mallory, 'dserve', '-x', 'cat', 'of-mallory').line();
+    await users.startAs(mallory, 'dserve', 'cat', 'pong/ipc').line();
+    const open = opener(users);
+    const refused = async (uri: string): Promise<void> => assert.is(await whyNot(open(`${uri}/of-mallory`)), 'no such service', uri);
+    const running = await Promise.all(daemons.map((name) => startDaemon(users, name)));
+    for (const { uri } of running) await refused(uri);
+    const ipcd = users.start('ipcd', ['--rundir', rundir, '--allow', 'in', '*', '--allow', 'out', '*']);
+    for (let line = 0; line < 3; line++) await ipcd.line();
+    for (const { uri } of running) await refused(uri);
+    const { stderr } = await askByLibipc(users, { era: 'zig', rundir, name: 'pong', network: '', messages: ['hello'] });
+    assert.is(stderr, 'zig: no: no such service\n');
+  }),
+);
+
+test('a host that says nothing is given up', () =>
+  withSandbox(
+    async (sandbox) => {
+      const silent = createServer(() => {});
+      silent.listen(0, '127.0.0.1');
+      await once(silent, 'listening');
+      const { port } = silent.address() as AddressInfo;
+      const open = opener(sandbox);
+      try {
+        for (const name of daemons) {
+          const { uri, program } = await startDaemon(sandbox, name);
+          assert.match(
+            await whyNot(open(uri.replace(/\d+$/, `${port}/x`))),
+            name === 'dudp' ? /refused/ : /^no answer within|^given up/,
+            name,
+          );
+          assert.is((await program.stop()).status, 0);
+        }
+      } finally {
+        silent.close();
+      }
+    },
+    { DIPUS_TIME_SCALE: '0.05' },
+  ));
 
 for (const name of daemons)
   test(`${name}: killed in the middle of a stream, on either side`, () =>
