@@ -259,7 +259,8 @@ test('which users an exporter can act as', () => {
   assert.equal([root('kig'), root('root')], [undefined, undefined]);
   assert.is(root(undefined), 'user= is missing, and root has started the exporter');
   assert.is(root('bob'), 'user=bob: there is no such user');
-  assert.is(root('toor'), 'user=toor is root by another name');
+  assert.is(root('12345'), 'user=12345: there is no such user');
+  assert.is(root('toor'), 'user=toor: it is root by another name');
 });
 
 test('authorized_peers is read again at each change; while it cannot be read it authorises nobody', () =>

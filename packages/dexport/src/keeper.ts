@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import type { JoinAnswer, JoinRequest } from '@dipus/seps/pairing';
+import { whyNobody } from '@dipus/seps/authorized-peers';
 import { userId } from '@dipus/tree/accounts';
 import { openerRole } from './roles.ts';
 import { parseOrder, parseReply, type OpenerPlace, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
@@ -34,7 +35,7 @@ export class Keeper {
     const order = parseOrder(message);
     if (!order) return;
     if ('pair' in order) return this.#answer(this.#joined(order));
-    const why = this.#options.whyNot(order.user) ?? (this.#openers.has(order.user) ? undefined : whyNobody(order.user));
+    const why = this.#options.whyNot(order.user) ?? this.#whyNobody(order.user);
     if (why !== undefined) return this.#answer({ id: order.id, code: 'EACCES', reason: why });
     this.#openerOf(order.user).carryOut(order);
   }
@@ -73,16 +74,14 @@ export class Keeper {
     else this.#openerOf(order.user).carryOut(order, true);
   }
 
+  #whyNobody(user: string): string | undefined {
+    const why = this.#openers.has(user) ? undefined : whyNobody(user, userId);
+    return why && `user ${user}: ${why}`;
+  }
+
   #answer(message: object, handle?: Handle): void {
     sendWith(this.#exporter, message, handle);
   }
-}
-
-/** Why a name is no user whom a key can act as; undefined where it is one. Root is one only in full letters. */
-export function whyNobody(user: string): string | undefined {
-  const uid = /^\d+$/.test(user) ? undefined : userId(user);
-  if (uid === undefined) return `there is no user ${user}`;
-  return uid === 0 && user !== 'root' ? `${user} is root by another name` : undefined;
 }
 
 interface Pending {

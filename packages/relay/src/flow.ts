@@ -2,6 +2,7 @@
 import { openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { codeOf } from '@dipus/proto/failure';
+import { gatherer } from '@dipus/proto/gathering';
 import { startCopy, type Copy } from './cat.ts';
 import type { CopyResult } from './copy-result.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -27,6 +28,7 @@ export class Flow {
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly #events: FlowEvents;
+  readonly #gather: () => void;
   bytes = 0;
   hasEnded = false;
   isRefused = false;
@@ -34,12 +36,12 @@ export class Flow {
   #isEndDue = false;
   #copy: Copy | undefined;
   #isStopped = false;
-  #isGathering = false;
 
   constructor(source: Endpoint, target: Endpoint, events: FlowEvents) {
     this.source = source;
     this.target = target;
     this.#events = events;
+    this.#gather = gatherer(target.socket, setImmediate);
   }
 
   begin(): void {
@@ -113,22 +115,12 @@ export class Flow {
 
   #write(chunk: Buffer): void {
     const target = this.target.socket;
+    // A channel gives one record of its connection a turn: what comes in one go is written in one go.
     if (this.source.kind === 'channel' && this.target.kind === 'unix') this.#gather();
     target.write(chunk, this.#written);
     if (target.writableLength <= maxWaitingBytes || this.isRefused) return;
     this.#isWaiting = true;
     this.source.socket.pause();
-  }
-
-  /** A channel gives one record of its connection a turn: what comes in one go is written in one go. */
-  #gather(): void {
-    if (this.#isGathering) return;
-    this.#isGathering = true;
-    this.target.socket.cork();
-    setImmediate(() => {
-      this.#isGathering = false;
-      this.target.socket.uncork();
-    });
   }
 
   readonly #written = (): void => {

@@ -1,6 +1,7 @@
 // One direction of bytes through this process.
 import type { Readable, Writable } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
+import { gatherer } from '@dipus/proto/gathering';
 import type { CopyResult } from './copy-result.ts';
 
 // More than this waiting for the target stops the source.
@@ -27,21 +28,12 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
       if (error) finish(endOf(error));
       else if (bytes > enoughBytes && target.writableLength === 0 && source.readableLength === 0) finish('enough');
     };
-    let isGathering = false;
-    // What comes in one turn goes out by one call.
+    const gather = gatherer(target, process.nextTick);
     const take = (chunk: Buffer): void => {
       bytes += chunk.length;
-      if (!isGathering) {
-        isGathering = true;
-        target.cork();
-        process.nextTick(flush);
-      }
+      gather();
       target.write(chunk, written);
       if (target.writableLength > maxWaitingBytes) source.pause();
-    };
-    const flush = (): void => {
-      isGathering = false;
-      target.uncork();
     };
     const drained = (): void => void source.resume();
     // What was written before is out when nothing more is.

@@ -45,10 +45,16 @@ export function usersOfExporter(own: { uid: number; name: string }, userId: (nam
   }
   return (user) => {
     if (user === undefined) return 'user= is missing, and root has started the exporter';
-    const uid = userId(user);
-    if (uid === undefined) return `user=${user}: there is no such user`;
-    return uid === 0 && user !== 'root' ? `user=${user} is root by another name` : undefined;
+    const why = whyNobody(user, userId);
+    return why && `user=${user}: ${why}`;
   };
+}
+
+/** Why a key can act as no user of this name; undefined where it can. Numbers are no names, and root is one only in full letters. */
+export function whyNobody(user: string, userId: (name: string) => number | undefined): string | undefined {
+  const uid = /^\d+$/.test(user) ? undefined : userId(user);
+  if (uid === undefined) return 'there is no such user';
+  return uid === 0 && user !== 'root' ? 'it is root by another name' : undefined;
 }
 
 /** A line to be: options as parseGrantOptions takes them. */

@@ -1,6 +1,7 @@
 // Between a protocol layer and its connection. Not by pipe(): that asks for process.stdout, and so makes it non-blocking for all who
 // share it.
 import type { Readable, Writable } from 'node:stream';
+import { gatherer } from '@dipus/proto/gathering';
 
 // So much may wait for the network; then the source is stopped.
 const maxWaitingBytes = 256 << 10;
@@ -10,17 +11,9 @@ const maxWaitingBytes = 256 << 10;
  * since a packet is made of several chunks. Ends the target with the source.
  */
 export function sendAll(source: Readable, target: Writable): void {
-  let isGathering = false;
-  const flush = (): void => {
-    isGathering = false;
-    target.uncork();
-  };
+  const gather = gatherer(target, process.nextTick);
   source.on('data', (chunk: Buffer) => {
-    if (!isGathering) {
-      isGathering = true;
-      target.cork();
-      process.nextTick(flush);
-    }
+    gather();
     target.write(chunk);
     if (target.writableLength > maxWaitingBytes) source.pause();
   });
