@@ -53,7 +53,8 @@ test('the bytes are those of the drawing', () => {
     linked: 16,
     go: 17,
     inputEnd: 18,
-    inputEnded: 19,
+    ended: 19,
+    flow: 20,
   };
   assert.equal({ ...frameType }, numbers);
 });

@@ -1,9 +1,10 @@
 // The links of pipelines over nodes by ssh:// and seps://: encrypted from stage to stage, and what they cannot be.
-import { appendFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 import { withHost } from './login.ts';
+import { pairKeys, sepsNode } from './seps-node.ts';
 import { hostOf } from './seps-pair.ts';
 import { sockets } from './sep-pair.ts';
 import { withoutDls } from './ssh-pair.ts';
@@ -94,37 +95,13 @@ function daemonsAt(root: string): string[] {
   });
 }
 
-interface SepsNode {
-  readonly host: Sandbox;
-  readonly uri: string;
-  readonly pin: string;
-}
-
-/** A host with a key of its own, and an exporter that speaks TLS; the tests' own user may run anything behind it. */
-async function sepsNode(sandbox: Sandbox, name: string): Promise<SepsNode> {
-  const host = hostOf(sandbox, name);
-  await host.start('dpipesd', ['-x', '--app', 'sh args=any']).line();
-  const uri = await host.start('dexport', ['--seps', '--user', 'root', '-l', '127.0.0.1:0', '--no-announce']).line();
-  return { host, uri, pin: (await host.run('dkey')).stdout.toString().trim() };
-}
-
-/** The first may use what the second exports. */
-function pair(client: Sandbox, clientPin: string, { host, uri, pin }: SepsNode): void {
-  for (const { env } of [client, host]) mkdirSync(env['DIPUS_CONFIG']!, { recursive: true });
-  appendFileSync(`${client.env['DIPUS_CONFIG']}/known_peers`, `${uri.slice('seps://'.length)} ${pin} ${host.env['DIPUS_HOST']}\n`, {
-    mode: 0o600,
-  });
-  appendFileSync(`${host.env['DIPUS_CONFIG']}/authorized_peers`, `${clientPin} ${client.env['DIPUS_HOST']} user=root\n`, { mode: 0o600 });
-}
-
 const sh = (script: string): string => `sh -c '${script}'`;
 
 test('nodes by seps:// are called with their own keys, or at ports; plain nodes are not mixed with them', async () => {
   await withSandbox(async (sandbox) => {
     const me = hostOf(sandbox, 'me');
     const [a, b] = [await sepsNode(sandbox, 'a'), await sepsNode(sandbox, 'b')];
-    const mine = (await me.run('dkey')).stdout.toString().trim();
-    for (const node of [a, b]) pair(me, mine, node);
+    for (const node of [a, b]) await pairKeys(me, node);
     const nodes = ['-N', a.uri, '-N', b.uri];
     const run = (args: readonly string[], input = ''): Promise<Ended> => me.run('dpipes', ['-v', '-t', '30', ...args], input);
     const upper = `@a ${sh('tr a-z A-Z')} | @b ${sh('rev')}`;
@@ -132,7 +109,7 @@ test('nodes by seps:// are called with their own keys, or at ports; plain nodes 
     const strangers = await run([...nodes, upper], 'abc\n');
     assert.equal(said(strangers), ['CBA\n', 0], strangers.stderr);
     assert.match(strangers.stderr, /stage 2, sh: linked, at a port of the second, encrypted\n/);
-    pair(a.host, a.pin, b);
+    await pairKeys(a.host, b);
     const friends = await run([...nodes, '--direct', upper], 'abc\n');
     assert.equal(said(friends), ['CBA\n', 0], friends.stderr);
     assert.match(friends.stderr, /stage 2, sh: linked, encrypted\n/);

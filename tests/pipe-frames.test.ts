@@ -6,7 +6,7 @@ import {
   formatPipePayload,
   parseFlow,
   parseInputEnd,
-  parseInputEnded,
+  parseEnded,
   parseLink,
   parseLinked,
   parsePrepare,
@@ -17,7 +17,7 @@ import { rounds, suite } from './harness.ts';
 const test = suite('pipe-frames');
 const token = '0123456789abcdef0123456789abcdef';
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value) ?? '');
-const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnd, parseInputEnded, parseFlow };
+const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnd, parseEnded, parseFlow };
 
 test('what is printed is what is read, without keys that nobody knows', () => {
   const samples: [keyof typeof parsers, Parameters<typeof formatPipePayload>[0]][] = [
@@ -28,7 +28,8 @@ test('what is printed is what is read, without keys that nobody knows', () => {
     ['parseLink', { half: 'in', token }],
     ['parseLinked', { half: 'out' }],
     ['parseLinked', { half: 'in', error: 'nobody has connected in time' }],
-    ['parseInputEnded', { half: 'in', bytes: 0 }],
+    ['parseEnded', { half: 'in', bytes: 0 }],
+    ['parseEnded', { half: 'out', bytes: 5 }],
     ['parseInputEnd', { bytes: 2 ** 40 }],
     ['parsePrepare', { pipe: token, stage: 1, stages: 1, command: 'a  b', argv: ['a', 'b'] }],
     ['parseLink', { half: 'out', token, to: ['sep://box/a.box...0', 'unix:///x'] }],
@@ -39,7 +40,7 @@ test('what is printed is what is read, without keys that nobody knows', () => {
     ['parseFlow', { waits: 'input' }],
     ['parsePrepare', { pipe: token, stage: 1, stages: 1, flowMs: 1000 }],
     ['parseLinked', { half: 'in', listening: ['10.0.0.3:41237', '[fd00::3]:41237'] }],
-    ['parseInputEnded', { half: 'in', error: 'the connection broke off' }],
+    ['parseEnded', { half: 'in', error: 'the connection broke off' }],
   ];
   for (const [name, value] of samples) {
     assert.equal(parsers[name](Buffer.from(formatPipePayload(value))), value);
@@ -76,8 +77,8 @@ test('what is not valid is nothing', () => {
     assert.is(parseLink(json({ half: 'in', token, ...wrong })), undefined, JSON.stringify(wrong));
   for (const wrong of [{}, { waits: 'nothing' }, { in: 5 }]) assert.is(parseFlow(json(wrong)), undefined);
   for (const to of [[], 'x', [1], null]) assert.is(parseLink(json({ half: 'in', token, to })), undefined);
-  for (const wrong of [{ half: 'out', bytes: 1 }, { half: 'in' }, { half: 'in', bytes: -1 }])
-    assert.is(parseInputEnded(json(wrong)), undefined);
+  for (const wrong of [{ half: 'out', error: 'x' }, { half: 'both', bytes: 1 }, { half: 'in' }, { half: 'in', bytes: -1 }])
+    assert.is(parseEnded(json(wrong)), undefined);
   for (const wrong of [{}, { bytes: '1' }, { bytes: 0.5 }]) assert.is(parseInputEnd(json(wrong)), undefined);
   assert.equal(parseLinked(json({ half: 'in', error: 5 })), { half: 'in' });
   for (const text of ['', '{', 'null', '[]', '5', '"x"'])

@@ -14,6 +14,16 @@ export function childrenOf(pid: number): number[] {
     .map(Number);
 }
 
+/** The same, and those of these, to the last. */
+export function descendantsOf(pid: number): number[] {
+  try {
+    return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+  } catch {
+    // It has just ended.
+    return [];
+  }
+}
+
 /** How many descriptors a process has open. */
 export function openDescriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;

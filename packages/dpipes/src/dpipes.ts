@@ -146,6 +146,7 @@ function eventsOf(wanted: WantedStage, { hasTags, hosts, running, progress }: To
       if ('error' in how) running.lose(wanted, `its input: ${how.error}`);
       else running.awaits(wanted);
     },
+    outputEnded: () => running.wrote(wanted),
   };
 }
 
@@ -154,7 +155,10 @@ async function linkAll(stages: readonly ReadyStage[], args: Arguments, context: 
     stages.slice(1).map((to, at) => linkStages(stages[at]!, to, { isDirect: args.isDirect, explain: context.explain })),
   );
   const own = Promise.all([args.readsNothing ? undefined : ownLink(stages[0]!, 'in'), ownLink(stages.at(-1)!, 'out')]);
-  const [[input, output], ways] = await Promise.all([own, between]);
+  // A stage that is lost meanwhile.
+  const [[input, output], ways] = await Promise.all([own, between]).catch((error: unknown) => {
+    throw error instanceof Failure ? error : new Failure('link', 'the pipeline', error);
+  });
   return { input, output, ways };
 }
 

@@ -12,7 +12,7 @@ import { openHost } from '@dipus/remote/open';
 import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
-import type { Service } from './place.ts';
+import { hostIn, type Service } from './place.ts';
 import { startNode } from './start-node.ts';
 
 /** The port of a dpipesd that has an exporter of its own. */
@@ -119,7 +119,7 @@ function findLocal(tree: Tree, ask: Ask): Service[] {
 }
 
 function serviceAt(file: string): Service {
-  return { path: file, host: '', file, open: () => openService({ file }, 'control') };
+  return { path: file, host: hostIn(file), file, open: () => openService({ file }, 'control') };
 }
 
 /** `HOST` or `HOST:PORT` is the exporter of a dpipesd. */

@@ -44,8 +44,8 @@ function reachOf(uri: string | undefined): Reach {
   return /^(?:seps|ssh):/.test(uri) ? 'secure' : 'plain';
 }
 
-/** The host in the name at the end of a URI; empty where there is none. */
-function hostIn(uri: string): string {
+/** The host in the name at the end of a path or URI; empty where there is none. */
+export function hostIn(uri: string): string {
   return parseServiceName(uri.slice(uri.lastIndexOf('/') + 1))?.host ?? '';
 }
 

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { Failure } from '@dipus/proto/failure';
 import { signalStatus } from '@dipus/cli/run';
 import type { Exit } from '@dipus/proto/control';
+import { timing } from '@dipus/proto/timing';
 import { deferred } from '@dipus/proto/waiting';
 import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
 import type { SessionResult } from '@dipus/session/client-connection';
@@ -24,6 +25,8 @@ export class RunningPipe {
   /** Stages whose input has ended and waits, and those whose writer has gone without a length, by their numbers. */
   readonly #waiting = new Set<number>();
   readonly #cut = new Set<number>();
+  /** Stages all of whose output is on its way, or is known to end here. */
+  readonly #written = new Set<number>();
   readonly #lost = deferred<never>();
 
   /** `isLastAlone`: the status is that of the last stage. */
@@ -42,6 +45,14 @@ export class RunningPipe {
   awaits(wanted: WantedStage): void {
     this.#waiting.add(wanted.number);
     this.#compare(wanted);
+    // An end that came before it was made: the connection was cut, and its exporter knows no other word for that.
+    const before = wanted.number - 1;
+    setTimeout(() => before === 0 || this.#written.has(before) || this.lose(wanted, 'its input broke off'), timing.cutMs).unref();
+  }
+
+  /** All of its output is on its way. */
+  wrote(wanted: WantedStage): void {
+    this.#written.add(wanted.number);
   }
 
   /** Starts all stages, and waits for all of their ends. Rejects with Failure; the caller then closes the stages. */
@@ -88,6 +99,7 @@ export class RunningPipe {
 
   async #endOf(stage: ReadyStage, next: ReadyStage | undefined): Promise<Exit> {
     const exit = exitOf(stage, await stage.client.ended);
+    this.wrote(stage.wanted);
     const why = this.#whyNoEnd(exit);
     if (why !== undefined) throw this.#fail(new Failure('go on behind', `${nameOf(stage.wanted)} at ${stage.place.path}`, why));
     if (!next) return exit;

@@ -1,5 +1,7 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parseServicePath } from '@dipus/proto/name';
+import { timing } from '@dipus/proto/timing';
 import { parseUri } from '@dipus/proto/uri';
 import { openHost, type OpenOptions } from '@dipus/remote/open';
 import type { MayCall } from './calls.ts';
@@ -19,6 +21,8 @@ export async function dialStage(uri: string, mayCall: MayCall, options: OpenOpti
   const host = await openHost(parsed, { ...options, isFromList: true });
   try {
     const connection = await host.dial({ ...service, area: 'exported', hasControl: true }, 'data');
+    // A link may be idle for long, and then be cut.
+    if (connection instanceof Socket) connection.setKeepAlive(true, timing.keepAliveMs);
     return connection.once('close', () => host.close());
   } catch (error) {
     host.close();

@@ -28,7 +28,7 @@ export const frameType = {
   linked: 16,
   go: 17,
   inputEnd: 18,
-  inputEnded: 19,
+  ended: 19,
   flow: 20,
 } as const;
 

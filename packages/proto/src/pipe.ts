@@ -66,6 +66,12 @@ export interface InputEnd {
 /** The input has ended after so many bytes, and waits for END; or has broken off, so that none may come. */
 export type InputEnded = { readonly half: 'in' } & ({ readonly bytes: number } | { readonly error: string });
 
+/** All of the output has gone over its link, though the program may go on. */
+export interface OutputEnded {
+  readonly half: 'out';
+  readonly bytes: number;
+}
+
 /** How far a stage is: what has come in and gone out, as far as that is known, and what it waits for. */
 export interface StageFlow {
   readonly in?: number;
@@ -132,11 +138,12 @@ export function parseInputEnd(payload: Buffer): InputEnd | undefined {
 }
 
 /** Reads ENDED; undefined: not valid. */
-export function parseInputEnded(payload: Buffer): InputEnded | undefined {
+export function parseEnded(payload: Buffer): InputEnded | OutputEnded | undefined {
   const { half, bytes, error } = parseObject(payload) ?? {};
-  if (half !== 'in') return undefined;
-  if (typeof error === 'string') return { half, error };
-  return isCount(bytes) ? { half, bytes } : undefined;
+  if (!isHalf(half)) return undefined;
+  if (typeof error === 'string' && half === 'in') return { half, error };
+  if (!isCount(bytes)) return undefined;
+  return half === 'in' ? { half, bytes } : { half, bytes };
 }
 
 /** Reads FLOW; undefined: not valid. */
@@ -146,7 +153,7 @@ export function parseFlow(payload: Buffer): StageFlow | undefined {
   return { ...(isCount(came) && { in: came }), ...(isCount(out) && { out }), waits };
 }
 
-export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnd | InputEnded | StageFlow): string {
+export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnd | InputEnded | OutputEnded | StageFlow): string {
   return JSON.stringify(value);
 }
 

@@ -23,6 +23,8 @@ export const timing = {
   /** How long one stage may take to call another one, and when it calls its next address too. */
   callMs: 3_000,
   callGapMs: 250,
+  /** How long after the end of a link the stage that writes to it may take to say that it has ended it. */
+  cutMs: 5_000,
   /** From connecting to STARTED or WAITING, unless `-t` says otherwise. */
   startMs: 10_000,
   /** How long services that share their work may take to say how much they have. */

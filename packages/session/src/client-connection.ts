@@ -34,15 +34,16 @@ export class ClientConnection {
     this.#events = events;
   }
 
-  /** Sends the preface, and the frame that begins. */
-  begin(first: Buffer): void {
+  /** Sends the preface, and the frame that begins. `alwaysPings`: whoever serves it is to know that somebody is there. */
+  begin(first: Buffer, alwaysPings = false): void {
     this.#socket.on('error', () => {});
     this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#socket.on('close', () => this.#end({ lost: 'the service closed the connection before its program had ended' }));
     this.#socket.on('end', () => this.#socket.destroy());
     this.#socket.write(Buffer.concat([Buffer.from(controlPreface), first]));
     // On a UNIX socket a loss shows by itself; a service that does not answer may be stopped.
-    if (!isUnix(this.#socket)) this.#ping = setInterval(() => void this.#sendPing(), timing.pingMs).unref();
+    if (alwaysPings) this.send(encodeFrame(frameType.ping));
+    if (alwaysPings || !isUnix(this.#socket)) this.#ping = setInterval(() => void this.#sendPing(), timing.pingMs).unref();
     this.#socket.resume();
   }
 

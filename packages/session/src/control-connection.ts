@@ -19,11 +19,14 @@ import {
   type InputEnded,
   type Link,
   type Linked,
+  type OutputEnded,
   type Prepare,
   type Prepared,
   type StageFlow,
 } from '@dipus/proto/pipe';
 import type { SessionError } from '@dipus/proto/session-error';
+import { socketsSeen } from '@dipus/proto/sockets-seen';
+import { timing } from '@dipus/proto/timing';
 import { errorFrame, part } from './preface.ts';
 
 /** What a client asks of a stage (sep(5), Stages). */
@@ -54,6 +57,8 @@ export class ControlConnection {
   readonly #decoder = new FrameDecoder();
   #frames: Frame[] = [];
   #isOver = false;
+  #pingedAt: number | undefined;
+  #awaitsPings = false;
 
   constructor(socket: Duplex, info: () => Info | Promise<Info>, acts: ClientActs) {
     this.#socket = socket;
@@ -111,8 +116,19 @@ export class ControlConnection {
     this.#send(frameType.linked, formatPipePayload(linked));
   }
 
-  inputEnded(ended: InputEnded): void {
-    this.#send(frameType.inputEnded, formatPipePayload(ended));
+  /** From now on a client that has sent PING and sends none any more is gone: what is told to it may never arrive, which TCP says late. */
+  expectPings(): void {
+    this.#awaitsPings = true;
+    this.#lookForPing();
+  }
+
+  /** The client may be silent again. */
+  expectNoPings(): void {
+    this.#awaitsPings = false;
+  }
+
+  linkEnded(ended: InputEnded | OutputEnded): void {
+    this.#send(frameType.ended, formatPipePayload(ended));
   }
 
   flow(flow: StageFlow): void {
@@ -125,6 +141,18 @@ export class ControlConnection {
 
   fail(error: SessionError): void {
     this.#finish(errorFrame(error));
+  }
+
+  #lookForPing(): void {
+    if (this.#pingedAt === undefined || !this.#awaitsPings || this.#isOver) return;
+    const leftMs = this.#pingedAt + 3 * timing.pingMs - Date.now();
+    const look = async (): Promise<void> => {
+      // What came while this process could not run is read first.
+      await socketsSeen();
+      if (this.#awaitsPings && Date.now() - this.#pingedAt! > 3 * timing.pingMs) this.#leave();
+      else this.#lookForPing();
+    };
+    setTimeout(() => void look(), Math.max(leftMs, 0) + 1).unref();
   }
 
   #send(type: number, payload: Uint8Array | string): boolean {
@@ -180,6 +208,7 @@ export class ControlConnection {
       case frameType.inputEnd:
         return this.#endInput(frame.payload);
       case frameType.ping:
+        this.#pingedAt = Date.now();
         return this.#answer(frameType.pong, frame.payload.subarray(0, 64));
       case frameType.askInfo:
         return void this.#answerInfo();

@@ -3,8 +3,8 @@ import type { SignalName } from '@dipus/proto/control';
 import { encodeFrame, frameType, type Frame } from '@dipus/proto/frame';
 import {
   formatPipePayload,
+  parseEnded,
   parseFlow,
-  parseInputEnded,
   parseLinked,
   parsePrepared,
   type InputEnded,
@@ -23,6 +23,8 @@ export interface StageEvents {
   stderr(bytes: Buffer): void;
   /** Its input has ended and waits for `certify`, or has broken off. */
   inputEnded(how: InputEnded): void;
+  /** All of its output has gone over its link; it may go on. */
+  outputEnded?(): void;
   /** How far it is, where PREPARE has asked for that. */
   flow?(flow: StageFlow): void;
 }
@@ -47,6 +49,7 @@ export class StageClient {
   readonly #started = deferred();
   readonly #linked = new Map<LinkHalf, Deferred<Linked>>();
   readonly #listening = new Map<LinkHalf, Deferred<Linked>>();
+  #isOver = false;
 
   /** Sends PREPARE. */
   constructor(control: Duplex, prepare: Prepare, events: StageEvents) {
@@ -59,7 +62,7 @@ export class StageClient {
       ended: (outcome) => this.#end(outcome),
     });
     for (const { promise } of [this.#prepared, this.#started]) promise.catch(() => {});
-    this.#connection.begin(encodeFrame(frameType.prepare, formatPipePayload(prepare)));
+    this.#connection.begin(encodeFrame(frameType.prepare, formatPipePayload(prepare)), true);
   }
 
   /** What it says of itself. Rejects with StageOver where it cannot be a stage. */
@@ -69,6 +72,7 @@ export class StageClient {
 
   /** Tells it to wait for a connection. Resolves when that is there, or is not to be had; rejects with StageOver. */
   async link(link: Link): Promise<Linked> {
+    if (this.#isOver) throw new StageOver(await this.ended);
     const linked = deferred<Linked>();
     this.#linked.set(link.half, linked);
     this.#send(frameType.link, formatPipePayload(link));
@@ -124,13 +128,15 @@ export class StageClient {
       const flow = parseFlow(payload);
       if (flow) events.flow?.(flow);
     }
-    if (type === frameType.inputEnded) {
-      const ended = parseInputEnded(payload);
-      if (ended) events.inputEnded(ended);
+    if (type === frameType.ended) {
+      const ended = parseEnded(payload);
+      if (ended?.half === 'in') events.inputEnded(ended);
+      if (ended?.half === 'out') events.outputEnded?.();
     }
   }
 
   #end(outcome: SessionResult): void {
+    this.#isOver = true;
     const over = new StageOver(outcome);
     this.#prepared.reject(over);
     this.#started.reject(over);

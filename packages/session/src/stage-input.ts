@@ -17,7 +17,10 @@ export class StageInput {
       if (this.#isOver) return;
       // Its program reads no more: whoever writes to it is to know.
       if (how.kind === 'refused') return void this.drop();
-      if (how.kind === 'broken') return connection.inputEnded({ half: 'in', error: how.reason });
+      if (how.kind === 'broken') {
+        connection.linkEnded({ half: 'in', error: how.reason });
+        return connection.expectPings();
+      }
       if (how.kind === 'end') this.#copied(how.bytes);
     });
   }
@@ -25,6 +28,7 @@ export class StageInput {
   /** The whole input has so many bytes: if that is what came, its end is a true one. */
   certify(bytes: number): void {
     this.#wholeBytes = bytes;
+    this.#connection.expectNoPings();
     if (this.#copiedBytes !== undefined) this.#compare(this.#copiedBytes, bytes);
   }
 
@@ -44,12 +48,15 @@ export class StageInput {
   #copied(bytes: number): void {
     this.#copiedBytes = bytes;
     if (this.#wholeBytes !== undefined) this.#compare(bytes, this.#wholeBytes);
-    else this.#connection.inputEnded({ half: 'in', bytes });
+    else {
+      this.#connection.linkEnded({ half: 'in', bytes });
+      this.#connection.expectPings();
+    }
   }
 
   #compare(copied: number, whole: number): void {
     if (this.#isOver) return;
-    if (copied !== whole) return this.#connection.inputEnded({ half: 'in', error: `${copied} of ${whole} bytes came` });
+    if (copied !== whole) return this.#connection.linkEnded({ half: 'in', error: `${copied} of ${whole} bytes came` });
     this.#isOver = true;
     void this.#held.pass();
   }

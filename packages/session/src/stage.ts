@@ -126,6 +126,7 @@ export class Stage {
     const copy = startCountedCopy(readFd, target);
     closeSync(readFd);
     void copy.ended.then((how) => {
+      if (how.kind === 'end') this.#connection.linkEnded({ half: 'out', bytes: how.bytes });
       if (how.kind === 'broken') this.#fail(`its output broke off: ${how.reason}`);
     });
     return copy;
