@@ -107,6 +107,12 @@ test('over the network: apps with their arguments, at their limits, and no hosts
     const any = await run(['-v', '-n', '-N', open.uri, '-N', a.uri, '@c echo $((6 * 7)) | @a sort']);
     assert.equal([any.stdout.toString(), any.status], ['42\n', 0], any.stderr);
     assert.match(any.stderr, /stage 1, echo to stage 2, sort: linked\n/);
+    const plan = await run(['--plan', '-N', open.uri, '-N', a.uri, 'cat | cat']);
+    assert.is(plan.stdout.toString().match(/\/dpipesd\.c\.\.\.0\t/g)?.length, 2, 'where it can run');
+    const taken = ['-f', '/dev/null', ...asRoot, '--plain', '--any-command', '-l', a.uri.replace('sep://', '')];
+    const second = await sandbox.run('dpipesd', taken);
+    assert.equal([second.stdout.toString(), second.status], ['', 1]);
+    assert.match(second.stderr, /^dexport: cannot listen on .*: address already in use\ndpipesd: cannot go on without its exporter: /);
     // The exporter goes with it, and it with the exporter.
     a.daemon.signal('SIGKILL');
     await eventually('nobody listens', async () => (await run(['-n', '-N', a.uri, 'where'])).status === 127);

@@ -55,7 +55,9 @@ async function placesOf(stage: Stage, number: number, { nodes, asked }: Looking)
   const places = offered.filter(isWanted);
   if (places.length > 0) return places;
   const free = (await look('', () => nodes.find(anyNode))).filter(isWanted);
-  if (free.length > 0) return free;
+  const able = free.filter(({ info }) => info.only === undefined || (stage.name !== undefined && info.only.includes(stage.name)));
+  // Where none is able to run it, one of them says why.
+  if (free.length > 0) return able.length > 0 ? able : free;
   if (stage.place) throw notFound(name, `no node is called ${stage.place.name}`, 'dls dpipesd shows those of this host; -N names others');
   throw notFound(name, 'no node was found', 'start dpipesd where it may run, or name a node by -N');
 }

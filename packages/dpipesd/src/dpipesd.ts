@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';
@@ -46,23 +47,17 @@ export async function dpipesd(
     ...(args.authCommand && { authCommand: args.authCommand }),
   };
   const apps = args.apps.map(resolved);
-  const offer = async (name: string, protocol: string, whatRuns: WhatRuns): Promise<void> => {
-    const one = new Offer({
-      wanted: wantedOf(args, { name, protocol, host }),
-      terms: { ...terms, whatRuns },
-      places,
-      stop,
-      ways,
-      warn,
-      explain,
-    });
+  const offer = async ([name, protocol]: readonly [string, string], whatRuns: WhatRuns, only?: readonly string[]): Promise<void> => {
+    const wanted = wantedOf(args, { name, protocol, host });
+    const one = new Offer({ wanted, ...(only && { only }), terms: { ...terms, whatRuns }, places, stop, ways, warn, explain });
     offers.push(one);
     await one.begin(tree);
   };
   let exporter: Exporter | undefined;
   try {
-    await offer('dpipesd', '', mayRunAny(args) ? anyCommand : onlyThese(args.command, apps));
-    for (const app of apps) await offer(app.name, 'dp', onlyThese(undefined, [app]));
+    if (mayRunAny(args)) await offer(['dpipesd', ''], anyCommand);
+    else await offer(['dpipesd', ''], onlyThese(args.command, apps), namesOf(args));
+    for (const app of apps) await offer([app.name, 'dp'], onlyThese(undefined, [app]));
     exporter = args.isPlain ? await startExporter({ listen: args.listen, isVerbose: args.isVerbose }) : undefined;
     if (args.pidFile !== undefined) writePid(args.pidFile);
     if (args.isAnyCommand)
@@ -99,6 +94,11 @@ function resolved(app: App): App {
 
 function mayRunAny({ area, apps, command, isAnyCommand }: Arguments): boolean {
   return isAnyCommand || (area === 'local' && apps.length === 0 && !command);
+}
+
+/** What clients call the programs that run here. */
+function namesOf({ command, apps }: Arguments): string[] {
+  return [...(command ? [basename(command[0])] : []), ...apps.map(({ name }) => name)];
 }
 
 function callsOf(args: Arguments): MayCall {

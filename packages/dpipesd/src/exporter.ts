@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { networkInterfaces } from 'node:os';
+import type { Readable } from 'node:stream';
 import { printDiagnostics } from '@dipus/cli/output';
 import { Failure } from '@dipus/proto/failure';
 import { guardGroup } from '@dipus/programs/guard';
@@ -38,16 +39,12 @@ export async function startExporter({ listen, isVerbose }: ExporterOptions): Pro
     throw new Failure('go on', 'without its exporter', `dexport ended with ${signal ?? `status ${code}`}`);
   });
   lost.catch(() => {});
-  const lines: string[] = [];
-  await Promise.race([
-    lost,
-    (async () => {
-      for await (const line of createInterface(child.stdout)) if (lines.push(`${line}\n`) === addresses.length / 2) return;
-    })(),
-  ]);
+  const lines = await readLines(child.stdout, addresses.length / 2);
+  // Where it has ended before, that is the news.
+  if (lines === undefined) return lost;
   const release = guardGroup(child.pid!);
   return {
-    lines: lines.join(''),
+    lines,
     lost,
     end: async () => {
       child.kill('SIGTERM');
@@ -55,6 +52,13 @@ export async function startExporter({ listen, isVerbose }: ExporterOptions): Pro
       release();
     },
   };
+}
+
+/** So many lines; undefined where there are no more before. */
+async function readLines(stream: Readable, count: number): Promise<string | undefined> {
+  const lines: string[] = [];
+  for await (const line of createInterface(stream)) if (lines.push(`${line}\n`) === count) return lines.join('');
+  return undefined;
 }
 
 function everywhere(): string[] {

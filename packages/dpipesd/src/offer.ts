@@ -1,5 +1,6 @@
 // One name of the tree under which stages run.
 import { createServer, type Socket } from 'node:net';
+import type { Info } from '@dipus/proto/control';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { endGroup, killGroup } from '@dipus/programs/group';
 import { startProgram } from '@dipus/programs/program';
@@ -30,6 +31,8 @@ export interface Places {
 
 export interface OfferOptions {
   readonly wanted: Wanted;
+  /** The names of the only programs that run here. */
+  readonly only?: readonly string[];
   readonly terms: Terms & { readonly whatRuns: WhatRuns };
   readonly places: Places;
   readonly stop: AbortSignal;
@@ -109,10 +112,19 @@ export class Offer {
     return { plain, control };
   }
 
-  #info(): { since: number; running: number; waiting: number; max: number; tty: boolean; pipe: number; pid?: number } {
-    const { places, wanted } = this.#options;
+  #info(): Info {
+    const { places, wanted, only } = this.#options;
     const own = wanted.area === 'local' ? { pid: process.pid } : {};
-    return { since: this.#since, running: places.running, waiting: 0, max: places.max, tty: false, pipe: pipeVersion, ...own };
+    return {
+      since: this.#since,
+      running: places.running,
+      waiting: 0,
+      max: places.max,
+      tty: false,
+      pipe: pipeVersion,
+      ...(only && { only }),
+      ...own,
+    };
   }
 
   async #prepare(prepare: Prepare): Promise<PreparedStage | SessionError> {

@@ -1,5 +1,5 @@
 /** What the control socket says: its prefaces and the payloads of its frames (frame.ts has their shape). */
-import { isCount, parseObject } from './json-payload.ts';
+import { isCount, isTexts, parseObject } from './json-payload.ts';
 import type { LinkHalf } from './pipe.ts';
 
 export interface TerminalSize {
@@ -37,6 +37,8 @@ export interface Info {
   readonly tty: boolean;
   /** The version of the pipes that it may be a stage of; it may not unless given (sep(5), Stages). */
   readonly pipe?: number;
+  /** The names of the only programs that it runs as stages; any unless given. */
+  readonly only?: readonly string[];
   /** The process that serves, and the command that it runs; only of services of this host. */
   readonly pid?: number;
   readonly command?: string;
@@ -112,11 +114,21 @@ export function parseWaiting(payload: Buffer): { ahead: number } | undefined {
 export function parseInfo(payload: Buffer): Info | undefined {
   const value = parseObject(payload);
   if (!value) return undefined;
-  const { origin, peer, since, running, waiting, max, tty, pipe, pid, command } = value;
+  const { origin, peer, since, running, waiting, max, tty, pipe, only, pid, command } = value;
   if (!isCount(since) || !isCount(running) || !isCount(waiting) || !isCount(max)) return undefined;
   const from = { ...(typeof origin === 'string' && { origin }), ...(typeof peer === 'string' && { peer }) };
   const own = { ...(isCount(pid) && { pid }), ...(typeof command === 'string' && { command }) };
-  return { ...from, since, running, waiting, max, tty: tty === true, ...(isCount(pipe) && { pipe }), ...own };
+  return {
+    ...from,
+    since,
+    running,
+    waiting,
+    max,
+    tty: tty === true,
+    ...(isCount(pipe) && { pipe }),
+    ...(isTexts(only) && { only }),
+    ...own,
+  };
 }
 
 export function parseSignal(payload: Buffer): SignalName | undefined {

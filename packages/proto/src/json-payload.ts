@@ -14,3 +14,8 @@ export function parseObject(payload: Buffer): Record<string, unknown> | undefine
 export function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): value is number {
   return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= max;
 }
+
+/** A list of texts, of one at least. */
+export function isTexts(value: unknown, max: number = 4096): value is string[] {
+  return Array.isArray(value) && value.length > 0 && value.length <= max && value.every((one) => typeof one === 'string');
+}

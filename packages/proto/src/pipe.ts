@@ -1,5 +1,5 @@
 /** What a stage of a pipeline and its client say to each other: the payloads of frames 13 to 20 (sep(5), Stages). */
-import { isCount, parseObject } from './json-payload.ts';
+import { isCount, isTexts, parseObject } from './json-payload.ts';
 
 /** What its input comes over, and its output goes over. */
 export type LinkHalf = 'in' | 'out';
@@ -82,7 +82,6 @@ export interface StageFlow {
 /** Which extension of the control socket a service with `"pipe":1` in its INFO speaks. */
 export const pipeVersion = 1;
 export const maxStages = 64;
-const maxTexts = 4096;
 const leastFlowMs = 100;
 const maxOptions = 64;
 
@@ -167,10 +166,6 @@ function isToken(value: unknown): value is string {
 
 function isKey(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.length > 0 && value.length <= maxTexts && value.every((one) => typeof one === 'string');
 }
 
 function isOptions(value: unknown): value is Record<string, string> {
