@@ -1,7 +1,7 @@
 // TLS 1.3 with pre-shared keys (RFC 8446, 4.2.11), both sides. Nothing is resumed: a ticket would let in a key that was taken back.
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { connect, createServer, type SecureContextOptions, type TLSSocket } from 'node:tls';
+import { connect, createSecureContext, createServer, type SecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls';
 import { Refused } from '@dipus/ipc/answer';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { printable } from '@dipus/proto/printable';
@@ -70,6 +70,9 @@ export interface WantedKey {
   readonly key: Buffer;
 }
 
+// A client keeps no session unless it is told to.
+let clientContext: SecureContext | undefined;
+
 /** Secures a connection that was made, and owns it. Rejects with Refused. */
 export function connectSecure(connection: Socket, { identity, key }: WantedKey): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
@@ -81,7 +84,7 @@ export function connectSecure(connection: Socket, { identity, key }: WantedKey):
     };
     const timer = setTimeout(() => fail(`no answer within ${timing.headMs / 1000} s`), timing.headMs);
     const secured: TLSSocket = connect({
-      ...context,
+      secureContext: (clientContext ??= createSecureContext(context)),
       // Half-open like this.
       socket: connection,
       ALPNProtocols: [ownProtocol],
