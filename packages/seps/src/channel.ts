@@ -6,11 +6,11 @@ import {
   encodeChannelFrame,
   encodeReset,
   encodeWindow,
-  firstWindowBytes,
   maxDataBytes,
   type ResetReason,
 } from '@dipus/proto/channel-frame';
 import { Inbox } from './inbox.ts';
+import { Outbox, type Written } from './outbox.ts';
 import type { Peer } from './peer.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
 
@@ -49,7 +49,6 @@ export interface Sending {
   done(): void;
 }
 
-type Done = (error?: Error | null) => void;
 type Way = 'open' | 'ended' | 'stopped';
 
 /**
@@ -62,13 +61,11 @@ export class Channel extends Duplex {
   readonly #link: ChannelLink;
   readonly #window: ReceiveWindow;
   readonly #inbox = new Inbox();
+  readonly #outbox = new Outbox();
   #incoming: Way = 'open';
   #mayPush = false;
   #hasPushedEnd = false;
   #outgoing: Way = 'open';
-  #sendWindow = firstWindowBytes;
-  #waiting: Buffer[] = [];
-  #written: Done | undefined;
   #reset: { readonly reason: ResetReason; readonly text: string } = { reason: 'broken', text: '' };
 
   constructor(id: number, link: ChannelLink) {
@@ -142,16 +139,14 @@ export class Channel extends Duplex {
   receivedStop(): void {
     if (this.#outgoing !== 'open') return;
     this.#outgoing = 'stopped';
-    this.#waiting = [];
-    this.#finishWrite();
+    this.#outbox.clear();
     this.#settle();
     this.emit('stop');
   }
 
   /** WINDOW has come. Returns what is wrong with it. */
   receivedWindow(bytes: number): string | undefined {
-    this.#sendWindow += bytes;
-    if (this.#sendWindow > 0x7fff_ffff) return 'a WINDOW over the limit';
+    if (!this.#outbox.grant(bytes)) return 'a WINDOW over the limit';
     if (this.#canSend) this.#link.ready(this);
     return undefined;
   }
@@ -167,23 +162,10 @@ export class Channel extends Duplex {
   /** What the next DATA frame carries, or undefined where nothing may be sent. */
   nextData(): Sending | undefined {
     if (!this.#canSend) return undefined;
-    const pieces: Buffer[] = [];
-    let room = Math.min(maxDataBytes, this.#sendWindow);
-    let bytes = 0;
-    while (room > 0 && this.#waiting.length > 0) {
-      const [first] = this.#waiting as [Buffer];
-      const piece = first.subarray(0, room);
-      if (piece.length === first.length) this.#waiting.shift();
-      else this.#waiting[0] = first.subarray(room);
-      pieces.push(piece);
-      bytes += piece.length;
-      room -= piece.length;
-    }
-    this.#sendWindow -= bytes;
-    return { pieces, bytes, done: () => this.#sent() };
+    return { ...this.#outbox.take(), done: () => this.#sent() };
   }
 
-  override write(chunk: unknown, encoding?: BufferEncoding | Done, callback?: Done): boolean {
+  override write(chunk: unknown, encoding?: BufferEncoding | Written, callback?: Written): boolean {
     const done = typeof encoding === 'function' ? encoding : callback;
     // An error given to the stream itself would destroy what is still to be read.
     if (this.#outgoing === 'stopped' && !this.destroyed && !this.writableEnded) {
@@ -193,18 +175,18 @@ export class Channel extends Duplex {
     return typeof encoding === 'string' ? super.write(chunk, encoding, done) : super.write(chunk, done);
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Written): void {
     this.#send([chunk], done);
   }
 
-  override _writev(chunks: { chunk: Buffer }[], done: Done): void {
+  override _writev(chunks: { chunk: Buffer }[], done: Written): void {
     this.#send(
       chunks.map(({ chunk }) => chunk),
       done,
     );
   }
 
-  override _final(done: Done): void {
+  override _final(done: Written): void {
     if (this.#outgoing === 'open') {
       this.#link.control(encodeChannelFrame(this.id, channelFrameType.end));
       this.#outgoing = 'ended';
@@ -219,7 +201,7 @@ export class Channel extends Duplex {
     this.#refill();
   }
 
-  override _destroy(error: Error | null, done: Done): void {
+  override _destroy(error: Error | null, done: Written): void {
     if (!this.#isSettled) {
       this.#link.control(encodeReset(this.id, this.#reset.reason, this.#reset.text));
       this.#outgoing = 'stopped';
@@ -228,13 +210,12 @@ export class Channel extends Duplex {
     }
     this.#link.shrink(this.#window.grownBytes);
     this.#inbox.clear();
-    this.#waiting = [];
-    this.#finishWrite(error ?? undefined);
+    this.#outbox.clear(error ?? undefined);
     done(error);
   }
 
   get #canSend(): boolean {
-    return this.#outgoing === 'open' && this.#waiting.length > 0 && this.#sendWindow > 0;
+    return this.#outgoing === 'open' && this.#outbox.isReady;
   }
 
   get #isSettled(): boolean {
@@ -245,23 +226,15 @@ export class Channel extends Duplex {
     if (this.#isSettled) this.#link.gone(this);
   }
 
-  #send(chunks: readonly Buffer[], done: Done): void {
+  #send(chunks: readonly Buffer[], done: Written): void {
     if (this.#outgoing !== 'open') return done();
-    this.#waiting = chunks.filter((chunk) => chunk.length > 0);
-    this.#written = done;
-    if (this.#waiting.length === 0) this.#finishWrite();
-    else if (this.#canSend) this.#link.ready(this);
+    this.#outbox.put(chunks, done);
+    if (this.#canSend) this.#link.ready(this);
   }
 
   #sent(): void {
+    this.#outbox.sent();
     if (this.#canSend) this.#link.ready(this);
-    else if (this.#waiting.length === 0) this.#finishWrite();
-  }
-
-  #finishWrite(error?: Error): void {
-    const written = this.#written;
-    this.#written = undefined;
-    written?.(error);
   }
 
   /** Gives the reader what it takes. */

@@ -7,25 +7,21 @@ import {
   channelFrameType,
   encodeChannelFrame,
   encodeGoodbye,
-  encodeReset,
   encodeWelcome,
   isWelcome,
-  maxChannel,
-  parseReset,
-  parseWindow,
   type ChannelFrame,
   type ResetReason,
 } from '@dipus/proto/channel-frame';
 import { timing } from '@dipus/proto/timing';
-import { Channel, ChannelError, type ChannelLink } from './channel.ts';
+import { deferred } from '@dipus/proto/waiting';
+import { ChannelError, type Channel, type ChannelLink } from './channel.ts';
+import { OpenChannels } from './open-channels.ts';
 import type { Peer } from './peer.ts';
 import { Pulse } from './pulse.ts';
+import { WindowGrowth } from './receive-window.ts';
 import { breakSecured } from './secured.ts';
 import { Sender } from './sender.ts';
 
-// All windows together may have grown by so much, and without need.
-const maxGrownBytes = 64 << 20;
-const maxThriftyBytes = 8 << 20;
 // More answers than this that the other side does not take stop the reading of what it sends.
 const maxQueuedBytes = 512 << 10;
 const maxPingBytes = 64;
@@ -55,13 +51,11 @@ export class Channels {
   readonly #sender: Sender;
   readonly #pulse: Pulse;
   readonly #decoder: ChannelFrameDecoder;
-  readonly #channels = new Map<number, Channel>();
-  readonly #link: ChannelLink;
-  #settle!: (why: string) => void;
-  #welcome!: { readonly resolve: () => void; readonly reject: (error: Error) => void };
+  readonly #channels: OpenChannels;
+  readonly #growth = new WindowGrowth();
+  readonly #ended = deferred<string>();
+  readonly #welcomed = deferred();
   #isWelcomed: boolean;
-  #lastId = -1;
-  #grownBytes = 0;
   /** Why no channel may be opened any more. */
   #goodbye: string | undefined;
   #isOver = false;
@@ -72,8 +66,8 @@ export class Channels {
     this.#options = options;
     this.peer = options.peer;
     this.#isWelcomed = this.#isServer;
-    this.ended = new Promise((settle) => (this.#settle = settle));
-    this.welcomed = new Promise((resolve, reject) => (this.#welcome = { resolve, reject }));
+    this.ended = this.#ended.promise;
+    this.welcomed = this.#welcomed.promise;
     this.welcomed.catch(() => {});
     this.#sender = new Sender(socket, () => this.#mayRead());
     if (this.#isServer) this.#beWelcomed(encodeWelcome());
@@ -81,7 +75,8 @@ export class Channels {
       ping: (payload) => this.#sender.frame(encodeChannelFrame(0, channelFrameType.ping, payload)),
       lost: () => this.break('the other side does not answer'),
     });
-    this.#link = this.#makeLink();
+    const { opened, mayOpen } = options;
+    this.#channels = new OpenChannels({ link: this.#makeLink(), opened, mayOpen, refusal: () => this.#refusal() });
     this.#decoder = new ChannelFrameDecoder({
       data: (id, bytes) => this.#data(id, bytes),
       frame: (frame) => this.#frame(frame),
@@ -101,10 +96,9 @@ export class Channels {
 
   /** A new channel, connected: what is written goes at once. The caller's to destroy. Throws where `isOpen` is false. */
   open(): Channel {
-    const id = this.#lastId + 2;
-    if (!this.isOpen || id > maxChannel) throw new ChannelError('broken', this.#goodbye ?? 'the connection is closed');
-    this.#sender.frame(encodeChannelFrame(id, channelFrameType.open));
-    return this.#make(id);
+    const channel = this.isOpen ? this.#channels.open() : undefined;
+    if (!channel) throw new ChannelError('broken', this.#goodbye ?? 'the connection is closed');
+    return channel;
   }
 
   /** Opens and takes no more channels; the connection closes when those that are open have ended. */
@@ -118,7 +112,7 @@ export class Channels {
   /** Resets every channel for this reason, says GOODBYE, and closes. */
   close(reason: ResetReason, text: string): void {
     if (this.#isOver) return;
-    for (const channel of this.#channels.values()) channel.reset(reason, text);
+    for (const channel of this.#channels.all) channel.reset(reason, text);
     this.#part(text);
   }
 
@@ -146,8 +140,8 @@ export class Channels {
       control: (frame) => this.#sender.frame(frame),
       ready: (channel) => this.#sender.add(channel),
       gone: (channel) => this.#gone(channel),
-      mayGrow: (bytes, isNeeded) => this.#mayGrow(bytes, isNeeded ? maxGrownBytes : maxThriftyBytes),
-      shrink: (bytes) => void (this.#grownBytes -= bytes),
+      mayGrow: (bytes, isNeeded) => this.#growth.add(bytes, isNeeded),
+      shrink: (bytes) => this.#growth.remove(bytes),
     };
   }
 
@@ -181,13 +175,13 @@ export class Channels {
   }
 
   #data(id: number, bytes: Buffer): void {
-    const fault = this.#find(id)?.received(bytes);
+    const fault = this.#isOver ? undefined : this.#channels.received(id, bytes);
     if (fault !== undefined) this.#fault(fault);
   }
 
   #frame(frame: ChannelFrame): void {
     if (this.#isOver) return;
-    const fault = frame.channel === 0 ? this.#connectionFrame(frame) : this.#channelFrame(frame);
+    const fault = frame.channel === 0 ? this.#connectionFrame(frame) : this.#channels.take(frame);
     if (fault !== undefined) this.#fault(fault);
   }
 
@@ -203,52 +197,9 @@ export class Channels {
     return undefined;
   }
 
-  #channelFrame({ channel: id, type, payload }: ChannelFrame): string | undefined {
-    if (type === channelFrameType.open) return this.#opened(id);
-    if (type > channelFrameType.window) return undefined;
-    const channel = this.#find(id);
-    if (type === channelFrameType.end) return channel?.receivedEnd();
-    if (type === channelFrameType.window) return this.#window(channel, payload);
-    if (type === channelFrameType.stop) channel?.receivedStop();
-    else {
-      const { reason, text } = parseReset(payload);
-      channel?.broken(new ChannelError(reason, text || 'the other side has broken it'));
-    }
-    return undefined;
-  }
-
-  #window(channel: Channel | undefined, payload: Buffer): string | undefined {
-    const bytes = parseWindow(payload);
-    return bytes === undefined ? 'a WINDOW that is none' : channel?.receivedWindow(bytes);
-  }
-
-  /** An open channel. One that is gone may still be sent to; one that never was is a fault. */
-  #find(id: number): Channel | undefined {
-    if (this.#isOver) return undefined;
-    if (id % 2 === 0 || id > this.#lastId) this.#fault(`channel ${id} was never opened`);
-    return this.#channels.get(id);
-  }
-
-  #opened(id: number): string | undefined {
-    const { opened, mayOpen } = this.#options;
-    if (!opened) return 'an OPEN from the server';
-    if (id % 2 === 0 || id <= this.#lastId) return `channel ${id} cannot be opened`;
-    if (mayOpen?.() === false) return 'too many channels a second';
-    if (this.#goodbye !== undefined || this.#channels.size >= this.peer.max) {
-      this.#lastId = id;
-      const [reason, text] = this.#goodbye === undefined ? (['busy', 'too many streams'] as const) : (['refused', this.#goodbye] as const);
-      this.#sender.frame(encodeReset(id, reason, text));
-      return undefined;
-    }
-    opened(this.#make(id));
-    return undefined;
-  }
-
-  #make(id: number): Channel {
-    const channel = new Channel(id, this.#link);
-    this.#lastId = id;
-    this.#channels.set(id, channel);
-    return channel;
+  #refusal(): { reason: ResetReason; text: string } | undefined {
+    if (this.#goodbye !== undefined) return { reason: 'refused', text: this.#goodbye };
+    return this.#channels.size >= this.peer.max ? { reason: 'busy', text: 'too many streams' } : undefined;
   }
 
   #heardWelcome(payload: Buffer): string | undefined {
@@ -260,7 +211,7 @@ export class Channels {
 
   #beWelcomed(first?: Buffer): void {
     this.#isWelcomed = true;
-    this.#welcome.resolve();
+    this.#welcomed.resolve();
     if (first) this.#sender.frame(first);
   }
 
@@ -271,15 +222,9 @@ export class Channels {
   }
 
   #gone(channel: Channel): void {
-    this.#channels.delete(channel.id);
+    this.#channels.remove(channel);
     this.#sender.remove(channel);
     this.#closeWhenDone();
-  }
-
-  #mayGrow(bytes: number, most: number): boolean {
-    if (this.#grownBytes + bytes > most) return false;
-    this.#grownBytes += bytes;
-    return true;
   }
 
   #closeWhenDone(): void {
@@ -311,8 +256,8 @@ export class Channels {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#pulse.stop();
-    this.#welcome.reject(new ChannelError('refused', why));
-    for (const channel of this.#channels.values()) channel.broken(new ChannelError('broken', why));
-    this.#settle(why);
+    this.#welcomed.reject(new ChannelError('refused', why));
+    for (const channel of this.#channels.all) channel.broken(new ChannelError('broken', why));
+    this.#ended.resolve(why);
   }
 }

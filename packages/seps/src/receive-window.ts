@@ -6,6 +6,26 @@ const maxWindowBytes = 16 << 20;
 // For one that would not: each WINDOW is a record of TLS and a system call.
 const thriftyWindowBytes = 1 << 20;
 
+// All windows of a connection together may have grown by so much, and without need.
+const maxGrownBytes = 64 << 20;
+const maxThriftyBytes = 8 << 20;
+
+/** By how much all windows of a connection are longer than at their beginnings. */
+export class WindowGrowth {
+  #bytes = 0;
+
+  /** Whether they may be so many bytes longer; they are then. */
+  add(bytes: number, isNeeded: boolean): boolean {
+    if (this.#bytes + bytes > (isNeeded ? maxGrownBytes : maxThriftyBytes)) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  remove(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
 export interface WindowBudget {
   /** The shortest time in which the other side has answered, in milliseconds. */
   readonly roundTripMs: number;
