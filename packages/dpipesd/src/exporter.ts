@@ -1,7 +1,6 @@
 // The exporter that a dpipesd of its own has: dexport(1), for what dpipesd claims and nothing else.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { networkInterfaces } from 'node:os';
 import type { Readable } from 'node:stream';
 import { printDiagnostics } from '@dipus/cli/output';
@@ -55,10 +54,15 @@ export async function startExporter({ listen, isVerbose }: ExporterOptions): Pro
 }
 
 /** So many lines; undefined where there are no more before. */
-async function readLines(stream: Readable, count: number): Promise<string | undefined> {
-  const lines: string[] = [];
-  for await (const line of createInterface(stream)) if (lines.push(`${line}\n`) === count) return lines.join('');
-  return undefined;
+function readLines(stream: Readable, count: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    let text = '';
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (text.split('\n').length > count) resolve(text);
+    });
+    stream.on('close', () => resolve(undefined));
+  });
 }
 
 function everywhere(): string[] {

@@ -78,6 +78,7 @@ export class Runs {
   prepare(prepare: Prepare): PreparedStage | SessionError {
     const [needed] = Object.keys(prepare.need ?? {});
     if (prepare.command !== undefined) return { reason: 'it runs a command of its own, and no other', retry: false };
+    if (needed === 'options') return { reason: 'it takes no options', retry: false };
     if (needed !== undefined) return { reason: `it cannot promise what is needed: ${needed}`, retry: false };
     const kept = this.#kept;
     if (!kept || this.#shared.descriptors.isExceeded || !this.#gate.enterAtOnce()) return busy;
