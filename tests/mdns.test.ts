@@ -43,7 +43,8 @@ function announcement(instance: string, host: string, { port = 7370, ttl = 120, 
 /** Sends packets from a host, by a port that others believe or by any. */
 async function send(host: Host, packets: readonly Buffer[], port = 5353): Promise<void> {
   const code = `const s = require("dgram").createSocket({ type: 'udp4', reuseAddr: true })
-    require("readline").createInterface({ input: process.stdin }).on('line', (line) => lines.push(line)).on('close', () => s.bind(${port}, next))
+    require("readline").createInterface({ input: process.stdin })
+      .on('line', (line) => lines.push(line)).on('close', () => s.bind(${port}, next))
     const lines = []
     const next = () => lines.length ? s.send(Buffer.from(lines.shift(), 'hex'), 5353, '224.0.0.251', next) : s.close()`;
   const { stderr } = await host.run(process.execPath, ['-e', code], packets.map((packet) => `${packet.toString('hex')}\n`).join(''));
@@ -228,7 +229,8 @@ onHosts('one announcement of a process ends alone', ['stereo', 'desktop'], async
 
 onHosts('resolves names of the LAN', ['stereo', 'desktop'], async ({ stereo, desktop }) => {
   await runCode(stereo, 'announce', `await announce({ name: 'stereo', host: 'stereo', port: 7370 }); console.log('ready')`).line();
-  const code = `for (const host of ['stereo.local', 'STEREO.local.', 'nobody.local', 'x'.repeat(64)]) console.log(JSON.stringify(await resolveLocal(host, 1500)))`;
+  const code = `for (const host of ['stereo.local', 'STEREO.local.', 'nobody.local', 'x'.repeat(64)])
+    console.log(JSON.stringify(await resolveLocal(host, 1500)))`;
   const { stdout } = await runCode(desktop, 'resolve', code).ended;
   const found = JSON.stringify([stereo.address, stereo.address6]);
   assert.is(stdout.toString(), `${found}\n${found}\n[]\n[]\n`);
