@@ -288,9 +288,9 @@ test('descriptors and memory stay as they are over many asks', () =>
           await asBefore();
         };
         // What garbage there is at most is there by then.
-        await some(rounds(120, 3000));
+        await some(rounds(60, 3000));
         const bytes = residentBytes(program.pid);
-        await some(rounds(240, 10_000));
+        await some(rounds(120, 10_000));
         const more = residentBytes(program.pid) - bytes;
         assert.ok(more < 30 << 20, `${name}: ${more} bytes more`);
         assert.is((await program.stop()).status, 0);
