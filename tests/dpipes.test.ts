@@ -154,55 +154,6 @@ test('what may not run, is not there, or makes no sense', async () => {
   });
 }, 120_000);
 
-test('what is killed ends nothing: no stage commits a part, no status is 0, and all are gone', async () => {
-  await withSandbox(async (sandbox) => {
-    const committed = `${sandbox.dir}/committed`;
-    const part = `${sandbox.dir}/part`;
-    const commit = sh(`cat > ${part} && mv ${part} ${committed}`);
-    const write = sh('echo begun; exec sleep 4242');
-    const victims: [string, (nodes: readonly Node[], client: Program) => number | undefined][] = [
-      ['the first program', ([a]) => childOf(a!.daemon.pid, 'sleep')],
-      ['the first dpipesd', ([a]) => a!.daemon.pid],
-      ['the first exporter', ([a]) => a!.exporter.pid],
-      ['the copier of the first', ([a]) => childOf(a!.daemon.pid, 'dd bs=')],
-      ['the second dpipesd', ([, b]) => b!.daemon.pid],
-      ['the second exporter', ([, b]) => b!.exporter.pid],
-      ['what copies for the second', ([, b]) => childOf(b!.daemon.pid, 'read -r word')],
-      ['dpipes', (_nodes, client) => client.pid],
-    ];
-    for (let round = 0; round < rounds(1, 10); round++) {
-      for (const [what, find] of victims) {
-        const nodes = [await node(sandbox, 'a'), await node(sandbox, 'b')] as const;
-        const client = sandbox.start('dpipes', ['-n', '-N', nodes[0].uri, '-N', nodes[1].uri, `@a ${write} | @b ${commit}`]);
-        await eventually(`${what}: it runs`, () => existsSync(part) && readFileSync(part).length > 0);
-        const programs = nodes.flatMap(({ daemon }) => groupsOf(daemon.pid));
-        const pid = find(nodes, client);
-        assert.ok(pid, what);
-        process.kill(pid, 'SIGKILL');
-        const { status } = await client.ended;
-        assert.is.not(status, 0, what);
-        await eventually(`${what}: all programs are gone`, () => programs.every((each) => !existsSync(`/proc/${each}`)));
-        assert.not(existsSync(committed), what);
-        for (const { daemon, exporter, root } of nodes) {
-          await Promise.all([daemon.stop('SIGKILL'), exporter.stop('SIGKILL')]);
-          rmSync(root, { recursive: true });
-        }
-        rmSync(part, { force: true });
-      }
-    }
-    // Nobody is killed: it commits.
-    const nodes = [await node(sandbox, 'a'), await node(sandbox, 'b')];
-    const ended = await dpipes(sandbox, ['-n', '-N', nodes[0]!.uri, '-N', nodes[1]!.uri, `@a ${sh('echo all')} | @b ${commit}`]);
-    assert.equal(said(ended), ['', '', 0]);
-    assert.is(readFileSync(committed, 'utf8'), 'all\n');
-  });
-}, 240_000);
-
-/** A process of a daemon, by a word of its command line. */
-function childOf(pid: number, word: string): number | undefined {
-  return groupsOf(pid).find((child) => commandOf(child).includes(word));
-}
-
 function groupsOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
     .split(' ')

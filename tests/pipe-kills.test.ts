@@ -1,0 +1,220 @@
+// Random processes of pipelines are killed, on every way that their links can take and at every time: nothing commits a part, no status says
+// that all is well when it is not, and nothing is left.
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as assert from 'uvu/assert';
+import { eventually, rounds, sleep, suite, type Program } from './harness.ts';
+import { withHost, type Host } from './login.ts';
+import { descendantsOf, openDescriptors } from './processes.ts';
+import { promised } from './sep-pair.ts';
+import { keep, pairKeys, sepsNode, type Daemon } from './seps-node.ts';
+import { hostOf } from './seps-pair.ts';
+import { freePort, noSshd, startSshd } from './sshd.ts';
+
+const test = suite('pipe-kills');
+
+const half = 200_000;
+const phases = ['before GO', 'mid-stream', 'at the end'] as const;
+
+/** One way that the bytes of a pipeline can take. */
+interface Way {
+  readonly name: string;
+  readonly daemons: readonly Daemon[];
+  readonly args: readonly string[];
+  /** After a daemon has been started again: waits until the pipeline can be had. */
+  ready?(): Promise<unknown>;
+}
+
+/** What runs, all over: where its files are it reads from one, so that it can be a command of dserve's too. */
+function scripts(dir: string): { write: string; commit: string } {
+  const zeros = `head -c ${half} /dev/zero`;
+  return {
+    write: `d=$(cat ${dir}/now); ${zeros}; until [ -e $d/go ]; do sleep 0.02; done; ${zeros}`,
+    commit: `d=$(cat ${dir}/now); cat > $d/part && mv $d/part $d/committed`,
+  };
+}
+
+const sh = (script: string): string => `sh -c '${script}'`;
+const anything = ['-x', '--app', 'sh args=any'];
+
+async function waysOf(host: Host): Promise<Way[]> {
+  const { dir } = host;
+  const { write, commit } = scripts(dir);
+  const nodeAt = (name: string, options: readonly string[] = anything): Promise<Daemon> => keep(hostOf(host, name), 'dpipesd', options);
+  const exporterAt = async (name: string): Promise<{ daemon: Daemon; uri: string }> => {
+    const port = await freePort();
+    const args = ['--user', 'root', '-l', `127.0.0.1:${port}`, '--no-announce'];
+    return { daemon: await keep(hostOf(host, name), 'dexport', args), uri: `sep://127.0.0.1:${port}` };
+  };
+  const [a, b, me, sa, sb] = await Promise.all([nodeAt('a'), nodeAt('b'), nodeAt('root', []), nodeAt('sa', []), nodeAt('sb', [])]);
+  const [ea, eb] = [await exporterAt('a'), await exporterAt('b')];
+  const [ka, kb] = [await sepsNode(host, 'ka'), await sepsNode(host, 'kb')];
+  await pairKeys(host, ka);
+  await pairKeys(host, kb);
+  await pairKeys(ka.host, kb);
+  const imports = hostOf(host, 'imports');
+  const dimport = await keep(imports, 'dimport', [ea.uri, eb.uri]);
+  const writer = await keep(host, 'dserve', [write, 'write']);
+  const committer = await keep(host, 'dserve', [commit, 'commit']);
+  const sshd: Daemon = {
+    program: host.sshd.program,
+    start: async () => (await startSshd(host, readFileSync(`${host.sshd.dir}/authorized_keys`, 'utf8'), { port: host.sshd.port })).program,
+  };
+  const both = (first: string, second: string): string => `@${first} ${sh(write)} | @${second} ${sh(commit)}`;
+  const imported = (): Promise<unknown> =>
+    eventually('both are imported', async () => {
+      const { stdout } = await imports.run('dls', ['sh']);
+      return stdout.toString().trim().split('\n').length === 2;
+    });
+  await imported();
+  return [
+    { name: 'direct', daemons: [a, b, ea.daemon, eb.daemon], args: ['-N', ea.uri, '-N', eb.uri, both('a', 'b')] },
+    // The first cannot call one that no exporter has.
+    {
+      name: 'reverse',
+      daemons: [a, me, ea.daemon],
+      args: ['-N', ea.uri, '-N', `unix://${dir}/root/local/dpipesd.root...0`, `@a ${sh(write)} | @root (${commit})`],
+    },
+    { name: 'keyed', daemons: [ka.daemon, kb.daemon, ka.exporter, kb.exporter], args: ['-N', ka.uri, '-N', kb.uri, both('ka', 'kb')] },
+    { name: 'relayed', daemons: [writer, committer], args: ['@write | @commit'] },
+    { name: 'import', daemons: [a, b, ea.daemon, eb.daemon, dimport], args: [both('a', 'b')], ready: imported },
+    {
+      name: 'ssh',
+      daemons: [sa, sb, sshd],
+      args: ['-N', `ssh://box/?root=${dir}/sa`, '-N', `ssh://box/?root=${dir}/sb`, both('sa', 'sb')],
+    },
+  ];
+}
+
+/** Starts a pipeline; resolves when its places are there, or where `part` is given, when its first half is in that file. */
+async function begin(host: Host, way: Way, part: string | undefined): Promise<Program> {
+  const env = { ...host.envWith(), ...(way.name === 'import' && { DIPUS_ROOT: `${host.dir}/imports` }) };
+  // What has just been started again may not be known to all yet.
+  for (let left = 10; ; left--) {
+    const client = host.start('dpipes', ['-v', '-n', '-t', '30', ...way.args], { env });
+    let hasEnded = false;
+    void client.ended.then(() => (hasEnded = true));
+    const hasBegun = (): boolean =>
+      part === undefined ? client.stderr.includes('has a place') : existsSync(part) && statSync(part).size >= half;
+    await eventually(`${way.name}: the beginning`, () => hasBegun() || hasEnded);
+    if (hasBegun()) return client;
+    if (left === 0) throw new Error(`${way.name}: ${client.stderr}`);
+    await repair(way);
+    await sleep(200);
+  }
+}
+
+/** Kills one process of a pipeline. Returns what there is to say against how it went. */
+async function kill(host: Host, way: Way, { at, phase }: { at: number; phase: (typeof phases)[number] }): Promise<string | undefined> {
+  const files = `${host.dir}/round-${at}`;
+  mkdirSync(files);
+  writeFileSync(`${host.dir}/now`, files);
+  await way.ready?.();
+  const resting = new Set(way.daemons.flatMap(({ program }) => [program.pid, ...descendantsOf(program.pid)]));
+  const client = await begin(host, way, phase === 'before GO' ? undefined : `${files}/part`);
+  if (phase === 'at the end') writeFileSync(`${files}/go`, '');
+  await sleep(Math.random() * (phase === 'mid-stream' ? 1 : 60));
+  const everything = [client, ...way.daemons.map(({ program }) => program)].flatMap(({ pid }) => [pid, ...descendantsOf(pid)]);
+  const victim = everything[Math.floor(Math.random() * everything.length)]!;
+  const what = `round ${at}, ${way.name}, ${phase}: ${commandOf(victim)}`;
+  const programs = everything.filter((pid) => !resting.has(pid) && /\/(?:part|go) |dd bs=|sleep 0\.02/.test(commandOf(pid)));
+  try {
+    process.kill(victim, 'SIGKILL');
+  } catch {
+    // It has just ended by itself.
+  }
+  await Promise.race([client.ended, sleep(1500)]);
+  // Where that was no part of it, it goes on.
+  writeFileSync(`${files}/go`, '');
+  const { status, stderr } = await client.ended;
+  await eventually(`${what}: all programs are gone`, () => programs.every((pid) => isOver(pid)), promised(1000));
+  const size = existsSync(`${files}/committed`) ? statSync(`${files}/committed`).size : undefined;
+  if (size !== undefined && size !== 2 * half) return `${what}: committed ${size} bytes\n${stderr}`;
+  if (status === 0 && size === undefined) return `${what}: 0, and nothing committed\n${stderr}`;
+  return undefined;
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
+/** Gone, or dead and not waited for by whoever has it now. */
+function isOver(pid: number): boolean {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
+
+async function repair(way: Way): Promise<void> {
+  let hasLost = false;
+  for (const daemon of way.daemons) {
+    if (!isOver(daemon.program.pid)) continue;
+    hasLost = true;
+    await daemon.program.ended;
+    daemon.program = await daemon.start();
+  }
+  if (hasLost) await way.ready?.();
+}
+
+const pipes = (pid: number): number =>
+  readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).includes('dipus-pipe-');
+    } catch {
+      return false;
+    }
+  }).length;
+
+if (noSshd === undefined) {
+  test('whatever process is killed, whenever, nothing commits a part', async () => {
+    await withHost(async (host) => {
+      const ways = await waysOf(host);
+      const wrong: string[] = [];
+      for (let at = 0; at < rounds(40, 500); at++) {
+        const way = ways[at % ways.length]!;
+        const phase = phases[Math.floor(at / ways.length) % phases.length]!;
+        const against = await kill(host, way, { at, phase });
+        if (against !== undefined) wrong.push(against);
+        await repair(way);
+      }
+      assert.equal(wrong, []);
+      // All that was begun is over; an import of an exporter that was killed is as good as new.
+      for (const { daemons } of ways) {
+        for (const { program } of daemons) {
+          assert.is(pipes(program.pid), 0);
+          await eventually('no copier is left', () => descendantsOf(program.pid).every((pid) => !/dd bs=/.test(commandOf(pid))));
+          assert.ok(openDescriptors(program.pid) < 60, `${openDescriptors(program.pid)} of ${program.pid}`);
+        }
+      }
+      assert.equal(
+        readdirSync(tmpdir()).filter((name) => name.startsWith('dipus-pipe-')),
+        [],
+      );
+      for (let at = 0; at < rounds(40, 500); at++) {
+        const file = `${host.dir}/round-${at}/committed`;
+        assert.ok(!existsSync(file) || statSync(file).size === 2 * half, file);
+      }
+    });
+  }, 400_000);
+
+  test('the same through one host by ssh alone commits a part, and says that all is well', async () => {
+    await withHost(async (host) => {
+      const file = `${host.dir}/committed`;
+      const begun = `${host.dir}/begun`;
+      const pipeline = `ssh box 'echo $$ > ${begun}; echo a half; exec sleep 4242' | ssh box cat | ssh box 'cat > ${file}.part && mv ${file}.part ${file}'`;
+      const shell = host.start('sh', ['-c', pipeline], { env: host.envWith() });
+      await eventually('a half', () => existsSync(`${file}.part`) && statSync(`${file}.part`).size > 0);
+      process.kill(Number(readFileSync(begun, 'utf8')), 'SIGKILL');
+      assert.is((await shell.ended).status, 0);
+      assert.is(readFileSync(file, 'utf8'), 'a half\n');
+    });
+  });
+}
+
+test.run();
