@@ -147,10 +147,15 @@ test('what may not run, is not there, or makes no sense', async () => {
       assert.match(ended.stderr, stderr);
       assert.ok([125, 127].includes(ended.status), args.join(' '));
     }
-    await near(sandbox);
+    const stopped = await near(sandbox);
     const syntax = await dpipes(sandbox, ['-n', 'if true; then echo $[1']);
     assert.is(syntax.status, 125);
     assert.match(syntax.stderr, /^dpipes: PIPELINE: /);
+    // One that does not answer holds nobody for longer than is said.
+    stopped.signal('SIGSTOP');
+    const late = await sandbox.run('dpipes', ['-n', '-t', '1', 'true']);
+    assert.equal([late.status, late.stderr.split('\n')[0]], [125, 'dpipes: cannot place the stages: it has taken too long']);
+    stopped.signal('SIGCONT');
   });
 }, 120_000);
 

@@ -1,5 +1,6 @@
 // Places for all stages of a pipeline, or none: whoever waited with some of them in hand could wait for ever.
 import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import type { Prepare } from '@dipus/proto/pipe';
 import { pause } from '@dipus/proto/waiting';
@@ -87,7 +88,8 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
     };
     let client: StageClient | undefined;
     try {
-      client = new StageClient(await before(options.deadline, place.open('control')), prepare, options.events(wanted));
+      const control = place.open('control');
+      client = new StageClient(await before(options.deadline, control).catch(leave(control)), prepare, options.events(wanted));
       const prepared = await before(options.deadline, client.prepared);
       options.explain(`${nameOf(wanted)} has a place at ${place.path}`);
       if (prepared.ignored) options.explain(`${nameOf(wanted)}: the node ignores ${prepared.ignored.join(', ')}`);
@@ -105,4 +107,12 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
     }
   }
   return failure!;
+}
+
+/** What comes too late is closed. */
+function leave(control: Promise<Duplex>): (error: unknown) => never {
+  return (error) => {
+    control.then((late) => late.destroy()).catch(() => {});
+    throw error;
+  };
 }
