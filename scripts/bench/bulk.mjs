@@ -3,8 +3,8 @@ import { freePort, listens } from './pair.mjs';
 import { lackOf } from './stage.mjs';
 
 /**
- * Services for it on another host, and contenders: `open` gets the name and the socket of a service, and gives what dcat(1) opens. The rate is that of what
- * goes there and then back; `isBack`: back alone.
+ * Services for it on another host, and contenders: `open` gets the name and the socket of a service, and gives what dcat(1) opens. The
+ * rate is that of what goes there and then back; `isBack`: back alone.
  */
 export async function startBulk(stage) {
   const bytes = (stage.quick ? 256 : 1024) * 2 ** 20;
