@@ -10,6 +10,7 @@ const here = ['throughput', 'latency', 'startup', 'list', 'memory', 'stop', 'sta
 const parts = [
   ...here,
   'socketpipe',
+  'pipes',
   'sep',
   'sep-connect',
   'sep-serial',

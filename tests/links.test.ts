@@ -126,7 +126,7 @@ test('nodes by seps:// are called with their own keys, or at ports; plain nodes 
     assert.match(direct.stderr, /dpipes: cannot link stage 1 to stage 2: neither can call the other\ndpipes: hint: without --direct /);
     // One that is reached as plain text.
     const c = hostOf(sandbox, 'c');
-    await c.start('dpipesd', ['-x', '--app', 'sh args=any']).line();
+    await c.start('dpipesd', ['-x', '--app', 'sh args=any', '--call', '*']).line();
     const plain = await c.start('dexport', ['--user', 'root', '-l', '127.0.0.1:0', '--no-announce']).line();
     const mixed = await run([...nodes, '-N', plain, `${sh('cat')} | ${sh('cat')}`], 'x');
     assert.is(mixed.status, 125);

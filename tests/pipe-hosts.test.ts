@@ -16,7 +16,7 @@ const sh = (script: string): string => `sh -c '${script}'`;
 /** A host where anything may run, behind an exporter without encryption. Returns its dpipesd. */
 async function serve(host: Host): Promise<Program> {
   const env = envOf(host);
-  const daemon = host.start('dpipesd', ['-x', '--app', 'sh args=any'], { env });
+  const daemon = host.start('dpipesd', ['-x', '--app', 'sh args=any', '--call', '*'], { env });
   await daemon.line(longMs);
   await host.start('dexport', ['--plain', '--user', 'root', '--no-announce'], { env }).line(longMs);
   return daemon;

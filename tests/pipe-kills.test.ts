@@ -35,7 +35,7 @@ function scripts(dir: string): { write: string; commit: string } {
 }
 
 const sh = (script: string): string => `sh -c '${script}'`;
-const anything = ['-x', '--app', 'sh args=any'];
+const anything = ['-x', '--app', 'sh args=any', '--call', '*'];
 
 async function waysOf(host: Host): Promise<Way[]> {
   const { dir } = host;

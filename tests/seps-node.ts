@@ -25,7 +25,7 @@ export async function sepsNode(sandbox: Sandbox, name: string): Promise<SepsNode
   return {
     host,
     uri: `seps://127.0.0.1:${port}`,
-    daemon: await keep(host, 'dpipesd', ['-x', '--app', 'sh args=any']),
+    daemon: await keep(host, 'dpipesd', ['-x', '--app', 'sh args=any', '--call', '*']),
     exporter: await keep(host, 'dexport', exporter),
   };
 }
