@@ -26,7 +26,7 @@ function refusal(stage: string, reason: string): RegExp {
   return new RegExp(`^dpipes: cannot run stage \\d, ${stage} at \\S+: ${reason}\n`);
 }
 
-test('options change how a stage runs where they are taken; those that must be taken, and what is needed, are agreed on first', async () => {
+test('options change how a stage runs where they are taken; what must be taken, and what is needed, is agreed on first', async () => {
   await withSandbox(async (sandbox) => {
     const { dir } = sandbox;
     await sandbox.start('dpipesd', ['--accept-option', 'shell nice umask cwd env:FOO', '--accept-option', 'max-seconds']).line();
@@ -75,7 +75,7 @@ test('options change how a stage runs where they are taken; those that must be t
   });
 }, 120_000);
 
-test('over the network: apps with their arguments, at their limits, and no hosts that a client names; any command where that is said', async () => {
+test('over the network: apps with their arguments and limits, and no hosts that a client names; any command where that is said', async () => {
   await withSandbox(async (sandbox) => {
     const specs = ['sort args=any version=3.4 max=1', 'count command="wc -l"', 'tr args="a-z A-Z"', 'where command=pwd cwd=/usr'];
     const apps = specs.flatMap((spec) => ['--app', spec]);

@@ -124,7 +124,8 @@ testAsRoot(test, 'thousands of dead sockets of others: not tried, told in one li
       const dead = `
       const net = require('node:net'), [dir] = process.argv.slice(1);
       let left = 2000;
-      for (let at = 0; at < 2000; at++) net.createServer().listen(dir + '/s' + at + '.box...0', () => --left === 0 && console.log('ready'));`;
+      for (let at = 0; at < 2000; at++)
+        net.createServer().listen(dir + '/s' + at + '.box...0', () => --left === 0 && console.log('ready'));`;
       const maker = startAs(mallory, process.execPath, '-e', dead, `${root}/local`);
       assert.is(await maker.line(), 'ready');
       await maker.stop('SIGKILL');

@@ -35,7 +35,8 @@ if (has('nft')) {
       const daemons = await Promise.all([a, b, c].map(serve));
       const begin = async (first: Host, second: Host): Promise<Program> => {
         const part = `${second.dir}/part`;
-        const pipeline = `@${first.name} ${sh('echo begun; exec sleep 4242')} | @${second.name} ${sh(`cat > ${part} && mv ${part} ${second.dir}/committed`)}`;
+        const [begin, commit] = [sh('echo begun; exec sleep 4242'), sh(`cat > ${part} && mv ${part} ${second.dir}/committed`)];
+        const pipeline = `@${first.name} ${begin} | @${second.name} ${commit}`;
         const client = me.start('dpipes', ['-n', '-t', '60', '-N', 'sep://a', '-N', 'sep://b', '-N', 'sep://c', pipeline], {
           env: envOf(me),
         });

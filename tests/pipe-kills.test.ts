@@ -1,6 +1,7 @@
-// Random processes of pipelines are killed, on every way that their links can take and at every time: nothing commits a part, no status says
-// that all is well when it is not, and nothing is left.
-import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+// Random processes of pipelines are killed, on every way that their links can take and at every time: nothing commits a part, no status
+// says that all is well when it is not, and nothing is left.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, type Program } from './harness.ts';
 import { withHost, type Host } from './login.ts';
@@ -11,6 +12,10 @@ import { hostOf } from './seps-pair.ts';
 import { freePort, noSshd, startSshd } from './sshd.ts';
 
 const test = suite('pipe-kills');
+
+// Others make pipes in /tmp at the same time.
+process.env['TMPDIR'] = mkdtempSync('/tmp/dt-');
+process.once('exit', () => rmSync(tmpdir(), { recursive: true, force: true }));
 
 const half = 200_000;
 const phases = ['before GO', 'mid-stream', 'at the end'] as const;
@@ -186,11 +191,12 @@ if (noSshd === undefined) {
       // All that was begun is over; an import of an exporter that was killed is as good as new.
       for (const { daemons } of ways) {
         for (const { program } of daemons) {
-          assert.is(pipes(program.pid), 0);
+          await eventually('no pipe is left', () => pipes(program.pid) === 0);
           await eventually('no copier is left', () => descendantsOf(program.pid).every((pid) => !/dd bs=/.test(commandOf(pid))));
           assert.ok(openDescriptors(program.pid) < 60, `${openDescriptors(program.pid)} of ${program.pid}`);
         }
       }
+      await eventually('no pipe has a name any more', () => readdirSync(tmpdir()).every((name) => !name.startsWith('dipus-pipe-')));
       for (let at = 0; at < rounds(40, 500); at++) {
         const file = `${host.dir}/round-${at}/committed`;
         assert.ok(!existsSync(file) || statSync(file).size === 2 * half, file);
@@ -202,7 +208,8 @@ if (noSshd === undefined) {
     await withHost(async (host) => {
       const file = `${host.dir}/committed`;
       const begun = `${host.dir}/begun`;
-      const pipeline = `ssh box 'echo $$ > ${begun}; echo a half; exec sleep 4242' | ssh box cat | ssh box 'cat > ${file}.part && mv ${file}.part ${file}'`;
+      const firstHalf = `echo $$ > ${begun}; echo a half; exec sleep 4242`;
+      const pipeline = `ssh box '${firstHalf}' | ssh box cat | ssh box 'cat > ${file}.part && mv ${file}.part ${file}'`;
       const shell = host.start('sh', ['-c', pipeline], { env: host.envWith() });
       await eventually('a half', () => existsSync(`${file}.part`) && statSync(`${file}.part`).size > 0);
       process.kill(Number(readFileSync(begun, 'utf8')), 'SIGKILL');

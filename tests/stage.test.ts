@@ -1,7 +1,7 @@
 // dserve's services as stages of pipelines: the end of a stage's input is passed on only when its client says that it is one, and whoever
 // reads no more is noticed by whoever writes, as in a shell.
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import * as assert from 'uvu/assert';
@@ -15,6 +15,10 @@ import { eventually, rounds, suite, within, withSandbox, type Program, type Sand
 import { exporter, importer, upgradeTo } from './sep-pair.ts';
 
 const test = suite('stage');
+
+// Others make pipes in /tmp at the same time.
+process.env['TMPDIR'] = mkdtempSync('/tmp/dt-');
+process.once('exit', () => rmSync(tmpdir(), { recursive: true, force: true }));
 
 type Dial = (kind: 'control' | 'data') => Promise<Socket>;
 type Service = Program & { path: string };

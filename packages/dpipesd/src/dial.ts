@@ -8,8 +8,8 @@ import type { MayCall } from './calls.ts';
 import { openService } from '@dipus/tree/open-service';
 
 /**
- * Connects to the control socket of the service at a URI, for one link: `unix:///PATH` or one behind an exporter, and nothing but a service.
- * Rejects with the reason.
+ * Connects to the control socket of the service at a URI, for one link: `unix:///PATH` or one behind an exporter, and nothing but a
+ * service. Rejects with the reason.
  */
 export async function dialStage(uri: string, mayCall: MayCall, options: OpenOptions): Promise<Duplex> {
   const parsed = parseUri(uri);

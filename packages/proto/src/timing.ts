@@ -20,6 +20,8 @@ export const timing = {
   authMs: 10_000,
   /** How long the token of a connection between two stages is good. */
   linkMs: 10_000,
+  /** How long such a connection is held that comes before the LINK that names its token. */
+  earlyLinkMs: 1_000,
   /** How long one stage may take to call another one, and when it calls its next address too. */
   callMs: 3_000,
   callGapMs: 250,

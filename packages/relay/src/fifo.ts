@@ -1,12 +1,10 @@
 // Pipes as a shell makes them, which Node cannot: a program may open /dev/stdin and /dev/stdout again, which it could not if they were
 // sockets, and its writes fail with EPIPE alone when its reader has gone.
-import { execFile } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-
-const run = promisify(execFile);
+import { Failure } from '@dipus/proto/failure';
 
 /** Both ends of a pipe, blocking: descriptors of this process, which whoever has asked for them closes. */
 export interface Fifo {
@@ -14,22 +12,43 @@ export interface Fifo {
   readonly writeFd: number;
 }
 
+// The shell that makes them takes their names away as soon as its stdin ends, also where that is by our death.
+const script = `trap '' HUP INT TERM
+  folder=$(mktemp -d "\${TMPDIR:-/tmp}/dipus-pipe-XXXXXX") || exit
+  (cd "$folder" && mkfifo -m 600 "$@") && echo "$folder"
+  read -r word
+  rm -rf "$folder"`;
+
 /** Makes pipes (mkfifo(1)) whose names are gone when this resolves. Rejects where they cannot be made, and leaves nothing. */
 export async function makeFifos(count: number): Promise<Fifo[]> {
   if (count === 0) return [];
-  const folder = mkdtempSync(join(tmpdir(), 'dipus-pipe-'));
+  const names = Array.from({ length: count }, (_, at) => String(at));
+  const shell = spawn('/bin/sh', ['-c', script, 'sh', ...names]);
+  const gone = once(shell, 'close');
   const fifos: Fifo[] = [];
   try {
-    const paths = Array.from({ length: count }, (_, at) => join(folder, String(at)));
-    await run('mkfifo', ['-m', '600', ...paths]);
-    for (const path of paths) fifos.push(openBoth(path));
+    const folder = await folderOf(shell);
+    for (const name of names) fifos.push(openBoth(join(folder, name)));
     return fifos;
   } catch (error) {
     for (const { readFd, writeFd } of fifos) for (const fd of [readFd, writeFd]) closeSync(fd);
     throw error;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    shell.stdin.on('error', () => {}).end();
+    await gone.catch(() => {});
   }
+}
+
+/** What the shell prints once the pipes are made. */
+async function folderOf(shell: ChildProcessWithoutNullStreams): Promise<string> {
+  let complaint = '';
+  shell.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+  let folder = '';
+  for await (const text of shell.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    folder += text as string;
+    if (folder.endsWith('\n')) return folder.slice(0, -1);
+  }
+  throw new Failure('make', 'a pipe', complaint.trim().split('\n').at(-1) ?? '');
 }
 
 // A reader that does not block lets the writer be opened, and the writer lets a reader be opened that blocks later (fifo(7)).

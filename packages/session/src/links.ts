@@ -23,10 +23,15 @@ export interface ShownLink {
 }
 
 const maxAwaited = 1024;
+const maxEarly = 64;
 
-/** The connections that the stages of a service wait for, by their tokens: each is good once, for timing.linkMs. */
+/**
+ * The connections that the stages of a service wait for, by their tokens: each is good once, for timing.linkMs. LINK and the connection come
+ * by different ways, so that either may be first: a connection that nobody waits for is held for timing.earlyLinkMs.
+ */
 export class Links {
   readonly #awaited = new Map<string, (connection: Duplex, shown: ShownLink) => void>();
+  readonly #early = new Map<string, { readonly connection: Duplex; readonly shown: ShownLink; readonly timer: NodeJS.Timeout }>();
 
   /**
    * Waits for a connection: `found` or `failed` comes, once. Returns how to wait no more; undefined where the token is in use, or too many
@@ -44,7 +49,7 @@ export class Links {
       awaited.failed('nobody has connected in time');
     }, timing.linkMs).unref();
     const take = async (connection: Duplex, shown: ShownLink): Promise<void> => {
-      if (!isWanted(awaited, shown)) return void connection.destroy();
+      if (!isWanted(awaited, shown, connection.readableLength)) return void connection.destroy();
       stop();
       try {
         const taken = await taking(connection, shown, awaited);
@@ -54,23 +59,40 @@ export class Links {
         if (!isCancelled) awaited.failed(reasonOf(error));
       }
     };
+    const early = this.#early.get(token);
     this.#awaited.set(token, (connection, shown) => void take(connection, shown));
+    if (early) {
+      this.#early.delete(token);
+      clearTimeout(early.timer);
+      void take(early.connection, early.shown);
+    }
     return () => {
       isCancelled = true;
       if (this.#awaited.has(token)) stop();
     };
   }
 
-  /** A connection has shown its preface: it is closed at once where nobody waits for it, or where a byte has come too early. */
+  /** A connection has shown its preface: it is closed where nobody waits for it, or where a byte has come too early. */
   add(connection: Duplex, shown: ShownLink): void {
     const take = this.#awaited.get(shown.token);
     if (take) take(connection, shown);
-    else connection.destroy();
+    else this.#hold(connection, shown);
+  }
+
+  #hold(connection: Duplex, shown: ShownLink): void {
+    const { token } = shown;
+    if (this.#early.has(token) || this.#early.size >= maxEarly) return void connection.destroy();
+    connection.pause();
+    const timer = setTimeout(() => {
+      this.#early.delete(token);
+      connection.destroy();
+    }, timing.earlyLinkMs).unref();
+    this.#early.set(token, { connection, shown, timer });
   }
 }
 
-function isWanted({ half, key }: Awaited, { kind, isKeyed, rest }: ShownLink): boolean {
-  return kind === half && isKeyed === (key !== undefined) && (isKeyed || rest.length === 0);
+function isWanted({ half, key }: Awaited, { kind, isKeyed, rest }: ShownLink, waitingBytes: number): boolean {
+  return kind === half && isKeyed === (key !== undefined) && (isKeyed || rest.length + waitingBytes === 0);
 }
 
 /** Bytes may come from now on, and are for the program alone. */
