@@ -35,8 +35,8 @@ if (has('nft')) {
       const daemons = await Promise.all([a, b, c].map(serve));
       const begin = async (first: Host, second: Host): Promise<Program> => {
         const part = `${second.dir}/part`;
-        const [begin, commit] = [sh('echo begun; exec sleep 4242'), sh(`cat > ${part} && mv ${part} ${second.dir}/committed`)];
-        const pipeline = `@${first.name} ${begin} | @${second.name} ${commit}`;
+        const [half, commit] = [sh('echo begun; exec sleep 4242'), sh(`cat > ${part} && mv ${part} ${second.dir}/committed`)];
+        const pipeline = `@${first.name} ${half} | @${second.name} ${commit}`;
         const client = me.start('dpipes', ['-n', '-t', '60', '-N', 'sep://a', '-N', 'sep://b', '-N', 'sep://c', pipeline], {
           env: envOf(me),
         });

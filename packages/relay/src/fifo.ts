@@ -1,8 +1,10 @@
 // Pipes as a shell makes them, which Node cannot: a program may open /dev/stdin and /dev/stdout again, which it could not if they were
 // sockets, and its writes fail with EPIPE alone when its reader has gone.
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Failure } from '@dipus/proto/failure';
 
@@ -14,20 +16,23 @@ export interface Fifo {
 
 // The shell that makes them takes their names away as soon as its stdin ends, also where that is by our death.
 const script = `trap '' HUP INT TERM
-  folder=$(mktemp -d "\${TMPDIR:-/tmp}/dipus-pipe-XXXXXX") || exit
-  (cd "$folder" && mkfifo -m 600 "$@") && echo "$folder"
+  folder=$1
+  shift
+  mkdir -m 700 "$folder" || exit
+  (cd "$folder" && mkfifo -m 600 "$@") && echo made
   read -r word
   rm -rf "$folder"`;
 
 /** Makes pipes (mkfifo(1)) whose names are gone when this resolves. Rejects where they cannot be made, and leaves nothing. */
 export async function makeFifos(count: number): Promise<Fifo[]> {
   if (count === 0) return [];
+  const folder = join(tmpdir(), `dipus-pipe-${randomBytes(8).toString('hex')}`);
   const names = Array.from({ length: count }, (_, at) => String(at));
-  const shell = spawn('/bin/sh', ['-c', script, 'sh', ...names]);
+  const shell = spawn('/bin/sh', ['-c', script, 'sh', folder, ...names]);
   const gone = once(shell, 'close');
   const fifos: Fifo[] = [];
   try {
-    const folder = await folderOf(shell);
+    await made(shell);
     for (const name of names) fifos.push(openBoth(join(folder, name)));
     return fifos;
   } catch (error) {
@@ -36,18 +41,15 @@ export async function makeFifos(count: number): Promise<Fifo[]> {
   } finally {
     shell.stdin.on('error', () => {}).end();
     await gone.catch(() => {});
+    // The shell may have been killed.
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** What the shell prints once the pipes are made. */
-async function folderOf(shell: ChildProcessWithoutNullStreams): Promise<string> {
+async function made(shell: ChildProcessWithoutNullStreams): Promise<void> {
   let complaint = '';
   shell.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
-  let folder = '';
-  for await (const text of shell.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    folder += text as string;
-    if (folder.endsWith('\n')) return folder.slice(0, -1);
-  }
+  for await (const text of shell.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) if (text) return;
   throw new Failure('make', 'a pipe', complaint.trim().split('\n').at(-1) ?? '');
 }
 

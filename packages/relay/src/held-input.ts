@@ -49,16 +49,12 @@ export function holdInput(source: Duplex, { writeFd, group }: HeldInputOptions):
   source.pause();
   const plain = isPlainSocket(source) ? source : undefined;
   const begun: unknown = plain?.read();
-  const child = spawn('/bin/sh', ['-c', script, 'sh', String(group)], {
-    stdio: [plain ?? 'pipe', writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
-    env: { ...process.env, LC_ALL: 'C' },
-    detached: true,
-  });
-  if (child.pid === undefined) {
-    child.on('error', () => {});
+  const child = startCopier(plain, writeFd, group);
+  if (child?.pid === undefined) {
+    child?.on('error', () => {});
     source.destroy();
     closeSync(writeFd);
-    throw new Error('cannot start sh, which copies its input');
+    throw new Error(child ? 'cannot start sh, which copies its input' : 'the connection of its input is lost');
   }
   // The child has it now. A copy here would keep it open, and could be read.
   plain?.destroy();
@@ -69,6 +65,16 @@ export function holdInput(source: Duplex, { writeFd, group }: HeldInputOptions):
   const told = resultOf(textOf(status!), textOf(report!), begun instanceof Buffer ? begun.length : 0);
   const copied = plain ? told : Promise.race([told, lossOf(source, child.stdin!)]);
   return new Guarded(child, { source, copied, word: word!, writeFd });
+}
+
+/** Undefined where the connection is lost already. */
+function startCopier(source: Socket | undefined, writeFd: number, group: number): ChildProcess | undefined {
+  if (source?.destroyed) return undefined;
+  return spawn('/bin/sh', ['-c', script, 'sh', String(group)], {
+    stdio: [source ?? 'pipe', writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    env: { ...process.env, LC_ALL: 'C' },
+    detached: true,
+  });
 }
 
 /** Copies a connection into what copies on. Resolves only where it is lost: the copying then goes on without an end. */

@@ -39,10 +39,7 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
     // What was written before is out when nothing more is.
     const ended = (): void => void target.write(Buffer.alloc(0), (error) => (error ? written(error) : finish({ kind: 'end' })));
     const closed = (): void => {
-      if (source.readableEnded) return;
-      const end: CopyResult = { kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') };
-      // What came before it is not lost.
-      target.write(Buffer.alloc(0), (error) => (error ? written(error) : finish(end)));
+      if (!source.readableEnded) finish({ kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') });
     };
     source
       .on('data', take)

@@ -12,7 +12,9 @@ export function startShortCopy(source: Socket, target: number): Copy {
   if (!writable) return startCopy(source, target);
   let rest: Copy | undefined;
   let isStopped = false;
-  const pumped = pumpUpTo(source, writable, longBytes).then((end) => {
+  const pumped = pumpUpTo(source, writable, longBytes).then(async (end) => {
+    // What came before an error is not lost.
+    if (end !== 'enough' && end.kind === 'read-error') await new Promise((resolve) => writable.write(Buffer.alloc(0), resolve));
     if (end !== 'enough') return withReset(end, source);
     if (isStopped) return { kind: 'stopped' } as const;
     rest = startCopy(source, target);

@@ -123,8 +123,7 @@ export class Stage {
 
   #copyOut({ readFd, writeFd }: Fifo, target: Duplex): CountedCopy {
     closeSync(writeFd);
-    const copy = startCountedCopy(readFd, target);
-    closeSync(readFd);
+    const copy = startCopier(readFd, target);
     void copy.ended.then((how) => {
       if (how.kind === 'end') this.#connection.linkEnded({ half: 'out', bytes: how.bytes });
       if (how.kind === 'broken') this.#fail(`its output broke off: ${how.reason}`);
@@ -182,5 +181,14 @@ export class Stage {
 
   #isOver(): boolean {
     return this.#state === 'over';
+  }
+}
+
+/** Throws where the connection is lost already. The descriptor is closed in any case. */
+function startCopier(readFd: number, target: Duplex): CountedCopy {
+  try {
+    return startCountedCopy(readFd, target);
+  } finally {
+    closeSync(readFd);
   }
 }
