@@ -26,8 +26,8 @@ const maxAwaited = 1024;
 const maxEarly = 64;
 
 /**
- * The connections that the stages of a service wait for, by their tokens: each is good once, for timing.linkMs. LINK and the connection come
- * by different ways, so that either may be first: a connection that nobody waits for is held for timing.earlyLinkMs.
+ * The connections that the stages of a service wait for, by their tokens: each is good once, for timing.linkMs. LINK and the connection
+ * come by different ways, so that either may be first: a connection that nobody waits for is held for timing.earlyLinkMs.
  */
 export class Links {
   readonly #awaited = new Map<string, (connection: Duplex, shown: ShownLink) => void>();
