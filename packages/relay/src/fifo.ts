@@ -29,7 +29,7 @@ export async function makeFifos(count: number): Promise<Fifo[]> {
   const folder = join(tmpdir(), `dipus-pipe-${randomBytes(8).toString('hex')}`);
   const names = Array.from({ length: count }, (_, at) => String(at));
   const shell = spawn('/bin/sh', ['-c', script, 'sh', folder, ...names]);
-  const gone = once(shell, 'close');
+  const gone = once(shell, 'exit');
   const fifos: Fifo[] = [];
   try {
     await made(shell);
@@ -46,11 +46,14 @@ export async function makeFifos(count: number): Promise<Fifo[]> {
   }
 }
 
-async function made(shell: ChildProcessWithoutNullStreams): Promise<void> {
+function made(shell: ChildProcessWithoutNullStreams): Promise<void> {
   let complaint = '';
   shell.stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
-  for await (const text of shell.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) if (text) return;
-  throw new Failure('make', 'a pipe', complaint.trim().split('\n').at(-1) ?? '');
+  return new Promise((resolve, reject) => {
+    shell.stdout.on('data', () => resolve());
+    shell.once('error', reject);
+    shell.once('close', () => reject(new Failure('make', 'a pipe', complaint.trim().split('\n').at(-1) ?? '')));
+  });
 }
 
 // A reader that does not block lets the writer be opened, and the writer lets a reader be opened that blocks later (fifo(7)).

@@ -53,6 +53,12 @@ export function holdInput(source: Duplex, { writeFd, group }: HeldInputOptions):
   if (child?.pid === undefined) {
     child?.on('error', () => {});
     source.destroy();
+    // Nothing that could take it for the end of the input runs on.
+    try {
+      process.kill(-group, 'SIGKILL');
+    } catch {
+      // Gone already.
+    }
     closeSync(writeFd);
     throw new Error(child ? 'cannot start sh, which copies its input' : 'the connection of its input is lost');
   }

@@ -117,8 +117,13 @@ export class Stage {
       for (const fifo of [stdin, stdout]) if (fifo) for (const fd of [fifo.readFd, fifo.writeFd]) closeSync(fd);
       throw error;
     }
+    try {
+      if (source && stdin) this.#input = this.#holdIn(stdin, source);
+    } catch (error) {
+      if (stdout) for (const fd of [stdout.readFd, stdout.writeFd]) closeSync(fd);
+      throw error;
+    }
     if (target && stdout) this.#output = this.#copyOut(stdout, target);
-    if (source && stdin) this.#input = this.#holdIn(stdin, source);
   }
 
   #copyOut({ readFd, writeFd }: Fifo, target: Duplex): CountedCopy {
