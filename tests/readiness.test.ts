@@ -29,7 +29,7 @@ const daemons: readonly (readonly [tool: string, args: readonly string[], says: 
   ['dimport', ['sep://127.0.0.1:1'], /^ready$/],
   ['dreap', ['-w'], /^ready$/],
   ['ddiscover', ['-w'], /^ready$/],
-  ['ipcd', [], /^ready$/],
+  ['ipcd', [], /ipcd\.box\.\.\.0/],
   ['dtcp', ['-l', '127.0.0.1:0'], /^tcp:\/\/127\.0\.0\.1:\d+, \S*tcp\.box\.\.\.0$/],
   ['dtls', ['--keys', 'keys'], /^\S*tls\.box\.\.\.0$/],
   ['dudp', [], /^\S*udp\.box\.\.\.0$/],
