@@ -438,7 +438,7 @@ testWith(test, ['socat'], 'a name that somebody else has taken stays theirs', ()
     rmSync(paths[1]!);
     await fixed.says(/claimed it again\n$/);
     await answersFor(fixed, paths[1]!);
-    // One that waits for its name can be stopped as any other; at their end nothing of the others goes.
+    // One that waits for its name can be stopped like the others, and takes nothing of theirs away.
     renameSync(`${dir}/again`, paths[1]!);
     await eventually('lost once more', () => fixed.stderr.match(/in use\n/g)?.length === 2);
     for (const program of [free, fixed]) assert.is((await program.stop()).status, 0);

@@ -75,7 +75,7 @@ test('options change how a stage runs where they are taken; what must be taken, 
   });
 }, 120_000);
 
-test('over the network: apps with their arguments and limits, and no hosts that a client names; any command where that is said', async () => {
+test('over the network: apps with their arguments and limits, no hosts that a client names, any command where that is said', async () => {
   await withSandbox(async (sandbox) => {
     const specs = ['sort args=any version=3.4 max=1', 'count command="wc -l"', 'tr args="a-z A-Z"', 'where command=pwd cwd=/usr'];
     const apps = specs.flatMap((spec) => ['--app', spec]);

@@ -74,7 +74,8 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
     assert.match(
       progress.stderr,
       new RegExp(
-        `^stage 1, head {2}${out}, ${rate}\nstage 2, cat {2}293\\.0 KiB in, ${out}, ${rate}\nstage 3, wc {2}293\\.0 KiB in, 7 B out, ${rate}\n$`,
+        `^stage 1, head {2}${out}, ${rate}\nstage 2, cat {2}293\\.0 KiB in, ${out}, ${rate}\n` +
+          `stage 3, wc {2}293\\.0 KiB in, 7 B out, ${rate}\n$`,
       ),
     );
     const text = 'a line of text\n'.repeat(rounds(200_000, 5_000_000));

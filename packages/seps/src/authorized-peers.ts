@@ -36,8 +36,8 @@ export function readAuthorizedPeers(folder: ConfigFolder, { whyNotUser, warn }: 
 }
 
 /**
- * Which users an exporter can act as: one that root has started as any that a line names, root only by the name root; any other as its own
- * alone. `userId` gives undefined for a user that does not exist.
+ * Which users an exporter can act as. One that root has started can act as each user that a line names, as root only by the name root;
+ * one that somebody else has started can act as that user alone. `userId` gives undefined for a user that does not exist.
  */
 export function usersOfExporter(own: { uid: number; name: string }, userId: (name: string) => number | undefined): WhyNotUser {
   if (own.uid !== 0) {
