@@ -138,8 +138,11 @@ const cases: Readonly<Record<string, Case | string>> = {
     after: 'xz -dc shop.xz',
     gives: /^dump of shop\n$/,
   },
-  'socketpipe.1: socketpipe -b -i { cat in } -l { ssh one } \\\n    -r { socketpipe -b -i { sort } -l { ssh two } -r { uniq -c } -o { cat } } \\\n    -o { less }':
-    { before: "printf '%s\\n' b a b > in", gives: /^ +1 a\n +2 b\n$/ },
+  ['socketpipe.1: socketpipe -b -i { cat in } -l { ssh one } \\\n' +
+  '    -r { socketpipe -b -i { sort } -l { ssh two } -r { uniq -c } -o { cat } } \\\n    -o { less }']: {
+    before: "printf '%s\\n' b a b > in",
+    gives: /^ +1 a\n +2 b\n$/,
+  },
   'dkey.1: dkey': { gives: /^sha256\/\/[\w+/]{43}=\n$/ },
   'dkey.1: dkey -l': { gives: /^sha256\/\/[\w+/]{43}= box\n$/ },
   'dkey.1: openssl x509 -noout -subject -in "$(dkey --cert)"': { gives: /^subject=CN ?= ?dipus\n$/ },

@@ -144,12 +144,15 @@ test('the name of a stage, and its words', () => {
 });
 
 const ofBash = [
-  "[[ a || b ]] · ((1|2)) · for ((;;)); do a; done · a <(b) · a <<<b · a &>b · a &>>b · a {x}>b · a=(b c) · a+=b c · a[1]=b c · a $'b'",
-  'a $"b" · a {b,c} · a @(b|c) · a ${b/c/d} · a ${b:1} · a ${b^} · a ${b@Q} · a ${!b} · a ${b[1]} · a ${!b@} · (a |& b) · a $[1|2]',
+  '[[ a || b ]] · ((1|2)) · for ((;;)); do a; done · a <(b) · a <<<b · a &>b',
+  "a &>>b · a {x}>b · a=(b c) · a+=b c · a[1]=b c · a $'b'",
+  'a $"b" · a {b,c} · a @(b|c) · a ${b/c/d} · a ${b:1} · a ${b^}',
+  'a ${b@Q} · a ${!b} · a ${b[1]} · a ${!b@} · (a |& b) · a $[1|2]',
   '{ function f { a; }; f; } · case a in b) c;& esac · select a in b; do c; done · a "$(b <(c))" · a `b \\`c <(d)\\``',
 ].flatMap((line) => line.split(' · '));
 const ofAll = [
-  'a · [ a ] · a <<B\n$(c)\nB · a ${b:-c} ${b#c} ${#b} ${b%%c} · a $((1|2)) · case a in (b|c) d;; esac · { f() { a; }; f; } · a {} {b}',
+  'a · [ a ] · a <<B\n$(c)\nB · a ${b:-c} ${b#c} ${#b} ${b%%c}',
+  'a $((1|2)) · case a in (b|c) d;; esac · { f() { a; }; f; } · a {} {b}',
   'a \'x <(y)\' · a \\\n b · a >|b 2>&1 <>c · a "{b,c}" · (a; b) · a `b | c` · a $(b | c) · a "${b:-\'c\'}"',
 ].flatMap((line) => line.split(' · '));
 

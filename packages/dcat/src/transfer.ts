@@ -1,7 +1,6 @@
 // One stream through an open service: both directions at once, to the end of both and the status.
 import { createWriteStream } from 'node:fs';
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
@@ -28,9 +27,10 @@ export async function transfer(
   input: Input,
   options: { stop: AbortSignal; progress?: Progress },
 ): Promise<TransferResult> {
-  const short = service.data instanceof Socket ? input.takeShort() : undefined;
-  const output = short && service.data instanceof Socket ? startShortCopy(service.data, stdout) : startOutput(service, options.progress);
-  const sending = short ? sendShort(service.data, short) : send(service, input);
+  const socket = service.data instanceof Socket ? service.data : undefined;
+  const short = socket && input.takeShort();
+  const output = socket && short ? startShortCopy(socket, stdout) : startOutput(service, options.progress);
+  const sending = socket && short ? sendShort(socket, short) : send(service, input);
   const stopped = aborted(options.stop).then(() => 'stopped' as const);
   try {
     const sendingFailed = sending.then(() => new Promise<never>(() => {}));
@@ -56,7 +56,7 @@ async function leave({ session }: OpenService, input: Input, output: Copy): Prom
 }
 
 /** In one call, and its end behind it: there is no moment in which our death would look like an end that is none. */
-async function sendShort(data: Duplex, bytes: Buffer): Promise<void> {
+async function sendShort(data: Socket, bytes: Buffer): Promise<void> {
   // Whoever reads no input may answer all the same.
   guardSocket(data, { writeFailed: () => {} });
   await new Promise<void>((resolve) => data.once('close', resolve).end(bytes, resolve));
