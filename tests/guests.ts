@@ -1,6 +1,7 @@
 // Guests from the network, for the tests of daemons.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { wasTcpReset } from '@dipus/relay/reset';
 import type { Program, Sandbox } from './harness.ts';
 
 /** Starts a service by dserve, and waits until it is ready. */
@@ -30,7 +31,7 @@ export function readAll(socket: Socket): Promise<{ readonly text: string; readon
   socket
     .on('data', (bytes: Buffer) => void parts.push(bytes))
     .once('end', () => {
-      hasEnded = true;
+      hasEnded = !wasTcpReset(socket);
       socket.end();
     });
   return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 // Whole messages out of a network, which splits them where it likes: one read of libipc is one message.
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { resetTcp } from '@dipus/relay/reset';
+import { resetTcp, wasTcpReset } from '@dipus/relay/reset';
 import { IpcFrameDecoder, IpcFrameError, type Era } from '@dipus/proto/ipc-frame';
 
 /**
@@ -46,6 +46,7 @@ export function framed(connection: Duplex, era: Era): Duplex {
   connection.on('end', () => {
     hasEnded = true;
     if (incoming.restBytes > 0) made.destroy(new IpcFrameError('it ended inside a message'));
+    else if (wasTcpReset(connection)) made.destroy(new IpcFrameError('the connection broke off'));
     else made.push(null);
   });
   connection.on('error', (error) => made.destroy(error));

@@ -158,7 +158,7 @@ async function bothEnded(copy: Copy, pumped: Promise<CopyResult>): Promise<CopyR
   if (copied.kind === 'stopped') return failed ?? copied;
   if (copied.kind !== 'end') return copied;
   const end = await pumped;
-  return end.kind === 'end' ? copied : end;
+  return end.kind === 'end' && !end.wasReset ? copied : end;
 }
 
 // cat: -: Is a directory | cat: write error: No space left on device (GNU, busybox) | cat: stdout: Broken pipe (BSD)

@@ -88,6 +88,7 @@ class PumpedCopy implements CountedCopy {
     const stopped = new Promise<CopyResult>((resolve) => (this.#stop = () => resolve({ kind: 'stopped' })));
     from.on('data', (chunk: Buffer) => (this.#bytes += chunk.length));
     let result = await Promise.race([pump(from, to), stopped, ...(writing ? [writing.ended] : [])]);
+    if (result.kind === 'end' && result.wasReset) result = { kind: 'read-error', reason: 'the connection broke off' };
     if (result.kind === 'end') result = await this.#finish(to, [reading?.ended, writing?.ended]);
     if (result.kind !== 'end') [reading, writing].forEach((copy) => copy?.stop());
     if (result.kind !== 'end') for (const end of [source, target]) letGo(end);

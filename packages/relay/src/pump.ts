@@ -3,6 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import { gatherer } from '@dipus/proto/gathering';
 import type { CopyResult } from './copy-result.ts';
+import { wasTcpReset } from './reset.ts';
 
 // More than this waiting for the target stops the source.
 const maxWaitingBytes = 256 << 10;
@@ -37,7 +38,10 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
     };
     const drained = (): void => void source.resume();
     // What was written before is out when nothing more is.
-    const ended = (): void => void target.write(Buffer.alloc(0), (error) => (error ? written(error) : finish({ kind: 'end' })));
+    const ended = (): void => {
+      const end: CopyResult = wasTcpReset(source) ? { kind: 'end', wasReset: true } : { kind: 'end' };
+      target.write(Buffer.alloc(0), (error) => (error ? written(error) : finish(end)));
+    };
     const closed = (): void => {
       if (!source.readableEnded) finish({ kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') });
     };

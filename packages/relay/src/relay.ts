@@ -1,5 +1,4 @@
 // Bytes between two connections, both ways, to both ends (sep(5), Errors).
-import type { Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
 import { isProven, type Endpoint } from './endpoint.ts';
 import { Flow, readAway } from './flow.ts';
@@ -129,8 +128,6 @@ class Pair implements Relay {
 
   async #passEnd(flow: Flow, mayEnd: () => Promise<boolean> | boolean): Promise<void> {
     if (flow.isRefused) return this.#check();
-    if (flow.source.kind === 'tcp' && !this.#isHandedOver) await lookForReset(flow.source.socket);
-    if (this.#isOver) return;
     if (!(await mayEnd())) return this.break();
     if (this.#isOver) return;
     flow.target.socket.end(() => {
@@ -220,13 +217,4 @@ class Pair implements Relay {
     handedOver++;
     for (const flow of [this.#there, this.#back]) if (!flow.hasEnded) flow.handOver();
   }
-}
-
-/**
- * A reset that comes in one with data is read as an end (libuv, uv__stream_io); a write fails where it was one, and that is told by the
- * guard.
- */
-async function lookForReset(socket: Socket): Promise<void> {
-  if (!socket.writableEnded && socket.writableLength === 0) socket.write(Buffer.alloc(0));
-  await new Promise((resolve) => setImmediate(resolve));
 }

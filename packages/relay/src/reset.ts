@@ -1,4 +1,8 @@
-import type { Socket } from 'node:net';
+/* oxlint-disable no-underscore-dangle -- the handle of a socket is named so (Node, net) */
+import { readSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { codeOf } from '@dipus/proto/failure';
 
 /**
  * Breaks a TCP connection: its other side gets a reset. libuv refuses that while a shutdown is on its way (uv_tcp_close_reset), and Node
@@ -10,4 +14,25 @@ export function resetTcp(socket: Socket): void {
   const reset = (): void => void socket.resetAndDestroy().destroy();
   if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) socket.once('finish', reset);
   else reset();
+}
+
+/**
+ * Whether what has just been read as the end of a connection was a reset of TCP: libuv tells one that comes in one with data as an end
+ * (uv__stream_io, where it looks at POLLHUP). Asked while its `end` is emitted: later its descriptor may be somebody else's.
+ */
+export function wasTcpReset(source: Readable): boolean {
+  const fd = source instanceof Socket && source.localAddress !== undefined ? descriptorOf(source) : undefined;
+  if (fd === undefined) return false;
+  try {
+    readSync(fd, Buffer.alloc(1));
+    return false;
+  } catch (error) {
+    return codeOf(error) === 'ECONNRESET';
+  }
+}
+
+/** The descriptor of a connection; undefined where it has none any more. */
+export function descriptorOf(socket: Socket): number | undefined {
+  const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
+  return fd === undefined || fd < 0 ? undefined : fd;
 }

@@ -6,7 +6,8 @@ import type { Socket } from 'node:net';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
-import { descriptorOf, sendCopy, sendWith, socketOf, type Handle } from './passed-socket.ts';
+import { descriptorOf } from '@dipus/relay/reset';
+import { sendCopy, sendWith, socketOf, type Handle } from './passed-socket.ts';
 
 /** How a process is started that calls runHolder(). */
 export interface HolderProgram {

@@ -30,12 +30,6 @@ export async function sendCopy(channel: Channel, message: object, socket: Socket
   await new Promise<void>((resolve) => channel.send(message, handle, {}, () => resolve()));
 }
 
-/** The descriptor of a connection; undefined where it has none any more. */
-export function descriptorOf(socket: Socket): number | undefined {
-  const fd = handleOf(socket)._handle?.fd;
-  return fd === undefined || fd < 0 ? undefined : fd;
-}
-
 /** The handle of a connection that nobody reads yet, which is no longer this socket's. */
 export function takeHandle(socket: Socket): Handle {
   const held = handleOf(socket);
