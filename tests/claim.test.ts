@@ -90,7 +90,7 @@ async function modesSeenOnce(sandbox: Sandbox, options: string): Promise<string[
   const { start, root } = sandbox;
   mkdirSync(`${root}/local`, { recursive: true });
   const stop = await watchClosely(sandbox, modes, `${root}/local`);
-  for (let round = 0; round < rounds(6, 60); round++) {
+  for (let round = 0; round < rounds(4, 60); round++) {
     const dserve = start('sh', ['-c', `umask ${round % 2 ? '0' : '77'}; exec dserve ${options} cat echo`]);
     await dserve.line();
     await dserve.stop();
@@ -351,7 +351,7 @@ async function race(sandbox: Sandbox, count: number, times: number): Promise<voi
   assert.equal((await stop()).sort(), [`.race.box...1 ${lstatSync(`${local}/.race.box...1`).ino}`, `race.box...1 ${lstatSync(path).ino}`]);
 }
 
-test('two start at once on a dead name', () => withSandbox((sandbox) => race(sandbox, 2, rounds(3, 150))), 120_000);
+test('two start at once on a dead name', () => withSandbox((sandbox) => race(sandbox, 2, rounds(2, 150))), 120_000);
 test('twenty start at once on a dead name', () => withSandbox((sandbox) => race(sandbox, 20, rounds(1, 150))), 150_000);
 
 test(
@@ -412,7 +412,7 @@ test('taken away again and again, it comes back each time', () =>
   withSandbox(async ({ start }) => {
     const dserve = start('dserve', [identity, 'echo']);
     const path = await dserve.line();
-    for (let round = 1; round <= rounds(4, 200); round++) {
+    for (let round = 1; round <= rounds(3, 200); round++) {
       rmSync(path);
       await eventually('it is back', () => dserve.stderr.split('\n').length === round + 1, 1_000);
       await answersFor(dserve, path);

@@ -42,7 +42,7 @@ test('a large stream compares equal', async () => {
 test('many at once each get their own bytes', async () => {
   await withSandbox(async (sandbox) => {
     await serve(sandbox, 'cat', 'echo');
-    const count = rounds(16, 200);
+    const count = rounds(8, 200);
     const all = Array.from({ length: count }, (_, at) => sandbox.run('dcat', ['echo'], `${at} `.repeat(5000)));
     for (const [at, { status, stdout, stderr }] of (await Promise.all(all)).entries()) {
       assert.equal([status, stderr], [0, '']);
@@ -111,7 +111,7 @@ test('EOF reaches the service, the answer two seconds later arrives whole', asyn
 test('a service that ends early gives its whole answer and its status', async () => {
   await withSandbox(async (sandbox) => {
     await serve(sandbox, 'head -c 100000; exit 7', 'first');
-    for (let round = 0; round < rounds(20, 200); round++) {
+    for (let round = 0; round < rounds(8, 200); round++) {
       const { stdout } = await sandbox.run('bash', ['-c', 'yes | dcat first | wc -c; echo ${PIPESTATUS[1]}']);
       assert.is(stdout.toString(), '100000\n7\n', `round ${round}`);
     }
@@ -529,9 +529,9 @@ test('at its limit: the next match is taken, or it waits for its turn', async ()
 
 test('more clients than descriptors: each gets its answer or a clear refusal', async () => {
   await withSandbox(async (sandbox) => {
-    const service = sandbox.start('bash', ['-c', 'ulimit -n 64; exec dserve cat echo']);
+    const service = sandbox.start('bash', ['-c', `ulimit -n ${rounds(40, 64)}; exec dserve cat echo`]);
     await service.line();
-    const count = rounds(60, 200);
+    const count = rounds(24, 200);
     const results = await Promise.all(Array.from({ length: count }, (_, at) => sandbox.run('dcat', ['-t', '60', 'echo'], `answer ${at}`)));
     for (const [at, { status, stdout, stderr }] of results.entries()) {
       if (status === 0) assert.is(stdout.toString(), `answer ${at}`);

@@ -28,7 +28,7 @@ const answers = {
   names: (socket) => socket.write(head + chunk(names.map(add).join('') + add('good.box...0') + ready)),
   many: (socket) => socket.write(head + chunk(Array.from({ length: 10_000 }, (_, at) => add(`many/s${at}.box...0`)).join('') + ready)),
   'one-name': (socket) => {
-    const count = process.env.DIPUS_TEST_LONG === '1' ? 4000 : 600;
+    const count = process.env.DIPUS_TEST_LONG === '1' ? 4000 : 300;
     socket.write(head + chunk(Array.from({ length: count }, (_, at) => add(`one.h${at}...0`)).join('') + ready));
   },
   flapping: (socket) => {

@@ -9,7 +9,7 @@ import { ann, listener, mallory, testAsRoot, withSharedTree, type Users } from '
 
 const test = suite('hostile-user');
 const driver = resolve('build/tests/hostile-driver.js');
-const ms = isLong ? 600_000 : 30_000;
+const ms = isLong ? 600_000 : 20_000;
 /** What a use may take longer beside him; on a busy machine as much again as it takes without him. */
 const boundMs = 100;
 

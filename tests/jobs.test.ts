@@ -20,7 +20,7 @@ test('more clients than places at several instances: each job is run once, none 
     const store = `${sandbox.dir}/store`;
     mkdirSync(store);
     for (let instance = 0; instance < instances; instance++) await serve(sandbox, `cat > $(mktemp ${store}/XXXXXXXX); sleep 0.05`, 'put');
-    const jobs = rounds(24, 5000);
+    const jobs = rounds(16, 5000);
     let next = 0;
     const work = async (): Promise<void> => {
       while (next < jobs) {
@@ -63,7 +63,7 @@ test('nothing is run for who has left while waiting, plain or by control', async
   await withSandbox(async (sandbox) => {
     const path = await serve(sandbox, 'echo run >> log; cat', 'echo');
     const runs = (): number => (existsSync(`${sandbox.dir}/log`) ? readFileSync(`${sandbox.dir}/log`, 'utf8').split('\n').length - 1 : 0);
-    for (let round = 0; round < rounds(5, 200); round++) {
+    for (let round = 0; round < rounds(3, 200); round++) {
       const before = runs();
       const held = await hold(sandbox, 'echo');
       const plain = Array.from({ length: 3 }, () => connect({ path }).on('error', () => {}));

@@ -154,7 +154,7 @@ testAsRoot(
     withSharedTree(async (users) => {
       const { root, runAs, startAs } = users;
       await startAs(ann, 'dserve', 'cat', 'echo').line();
-      const count = rounds(5_000, 100_000);
+      const count = rounds(2_000, 100_000);
       const fill = `for (let at = 0; at < ${count}; at++) at % 2 ? fs.mkdirSync('d' + at) : fs.writeFileSync('f' + at + '.box...0', '')`;
       await as(users, mallory, `cd ${root}/local && ${process.execPath} -e "${fill}"`);
       assert.is((await runAs(ann, 'dls')).stdout.toString(), 'local/echo.box...0\n');

@@ -180,7 +180,7 @@ if (noSshd === undefined) {
     await withHost(async (host) => {
       const ways = await waysOf(host);
       const wrong: string[] = [];
-      for (let at = 0; at < rounds(40, 500); at++) {
+      for (let at = 0; at < rounds(24, 500); at++) {
         const way = ways[at % ways.length]!;
         const phase = phases[Math.floor(at / ways.length) % phases.length]!;
         const against = await kill(host, way, { at, phase });
@@ -196,7 +196,7 @@ if (noSshd === undefined) {
           assert.ok(openDescriptors(program.pid) < 60, `${openDescriptors(program.pid)} of ${program.pid}`);
         }
       }
-      for (let at = 0; at < rounds(40, 500); at++) {
+      for (let at = 0; at < rounds(24, 500); at++) {
         const file = `${host.dir}/round-${at}/committed`;
         assert.ok(!existsSync(file) || statSync(file).size === 2 * half, file);
       }

@@ -32,9 +32,9 @@ test('both directions at once, in chunks of every kind', async () => {
   await withSandbox(async (sandbox) => {
     const { path } = await way(sandbox, 'cat');
     const chunks: [number, number][] = [
-      [rounds(16, 64) << 20, 4096],
-      [rounds(16, 64) << 20, 65_537],
-      [rounds(16, 64) << 20, 1 << 20],
+      [rounds(8, 64) << 20, 4096],
+      [rounds(8, 64) << 20, 65_537],
+      [rounds(8, 64) << 20, 1 << 20],
       [3_000_017, 7919],
       [rounds(20_000, 200_000), 1],
     ];
@@ -45,7 +45,7 @@ test('both directions at once, in chunks of every kind', async () => {
 test('two long streams at once, one of them slow to be read', async () => {
   await withSandbox(async (sandbox) => {
     const { path } = await way(sandbox, 'cat');
-    const bytes = noise(rounds(24, 256) << 20);
+    const bytes = noise(rounds(12, 256) << 20);
     const results = await Promise.all([echoes(path, bytes, 65_536), echoes(path, bytes, 65_536, 20), echoes(path, bytes, 9973)]);
     assert.equal(results, [true, true, true]);
   });
@@ -64,7 +64,7 @@ test('half-close, an answer two seconds later', async () => {
 test('a service that ends early: whole answers, plain and by control', async () => {
   await withSandbox(async (sandbox) => {
     const { path, importer: here } = await way(sandbox, 'head -c 10; exit 7', 'first');
-    for (let round = 0; round < rounds(20, 200); round++) {
+    for (let round = 0; round < rounds(8, 200); round++) {
       const plain = connect({ path, allowHalfOpen: true });
       plain.on('error', () => {}).write('0123456789'.repeat(100_000));
       assert.is((await read(plain)).toString(), '0123456789', `plain, round ${round}`);
@@ -86,7 +86,7 @@ test('a foreign service that resets: its answer is whole', async () => {
     await new Promise<void>((resolve) => server.listen(`${sandbox.root}/exported/foreign.box...0`, resolve));
     try {
       await here.has(2);
-      for (let round = 0; round < rounds(10, 100); round++) {
+      for (let round = 0; round < rounds(5, 100); round++) {
         const { status, stdout } = await here.run('dcat', ['foreign'], 'x'.repeat(2_000_000));
         assert.equal([status, stdout.toString()], [0, 'answer'], `round ${round}`);
       }
@@ -139,7 +139,7 @@ test('a connection that has just been ended can be reset, and is gone then', asy
 test('a client that is killed is no end of input for the service', async () => {
   await withSandbox(async (sandbox) => {
     const { importer: here } = await way(sandbox, 'cat > part && mv part done', 'commit');
-    for (let round = 0; round < rounds(4, 60); round++) {
+    for (let round = 0; round < rounds(2, 60); round++) {
       const client = here.start('dcat', ['commit']);
       client.child.stdin!.write('half');
       await eventually('the first bytes', () => existsSync(`${sandbox.dir}/part`) && readFileSync(`${sandbox.dir}/part`).length === 4);
@@ -155,7 +155,7 @@ test('an importer that is killed is no end of input for the service', async () =
   await withSandbox(async (sandbox) => {
     await offer(sandbox, 'cat > part && mv part done', 'commit');
     const there = await exporter(sandbox);
-    for (let round = 0; round < rounds(4, 60); round++) {
+    for (let round = 0; round < rounds(2, 60); round++) {
       const here = importer(sandbox, there.uri);
       await here.program.line();
       const client = here.start('dcat', ['commit']);
@@ -175,7 +175,7 @@ test('an importer that is killed is no end of input for the service', async () =
 test('an exporter that is killed: no dcat ends with 0, and no process is left', async () => {
   await withSandbox(async (sandbox) => {
     await offer(sandbox, 'cat', 'echo');
-    for (let round = 0; round < rounds(3, 50); round++) {
+    for (let round = 0; round < rounds(2, 50); round++) {
       const there = await exporter(sandbox);
       const here = importer(sandbox, there.uri);
       await here.program.line();
@@ -194,7 +194,7 @@ test('an exporter that is killed: no dcat ends with 0, and no process is left', 
 }, 120_000);
 
 test('whatever is killed, and whenever: no dcat ends with 0 and less than all', async () => {
-  for (let round = 0; round < rounds(6, 200); round++) {
+  for (let round = 0; round < rounds(4, 200); round++) {
     await withSandbox(async (sandbox) => {
       const service = await offer(sandbox, 'cat', 'echo');
       const there = await exporter(sandbox);

@@ -85,7 +85,7 @@ test('a client that is killed leaves no half of an input', () =>
     writeFileSync(`${dir}/in`, bytes);
     await start('dserve', [`f=$(mktemp ${dir}/part.XXXXXX) && cat > $f && mv $f $f.whole`, 'store']).line();
     let killed = 0;
-    for (let round = 0; round < rounds(15, 300); round++) {
+    for (let round = 0; round < rounds(8, 300); round++) {
       const input = openSync(`${dir}/in`, 'r');
       const client = start('dcat', ['store'], { stdio: [input, 'ignore', 'ignore'] });
       closeSync(input);

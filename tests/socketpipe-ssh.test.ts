@@ -61,7 +61,7 @@ else {
   test('stdin or -i, stdout or -o: the same bytes, status 0', async () => {
     await withSandbox(async (sandbox) => {
       const { login } = await startSshd(sandbox, '127.0.0.1');
-      const bytes = randomBytes(rounds(10, 200) * 1024 * 1024);
+      const bytes = randomBytes(rounds(2, 200) * 1024 * 1024);
       writeFileSync(`${sandbox.dir}/in`, bytes);
       for (const [hasInput, hasOutput] of [
         [true, true],
@@ -121,7 +121,7 @@ else {
   test('random argument vectors arrive as they are', async () => {
     await withSandbox(async (sandbox) => {
       const { login } = await startSshd(sandbox, '127.0.0.1');
-      for (let round = 0; round < rounds(6, 500); round++) {
+      for (let round = 0; round < rounds(3, 500); round++) {
         const words = randomArguments();
         const args = ['-b', ...group('-l', ...login), ...group('-r', 'printf', '%s\\0', 'first', ...words), ...group('-o', 'cat')];
         const ended = await sandbox.run('socketpipe', args);
@@ -133,7 +133,7 @@ else {
   test('a remote command that ends early loses nothing', async () => {
     await withSandbox(async (sandbox) => {
       const { login } = await startSshd(sandbox, '127.0.0.1');
-      for (let round = 0; round < rounds(4, 200); round++) {
+      for (let round = 0; round < rounds(2, 200); round++) {
         const remote = group('-r', 'head', '-c', '100000');
         const ended = await sandbox.run('socketpipe', [
           '-b',

@@ -89,7 +89,7 @@ function addLists(): void {
             const watch = startNear('dls', '-w', uri());
             assert.is(await watch.line(30_000), '+ local/a/b/first.box...0');
             // Again and again in one directory, faster than mtime can tell.
-            for (let round = 0; round < rounds(3, 30); round++) {
+            for (let round = 0; round < rounds(2, 30); round++) {
               const second = await serve('cat', 'second/a');
               assert.is(await watch.line(30_000), '+ local/a/second.box...0');
               await second.stop(round % 2 === 0 ? 'SIGTERM' : 'SIGKILL');
@@ -375,7 +375,7 @@ function addImports(): void {
         await serve('cat >part && mv part whole', 'commit');
         startNear('dimport', uri());
         await has(1);
-        for (let round = 0; round < rounds(3, 60); round++) {
+        for (let round = 0; round < rounds(2, 60); round++) {
           const client = startNear('dcat', 'commit');
           client.child.stdin!.write('the first half');
           await eventually('the first half', () => existsSync(`${dir}/part`) && readFileSync(`${dir}/part`).length > 0);
