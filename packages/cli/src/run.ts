@@ -67,7 +67,7 @@ export function run(tool: Tool, main: (context: Context) => Promise<number | voi
   const heeded = stopSignals.filter((signal) => !before.ignored.has(signal));
 
   let isReady = false;
-  const tell = (...[state, status]: [Parameters<typeof notify>[0], string]): void =>
+  const tell = (state: Parameters<typeof notify>[0], status: string): void =>
     notify(state, status, (reason) => warn(new Failure('tell', 'the service manager', reason)));
   const end = (signal: StopSignal): void => {
     stop.abort(signal);

@@ -5,7 +5,7 @@ import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';
 import type { Log } from './log.ts';
 import type { JobRequest } from './jobs-wanted.ts';
-import { showStage, startRun, type Run, type RunEnd } from './run.ts';
+import { showStage, startRun, type Run, type RunEnd } from './job-run.ts';
 
 export interface JobOptions {
   /** Of its programs. */

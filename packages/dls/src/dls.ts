@@ -4,10 +4,10 @@ import { readService, type Wanted } from '@dipus/cli/service-operand';
 import { everything } from '@dipus/proto/ask';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
-import { openLocal } from './local.ts';
-import type { Found, Named, Place } from './place.ts';
+import { openLocal } from './local-services.ts';
+import type { Found, Named, Services } from './services.ts';
 import { formatEvent, formatJson, formatLong, formatShort } from './format.ts';
-import { openRemote } from './remote.ts';
+import { openRemote } from './remote-services.ts';
 import { readRoute } from './route.ts';
 
 /** What is shown to a person, who can do with a header. */
@@ -26,14 +26,14 @@ export interface DlsOptions extends Audience {
  */
 export async function dls(args: Arguments, context: Context, { openTree, ...audience }: DlsOptions): Promise<number> {
   const wanted = await read(args.service, openTree, context);
-  const place = 'scheme' in wanted ? await openRemote(wanted, openTree, context) : openLocal(openTree(), wanted, context);
+  const services = 'scheme' in wanted ? await openRemote(wanted, openTree, context) : openLocal(openTree(), wanted, context);
   try {
-    if (args.isWatch) return await watch(place, args, context);
-    const found = await find(place, args, context);
+    if (args.isWatch) return await watch(services, args, context);
+    const found = await find(services, args, context);
     context.print(format(found, args, audience));
     return found.length === 0 && args.service !== undefined ? 1 : 0;
   } finally {
-    place.close();
+    services.close();
   }
 }
 
@@ -41,18 +41,18 @@ async function read(service: string | undefined, openTree: () => Tree, context: 
   return service === undefined ? everything : ((await readRoute(service, openTree, context)) ?? readService(service));
 }
 
-function find(place: Place, args: Arguments, { stop, explain }: Context): Promise<Found[]> {
+function find(services: Services, args: Arguments, { stop, explain }: Context): Promise<Found[]> {
   const looks = { isAll: args.isAll, isFirstOnly: args.isFirstOnly, withInfo: args.isLong || args.isJson };
   const look = async (isLate: () => boolean): Promise<Found[] | undefined> => {
-    const found = await place.list(looks);
+    const found = await services.list(looks);
     return found.length > 0 || isLate() ? found : undefined;
   };
   return untilThere(look, { waitMs: args.waitMs ?? 0, stop, waiting: () => explain('nothing is there, waiting for it') });
 }
 
-async function watch(place: Place, args: Arguments, context: Context): Promise<number> {
+async function watch(services: Services, args: Arguments, context: Context): Promise<number> {
   const tell = (event: 'add' | 'remove') => (service: Named) => context.print(formatEvent(event, service, args));
-  await place.watch(args.isAll, { added: tell('add'), removed: tell('remove') }, context.stop);
+  await services.watch(args.isAll, { added: tell('add'), removed: tell('remove') }, context.stop);
   return 0;
 }
 

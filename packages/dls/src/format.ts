@@ -1,7 +1,7 @@
 // How dls shows what it has found.
 import { printable } from '@dipus/proto/printable';
 import { groupName, userName } from '@dipus/tree/accounts';
-import type { Found, Named } from './place.ts';
+import type { Found, Named } from './services.ts';
 
 /** One path a line; what an ask would not take is followed by the reason. */
 export function formatShort(list: readonly Found[], isFull: boolean): string {

@@ -6,7 +6,7 @@ import { socketsSeen } from '@dipus/proto/sockets-seen';
 import type { Session } from '@dipus/session/session';
 import { signalGroup } from '@dipus/programs/group';
 import type { StderrReader } from '@dipus/programs/program';
-import type { Program } from './program.ts';
+import type { Program } from './socket-program.ts';
 
 /** What a program gets of its client. The connection is whoever's starts it. */
 export interface Connected {

@@ -11,7 +11,7 @@ import { runner } from '@dipus/relay/runner';
 import { pump } from '@dipus/relay/pump';
 import { endGroup, signalGroup } from '@dipus/programs/group';
 import type { Command } from '@dipus/programs/program';
-import type { Program } from './program.ts';
+import type { Program } from './socket-program.ts';
 import { startPty, type Pty, type PtyMaker } from './pty.ts';
 
 const eof = '\u0004';

@@ -11,7 +11,7 @@ import type { PreparedStage } from '@dipus/session/stage';
 import type { KeptService } from '@dipus/tree/keep';
 import type { Client, Connected } from './client.ts';
 import { Gate, type Turn } from './gate.ts';
-import { programOf, startOnSocket, type Program } from './program.ts';
+import { programOf, startOnSocket, type Program } from './socket-program.ts';
 import { startOnPty } from './pty-program.ts';
 import type { PtyMaker } from './pty.ts';
 import type { ServiceRequest } from './service-request.ts';

@@ -203,8 +203,8 @@ class Connections {
   async #relay(client: Socket, { scheme, era, framing }: Place, opened: Endpoint): Promise<void> {
     client.write(encodeIpcFrame(era, 'ok'));
     const isWhole = framing === 'bytes' || opened.socket.readableObjectMode;
-    const far: Endpoint = isWhole ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
-    const relayed = relay({ socket: client, kind: 'unix' }, far, { isHeld: () => framing === 'bytes' });
+    const target: Endpoint = isWhole ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
+    const relayed = relay({ socket: client, kind: 'unix' }, target, { isHeld: () => framing === 'bytes' });
     this.#streams.add(relayed);
     this.#options.explain(`${scheme}: ${await relayed.ended}`);
   }

@@ -26,7 +26,7 @@ export async function routeOut(book: RuleBook, { service, network, asker }: OutA
   const way = route(await book.rules(), { service, network });
   const target = readTarget(way.target, (reason) => log.warn(`deny out ${service} ${way.target} by ${userName(asker.uid)}: ${reason}`));
   const { isAllowed, rule } = await book.decide({ direction: 'out', service, peer: target.peer, asker });
-  const line = lineOf('out', service, target.peer, asker);
+  const line = `${lineOf('out', service, target.peer)} by ${userName(asker.uid)}`;
   if (!isAllowed) {
     log.warn(`deny ${line}: ${rule}`);
     throw new Denied('not allowed');
@@ -45,6 +45,6 @@ function readTarget(text: string, refused: (reason: string) => void): IpcTarget 
   }
 }
 
-export function lineOf(...[direction, service, peer, asker]: [Direction, string, Peer, Asker?]): string {
-  return `${direction} ${service} ${formatPeer(peer)}${asker ? ` by ${userName(asker.uid)}` : ''}`;
+export function lineOf(direction: Direction, service: string, peer: Peer): string {
+  return `${direction} ${service} ${formatPeer(peer)}`;
 }

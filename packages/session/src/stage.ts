@@ -33,8 +33,8 @@ export interface PreparedStage extends LinkWays {
 /** Gives a place for a stage, or says why there is none. Never rejects. */
 export type PrepareStage = (prepare: Prepare) => PreparedStage | SessionError | Promise<PreparedStage | SessionError>;
 
-/** What a stage is made of. */
-export interface StageParts {
+/** What a stage is given besides its connection. */
+export interface StageOptions {
   readonly links: Links;
   readonly place: PreparedStage;
   readonly prepare: Prepare;
@@ -54,7 +54,7 @@ export class Stage {
   #endReport: () => void = () => {};
 
   /** Answers PREPARED. */
-  constructor(connection: ControlConnection, { links, place, prepare }: StageParts) {
+  constructor(connection: ControlConnection, { links, place, prepare }: StageOptions) {
     this.#prepare = prepare;
     this.#connection = connection;
     this.#connections = new StageLinks(connection, links, place);

@@ -10,10 +10,10 @@ import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living
 import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
 import { readUser, type Tree, type User } from '@dipus/tree/root';
-import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Place, type PlaceEvents } from './place.ts';
+import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Services, type ServiceEvents } from './services.ts';
 
 /** Paths are those of the remote host, in full they are URIs. The host is connected to when it is asked. */
-export async function openRemote(uri: RemoteUri, openTree: () => Tree, { explain, stop, warn }: Context): Promise<Place> {
+export async function openRemote(uri: RemoteUri, openTree: () => Tree, { explain, stop, warn }: Context): Promise<Services> {
   const user = (): User => readUser(process.env);
   const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user, tree: openTree });
   return {
@@ -55,7 +55,7 @@ interface Watching {
   readonly warn: Context['warn'];
 }
 
-async function watch({ host, uri, isAll, warn }: Watching, events: PlaceEvents, stop: AbortSignal): Promise<void> {
+async function watch({ host, uri, isAll, warn }: Watching, events: ServiceEvents, stop: AbortSignal): Promise<void> {
   const known = new Map<string, Named>();
   const result = await watchLiving(
     host,

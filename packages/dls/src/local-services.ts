@@ -12,12 +12,12 @@ import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open
 import { mayOpen, probeService, type State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree } from '@dipus/tree/watch';
-import { lookAtAll, lookForOne, type Found, type Looks, type Place, type PlaceEvents } from './place.ts';
+import { lookAtAll, lookForOne, type Found, type Looks, type Services, type ServiceEvents } from './services.ts';
 
 type LocalAsk = Ask | { readonly file: string };
 type Telling = Pick<Context, 'warn' | 'explain'>;
 
-export function openLocal(tree: Tree, wanted: LocalAsk, { warn, explain }: Telling): Place {
+export function openLocal(tree: Tree, wanted: LocalAsk, { warn, explain }: Telling): Services {
   return {
     list: (looks) => list({ tree, looks, explain }, findEntries(tree, wanted, looks.isAll)),
     watch: (isAll, events, stop) => watch({ tree, wanted, isAll, warn }, events, stop),
@@ -97,7 +97,7 @@ interface Watching {
   readonly warn: Context['warn'];
 }
 
-async function watch({ tree, wanted, isAll, warn }: Watching, events: PlaceEvents, stop: AbortSignal): Promise<void> {
+async function watch({ tree, wanted, isAll, warn }: Watching, events: ServiceEvents, stop: AbortSignal): Promise<void> {
   const shown = new Set<string>();
   const isWanted = (entry: Entry): boolean => {
     const found = 'file' in wanted ? entry.file === wanted.file && { named: true } : answer(wanted, entry);

@@ -1,4 +1,4 @@
-// Where services are: the tree of this host, or another host.
+// The services of this host or of another one: what dls asks of them.
 import type { Info } from '@dipus/proto/control';
 import { mapFew } from '@dipus/proto/waiting';
 import type { FileFacts } from '@dipus/tree/list';
@@ -34,17 +34,18 @@ export interface Looks {
   readonly withInfo: boolean;
 }
 
-export interface PlaceEvents {
+export interface ServiceEvents {
   added(service: Named): void;
   /** Comes only for what was added. */
   removed(service: Named): void;
 }
 
-export interface Place {
+/** The services that answer an ask, on whichever host. */
+export interface Services {
   /** What answers, in order. Rejects with Failure. */
   list(looks: Looks): Promise<Found[]>;
   /** Tells of what there is, then of each change, until `stop` aborts. Rejects with Failure where that cannot be known any more. */
-  watch(isAll: boolean, events: PlaceEvents, stop: AbortSignal): Promise<void>;
+  watch(isAll: boolean, events: ServiceEvents, stop: AbortSignal): Promise<void>;
   close(): void;
 }
 
