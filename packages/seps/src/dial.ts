@@ -8,6 +8,7 @@ import { timing } from '@dipus/proto/timing';
 import { ChannelError } from './channel.ts';
 import { Channels } from './channels.ts';
 import type { Peer } from './peer.ts';
+import { codeOfRefusal } from './refusals.ts';
 import { protocolName, shownPin, type KeyPair } from './secured.ts';
 import { formatExporter } from './trust-exporter.ts';
 
@@ -141,8 +142,9 @@ class Denial extends Error {
 
 /** What the exporter said in WELCOME's place. */
 function refusalOf({ message }: ChannelError): Error {
-  if (message.startsWith('this key') || message === 'show a key') return new Denial(message);
-  return message.startsWith('busy') ? Object.assign(new Error(message), { code: 'EAGAIN' }) : new Error(message);
+  const code = codeOfRefusal(message);
+  if (code === 'EACCES') return new Denial(message);
+  return code === undefined ? new Error(message) : systemError(code, message);
 }
 
 /** Errors of OpenSSL in words. */

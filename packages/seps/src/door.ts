@@ -10,6 +10,7 @@ import { DoorLog, type DoorTelling } from './door-log.ts';
 import { channelGuest, httpsGuest, type GuestEvents } from './guest.ts';
 import { Guests } from './guests.ts';
 import type { Peer } from './peer.ts';
+import { notAuthorisedHere, tooManyConnections, withoutKey } from './refusals.ts';
 import { refuse, tellPlain } from './refusing.ts';
 import { protocolName, shownPin, type KeyPair } from './secured.ts';
 import { firstByte, receive, type Visitor } from './visitor.ts';
@@ -165,11 +166,11 @@ export class Door<P extends Peer> {
     if (!visitor) return void socket.destroy();
     const pin = shownPin(socket);
     if (socket.alpnProtocol === protocolName.pairing) return this.#pair(visitor, socket, pin);
-    if (pin === undefined) return this.#refuse(visitor, socket, 'show a key');
+    if (pin === undefined) return this.#refuse(visitor, socket, withoutKey);
     const judgement = this.#options.judge(pin, visitor.address);
     if (!('refusal' in judgement)) return this.#welcome(visitor, socket, judgement);
     this.#logRefusal(visitor, pin, judgement);
-    this.#refuse(visitor, socket, `this key is not authorised here: ${pin}`);
+    this.#refuse(visitor, socket, notAuthorisedHere(pin));
   }
 
   #logRefusal({ address }: Visitor, pin: Pin, { name, refusal }: Refused): void {
@@ -201,7 +202,7 @@ export class Door<P extends Peer> {
     const { raw, address } = visitor;
     if (!this.#guests.hasPlace(peer.pin)) {
       this.#log.warn(`refused ${peer.name} (${address}): too many connections`);
-      return refuse({ raw, socket, status: 503, text: 'busy: too many connections' });
+      return refuse({ raw, socket, status: 503, text: tooManyConnections });
     }
     this.#admission.succeeded(address);
     visitor.judged();

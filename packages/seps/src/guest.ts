@@ -5,6 +5,7 @@ import type { Pin } from '@dipus/proto/pin';
 import type { Channel } from './channel.ts';
 import { Channels } from './channels.ts';
 import type { Peer } from './peer.ts';
+import { notAuthorisedAnyMore } from './refusals.ts';
 import { breakSecured } from './secured.ts';
 
 export interface Guest<P extends Peer> {
@@ -59,7 +60,7 @@ export function channelGuest<P extends Peer>({ raw, socket, address, peer: first
       peer = judged;
       channels.peer = judged;
     },
-    revoke: () => channels.close('revoked', `this key is not authorised any more: ${peer.pin}`),
+    revoke: () => channels.close('revoked', notAuthorisedAnyMore(peer.pin)),
     goodbye: (text) => channels.goodbye(text),
     break: (text) => channels.break(text),
   };

@@ -9,6 +9,7 @@ import { sepPort, type HostPort } from '@dipus/proto/uri';
 import { secure, type Secured } from './dial.ts';
 import type { Identity } from './identity.ts';
 import { bindingOf, isSameProof, keyOfCode, proofOf, readAll } from './pair-proof.ts';
+import { noInvitation } from './refusals.ts';
 import { protocolName, shownPin } from './secured.ts';
 import { formatExporter } from './trust-exporter.ts';
 
@@ -74,5 +75,5 @@ function refused(target: HostPort, answer: Buffer | undefined): Failure {
   }
   const reason = printable(answer.subarray(1).toString());
   const again = `a code is good once and for a short time; is it that of ${host}? dinvite prints another`;
-  return refuse(reason, reason === 'no such invitation' ? again : `ask whoever runs ${host}`);
+  return refuse(reason, reason === noInvitation ? again : `ask whoever runs ${host}`);
 }

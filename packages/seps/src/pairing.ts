@@ -8,6 +8,7 @@ import { appendGrant, readAuthorizedPeers } from './authorized-peers.ts';
 import type { ConfigFolder } from './config-folder.ts';
 import { openInvitations, takeOnce } from './invitations.ts';
 import { bindingOf, isSameProof, proofBytes, proofOf, readAll } from './pair-proof.ts';
+import { noInvitation } from './refusals.ts';
 
 /** What somebody who wants to join has shown; text alone, so that it can be handed to another process. */
 export interface JoinRequest {
@@ -22,7 +23,7 @@ export interface JoinRequest {
 /** Our own proof, in base64, and the NAME under which it was invited; or why not. */
 export type JoinAnswer = { readonly proof: string; readonly invited: string } | { readonly refusal: string };
 
-const noInvitation: JoinAnswer = { refusal: 'no such invitation' };
+const invalid: JoinAnswer = { refusal: noInvitation };
 
 /**
  * Checks a proof against the open invitations; the one that fits becomes a line of authorized_peers, once. A wrong proof changes nothing.
@@ -30,16 +31,16 @@ const noInvitation: JoinAnswer = { refusal: 'no such invitation' };
  */
 export function takeInvitation(folder: ConfigFolder, request: JoinRequest): JoinAnswer {
   const { name, pin } = request;
-  if (!isPeerName(name)) return noInvitation;
+  if (!isPeerName(name)) return invalid;
   const bound = { ekm: Buffer.from(request.ekm, 'base64'), name };
   const proof = Buffer.from(request.proof, 'base64');
   const fitting = openInvitations(folder).filter(({ key }) => isSameProof(proofOf('join', key, bound), proof));
   const [invitation] = fitting;
-  if (!invitation) return noInvitation;
+  if (!invitation) return invalid;
   if (readAuthorizedPeers(folder, { warn: () => {} }).revoked.has(pin)) return { refusal: 'this key is revoked here' };
   const grant = { pin, name: invitation.name, options: invitation.options };
   const isOurs = takeOnce(folder, { invitation, taker: { pin, calledItself: name }, settle: () => appendGrant(folder, grant) });
-  if (!isOurs) return noInvitation;
+  if (!isOurs) return invalid;
   return { proof: proofOf('invite', invitation.key, bound).toString('base64'), invited: invitation.name };
 }
 
