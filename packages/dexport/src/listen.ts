@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP, type AddressInfo, type Server } from 'node:net';
 import { UsageError } from '@dipus/cli/errors';
 import { codeOf, Failure } from '@dipus/proto/failure';
+import { bracketed } from '@dipus/proto/ip-address';
 import { sepPort } from '@dipus/proto/uri';
 import type { Address, Arguments } from './args.ts';
 import type { Entrance } from './entrance.ts';
@@ -66,7 +67,7 @@ function refuseBeyondLoopback(addresses: readonly Address[]): void {
 
 /** `explain`: an address that this machine does not have is passed over. */
 async function listenOne({ address, port }: Address, server: Server, explain?: (message: string) => void): Promise<Listening | undefined> {
-  const name = isIP(address) === 6 ? `[${address}]` : address;
+  const name = bracketed(address);
   try {
     server.listen({ host: address, port, ipv6Only: true, backlog: 1024 });
     await once(server, 'listening');

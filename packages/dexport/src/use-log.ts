@@ -1,5 +1,5 @@
 // The log of use: a line for each connection to a service when it has ended.
-import type { Exit } from '@dipus/proto/control';
+import { formatExit, type Exit } from '@dipus/proto/control';
 import type { SocketKind } from '@dipus/proto/sep';
 
 /** One use of a service by a peer. */
@@ -59,6 +59,6 @@ function sentenceOf({ service, address, name, kind }: Use, result: UseResult, se
 }
 
 function howOf({ result, exit }: UseResult): string {
-  if (exit) return 'code' in exit ? `status ${exit.code}` : `signal ${exit.signal}`;
+  if (exit) return formatExit(exit);
   return result === 'broken' ? 'broken off' : result;
 }

@@ -1,8 +1,9 @@
 // A port of this host that is open for one link, where no exporter listens for it. It answers an upgrade as an exporter does (sep(5)), so
 // that whoever calls speaks with nothing but SEP.
 import { once } from 'node:events';
-import { createServer, isIPv6, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { bracketed } from '@dipus/proto/ip-address';
 import { sepProtocol, sepVersion, versionHeader } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
 import type { LinkPort } from '@dipus/session/stage-links';
@@ -23,7 +24,7 @@ export async function openLinkPort(take: (connection: Socket) => void, range: Po
   server.maxConnections = maxConnections;
   const port = await listen(server, range);
   return {
-    addresses: ownAddresses().map((address) => `${isIPv6(address) ? `[${address}]` : address}:${port}`),
+    addresses: ownAddresses().map((address) => `${bracketed(address)}:${port}`),
     close: () => server.close(),
   };
 }

@@ -7,9 +7,8 @@ import { startProgram } from '@dipus/programs/program';
 import { formatServiceName, type Service } from '@dipus/proto/name';
 import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
-import { timing } from '@dipus/proto/timing';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
-import { serveControl } from '@dipus/session/control-server';
+import { partFrom, serveControl } from '@dipus/session/control-server';
 import type { PreparedStage, StageResult } from '@dipus/session/stage';
 import type { LinkWays } from '@dipus/session/stage-links';
 import type { Wanted } from '@dipus/tree/claim';
@@ -85,11 +84,7 @@ export class Offer {
 
   /** Closes the connections that are left, behind what was written to them. */
   part(): void {
-    for (const socket of this.#controls) {
-      socket.destroySoon();
-      const timer = setTimeout(() => socket.destroy(), timing.partingMs);
-      socket.once('close', () => clearTimeout(timer));
-    }
+    partFrom(this.#controls);
   }
 
   #openServers(): { plain: ReturnType<typeof createServer>; control: ReturnType<typeof createServer> } {

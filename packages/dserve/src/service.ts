@@ -4,8 +4,7 @@ import { reasonOf } from '@dipus/proto/failure';
 import type { Info } from '@dipus/proto/control';
 import { pipeVersion } from '@dipus/proto/pipe';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
-import { timing } from '@dipus/proto/timing';
-import { serveControl } from '@dipus/session/control-server';
+import { partFrom, serveControl } from '@dipus/session/control-server';
 import type { Session } from '@dipus/session/session';
 import type { Servers } from '@dipus/tree/birth';
 import type { Wanted } from '@dipus/tree/claim';
@@ -97,13 +96,8 @@ class Service implements RunningService {
     this.#runs.endPrograms(now);
   }
 
-  // What has been written to them, an EXIT, goes out first, if it is read.
   part(): void {
-    for (const socket of this.#controls) {
-      socket.destroySoon();
-      const timer = setTimeout(() => socket.destroy(), timing.partingMs);
-      socket.once('close', () => clearTimeout(timer));
-    }
+    partFrom(this.#controls);
   }
 
   #openServers(): Servers {

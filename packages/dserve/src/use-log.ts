@@ -1,5 +1,5 @@
 // The log of use: one line for each client when its program begins, and one when that has ended.
-import type { Exit } from '@dipus/proto/control';
+import { formatExit, type Exit } from '@dipus/proto/control';
 import type { PeerCredentials } from '@dipus/descriptors/peer-credentials';
 import { printable } from '@dipus/proto/printable';
 import { userName } from '@dipus/tree/accounts';
@@ -52,10 +52,8 @@ function sentence(event: UseEvent, { kind }: Used): string {
       return `waits, ${event.ahead} ahead of it`;
     case 'begin':
       return `begins: ${kind}, of ${whoIs(event.peer)}, has process ${event.pid}`;
-    case 'end': {
-      const how = 'code' in event.exit ? `status ${event.exit.code}` : `signal ${event.exit.signal}`;
-      return `ends: ${how} after ${event.seconds.toFixed(2)} s`;
-    }
+    case 'end':
+      return `ends: ${formatExit(event.exit)} after ${event.seconds.toFixed(2)} s`;
     case 'leave':
       return 'has left while it waited';
     case 'fail':

@@ -8,6 +8,7 @@ import { Refused } from '@dipus/ipc/answer';
 import type { Framing } from '@dipus/ipc/ask-daemon';
 import { framed } from '@dipus/ipc/framed';
 import { connectTcp, parseNetworkUri, type NetworkUri } from '@dipus/ipc/tcp';
+import { bracketed } from '@dipus/proto/ip-address';
 import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
 import { UriError } from '@dipus/proto/uri';
@@ -95,8 +96,7 @@ function inWords(error: Error): Error {
 }
 
 function addressOf({ isSecure, host, port, service }: WebUri): string {
-  const name = host.includes(':') ? `[${host}]` : host;
-  return `${isSecure ? 'wss' : 'ws'}://${name}:${port}/${encodeURIComponent(service ?? '')}`;
+  return `${isSecure ? 'wss' : 'ws'}://${bracketed(host)}:${port}/${encodeURIComponent(service ?? '')}`;
 }
 
 function securedOver(below: Socket, { host }: WebUri): Socket {

@@ -1,7 +1,6 @@
 // A name of the tree for a daemon: its plain socket is the daemon's own, its control socket tells of it.
 import { createServer, type Socket } from 'node:net';
-import { timing } from '@dipus/proto/timing';
-import { refuseConnection, serveControl } from '@dipus/session/control-server';
+import { partFrom, refuseConnection, serveControl } from '@dipus/session/control-server';
 import type { Session } from '@dipus/session/session';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService } from '@dipus/tree/keep';
@@ -65,11 +64,7 @@ export async function keepInfoService(
     },
     release: () => {
       kept.release();
-      for (const connection of controls) {
-        connection.destroySoon();
-        const timer = setTimeout(() => connection.destroy(), timing.partingMs);
-        connection.once('close', () => clearTimeout(timer));
-      }
+      partFrom(controls);
     },
   };
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { lookup } from 'node:dns/promises';
 import { isIP, type AddressInfo, type Server } from 'node:net';
 import { Failure } from '@dipus/proto/failure';
+import { bracketed } from '@dipus/proto/ip-address';
 
 /** An IPv6 address without its brackets; port 0 is any that is free. */
 export interface ListenAddress {
@@ -12,10 +13,10 @@ export interface ListenAddress {
 
 /** Reads `ADDR:PORT`, `[ADDR6]:PORT` or `:PORT`, which is every address; undefined for any other text. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]/]*)):(\d{1,5})$/.exec(text) ?? [];
+  const [, six, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]/]*)):(\d{1,5})$/.exec(text) ?? [];
   if (port === undefined || Number(port) > 65_535) return undefined;
-  if (bracketed !== undefined && isIP(bracketed.split('%')[0]!) !== 6) return undefined;
-  return { host: bracketed ?? (plain || '::'), port: Number(port) };
+  if (six !== undefined && isIP(six.split('%')[0]!) !== 6) return undefined;
+  return { host: six ?? (plain || '::'), port: Number(port) };
 }
 
 /** The same addresses, names among them looked up. Throws Failure. */
@@ -38,7 +39,7 @@ export function isLoopback(host: string): boolean {
 
 /** `SCHEME://ADDR:PORT`. */
 export function formatAddress(scheme: string, { host, port }: ListenAddress): string {
-  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${scheme}://${bracketed(host)}:${port}`;
 }
 
 /** The text of an address that a peer has, an IPv4 one as such also where the socket is one of IPv6. */

@@ -83,6 +83,11 @@ export function formatJson(value: Start | { tty: boolean } | Exit | Info | Termi
   return JSON.stringify(value);
 }
 
+/** `status 3` or `signal TERM`. */
+export function formatExit(exit: Exit): string {
+  return 'code' in exit ? `status ${exit.code}` : `signal ${exit.signal}`;
+}
+
 /** Payload of START; undefined where it is not valid. Unknown keys are ignored. */
 export function parseStart(payload: Buffer): Start | undefined {
   const value = parseObject(payload);

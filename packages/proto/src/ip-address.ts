@@ -7,6 +7,11 @@ export interface Network {
   readonly bits: number;
 }
 
+/** A host as it stands before a port: an IPv6 address in brackets. */
+export function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
 /** Reads an address without brackets; a zone (`%eth0`) is left out. Undefined where it is none. */
 export function parseAddress(text: string): Network | undefined {
   return text.includes(':') ? parseSix(text.replace(/%[\w.-]+$/, '')) : parseFour(text);

@@ -1,3 +1,4 @@
+import { bracketed } from './ip-address.ts';
 import { checkVisible, fieldsOf, isPeerName, LineError, readPeersFile, readPin, type LineFault } from './peers-file.ts';
 import type { Pin } from './pin.ts';
 import { UriError, parseHostPort, sepPort, type HostPort } from './uri.ts';
@@ -20,8 +21,7 @@ export interface KnownLines {
 
 /** How known_peers names a host: as it is addressed, in lower case, an IPv6 address in brackets, `:PORT` where that is not 7370. */
 export function knownHost({ host, port = sepPort }: HostPort): string {
-  const bare = host.toLowerCase();
-  return `${bare.includes(':') ? `[${bare}]` : bare}${port === sepPort ? '' : `:${port}`}`;
+  return `${bracketed(host.toLowerCase())}${port === sepPort ? '' : `:${port}`}`;
 }
 
 /** Reads the HOST of a command line: `HOST[:PORT]`, with or without `seps://` before it and a slash behind it. Throws UriError. */

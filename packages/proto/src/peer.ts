@@ -1,5 +1,5 @@
 /** Whoever is at the other end of a network, or where a connection leads, and patterns of them (ipcd.rules(5)). */
-import { isWithin, parseAddress, parseNetwork, type Network } from './ip-address.ts';
+import { bracketed, isWithin, parseAddress, parseNetwork, type Network } from './ip-address.ts';
 import { isPrintable, printable } from './printable.ts';
 import { wildcardMatches } from './wildcard.ts';
 
@@ -47,7 +47,7 @@ export function parsePeer(text: string): Peer {
 export function formatPeer({ scheme, identity, host, port }: Peer): string {
   if (scheme === 'unix') return `unix:${host}`;
   const who = identity === undefined ? '' : `${identity}@`;
-  return `${scheme}:${who}${host.includes(':') ? `[${host}]` : host}${port === undefined ? '' : `:${port}`}`;
+  return `${scheme}:${who}${bracketed(host)}${port === undefined ? '' : `:${port}`}`;
 }
 
 /** Reads a pattern: `*`, SCHEME, or `SCHEME:[IDENTITY@]HOST[:PORT]`. Throws PeerError. */

@@ -81,6 +81,7 @@ export interface StageFlow {
 
 /** Which extension of the control socket a service with `"pipe":1` in its INFO speaks. */
 export const pipeVersion = 1;
+/** The most stages of a pipeline. */
 export const maxStages = 64;
 const leastFlowMs = 100;
 const maxOptions = 64;

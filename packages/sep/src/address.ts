@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { bracketed } from '@dipus/proto/ip-address';
 import { sepPort, type HostUri } from '@dipus/proto/uri';
 
 /** Where an exporter is, and the way to it. */
@@ -28,8 +29,4 @@ export function formatAddress({ scheme, host, port }: Omit<ExporterAddress, 'con
 /** As it stands in a Host header. */
 export function authority({ host, port }: ExporterAddress): string {
   return `${bracketed(host)}:${port}`;
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

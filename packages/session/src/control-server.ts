@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SessionError } from '@dipus/proto/session-error';
+import { timing } from '@dipus/proto/timing';
 import { Pairs } from './pairs.ts';
 import { awaitPreface, errorFrame } from './preface.ts';
 import type { SessionHandler } from './session.ts';
@@ -24,6 +26,15 @@ export function serveControl(handler: SessionHandler): (connection: Duplex) => v
       else pairs.addData(connection, preface.token, preface.rest);
     });
   };
+}
+
+/** Closes connections behind what was written to them, an EXIT, if that is read in time. */
+export function partFrom(connections: Iterable<Socket>): void {
+  for (const connection of connections) {
+    connection.destroySoon();
+    const timer = setTimeout(() => connection.destroy(), timing.partingMs);
+    connection.once('close', () => clearTimeout(timer));
+  }
 }
 
 /** Writes ERROR and closes. Nothing is waited for: descriptors may be what is short. */

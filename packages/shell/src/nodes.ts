@@ -1,10 +1,8 @@
+import { maxStages } from '@dipus/proto/pipe';
 import { isPrintable } from '@dipus/proto/printable';
 import { parse, type Command, type CommandNode, type ParsedScript, type Pipeline, type Word } from 'unbash';
 import { PipelineError, refusal } from './refusal.ts';
 import { unreadOf } from './word.ts';
-
-/** The most stages of a pipeline. */
-const maxStages = 64;
 
 /** `@NODE` before a command: its name, and where it stands. */
 export interface NodeWord extends Range {

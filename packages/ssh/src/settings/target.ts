@@ -1,3 +1,5 @@
+import { bracketed } from '@dipus/proto/ip-address';
+
 /** What the user typed of an ssh:// URI: user and port only where given. */
 export interface LoginTarget {
   readonly host: string;
@@ -7,7 +9,7 @@ export interface LoginTarget {
 
 /** `ssh://[USER@]HOST[:PORT]` as the user typed it; ssh reads it too. */
 export function formatTarget({ user, host, port }: LoginTarget): string {
-  return `ssh://${user === undefined ? '' : `${user}@`}${host.includes(':') ? `[${host}]` : host}${port === undefined ? '' : `:${port}`}`;
+  return `ssh://${user === undefined ? '' : `${user}@`}${bracketed(host)}${port === undefined ? '' : `:${port}`}`;
 }
 
 /** How ssh carries a single socket of a host that only ssh itself can log in to. */
