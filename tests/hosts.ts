@@ -69,7 +69,7 @@ export function hostTests(test: Suite): HostTest {
 }
 
 /** Runs `body` with hosts, and takes them away afterwards. */
-export async function withHosts<N extends string>(layout: Layout<N>, body: (hosts: Record<N, Host>) => Promise<void>): Promise<void> {
+async function withHosts<N extends string>(layout: Layout<N>, body: (hosts: Record<N, Host>) => Promise<void>): Promise<void> {
   const plans = planHosts(layout);
   const held: ChildProcess[] = [];
   try {

@@ -18,7 +18,7 @@ import { withSandbox, type Sandbox } from './harness.ts';
 
 // The exporter of root maps keys to users.
 export const asRoot: string[] = process.geteuid!() === 0 ? ['user=root'] : [];
-export const never: AbortSignal = new AbortController().signal;
+const never: AbortSignal = new AbortController().signal;
 
 export interface Pair extends Sandbox {
   /** The exporter's folder, and the joiner's, which is that of the sandbox's programs. */
@@ -57,7 +57,7 @@ export function withPair(body: (pair: Pair) => Promise<void>, takeBy?: (encode: 
   });
 }
 
-export async function pairingServer(folder: ConfigFolder, take: Take, told: string[]): Promise<Server> {
+async function pairingServer(folder: ConfigFolder, take: Take, told: string[]): Promise<Server> {
   const { key, cert } = loadIdentity(folder);
   const serve = servePairing({
     take,
@@ -73,7 +73,7 @@ export async function pairingServer(folder: ConfigFolder, take: Take, told: stri
   return server;
 }
 
-export function pinOf(socket: TLSSocket): Pin {
+function pinOf(socket: TLSSocket): Pin {
   return pinOfKey(socket.getPeerX509Certificate()!.publicKey);
 }
 

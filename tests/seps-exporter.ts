@@ -77,7 +77,7 @@ export async function sepsExporter(sandbox: Sandbox, lines: readonly string[], o
 }
 
 /** Sends text to its end, and reads to the end. */
-export function answerOf(channel: Channel, text: string): Promise<string> {
+function answerOf(channel: Channel, text: string): Promise<string> {
   const answered = new Promise<string>((resolve, reject) => {
     let answer = '';
     channel.on('data', (bytes: Buffer) => (answer += bytes.toString('latin1'))).on('error', reject);

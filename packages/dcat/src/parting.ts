@@ -33,7 +33,7 @@ export async function leaveUnbegun(session: ClientSession): Promise<void> {
 }
 
 /** Whether a connection leads to another host by itself; a channel of ssh tells of errors in its own way. */
-export function isRemote(data: Duplex): boolean {
+function isRemote(data: Duplex): boolean {
   return data instanceof Socket && data.remoteAddress !== undefined;
 }
 

@@ -19,7 +19,7 @@ export interface ConfigFolder {
 export type WhyNot = (stat: Stats) => string | undefined;
 
 /** The folder that root's programs use, and whose known_peers everybody reads. */
-export const systemDir = '/etc/dipus';
+const systemDir = '/etc/dipus';
 
 const privateMode = { dirMode: 0o700, openMode: 0o600 };
 // Pins are no secrets, and an exporter that is no longer root must read them.
