@@ -1,5 +1,5 @@
 // Whom an importer trusts and an exporter lets in: first contact, changed keys, revoked ones, and what is said then.
-import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, has, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { exporter, offer, promised } from './sep-pair.ts';
@@ -202,6 +202,36 @@ test('a key that was copied is the same user on both hosts', async () => {
     assert.is((await copy.run('dkey')).stdout.toString(), `${pins.near}\n`);
   });
 });
+
+/** The environment in which it is that day, by faketime(1); undefined where there is none. */
+function dayOf(date: string): NodeJS.ProcessEnv | undefined {
+  const library = readdirSync('/usr/lib')
+    .map((machine) => `/usr/lib/${machine}/faketime/libfaketime.so.1`)
+    .find((path) => existsSync(path));
+  return library === undefined ? undefined : { LD_PRELOAD: library, FAKETIME: `@${date} 00:00:00` };
+}
+
+for (const [there, here] of [
+  ['1970-01-02', '2099-06-01'],
+  ['2099-06-01', '1970-01-02'],
+] as const) {
+  const [extra, own] = [dayOf(there), dayOf(here)];
+  const title = `two hosts pair, and one uses the other, where it is ${there} at the exporter and ${here} at the importer`;
+  if (!extra || !own) test.skip(title, 'there is no faketime');
+  else {
+    test(title, () =>
+      withSandbox(async (sandbox) => {
+        const { far, host, uri } = await sepsPair(sandbox, { extra });
+        const near = hostOf(sandbox, 'tablet', own);
+        await far.start('dserve', ['-x', 'cat', 'echo']).line();
+        const code = await far.start('dinvite', ['tablet', 'user=root']).line();
+        assert.is((await near.run('djoin', [host], code)).status, 0);
+        const { status, stdout, stderr } = await near.run('dcat', [`${uri}/echo`], 'whenever');
+        assert.equal([status, stdout.toString(), stderr], [0, 'whenever', '']);
+      }),
+    );
+  }
+}
 
 if (!has('tmux')) test.skip('a person is asked', 'there is no tmux');
 else {
