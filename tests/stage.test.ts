@@ -461,7 +461,7 @@ test('what is no stage, and what breaks the rules, is refused with a reason, and
         (error: Error) => assert.is(error.message, 'GO came before its connections'),
       );
       const third = await Rig.of(dial);
-      assert.equal(await third.exit(), { error: { reason: 'its client has not begun it in time', retry: false } });
+      assert.equal(await third.exit(), { error: { reason: 'its client has not begun it in time', retry: true } });
       // Nothing was run, and the place is free.
       assert.equal(childrenOf(service.pid), []);
       assert.is((await sandbox.run('dcat', ['one'], 'x')).stdout.toString(), 'x');

@@ -1,3 +1,5 @@
+import { timing } from '@dipus/proto/timing';
+
 /** Something has not come in time. */
 export class TooLate extends Error {}
 
@@ -9,4 +11,9 @@ export async function before<T>(deadline: number, promise: Promise<T>): Promise<
     timer = setTimeout(() => reject(new TooLate('it has taken too long')), Math.max(0, deadline - Date.now()));
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** How long to wait before the next try, after so many: those who have met must not meet again. */
+export function backOffMs(tries: number): number {
+  return Math.min(timing.placeMs * 2 ** tries, timing.maxPlaceMs) * (0.5 + Math.random());
 }

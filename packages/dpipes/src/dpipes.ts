@@ -11,16 +11,17 @@ import type { Stage } from '@dipus/shell/stage';
 import type { StageEvents } from '@dipus/session/stage-client';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
+import { begin } from './begin.ts';
 import { hintAtBash } from './bash-hint.ts';
 import { inOrder } from './choose.ts';
 import { before, TooLate } from './deadline.ts';
 import { FlowLines } from './flow-lines.ts';
-import { linkStages, ownLink, type LinkWay } from './link.ts';
+import { linkAll } from './link.ts';
 import { checkNotMixed } from './mixed.ts';
 import { Nodes } from './nodes.ts';
 import type { Place } from './place.ts';
 import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
-import { RunningPipe, type OwnLinks } from './running-pipe.ts';
+import { RunningPipe } from './running-pipe.ts';
 import { checkDescriptor, StageStatus } from './stage-status.ts';
 import { TaggedLines } from './tagged-lines.ts';
 import { findPlaces, nameOf, NoPlace, type WantedStage } from './wanted.ts';
@@ -37,7 +38,7 @@ export async function dpipes(args: Arguments, openTree: () => Tree, context: Con
   const deadline = timeoutMs === 0 ? Infinity : Date.now() + timeoutMs;
   try {
     checkPrograms(args.wishes, pipeline.stages);
-    const wanted = await inTime('place', findPlaces(pipeline.stages, nodes), deadline);
+    const wanted = await inTime('place', findPlaces(pipeline.stages, nodes, { deadline, stop: context.stop }), deadline);
     if (!args.mayMix) checkNotMixed(wanted);
     if (args.isPlan) return printPlan(wanted, context);
     // A signal ends it wherever it is; what runs then is ended by the loss of its client.
@@ -101,15 +102,21 @@ async function runStages({ isNegated }: Pipeline, { args, wanted, deadline }: Ru
   const hasTags = args.hasTags || (isatty(2) && wanted.length > 1);
   const events = (one: WantedStage): StageEvents => eventsOf(one, { hasTags, hosts, running, progress });
   const { stop, explain } = context;
-  const stages = await prepareAll(wanted, { events, wishes: args.wishes, deadline, stop, explain, ...(progress && { flowMs }) });
+  const asked = { events, wishes: args.wishes, explain, ...(progress && { flowMs }) };
+  const { stages, links } = await begin({
+    prepare: (tries, end) => prepareAll(wanted, { ...asked, tries, deadline: end }),
+    link: (ready) => linkAll(ready, { ...args, explain }),
+    deadline,
+    stop,
+    explain,
+  });
   for (const one of stages) hosts.set(one.wanted, one.place.hosts[0] ?? '');
   let status: StageStatus | undefined;
   try {
-    const { ways, ...links } = await inTime('link', linkAll(stages, args, context), deadline);
     if (args.isCheck) return printReady(stages, context);
     passSignals(stages, context);
     hintAtBash(stages, context.warn);
-    if (args.statusFd !== undefined) status = new StageStatus(stages, ways);
+    if (args.statusFd !== undefined) status = new StageStatus(stages, links.ways);
     const result = await running.run(stages, links);
     if (result === 'output gone') return { signal: 'SIGPIPE' };
     if (!isNegated) return result;
@@ -148,18 +155,6 @@ function eventsOf(wanted: WantedStage, { hasTags, hosts, running, progress }: To
     },
     outputEnded: () => running.wrote(wanted),
   };
-}
-
-async function linkAll(stages: readonly ReadyStage[], args: Arguments, context: Context): Promise<OwnLinks & { ways: LinkWay[] }> {
-  const between = Promise.all(
-    stages.slice(1).map((to, at) => linkStages(stages[at]!, to, { isDirect: args.isDirect, explain: context.explain })),
-  );
-  const own = Promise.all([args.readsNothing ? undefined : ownLink(stages[0]!, 'in'), ownLink(stages.at(-1)!, 'out')]);
-  // A stage that is lost meanwhile.
-  const [[input, output], ways] = await Promise.all([own, between]).catch((error: unknown) => {
-    throw error instanceof Failure ? error : new Failure('link', 'the pipeline', error);
-  });
-  return { input, output, ways };
 }
 
 /** ^C goes to the stages first; the second one ends them. */

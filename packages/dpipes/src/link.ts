@@ -5,8 +5,10 @@ import { Failure, reasonOf } from '@dipus/proto/failure';
 import { linkPreface } from '@dipus/proto/control';
 import type { LinkHalf } from '@dipus/proto/pipe';
 import { startCountedCopy } from '@dipus/relay/counted-copy';
+import { StageOver } from '@dipus/session/stage-client';
 import { isSecret, waysTo } from './place.ts';
-import type { ReadyStage } from './prepare.ts';
+import { NotNow, type ReadyStage } from './prepare.ts';
+import type { OwnLinks } from './running-pipe.ts';
 import { nameOf } from './wanted.ts';
 
 const newToken = (): string => randomBytes(16).toString('hex');
@@ -27,8 +29,28 @@ interface Caller {
 /** Who called whom, or that the bytes pass through this host. */
 export type LinkWay = 'direct' | 'reverse' | 'direct, encrypted' | 'reverse, encrypted' | 'relayed';
 
+/** Links all stages, and this host to the first one, unless that reads nothing, and to the last one. Rejects with Failure. */
+export async function linkAll(
+  stages: readonly ReadyStage[],
+  options: LinkOptions & { readonly readsNothing: boolean },
+): Promise<OwnLinks & { ways: LinkWay[] }> {
+  const between = Promise.all(stages.slice(1).map((to, at) => linkStages(stages[at]!, to, options)));
+  const first = options.readsNothing ? Promise.resolve(undefined) : ownLink(stages[0]!, 'in');
+  const last = ownLink(stages.at(-1)!, 'out');
+  try {
+    const [input, output, ways] = await Promise.all([first, last, between]);
+    return { input, output, ways };
+  } catch (error) {
+    for (const one of [first, last]) one.then((connection) => connection?.destroy()).catch(() => {});
+    if (!(error instanceof StageOver)) throw error;
+    // A stage that is lost meanwhile, or whose place is.
+    const Kind = 'error' in error.result && error.result.error.retry ? NotNow : Failure;
+    throw new Kind('link', 'the pipeline', error);
+  }
+}
+
 /** Links a stage to the next one: it calls that one; or that one calls it; or this host stands between them. Rejects with Failure. */
-export async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain }: LinkOptions): Promise<LinkWay> {
+async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain }: LinkOptions): Promise<LinkWay> {
   const what = `${nameOf(from.wanted)} to ${nameOf(to.wanted)}`;
   const [first, second] = [
     { by: from, half: 'out' as const },
@@ -81,7 +103,7 @@ function otherHalf(half: LinkHalf): LinkHalf {
   return half === 'in' ? 'out' : 'in';
 }
 /** This host's own end of a stage's link, not read yet. */
-export async function ownLink({ wanted, place, client }: ReadyStage, half: LinkHalf): Promise<Duplex> {
+async function ownLink({ wanted, place, client }: ReadyStage, half: LinkHalf): Promise<Duplex> {
   const token = newToken();
   const waiting = client.link({ half, token });
   waiting.catch(() => {});
@@ -92,6 +114,7 @@ export async function ownLink({ wanted, place, client }: ReadyStage, half: LinkH
   await new Promise<void>((resolve) => connection.write(linkPreface(half, token), () => resolve()));
   if (half === 'out') connection.end();
   const { error } = await waiting;
-  if (error !== undefined) throw new Failure('link', nameOf(wanted), error);
-  return connection;
+  if (error === undefined) return connection;
+  connection.destroy();
+  throw new NotNow('link', nameOf(wanted), error);
 }

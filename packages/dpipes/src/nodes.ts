@@ -7,12 +7,13 @@ import { openPrompter } from '@dipus/cli/prompter';
 import { askOf, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri, parseUri, UriError, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
 import type { RemoteHost } from '@dipus/proto/remote';
+import { timing } from '@dipus/proto/timing';
 import { probeRemote } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
-import { hostIn, type Service } from './place.ts';
+import { hostIn, placeOf, type Place, type Service } from './place.ts';
 import { startNode } from './start-node.ts';
 
 /** The port of a dpipesd that has an exporter of its own. */
@@ -23,7 +24,9 @@ export class Nodes {
   readonly #openTree: () => Tree;
   readonly #context: Context;
   /** Nodes that have failed, of which one line is enough. */
-  readonly #told = new Set<Uri>();
+  readonly #told = new Set<object>();
+  /** Whoever has not answered in time, and what there is to say of it. */
+  readonly #silent = new Map<object, unknown>();
   readonly #hosts = new Map<string, Promise<RemoteHost>>();
   readonly #started = new Map<RemoteHost, Promise<Duplex | undefined>>();
 
@@ -48,6 +51,36 @@ export class Nodes {
     return uri.scheme === 'unix' ? [serviceAt(uri.path)] : this.#listOf(uri, uri.ask);
   }
 
+  /** Those of these services that can be stages. One that does not answer in time is left out. */
+  async placesAt(services: readonly Service[]): Promise<readonly Place[]> {
+    const places = await Promise.all(
+      services.map(async (service) => {
+        const isLate = lateness();
+        const place = await placeOf(service);
+        if (!place && isLate()) this.#silent.set(service, undefined);
+        return place;
+      }),
+    );
+    return places.filter((place) => place !== undefined);
+  }
+
+  /** Whether somebody has not answered in time since this was asked last: later it may. */
+  takeSilent(): boolean {
+    const isAny = this.#silent.size > 0;
+    this.#silent.clear();
+    return isAny;
+  }
+
+  /** Tells which hosts have not answered in time. */
+  tellSilent(): void {
+    for (const [who, error] of this.#silent) if (error !== undefined) this.#tell(who, error);
+  }
+
+  #tell(who: object, error: unknown): void {
+    if (!this.#told.has(who)) this.#context.warn(error);
+    this.#told.add(who);
+  }
+
   close(): void {
     for (const node of this.#started.values()) node.then((one) => one?.destroy()).catch(() => {});
     for (const host of this.#hosts.values()) host.then((one) => one.close()).catch(() => {});
@@ -55,12 +88,13 @@ export class Nodes {
 
   async #findAt(uri: Uri, ask: Ask): Promise<Service[]> {
     if (uri.scheme === 'unix') return ask.segments.at(-1) === 'dpipesd' ? [serviceAt(uri.path)] : [];
+    const isLate = lateness();
     try {
       if (uri.scheme === 'ssh') await this.#served(uri);
       return await this.#listOf(uri, ask);
     } catch (error) {
-      if (!this.#told.has(uri)) this.#context.warn(error);
-      this.#told.add(uri);
+      if (isLate()) this.#silent.set(uri, error);
+      else this.#tell(uri, error);
       return [];
     }
   }
@@ -107,6 +141,12 @@ export class Nodes {
     }
     return host;
   }
+}
+
+/** From now on: whether it takes longer than an answer may. */
+function lateness(): () => boolean {
+  const begun = Date.now();
+  return () => Date.now() - begun >= timing.probeMs;
 }
 
 function findLocal(tree: Tree, ask: Ask): Service[] {

@@ -1,9 +1,8 @@
-// Places for all stages of a pipeline, or none: whoever waited with some of them in hand could wait for ever.
+// Places for all stages of a pipeline, or none.
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import type { Prepare } from '@dipus/proto/pipe';
-import { pause } from '@dipus/proto/waiting';
 import { StageClient, StageOver, type StageEvents } from '@dipus/session/stage-client';
 import { inOrder } from './choose.ts';
 import { before } from './deadline.ts';
@@ -25,9 +24,9 @@ export interface ReadyStage {
 export interface PrepareOptions {
   readonly events: (wanted: WantedStage) => StageEvents;
   readonly wishes: Wishes;
-  /** Until when places are looked for that are in use now. */
+  /** How long it may take, and how often it was tried before. */
   readonly deadline: number;
-  readonly stop: AbortSignal;
+  readonly tries: number;
   /** How often stages are to say how far they are; never unless given. */
   readonly flowMs?: number;
   explain(message: string): void;
@@ -36,32 +35,36 @@ export interface PrepareOptions {
 /** No node may run a stage: the status is that of a command that cannot be run. */
 export class NotRun extends Failure {}
 
-const firstPauseMs = 100;
+/** What is not to be had now may be had at the next try. */
+export class NotNow extends Failure {}
 
-/** Prepares all stages; nothing runs yet. Rejects with Failure. */
+/** Prepares all stages; nothing runs yet. Rejects with NotRun or NotNow, and leaves no place taken. */
 export async function prepareAll(wanted: readonly WantedStage[], options: PrepareOptions): Promise<ReadyStage[]> {
   const pipe = randomBytes(16).toString('hex');
-  for (let pauseMs = firstPauseMs; ; pauseMs *= 2) {
-    const ready = await tryAll(wanted, pipe, options);
-    const busy = ready.find((one) => one instanceof Failure);
-    if (!busy) return ready as ReadyStage[];
-    for (const one of ready) if (!(one instanceof Failure)) one.client.close();
-    const isBusy = ready.every((one) => !(one instanceof NotRun));
-    if (!isBusy || Date.now() + pauseMs > options.deadline || options.stop.aborted)
-      throw ready.find((one) => one instanceof NotRun) ?? busy;
-    // Those who have met here must not meet again.
-    await pause(pauseMs * (0.5 + Math.random()), options.stop);
-  }
-}
-
-async function tryAll(wanted: readonly WantedStage[], pipe: string, options: PrepareOptions): Promise<(ReadyStage | Failure)[]> {
   const used = new Map<Place, number>();
   const orders = wanted.map(({ places }) => {
     const order = inOrder(places, used);
     used.set(order[0]!, (used.get(order[0]!) ?? 0) + 1);
     return order;
   });
-  return Promise.all(wanted.map((one, at) => prepareOne(one, orders[at]!, { pipe, stages: wanted.length, options })));
+  const tryOne = (one: WantedStage, at: number): Promise<ReadyStage | Failure> =>
+    prepareOne(one, orders[at]!, { pipe, stages: wanted.length, options });
+  // Many that wait for places ask for one after the other, so that most of their asking stops at the first one.
+  const ready = options.tries === 0 ? await Promise.all(wanted.map(tryOne)) : await inTurn(wanted, tryOne);
+  const failure = ready.find((one) => one instanceof NotRun) ?? ready.find((one) => one instanceof Failure);
+  if (!failure) return ready as ReadyStage[];
+  for (const one of ready) if (!(one instanceof Failure)) one.client.close();
+  throw failure;
+}
+
+/** What comes of each, up to the first failure. */
+async function inTurn<T, R>(items: readonly T[], work: (item: T, at: number) => Promise<R | Failure>): Promise<(R | Failure)[]> {
+  const results: (R | Failure)[] = [];
+  for (const [at, item] of items.entries()) {
+    results.push(await work(item, at));
+    if (results.at(-1) instanceof Failure) break;
+  }
+  return results;
 }
 
 interface Pipe {
@@ -100,7 +103,7 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
       const isFinal = error instanceof StageOver && 'error' in error.result && !error.result.error.retry;
       options.explain(`${nameOf(wanted)} at ${place.path}: ${reasonOf(error)}`);
       // What will not change counts only where it is all there is.
-      const Kind = isFinal ? NotRun : Failure;
+      const Kind = isFinal ? NotRun : NotNow;
       if (!failure || failure instanceof NotRun) failure = new Kind('run', `${nameOf(wanted)} at ${place.path}`, reasonOf(error));
       if (isFinal && wanted.stage.needsBash && / cannot read it: /.test(reasonOf(error)))
         failure = failure.withHint("it has syntax of bash: -O shell=/bin/bash where the node takes that, or bash -c '...'");

@@ -1,8 +1,10 @@
 import { Failure } from '@dipus/proto/failure';
 import { isName } from '@dipus/proto/name';
+import { pause } from '@dipus/proto/waiting';
 import type { Stage } from '@dipus/shell/stage';
+import { backOffMs } from './deadline.ts';
 import { anyNode, appNode, type Nodes } from './nodes.ts';
-import { placeOf, type Place, type Service } from './place.ts';
+import type { Place, Service } from './place.ts';
 
 /** A stage, and what it could run on. */
 export interface WantedStage {
@@ -17,8 +19,29 @@ export function nameOf({ number, stage }: Pick<WantedStage, 'number' | 'stage'>)
   return `stage ${number}${stage.name === undefined ? '' : `, ${stage.name}`}`;
 }
 
-/** The places of each stage. Rejects with Failure where one has none. */
-export async function findPlaces(stages: readonly Stage[], nodes: Nodes): Promise<WantedStage[]> {
+/** How long places are looked for. */
+export interface Patience {
+  readonly deadline: number;
+  readonly stop: AbortSignal;
+}
+
+/** The places of each stage. Rejects with Failure where one has none; a node that has not answered in time is asked again before. */
+export async function findPlaces(stages: readonly Stage[], nodes: Nodes, { deadline, stop }: Patience): Promise<WantedStage[]> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await findOnce(stages, nodes);
+    } catch (error) {
+      const pauseMs = backOffMs(tries);
+      const mayFollow = error instanceof NoPlace && !stop.aborted && Date.now() + pauseMs < deadline;
+      if (!mayFollow || !nodes.takeSilent()) throw error;
+      await pause(pauseMs, stop);
+    } finally {
+      nodes.tellSilent();
+    }
+  }
+}
+
+function findOnce(stages: readonly Stage[], nodes: Nodes): Promise<WantedStage[]> {
   const asked = new Map<string, Promise<readonly Place[]>>();
   return Promise.all(stages.map(async (stage, at) => ({ number: at + 1, stage, places: await placesOf(stage, at + 1, { nodes, asked }) })));
 }
@@ -33,7 +56,7 @@ async function placesOf(stage: Stage, number: number, { nodes, asked }: Looking)
   const look = (key: string, find: () => Promise<Service[]>): Promise<readonly Place[]> => {
     let places = asked.get(key);
     if (!places) {
-      places = find().then(answering);
+      places = find().then((services) => nodes.placesAt(services));
       asked.set(key, places);
     }
     return places;
@@ -67,9 +90,4 @@ export class NoPlace extends Failure {}
 
 function notFound(what: string, reason: string, hint: string): Failure {
   return new NoPlace('place', what, reason).withHint(hint);
-}
-
-async function answering(services: readonly Service[]): Promise<readonly Place[]> {
-  const places = await Promise.all(services.map(placeOf));
-  return places.filter((place) => place !== undefined);
 }

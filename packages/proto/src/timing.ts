@@ -16,6 +16,9 @@ export const timing = {
   graceMs: 30_000,
   /** How long a stage that is prepared waits for its connections, and with them for GO. */
   stageMs: 30_000,
+  /** The first and the longest pause of whoever has found no places for all stages. */
+  placeMs: 100,
+  maxPlaceMs: 5_000,
   /** How long a program of the host may take to say who may run a stage, or which version it is. */
   authMs: 10_000,
   /** How long the token of a connection between two stages is good. */

@@ -59,7 +59,7 @@ export class Stage {
     this.#connection = connection;
     this.#connections = new StageLinks(connection, links, place);
     this.#place = place;
-    this.#timer = setTimeout(() => this.#fail('its client has not begun it in time'), timing.stageMs).unref();
+    this.#timer = setTimeout(() => this.#fail('its client has not begun it in time', true), timing.stageMs).unref();
     connection.prepared(place.prepared);
   }
 
@@ -165,9 +165,9 @@ export class Stage {
     this.#place.release({ exit });
   }
 
-  #fail(reason: string): void {
+  #fail(reason: string, retry = false): void {
     if (this.#isOver()) return;
-    this.#connection.fail({ reason, retry: false });
+    this.#connection.fail({ reason, retry });
     void this.#abandon(reason);
   }
 
