@@ -74,6 +74,11 @@ test('wrong usage', async () => {
       const bad = await sandbox.run('dpipesd', ['--app', spec]);
       assert.is(bad.status, 2, spec);
     }
+    const nowhere = await sandbox.run('dpipesd', ['--app', `sort cwd=${sandbox.dir}/nowhere`]);
+    assert.equal(
+      [nowhere.status, nowhere.stderr.split('\n')[0]],
+      [1, `dpipesd: cannot offer sort: there is no directory ${sandbox.dir}/nowhere`],
+    );
   });
 });
 

@@ -35,6 +35,10 @@ if (noSshd === undefined) {
       const plain = await run([...nodes, '@a tr a-z A-Z | @b rev'], 'abc\n');
       assert.equal(said(plain), ['CBA\n', 0], plain.stderr);
       assert.match(plain.stderr, /stage 1, tr to stage 2, rev: linked, at a port of the second, encrypted\n/);
+      // Those of one dpipesd need none.
+      const same = await run([...nodes, '@a tr a-z A-Z | @a rev'], 'abc\n');
+      assert.equal(said(same), ['CBA\n', 0], same.stderr);
+      assert.match(same.stderr, /stage 1, tr to stage 2, rev: linked\n/);
       const text = 'a line of text\n'.repeat(rounds(300_000, 10_000_000));
       const long = await run([...nodes, '--direct', '@a cat | @b cat | @a cat'], text);
       assert.ok(long.stdout.toString() === text, long.stderr);

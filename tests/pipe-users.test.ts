@@ -1,8 +1,8 @@
 // Two users of one host, each with a dpipesd: whose stages run as whom, and what the other learns.
-import { existsSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { bundle, suite, type Ended, type Program } from './harness.ts';
-import { ann, mallory, testAsRoot, withSharedTree, type Users } from './users.ts';
+import { accounts, ann, mallory, testAsRoot, withSharedTree, type Users } from './users.ts';
 
 const test = suite('pipe-users');
 
@@ -40,5 +40,60 @@ testAsRoot(test, 'stages run as the user of their dpipesd; whoever has no right 
     assert.is((await other.stop()).status, 0);
   });
 });
+
+testAsRoot(
+  test,
+  '--user: by root, stages run as that user, with the home, the names and the rights of that one, and nothing of root',
+  async () => {
+    await withSharedTree(async (users) => {
+      const { dir, env } = users;
+      const home = `${dir}/home`;
+      mkdirSync(home);
+      chownSync(home, ann, ann);
+      chmodSync(home, 0o700);
+      const own = accounts(dir, { 'pipe-ann': ann, 'pipe-lost': mallory }, { 'pipe-friends': [45_678, 'pipe-ann'] });
+      const passwd = readFileSync(`${dir}/passwd`, 'utf8');
+      writeFileSync(
+        `${dir}/passwd`,
+        passwd.replace(`${ann}:${ann}::/:`, `${ann}:${ann}::${home}:`).replace(`${mallory}::/:`, `${mallory}::/nowhere:`),
+      );
+      const settings = { env: { ...env, DPIPES_CONFIG: '/dev/null', SECRET: 'of root' } };
+      const stagesOf = async (user: string, pipeline: string): Promise<string> => {
+        const daemon = users.start(...own.around('dpipesd', '--foreground', '--user', user), settings);
+        const path = await daemon.line();
+        const ended = await users.run('dpipes', ['-n', '-N', `unix://${path}`, pipeline], '', settings);
+        assert.is(ended.status, 0, ended.stderr);
+        assert.is((await daemon.stop()).status, 0);
+        return ended.stdout.toString();
+      };
+      const told = 'id -un; id -Gn; pwd; echo $HOME $USER $LOGNAME; [ -r /etc/shadow ] || echo no shadow; grep CapEff /proc/self/status';
+      const ids = 'pipe-ann\npipe-ann pipe-friends';
+      const rights = 'no shadow\nCapEff:\t0000000000000000';
+      assert.is(await stagesOf('pipe-ann', `(${told}) | cat`), `${ids}\n${home}\n${home} pipe-ann pipe-ann\n${rights}\n`);
+      // A home that is not there is none, as at a login.
+      assert.is(await stagesOf('pipe-lost', 'pwd | cat'), '/\n');
+      for (const [words, reason] of [
+        [[], /^dpipesd: cannot start dpipesd: it should not run as root\ndpipesd: hint: give --user NAME/],
+        [['--user', 'pipe-nobody'], /^dpipesd: .*pipe-nobody/],
+      ] as const) {
+        const ended = await users.run(...own.around('dpipesd', '--foreground', ...words), '', settings);
+        assert.is(ended.status, 1);
+        assert.match(ended.stderr, reason);
+      }
+      // Nobody but root can be others.
+      const other = await users.runAs(
+        ann,
+        'env',
+        'DPIPES_CONFIG=/dev/null',
+        process.execPath,
+        bundle('dpipesd'),
+        '--foreground',
+        '--user',
+        'root',
+      );
+      assert.is(other.status, 1, other.stderr);
+    });
+  },
+);
 
 test.run();

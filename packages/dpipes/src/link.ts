@@ -6,7 +6,7 @@ import { linkPreface } from '@dipus/proto/control';
 import type { LinkHalf } from '@dipus/proto/pipe';
 import { startCountedCopy } from '@dipus/relay/counted-copy';
 import { StageOver } from '@dipus/session/stage-client';
-import { isSecret, waysTo } from './place.ts';
+import { isSecret, uriOf, waysTo } from './place.ts';
 import { NotNow, type ReadyStage } from './prepare.ts';
 import type { OwnLinks } from './running-pipe.ts';
 import { nameOf } from './wanted.ts';
@@ -56,10 +56,13 @@ async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain 
     { by: from, half: 'out' as const },
     { by: to, half: 'in' as const },
   ];
-  const isKeyed = isSecret(from.place, to.place);
+  const own = await ownWay(from, to);
+  const isKeyed = own === undefined && isSecret(from.place, to.place);
+  const calls = (caller: Caller, other: ReadyStage) => (): Promise<string | undefined> =>
+    called(caller, other, { isKeyed, to: own ?? waysTo(other.place, caller.by.place) });
   const ways: ['direct' | 'reverse', string, () => Promise<string | undefined>][] = [
-    ['direct', 'linked', () => called(first, to)],
-    ['reverse', 'linked, by a call from the second', () => called(second, from)],
+    ['direct', 'linked', calls(first, to)],
+    ['reverse', 'linked, by a call from the second', calls(second, from)],
     ['direct', 'linked, at a port of the second', () => calledAtPort(first, to)],
     ['reverse', 'linked, at a port of the first', () => calledAtPort(second, from)],
   ];
@@ -76,11 +79,20 @@ async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain 
   return 'relayed';
 }
 
+/** How the second of two stages of one process is called. */
+async function ownWay(from: ReadyStage, to: ReadyStage): Promise<string[] | undefined> {
+  const [one, other] = await Promise.all([from.client.prepared, to.client.prepared]);
+  return other.path !== undefined && one.same === other.same ? [uriOf(other.path)] : undefined;
+}
+
 /** One stage calls the other at its own socket. Returns why it does not. */
-async function called({ by, half }: Caller, other: ReadyStage): Promise<string | undefined> {
-  const to = waysTo(other.place, by.place);
+async function called(
+  { by, half }: Caller,
+  other: ReadyStage,
+  { to, isKeyed }: { readonly to: readonly string[]; readonly isKeyed: boolean },
+): Promise<string | undefined> {
   if (to.length === 0) return 'no exporter has it';
-  const shared = { token: newToken(), ...(isSecret(other.place, by.place) && { key: newKey() }) };
+  const shared = { token: newToken(), ...(isKeyed && { key: newKey() }) };
   const waiting = other.client.link({ half: otherHalf(half), ...shared });
   waiting.catch(() => {});
   const calling = await by.client.link({ half, ...shared, to });

@@ -49,9 +49,14 @@ export function hostIn(uri: string): string {
   return parseServiceName(uri.slice(uri.lastIndexOf('/') + 1))?.host ?? '';
 }
 
+/** The URI of a socket, by its path. */
+export function uriOf(path: string): string {
+  return `unix://${path.split('/').map(encodeURIComponent).join('/')}`;
+}
+
 /** The URIs by which one place can call another one. */
 export function waysTo(to: Place, from: Place): readonly string[] {
-  if (isHere(to, from)) return [`unix://${to.file!.split('/').map(encodeURIComponent).join('/')}`];
+  if (isHere(to, from)) return [uriOf(to.file!)];
   return to.uri !== undefined && /^seps?:/.test(to.uri) ? [to.uri] : [];
 }
 

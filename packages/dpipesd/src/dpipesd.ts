@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
@@ -89,6 +89,8 @@ function resolved(app: App): App {
   const file = findProgram(name, process.env['PATH'] ?? '');
   if (file === undefined)
     throw new Failure('offer', app.name, `there is no program ${name}`).withHint('command= names the file of another one');
+  if (app.directory !== undefined && statSync(app.directory, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new Failure('offer', app.name, `there is no directory ${app.directory}`).withHint('cwd= names where it runs');
   return { ...app, command: [file, ...args] };
 }
 

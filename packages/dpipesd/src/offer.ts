@@ -1,4 +1,5 @@
 // One name of the tree under which stages run.
+import { randomBytes } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';
 import type { Info } from '@dipus/proto/control';
 import { Failure, reasonOf } from '@dipus/proto/failure';
@@ -27,6 +28,9 @@ export interface Places {
   /** Where there is to be one stage alone: whether it has come, and its end. */
   readonly once?: { isTaken: boolean; readonly over: Deferred<void> };
 }
+
+/** By this the stages of this process know each other. */
+const same = randomBytes(16).toString('hex');
 
 export interface OfferOptions {
   readonly wanted: Wanted;
@@ -154,6 +158,8 @@ export class Offer {
         service: formatServiceName(service),
         running: places.running,
         max: places.max,
+        same,
+        path: this.path,
         ...(ignored.length > 0 && { ignored }),
       },
       ...ways,

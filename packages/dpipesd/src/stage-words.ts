@@ -1,5 +1,6 @@
 // The words by which a stage is run.
 import { execFile } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { promisify } from 'node:util';
 import { printable } from '@dipus/proto/printable';
@@ -16,20 +17,29 @@ export async function wordsOf(chosen: Chosen, settings: StageSettings, prepare: 
   const own = { DPIPES_ID: pipe, DPIPES_STAGE: String(stage), DPIPES_STAGES: String(stages) };
   if ('argv' in chosen) {
     const environment = { ...fewVariables(), ...settings.environment, ...own };
-    return { argv: changed(chosen.argv, settings), environment, directory: settings.directory ?? chosen.app?.directory ?? homedir() };
+    return { argv: changed(chosen.argv, settings), environment, directory: settings.directory ?? chosen.app?.directory ?? home() };
   }
   const { shell = '/bin/sh' } = settings;
   await run(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
     throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? ''))}`);
   });
   const environment = { ...process.env, ...settings.environment, ...own };
-  return { argv: changed([shell, '-c', chosen.command], settings), environment, directory: settings.directory ?? homedir() };
+  return { argv: changed([shell, '-c', chosen.command], settings), environment, directory: settings.directory ?? home() };
 }
 
 /** The same words behind programs that change how they run, where something is to be changed. */
 function changed(argv: readonly [string, ...string[]], { nice, umask }: StageSettings): readonly [string, ...string[]] {
   const nicer: readonly [string, ...string[]] = nice === undefined ? argv : ['nice', '-n', nice, ...argv];
   return umask === undefined ? nicer : ['/bin/sh', '-c', 'umask "$0" && exec "$@"', umask, ...nicer];
+}
+
+/** As at a login: / where there is no home. */
+function home(): string {
+  try {
+    return statSync(homedir()).isDirectory() ? homedir() : '/';
+  } catch {
+    return '/';
+  }
 }
 
 // A client has no say in these, and what this process was started with is nobody's business.

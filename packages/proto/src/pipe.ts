@@ -33,6 +33,9 @@ export interface Prepared {
   readonly max: number;
   /** The options that it does not take. */
   readonly ignored?: readonly string[];
+  /** 32 hexadecimal digits, those of its process, and its path: by this others of the same process call it. */
+  readonly same?: string;
+  readonly path?: string;
 }
 
 /** Tells a stage to wait for one of its two connections, or to make it. */
@@ -107,9 +110,10 @@ export function parsePrepare(payload: Buffer): Prepare | undefined {
 
 /** Reads PREPARED; undefined: not valid. */
 export function parsePrepared(payload: Buffer): Prepared | undefined {
-  const { version, host, service, running, max, ignored } = parseObject(payload) ?? {};
+  const { version, host, service, running, max, ignored, same, path } = parseObject(payload) ?? {};
   if (!isCount(version) || typeof host !== 'string' || typeof service !== 'string' || !isCount(running) || !isCount(max)) return undefined;
-  return { version, host, service, running, max, ...(isTexts(ignored) && { ignored }) };
+  const own = isToken(same) && typeof path === 'string' && path.startsWith('/') ? { same, path } : {};
+  return { version, host, service, running, max, ...(isTexts(ignored) && { ignored }), ...own };
 }
 
 /** Reads LINK; undefined: not valid. */
