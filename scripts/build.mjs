@@ -14,7 +14,7 @@ const commands = readdirSync('packages').filter((name) => existsSync(`packages/$
 
 // Node loads a module of its own in up to 15 ms, and a run needs few of them: each is loaded where something of it is used first.
 const ours = new RegExp(
-  `^(?:node:)?(?:assert|child_process|crypto|dgram|dns|dns/promises|http|module|net|stream|stream/promises|timers/promises|tls|tty|zlib)$`,
+  `^(?:node:)?(?:assert|child_process|crypto|dgram|dns|dns/promises|http|https|module|net|stream|stream/promises|timers/promises|tls|tty|zlib)$`,
 );
 const loadLate = {
   name: "load Node's modules late",

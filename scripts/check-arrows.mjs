@@ -1,10 +1,11 @@
-// Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns, shell -> proto; and each package declares what
-// it imports. session stands on relay, ipc on what a daemon needs, and remote is made of the middle layer; daemon is an edge like cli.
+// Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns, registry, shell -> proto; and each package
+// declares what it imports. session stands on relay, ipc on what a daemon needs, and remote is made of the middle layer; daemon is an edge
+// like cli.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
 
-const middle = ['relay', 'programs', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'remote', 'descriptors', 'ipc', 'shell'];
+const middle = ['relay', 'programs', 'sep', 'seps', 'session', 'tree', 'ssh', 'mdns', 'registry', 'remote', 'descriptors', 'ipc', 'shell'];
 const standsOn = { session: ['programs', 'relay'], ipc: ['descriptors', 'relay', 'session', 'tree'], remote: middle };
 // node:stream for the type of a connection alone.
 const pureModules = ['node:buffer', 'node:util', 'node:stream'];

@@ -22,6 +22,7 @@ interface Case {
 }
 
 const lan = 'it asks a LAN, see tests/ddiscover.test.ts';
+const etcd = 'it asks an etcd, see tests/registry.test.ts';
 const sshd = 'it logs in at an sshd, see tests/ssh.test.ts';
 const pairing = 'it pairs with an exporter, see tests/pairing.test.ts';
 const encoder = "serve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg";
@@ -194,6 +195,9 @@ const cases: Readonly<Record<string, Case | string>> = {
     after: "printf 'a\\nb\\n' | dpipes 'lines'",
     gives: /\/dp\/lines\.box\.\.\.0\n +2 +2 +4\n$/,
   },
+  'dipus-registry.5: dexport --seps -r etcd://etcd.example.com &': etcd,
+  "dipus-registry.5: registry='etcds://kig@etcd.example.com?password-file=/home/kig/.etcd'": etcd,
+  'dipus-registry.5: etcdctl get --prefix /dipus/v1/': etcd,
   'dpipesd.conf.5: cat ~/.dpipesdrc': 'it is a file, see tests/dpipesd-conf.test.ts',
   'dpipesd.conf.5: dpipesd --check-config --max 4': {
     before: "unset DPIPES_CONFIG; export HOME=$PWD; printf '%s\\n' '# What' 'app sort args=any' 'max 8' > .dpipesdrc",

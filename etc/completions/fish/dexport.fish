@@ -6,6 +6,7 @@ complete -c dexport -l plain -d 'Also beyond loopback, or beside TLS, unencrypte
 complete -c dexport -l rules -d 'Let in only whom ipcd lets in'
 complete -c dexport -l name -x -d 'A name of this exporter'
 complete -c dexport -l no-announce -d 'Do not announce it by mDNS'
+complete -c dexport -s r -l registry -x -d 'Register it here too'
 complete -c dexport -l user -x -d 'Run as this user'
 complete -c dexport -s n -l max -x -d 'At most so many connections'
 complete -c dexport -l grace -x -d 'Let open streams finish for so long'

@@ -2,8 +2,16 @@ import { announce, type AnnounceOptions, type Announcement } from '@dipus/mdns/a
 import { timing } from '@dipus/proto/timing';
 import { delay, pause } from '@dipus/proto/waiting';
 
+/** Something by which others find an exporter. */
+export interface Announced {
+  /** The host's name as others know it by that; undefined while there is none. */
+  readonly hostName: string | undefined;
+  /** Takes it back; resolves when that is done, or takes too long. */
+  close(): Promise<void>;
+}
+
 /** Announces an exporter by mDNS from now on until it is closed. Trouble is told once and no reason to end: it tries again. */
-export class Announcing {
+export class Announcing implements Announced {
   readonly #stop = new AbortController();
   readonly #begun: Promise<void>;
   #announcement: Announcement | undefined;
@@ -13,12 +21,11 @@ export class Announcing {
     this.#begun = this.#begin({ ...options, trouble: warn }, warn);
   }
 
-  /** The host's name as others know it, which is another one where ours was taken. Undefined while there is none. */
+  /** Another one than ours where that was taken. */
   get hostName(): string | undefined {
     return this.#announcement && `${this.#announcement.names().host}.local`;
   }
 
-  /** Says goodbye; resolves when that is done, or takes too long. */
   async close(): Promise<void> {
     this.#stop.abort();
     this.#parted ??= this.#begun.then(() => this.#announcement?.close());

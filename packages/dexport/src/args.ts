@@ -1,14 +1,16 @@
 import { isIP } from 'node:net';
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
+import { readRegistry, registryOption } from '@dipus/cli/registry-option';
 import { readAsk } from '@dipus/cli/service-operand';
 import type { Ask } from '@dipus/proto/ask';
+import type { RegistryPlace } from '@dipus/proto/registry-place';
 import { isUri, sepPort } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
   tool: 'dexport',
   forms: [
-    '[--seps] [-l ADDR[:PORT]]... [--plain] [--rules] [--name HOST]... [--no-announce] [--user NAME] ' +
+    '[--seps] [-l ADDR[:PORT]]... [--plain] [--rules] [--name HOST]... [--no-announce] [-r REGISTRY] [--user NAME] ' +
       '[-n MAX] [--grace SECS] [-v] [--json] [SERVICE...]',
   ],
   summary: 'Offers the services in exported/ that answer a SERVICE, or all, to other hosts.',
@@ -24,6 +26,7 @@ const commandLine: CommandLine = {
     rules: { describe: 'let in only whom ipcd lets in; where none runs nobody' },
     name: { value: 'HOST', isRepeatable: true, describe: 'HOST is a name of this exporter too, for requests that are not upgrades' },
     'no-announce': { describe: 'do not announce it by mDNS' },
+    registry: { ...registryOption, describe: 'register it at REGISTRY too, such as etcd://HOST, and the stages that it offers' },
     user: { value: 'NAME', describe: 'run as NAME once it listens (needed when started by root)' },
     max: { short: 'n', value: 'MAX', describe: 'at most MAX connections in all (default 4096)' },
     grace: { value: 'SECS', describe: 'after SIGTERM let open streams finish for SECS (default 30)' },
@@ -47,6 +50,7 @@ export interface Arguments {
   readonly hasRules: boolean;
   readonly names: readonly string[];
   readonly mayAnnounce: boolean;
+  readonly registry?: RegistryPlace;
   readonly user?: string;
   readonly maxConnections: number;
   readonly graceMs?: number;
@@ -61,6 +65,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   if (text === undefined) refuseOldForm(operands);
   const user = textOption(values, 'user');
   const graceMs = secondsOption(values, 'grace');
+  const registry = readRegistry(textOption(values, 'registry'));
   return {
     ...(text !== undefined && { text }),
     addresses: listOption(values, 'listen').map(parseAddress),
@@ -69,6 +74,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     hasRules: isGiven(values, 'rules'),
     names: listOption(values, 'name'),
     mayAnnounce: !isGiven(values, 'no-announce'),
+    ...(registry && { registry }),
     ...(user !== undefined && { user }),
     maxConnections: numberOption(values, 'max', [1, 1_000_000]) ?? 4096,
     ...(graceMs !== undefined && { graceMs }),

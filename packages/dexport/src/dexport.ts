@@ -7,7 +7,7 @@ import { aborted, deferred } from '@dipus/proto/waiting';
 import type { Holder } from '@dipus/session/holder';
 import type { Tree } from '@dipus/tree/root';
 import { ownAccess, type Access } from './access.ts';
-import { Announcing } from './announcing.ts';
+import { Announcing, type Announced } from './announcing.ts';
 import { Answers } from './answers.ts';
 import type { Arguments } from './args.ts';
 import { plainEntrance, type Entrance } from './entrance.ts';
@@ -47,7 +47,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   const entrance = await openEntrance(args, options, { ready: ready.promise, views: views.promise, descriptors, places });
   let listening: readonly Listening[] = [];
   let offers: Offers | undefined;
-  let announcing: readonly Announcing[] = [];
+  let announcing: readonly Announced[] = [];
   try {
     listening = await listenAll(args, entrance, context.explain);
     const tree = options.openTree();
@@ -59,7 +59,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     await Promise.race([offers.ready(), aborted(context.stop)]);
     if (context.stop.aborted) return;
     views.resolve(new Views(offers, options.openers && ((user) => newOffers(options.openers!.accessOf(user)))));
-    announcing = announceBeyond(args, listening, { ...options, text: entrance.text });
+    announcing = await announceAll(args, listening, { ...options, text: entrance.text, offers });
     const answers = new Answers(newExporter(args, options, { tree, offers, announcing, descriptors }));
     ready.resolve(answers);
     const isLocal = listening.every(({ isLoopback }) => isLoopback);
@@ -110,7 +110,7 @@ async function openEntrance(args: Arguments, { context, openers }: DexportOption
   });
 }
 
-type Standing = Pick<ExporterOptions, 'offers' | 'descriptors'> & { readonly tree: Tree; readonly announcing: readonly Announcing[] };
+type Standing = Pick<ExporterOptions, 'offers' | 'descriptors'> & { readonly tree: Tree; readonly announcing: readonly Announced[] };
 
 function newExporter(args: Arguments, { context, holder, ownHost, systemHost }: DexportOptions, standing: Standing): Exporter {
   const { tree, offers, announcing, descriptors } = standing;
@@ -136,12 +136,22 @@ function useWriter(args: Arguments, context: Context): ((line: string) => void) 
   return args.isVerbose ? context.explain : undefined;
 }
 
+/** By mDNS, and in a registry where one is named. */
+async function announceAll(args: Arguments, listening: readonly Listening[], options: Announceable): Promise<Announced[]> {
+  const byMdns = announceBeyond(args, listening, options);
+  if (!args.registry) return byMdns;
+  // Only what registers loads it.
+  const { register } = await import('./registering.ts');
+  const { context, ownHost, text, offers } = options;
+  const { warn, explain } = context;
+  const { registry, names } = args;
+  return [...byMdns, await register({ registry, names, host: ownHost, listening, text, view: offers, warn, explain })];
+}
+
+type Announceable = DexportOptions & Pick<Entrance, 'text'> & { readonly offers: Offers };
+
 /** Announces what listens beyond loopback, each port by itself: one name of mDNS leads to one port. */
-function announceBeyond(
-  args: Arguments,
-  listening: readonly Listening[],
-  { context, ownHost, text }: DexportOptions & Pick<Entrance, 'text'>,
-): Announcing[] {
+function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost, text }: Announceable): Announcing[] {
   const beyond = listening.filter(({ isLoopback }) => !isLoopback);
   const ports = args.mayAnnounce ? [...new Set(beyond.map(({ port }) => port))] : [];
   return ports.map((port, at) => {

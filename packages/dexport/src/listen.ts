@@ -81,6 +81,7 @@ async function listenOne({ address, port }: Address, server: Server, explain?: (
   return { server, address, port: bound, uri: `${name}:${bound}`, isLoopback: isLoopback(address) };
 }
 
-function isLoopback(address: string): boolean {
+/** Whether nobody but this host reaches an address. */
+export function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1' || /^::ffff:127\./i.test(address);
 }

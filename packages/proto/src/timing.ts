@@ -136,6 +136,12 @@ export const timing = {
   idleOpenerMs: 60_000,
   /** How long the process that holds the connections of sessions is kept for the next one. */
   idleHolderMs: 60_000,
+  /** How long a registry may take for one answer. */
+  registryMs: 5_000,
+  /** How long an entry of a registry stands when its owner has gone without a word. */
+  leaseMs: 10_000,
+  /** After which silence a watch of a registry is opened anew: its connection may be dead. */
+  quietMs: 20_000,
   /** How long ddiscover looks, unless `-t` says otherwise. */
   discoverMs: 2_000,
   /** Between two probes for a name that is to be announced by mDNS; three stay unanswered where it is free. */

@@ -1,0 +1,49 @@
+// What a registry has.
+import { hostname, networkInterfaces } from 'node:os';
+import type { Entry } from '@dipus/registry/entry';
+import { openRegistry } from '@dipus/registry/open';
+import type { RegistryPlace } from '@dipus/proto/registry-place';
+import { parseUri } from '@dipus/proto/uri';
+import type { Finding, Found } from './found.ts';
+
+export interface RegistryOptions {
+  readonly registry: RegistryPlace;
+  /** Of the entries. */
+  readonly name: string;
+  readonly isWatch: boolean;
+}
+
+/** Asks once, or until it is stopped; while it watches, a registry that is lost is trouble. */
+export async function findInRegistry(options: RegistryOptions, finding: Finding, stop: AbortSignal): Promise<void> {
+  const { name, isWatch } = options;
+  const { found, gone, ready, trouble } = finding;
+  const registry = await openRegistry(options.registry);
+  try {
+    if (isWatch) {
+      await registry.watch(
+        name,
+        {
+          added: (key, entry) => found(foundBy(key, entry)),
+          removed: (key, entry) => gone(foundBy(key, entry)),
+          ready,
+          trouble,
+        },
+        stop,
+      );
+    } else for (const [at, entry] of (await registry.list(name)).entries()) found(foundBy(String(at), entry));
+  } finally {
+    registry.close();
+  }
+}
+
+function foundBy(key: string, { uri, ...facts }: Entry): Found {
+  return { key, uri, isOwn: isOwn(uri), facts };
+}
+
+function isOwn(text: string): boolean {
+  const uri = parseUri(text);
+  if (uri.scheme === 'unix') return true;
+  const names = [hostname(), hostname().split('.')[0]!, 'localhost'];
+  const addresses = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []);
+  return [...names, ...addresses].includes(uri.host);
+}

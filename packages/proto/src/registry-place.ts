@@ -1,0 +1,72 @@
+import { isName } from './name.ts';
+import { isPrintable, printable } from './printable.ts';
+import { decodeSegment, parseHostPort, UriError, type HostPort } from './uri.ts';
+
+/** `etcd://[USER@]HOST[:PORT][,HOST[:PORT]]...[/PREFIX][?FILE-OPTIONS]`, `etcds://` by TLS. */
+export interface EtcdPlace {
+  readonly kind: 'etcd';
+  readonly isSecure: boolean;
+  readonly user?: string;
+  readonly hosts: readonly HostPort[];
+  /** Begins with a slash, and does not end with one. */
+  readonly prefix: string;
+  /** By the names of fileOptions. */
+  readonly files: Readonly<Partial<Record<FileOption, string>>>;
+  readonly printed: string;
+}
+
+/** A registry, as the words of a user name it. */
+export type RegistryPlace = EtcdPlace;
+
+/** What may stand in the query of a URL: the absolute path of a file. */
+const fileOptions = ['password-file', 'ca-file', 'cert-file', 'key-file'] as const;
+export type FileOption = (typeof fileOptions)[number];
+
+export const etcdPort = 2379;
+const form = 'etcd://HOST, etcds://HOST';
+
+/** Reads what a user calls a registry. Throws UriError. */
+export function parseRegistry(text: string): RegistryPlace {
+  const [, scheme, rest] = /^([a-z][a-z0-9+-]*):\/\/(\S+)$/.exec(text) ?? [];
+  if (scheme === undefined || rest === undefined || !isPrintable(text)) throw new UriError(`is no registry, such as ${form}`);
+  if (scheme !== 'etcd' && scheme !== 'etcds') throw new UriError(`is no registry, such as ${form}`);
+  return parseEtcd(scheme, rest);
+}
+
+function parseEtcd(scheme: string, rest: string): EtcdPlace {
+  const [, user, hosts = '', path = '', query] = /^(?:([^@/?]*)@)?([^/?]*)(\/[^?]*)?(?:\?(.*))?$/.exec(rest) ?? [];
+  if (user !== undefined && (user === '' || user.includes(':')))
+    throw new UriError(user === '' ? 'names no user' : 'has a password: only a file may, named by ?password-file=/FILE');
+  const segments = path.split('/').filter(Boolean).map(decodeSegment);
+  const files = query === undefined ? {} : parseFiles(query);
+  const isSecure = scheme === 'etcds';
+  if (!isSecure && Object.keys(files).some((name) => name !== 'password-file')) throw new UriError('has files of TLS: write etcds://');
+  if ((user === undefined) !== (files['password-file'] === undefined))
+    throw new UriError('has a user and ?password-file=/FILE, or neither of them');
+  return {
+    kind: 'etcd',
+    isSecure,
+    ...(user !== undefined && { user: decodeSegment(user) }),
+    hosts: hosts.split(',').map(parseHostPort),
+    prefix: `/${segments.length > 0 ? segments.join('/') : 'dipus'}`,
+    files,
+    printed: `${scheme}://${hosts}`,
+  };
+}
+
+function parseFiles(query: string): Partial<Record<FileOption, string>> {
+  const files: Partial<Record<FileOption, string>> = {};
+  for (const part of query.split('&')) {
+    const [, name, path] = /^([a-z-]+)=(\/.*)$/.exec(part) ?? [];
+    const known = fileOptions.find((one) => one === name);
+    if (!known || path === undefined)
+      throw new UriError(`has ${printable(part)}, which is not one of ${fileOptions.join(', ')} and =/FILE`);
+    files[known] = path.split('/').map(decodeSegment).join('/');
+  }
+  return files;
+}
+
+/** Whether text may be the name of entries: `dipus`, exporters; `dpipesd`, nodes; `dp.PROGRAM`, nodes that run this program. */
+export function isEntryName(text: string): boolean {
+  return text === 'dipus' || text === 'dpipesd' || (text.startsWith('dp.') && isName(text.slice('dp.'.length)));
+}

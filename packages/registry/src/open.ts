@@ -1,0 +1,8 @@
+import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { Registry } from './registry.ts';
+
+/** Opens a registry, without asking it yet; the caller closes it. */
+export async function openRegistry(place: RegistryPlace): Promise<Registry> {
+  const { EtcdRegistry } = await import('./etcd.ts');
+  return new EtcdRegistry(place);
+}

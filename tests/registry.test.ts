@@ -1,0 +1,224 @@
+// Registries: what is registered in a real etcd is told of to whoever asks, whatever happens to exporters, to etcd and to the network.
+import { chmodSync, writeFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { eventually, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { withEtcd, type Etcd } from './etcd.ts';
+
+const test = suite('registry');
+
+/** An entry stands for 2 s without its owner, the least that etcd allows. */
+const quick = { DIPUS_TIME_SCALE: '0.2' };
+const user = process.geteuid!() === 0 ? ['--user', 'root'] : [];
+
+interface World extends Sandbox {
+  readonly etcd: Etcd;
+  /** Starts an exporter; resolves with it and its URI. */
+  exporter(address?: string): Promise<[Program, string]>;
+  /** Watches, or asks once. */
+  watch(...args: string[]): Program;
+  find(...args: string[]): Promise<string[]>;
+}
+
+function onEtcd(title: string, body: (world: World) => Promise<void>): void {
+  testWith(test, ['etcd', 'etcdctl'], title, () =>
+    withSandbox(async (sandbox) => withEtcd(sandbox, (etcd) => body(worldOf(sandbox, etcd))), quick),
+  );
+}
+
+function worldOf(sandbox: Sandbox, etcd: Etcd): World {
+  const { start, run } = sandbox;
+  return {
+    ...sandbox,
+    etcd,
+    exporter: async (address = '127.0.0.1:0') => {
+      const program = start('dexport', [...user, '-v', '-l', address, '-r', etcd.url]);
+      return [program, await program.line()];
+    },
+    watch: (...args) => start('ddiscover', ['-a', '-w', '-r', etcd.url, ...args]),
+    find: async (...args) => linesOf(await run('ddiscover', ['-a', '-r', etcd.url, ...args])),
+  };
+}
+
+function linesOf({ status, stdout, stderr }: Ended): string[] {
+  assert.is(`${status} ${stderr}`, '0 ');
+  return stdout.toString().split('\n').slice(0, -1).sort();
+}
+
+test('a registry is used as it says', () =>
+  withSandbox(async ({ run }) => {
+    const wrong = [
+      'etcd',
+      'etcd://',
+      'etcd://a b',
+      'etcd://h:99999',
+      'etcd://u:secret@h',
+      'etcd://u@h',
+      'etcd://h?ca-file=/x',
+      'etcds://h?ca-file=x',
+      'etcds://h?what=/x',
+      'etcd://h?password-file=/x',
+    ];
+    for (const registry of wrong) {
+      const { status, stdout, stderr } = await run('ddiscover', ['-r', registry]);
+      assert.is(`${status} ${stdout.toString()}`, '2 ', registry);
+      assert.match(stderr, /^ddiscover: --registry "[^\n]*\nddiscover: hint: [^\n]*\n$/, registry);
+    }
+    for (const args of [['dipus'], ['-r', 'etcd://h', 'lame'], ['-r', 'etcd://h', 'dipus', 'dipus'], ['-t', '1', '-r', 'etcd://h']])
+      assert.is((await run('ddiscover', args)).status, 2, args.join(' '));
+    const { status, stderr } = await run('ddiscover', ['-r', 'etcd://127.0.0.1:1']);
+    assert.is(`${status} ${stderr}`, '1 ddiscover: cannot ask etcd://127.0.0.1:1: connection refused\n');
+  }));
+
+onEtcd('exporters and their stages come and go', async ({ etcd, start, exporter, watch, find }) => {
+  const watching = [watch(), watch('dp.sort'), watch('dpipesd', '--json')];
+  const [, uri] = await exporter();
+  assert.is(await watching[0]!.line(), `+ ${uri}`);
+  const stages = ['dpipesd', 'sort/dp', 'cat/audio'].map((name) => start('dserve', ['-x', 'cat', name]));
+  assert.is(await watching[1]!.line(), `+ ${uri}/dp/sort.box...0`);
+  const { since, ...node } = JSON.parse(await watching[2]!.line()) as Record<string, unknown>;
+  assert.equal(node, { event: 'add', uri: `${uri}/dpipesd.box...0`, name: 'dpipesd', host: 'box' });
+  assert.type(since, 'number');
+  assert.equal(await Promise.all(['dipus', 'dp.sort', 'dp.cat'].map((name) => find(name))), [[uri], [`${uri}/dp/sort.box...0`], []]);
+  for (const key of await etcd.keys()) assert.match(key, /^\/dipus\/v1\/(?:dipus|dpipesd|dp\.sort)\/box\/[0-9a-f]{16}-\d$/);
+  await stages[1]!.stop();
+  assert.is(await watching[1]!.line(), `- ${uri}/dp/sort.box...0`);
+});
+
+onEtcd('an exporter that ends takes its entries with it', async ({ etcd, exporter, watch }) => {
+  const watching = watch();
+  const [program, uri] = await exporter();
+  assert.is(await watching.line(), `+ ${uri}`);
+  const before = Date.now();
+  assert.is((await program.stop()).status, 0);
+  assert.is(await watching.line(), `- ${uri}`);
+  assert.ok(Date.now() - before < 1500, 'at once, not when its lease ends');
+  assert.equal(await etcd.keys(), []);
+});
+
+onEtcd('kill -9 of an exporter: its entry goes, and never that of the next one', async ({ etcd, exporter, watch, find }) => {
+  const watching = watch();
+  const [first, uri] = await exporter();
+  assert.is(await watching.line(), `+ ${uri}`);
+  const [old] = await etcd.keys();
+  await first.stop('SIGKILL');
+  const [second] = await exporter(uri.slice('sep://'.length));
+  await eventually('both are there', async () => (await etcd.keys()).length === 2);
+  await eventually('the old lease has ended', async () => !(await etcd.keys()).includes(old!));
+  assert.equal(await find(), [uri]);
+  assert.is(watching.stdout.toString(), `+ ${uri}\n`, 'it was there all the time');
+  const before = Date.now();
+  await second.stop('SIGKILL');
+  assert.is(await watching.line(), `- ${uri}`);
+  assert.ok(Date.now() - before < 5000, 'within its time to live, and that of etcd to see it');
+});
+
+onEtcd('kill -9 of etcd: what happens meanwhile is told of', async ({ etcd, exporter, watch }) => {
+  const watching = watch();
+  const [first, uri] = await exporter();
+  assert.is(await watching.line(), `+ ${uri}`);
+  await etcd.kill();
+  await watching.says(/cannot watch|cannot ask/);
+  await first.stop('SIGKILL');
+  const [second, next] = await exporter();
+  await second.says(/cannot (?:ask|register)/);
+  assert.is(watching.stdout.toString(), `+ ${uri}\n`, 'nobody says that it has gone');
+  await etcd.start();
+  assert.equal([await watching.line(), await watching.line()].sort(), [`+ ${next}`, `- ${uri}`]);
+  const told = watching.stderr.split('\n').slice(0, -1);
+  assert.is(new Set(told).size, told.length, 'each cause is told once');
+  for (const line of told) assert.match(line, /^ddiscover: cannot (?:ask|watch) etcd:\/\/[\d.:]+: /);
+});
+
+onEtcd('an etcd that has lost all gets its entries anew', async ({ etcd, exporter, watch, find }) => {
+  const watching = watch();
+  const [, uri] = await exporter();
+  assert.is(await watching.line(), `+ ${uri}`);
+  // Its revisions have gone far, so that those of the next one are all in the past.
+  for (let count = 0; count < 5; count++) await etcd.ctl('put', '/other', 'x');
+  await etcd.kill();
+  await etcd.start(true);
+  await eventually('the lease was granted anew', async () => (await find()).includes(uri));
+  const [, next] = await exporter();
+  const seen = new Set([`+ ${uri}`]);
+  for (let line = ''; line !== `+ ${next}`; seen.add(line)) line = await watching.line();
+  for (const line of seen) assert.ok([`+ ${uri}`, `- ${uri}`, `+ ${next}`].includes(line), line);
+});
+
+/** A certificate of its own for 127.0.0.1, and one that signs it. */
+async function certificates({ dir, run }: Sandbox): Promise<void> {
+  const script = `
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test-ca -keyout ca.key -out ca.pem
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /O=dipus -keyout own.key -out own.csr
+    printf 'subjectAltName=IP:127.0.0.1\\n' > names
+    openssl x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out own.pem`;
+  const { status, stderr } = await run('sh', ['-ec', script]);
+  assert.is(status, 0, stderr);
+  chmodSync(`${dir}/own.key`, 0o600);
+}
+
+testWith(test, ['etcd', 'etcdctl', 'openssl'], 'by TLS, as a user whose token goes', () =>
+  withSandbox(async (sandbox) => {
+    const { dir, start, run } = sandbox;
+    await certificates(sandbox);
+    const args = [
+      '--cert-file',
+      `${dir}/own.pem`,
+      '--key-file',
+      `${dir}/own.key`,
+      '--client-cert-auth',
+      '--trusted-ca-file',
+      `${dir}/ca.pem`,
+    ];
+    const ctlArgs = ['--cacert', `${dir}/ca.pem`, '--cert', `${dir}/own.pem`, '--key', `${dir}/own.key`];
+    // Tokens are good for 3 s.
+    await withEtcd(
+      sandbox,
+      async (etcd) => {
+        for (const words of [
+          'user add root:top',
+          'user add kig:secret',
+          'role add dipus',
+          'role grant-permission dipus readwrite --prefix /here/',
+          'user grant-role root root',
+          'user grant-role kig dipus',
+          'auth enable',
+        ])
+          await etcd.ctl(...words.split(' '));
+        writeFileSync(`${dir}/password`, 'secret\n', { mode: 0o600 });
+        const files = `ca-file=${dir}/ca.pem&cert-file=${dir}/own.pem&key-file=${dir}/own.key`;
+        const url = `${etcd.url.replace('://', '://kig@')}/here?${files}&password-file=${dir}/password`;
+        const exporter = start('dexport', [...user, '-v', '-l', '127.0.0.1:0', '-r', url]);
+        const uri = await exporter.line();
+        const watching = start('ddiscover', ['-a', '-w', '-r', url]);
+        assert.is(await watching.line(), `+ ${uri}`);
+        const ask = async (registry: string): Promise<string> => {
+          const { status, stdout, stderr } = await run('ddiscover', ['-a', '-r', registry]);
+          return `${status} ${stdout.toString()}${stderr}`;
+        };
+        const host = etcd.url;
+        assert.is(await ask(url), `0 ${uri}\n`);
+        assert.is(await ask(url.replace('/here', '/there')), `1 ddiscover: cannot ask ${host}: permission denied\n`);
+        assert.is(await ask(`${host}/here?${files}`), `1 ddiscover: cannot ask ${host}: permission denied\n`);
+        assert.match(await ask(url.replace('ca-file=', 'cert-file=')), /^1 ddiscover: cannot ask etcds:\/\/\S+: unable to \S+.*\n$/);
+        writeFileSync(`${dir}/password`, 'other\n');
+        assert.match(await ask(url), /^1 ddiscover: cannot log in to \S+: as kig: authentication failed.*\n$/);
+        chmodSync(`${dir}/password`, 0o644);
+        assert.is(
+          await ask(url),
+          `1 ddiscover: cannot use ${dir}/password: others may read it\nddiscover: hint: chmod 600 ${dir}/password\n`,
+        );
+        writeFileSync(`${dir}/password`, 'secret\n');
+        chmodSync(`${dir}/password`, 0o600);
+        // Its tokens are lost with it, and those of before have ended when the next exporter registers.
+        await etcd.kill();
+        await etcd.start();
+        await exporter.stop();
+        assert.is(await watching.line(), `- ${uri}`);
+        assert.not.match(exporter.stderr, /cannot log in|auth token/);
+      },
+      { args: [...args, '--auth-token-ttl', '3'], scheme: 'https', ctlArgs },
+    );
+  }, quick),
+);
+
+test.run();
