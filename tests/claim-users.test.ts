@@ -105,7 +105,7 @@ testAsRoot(test, 'whoever owns the directory cannot have modes set on other file
   }),
 );
 
-testAsRoot(test, 'what others can hold in a shared directory keeps nobody from taking over what is dead and his own', () =>
+testAsRoot(test, 'what others can hold in a shared directory keeps nobody from taking over what is dead and their own', () =>
   withSharedTree(async ({ root, dir, startAs, runAs }) => {
     const local = `${root}/local`;
     const kill = async (program: Program): Promise<string> => {

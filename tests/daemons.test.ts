@@ -143,7 +143,7 @@ test('what ipcd says holds, also for what --to names', () =>
     }
   }));
 
-testAsRoot(test, 'what somebody has made who is not trusted is no way in, and no way out', () =>
+testAsRoot(test, 'what an untrusted user has made is no way in, and no way out', () =>
   withSharedTree(async (users) => {
     const rundir = `${users.dir}/run`;
     // So that not the first user of a protocol owns its place.

@@ -16,11 +16,12 @@ import { connect, createServer } from 'node:net';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { peakBytes } from './processes.ts';
 import { exporter, importer, offer, promised, sockets } from './sep-pair.ts';
 
 const test = suite('dimport');
 
-test('a service there is a socket here, while it is there', async () => {
+test('a service of the remote host is a socket here, for as long as it runs', async () => {
   await withSandbox(async (sandbox) => {
     const first = await offer(sandbox, 'cat', 'echo/some/where');
     const there = await exporter(sandbox);
@@ -89,7 +90,7 @@ test('the same without importing', async () => {
   });
 });
 
-test('an exporter that is killed is missed at once, and found again', async () => {
+test('the loss of an exporter that is killed is seen at once, and it is found again', async () => {
   await withSandbox(async (sandbox) => {
     await offer(sandbox, 'cat', 'echo');
     const there = await exporter(sandbox);
@@ -422,8 +423,8 @@ test('an exporter that means ill', async () => {
       assert.equal(found, [], kind);
       assert.not.ok(existsSync(`${sandbox.dir}/evil.box...0`));
       if (kind === 'names' || kind === 'broken') assert.ok(sockets(here.root).some((file) => file.includes('good.')));
-      const peakBytes = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${here.program.pid}/status`, 'utf8'))![1]) * 1024;
-      assert.ok(peakBytes < 150e6, `${kind}: ${peakBytes} bytes`);
+      const peak = peakBytes(here.program.pid);
+      assert.ok(peak < 150e6, `${kind}: ${peak} bytes`);
       const lines = here.program.stderr.split('\n').filter(Boolean);
       assert.is(new Set(lines).size, lines.length, `${kind}: each cause once: ${here.program.stderr}`);
       assert.ok(lines.length < 10, here.program.stderr);

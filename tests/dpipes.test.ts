@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { childrenOf, commandOf } from './processes.ts';
 
 const test = suite('dpipes');
 
@@ -161,20 +162,7 @@ test('what may not run, is not there, or makes no sense', async () => {
 }, 120_000);
 
 function groupsOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .split(' ')
-    .filter(Boolean)
-    .map(Number)
-    .filter((child) => !commandOf(child).includes('groups='));
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    // It has ended meanwhile.
-    return '';
-  }
+  return childrenOf(pid).filter((child) => !commandOf(child).includes('groups='));
 }
 
 test('a stage that is killed or fails: which ends are true, by default, with -e and with --sh', async () => {

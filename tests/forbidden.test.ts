@@ -23,7 +23,7 @@ async function exporterOf(users: Users, ...args: string[]): Promise<{ program: P
 }
 
 for (const kind of ['dserve', 'foreign'] as const) {
-  testAsRoot(test, `what an exporter may not open is forbidden there, until it may (${kind})`, () =>
+  testAsRoot(test, `what an exporter may not open is forbidden by way of it, until it may (${kind})`, () =>
     withSharedTree(async (users) => {
       const { run, start, env, dir } = users;
       const file = await serviceOf(users, kind, 'vault');

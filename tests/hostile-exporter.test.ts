@@ -1,8 +1,8 @@
 // What dls, dcat and dimport make of an exporter that means ill: one line, the right status, in time, with little memory.
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { isLong, sleep, suite, within, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { isLong, sleep, suite, within, withSandbox, type Ended, type Sandbox } from './harness.ts';
+import { peakBytes } from './processes.ts';
 
 const test = suite('hostile exporter');
 
@@ -58,14 +58,14 @@ for (const [row, { tool, args, status, kinds }] of table.entries()) {
       await withSandbox(async (sandbox) => {
         const server = sandbox.start(process.execPath, [resolve('tests/hostile-exporter.mjs'), kind]);
         const uri = `sep://127.0.0.1:${await server.line()}`;
-        const { ended, ms, peakBytes } = await measured(sandbox, tool, args(uri));
-        const told = `${ended.stderr} ${ended.status} ${ms} ms ${peakBytes >> 20} MiB`;
+        const { ended, ms, peak } = await measured(sandbox, tool, args(uri));
+        const told = `${ended.stderr} ${ended.status} ${ms} ms ${peak >> 20} MiB`;
         const isRefused = tool === 'dcat' && /refusal/.test(kind) && kind.startsWith('good/');
         assert.ok(isRefused ? [125, 126, 127].includes(ended.status) : ended.status === status, told);
         assert.match(ended.stderr, new RegExp(`^${tool}: [^\\n]+\\n(?:${tool}: hint: [^\\n]+\\n)?$`), told);
         assert.not.match(ended.stderr, /internal error|    at |[^\n -~]/, told);
         assert.ok(ms < maxMs, told);
-        assert.ok(peakBytes < maxPeakBytes, told);
+        assert.ok(peak < maxPeakBytes, told);
       }, scale);
     });
   }
@@ -74,30 +74,22 @@ for (const [row, { tool, args, status, kinds }] of table.entries()) {
 test('a list of odd things is one of those that are services', async () => {
   await withSandbox(async (sandbox) => {
     const server = sandbox.start(process.execPath, [resolve('tests/hostile-exporter.mjs'), 'odd list']);
-    const { ended, peakBytes } = await measured(sandbox, 'dls', [`sep://127.0.0.1:${await server.line()}`]);
+    const { ended, peak } = await measured(sandbox, 'dls', [`sep://127.0.0.1:${await server.line()}`]);
     assert.equal([ended.status, ended.stdout.toString(), ended.stderr], [1, '', '']);
-    assert.ok(peakBytes < 2 * maxPeakBytes, `${peakBytes >> 20} MiB`);
+    assert.ok(peak < 2 * maxPeakBytes, `${peak >> 20} MiB`);
   }, scale);
 });
 
-async function measured(sandbox: Sandbox, tool: string, args: readonly string[]): Promise<{ ended: Ended; ms: number; peakBytes: number }> {
+async function measured(sandbox: Sandbox, tool: string, args: readonly string[]): Promise<{ ended: Ended; ms: number; peak: number }> {
   const began = Date.now();
   const program = sandbox.start(tool, args);
   program.child.stdin!.end();
-  let peakBytes = 0;
+  let peak = 0;
   while (program.child.exitCode === null && program.child.signalCode === null) {
-    peakBytes = Math.max(peakBytes, peakOf(program));
+    peak = Math.max(peak, peakBytes(program.pid));
     await Promise.race([program.ended, sleep(20)]);
   }
-  return { ended: await within(60_000, 'its end', program.ended), ms: Date.now() - began, peakBytes };
-}
-
-function peakOf({ pid }: Program): number {
-  try {
-    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
+  return { ended: await within(60_000, 'its end', program.ended), ms: Date.now() - began, peak };
 }
 
 test.run();

@@ -1,9 +1,10 @@
 // Hosts whose SSH or SFTP server misbehaves: each is one clear line, the right status, and an end in time and memory.
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { isLong, suite, withSandbox, within, type Ended, type Program, type Sandbox } from './harness.ts';
+import { peakBytes } from './processes.ts';
 import { knownLine, makeKey, noSshd, withSshConfig } from './sshd.ts';
 
 const test = suite('hostile sshd');
@@ -153,13 +154,7 @@ async function hostOf(sandbox: Sandbox, key: string, kind: string): Promise<Node
 async function measured(kind: string, program: Program, signal?: NodeJS.Signals): Promise<Ended> {
   const began = Date.now();
   let peakMib = 0;
-  const look = (): void => {
-    try {
-      peakMib = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${program.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-    } catch {
-      // It has ended.
-    }
-  };
+  const look = (): void => void (peakMib = Math.max(peakMib, peakBytes(program.pid) / (1 << 20)));
   look();
   const timer = setInterval(look, 20);
   try {

@@ -39,7 +39,7 @@ test('more clients than places at several instances: each job is run once, none 
   });
 }, 180_000);
 
-test('a full service refuses who will not wait, and lets the others wait', async () => {
+test('a full service refuses whoever will not wait, and lets the others wait', async () => {
   await withSandbox(async (sandbox) => {
     const control = controlOf(await serve(sandbox, 'cat', 'echo'));
     const held = await hold(sandbox, 'echo');
@@ -59,7 +59,7 @@ test('a full service refuses who will not wait, and lets the others wait', async
   });
 });
 
-test('nothing is run for who has left while waiting, plain or by control', async () => {
+test('nothing is run for whoever has left while waiting, plain or by control', async () => {
   await withSandbox(async (sandbox) => {
     const path = await serve(sandbox, 'echo run >> log; cat', 'echo');
     const runs = (): number => (existsSync(`${sandbox.dir}/log`) ? readFileSync(`${sandbox.dir}/log`, 'utf8').split('\n').length - 1 : 0);

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { eventually, has, suite, type Program } from './harness.ts';
 import { hostTests, type Host } from './hosts.ts';
 import { sockets } from './sep-pair.ts';
-import { environmentThere, knownLine, makeKey, noSshd, withSshConfig } from './sshd.ts';
+import { remoteEnvironment, knownLine, makeKey, noSshd, withSshConfig } from './sshd.ts';
 
 const test = suite('names-of-2005');
 const onHosts = hostTests(test);
@@ -53,7 +53,7 @@ async function startSshd(host: Host, login: string, key: string): Promise<{ sshd
   );
   const lines = ['ListenAddress 0.0.0.0:22', `HostKey ${dir}/host-key`, 'StrictModes no', `AuthorizedKeysFile ${dir}/authorized_keys`];
   const more = [
-    `SetEnv ${environmentThere(env['PATH'])}`,
+    `SetEnv ${remoteEnvironment(env['PATH'])}`,
     'UsePAM no',
     'PermitRootLogin yes',
     'PidFile none',

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import type { Identity } from '@dipus/seps/identity';
 import { controlPath } from '@dipus/tree/open-service';
 import { bundle, eventually, suite, within, type Program } from './harness.ts';
+import { commandOf } from './processes.ts';
 import { bodyOf, promised, statusOf, upgradeTo } from './sep-pair.ts';
 import { get, identityOf, sepsExporter, watch, type SepsExporter } from './seps-exporter.ts';
 import { accounts, ann, listener, mallory, testAsRoot, withSharedTree, type Users } from './users.ts';
@@ -35,15 +36,7 @@ function openersOf(user: string): number[] {
 
 function processesOf(role: string): number[] {
   const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return processes.filter((pid) => commandLine(pid).includes(`${main}\0${role}\0`)).map(Number);
-}
-
-function commandLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-  } catch {
-    return '';
-  }
+  return processes.map(Number).filter((pid) => commandOf(pid).includes(`${main} ${role} `));
 }
 
 function procStatus(pid: number, field: string): string {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, type Program } from './harness.ts';
 import { withHost, type Host } from './login.ts';
-import { descendantsOf, openDescriptors } from './processes.ts';
+import { commandOf, descendantsOf, openDescriptors } from './processes.ts';
 import { promised } from './sep-pair.ts';
 import { keep, pairKeys, sepsNode, type Daemon } from './seps-node.ts';
 import { hostOf } from './seps-pair.ts';
@@ -136,14 +136,6 @@ async function kill(host: Host, way: Way, { at, phase }: { at: number; phase: (t
   if (size !== undefined && size !== 2 * half) return `${what}: committed ${size} bytes\n${stderr}`;
   if (status === 0 && size === undefined) return `${what}: 0, and nothing committed\n${stderr}`;
   return undefined;
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return '';
-  }
 }
 
 /** Gone, or dead and not waited for by whoever has it now. */

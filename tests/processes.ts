@@ -6,6 +6,24 @@ export function residentBytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
 }
 
+/** The most memory that a process has had, in bytes; 0 where it has ended. */
+export function peakBytes(pid: number): number {
+  try {
+    return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** The words of a process, blanks between them; empty where it has ended. */
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
 /** The processes that a process has started and that still are its children. */
 export function childrenOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`)
@@ -34,11 +52,11 @@ export function socketsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).filter((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:')).length;
 }
 
-function linkOf(path: string): string {
+/** Where a link leads; empty where it has gone. */
+export function linkOf(path: string): string {
   try {
     return readlinkSync(path);
   } catch {
-    // It has just been closed.
     return '';
   }
 }

@@ -1,13 +1,13 @@
 // dserve --pty: programs on terminals of their own. Nothing of one session reaches another, all output comes before the end, and nobody
 // waits in vain.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import type { SessionResult } from '@dipus/session/client-connection';
 import { startSession, type ClientSession } from '@dipus/session/control-client';
 import { eventually, has, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
-import { residentBytes } from './processes.ts';
+import { linkOf, residentBytes } from './processes.ts';
 import { exporter, importer } from './sep-pair.ts';
 
 const test = suite('pty');
@@ -131,14 +131,6 @@ test('no program has another one’s terminal', async () => {
     clients.forEach((client) => client.destroy());
   });
 });
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
-}
 
 test('a plain client that goes hangs up: in raw mode, deaf to HUP, or sending more than is read', async () => {
   for (const [command, input] of [

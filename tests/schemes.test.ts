@@ -5,6 +5,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import * as assert from 'uvu/assert';
 import { serve } from './guests.ts';
 import { eventually, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
+import { freePort } from './sshd.ts';
 
 const test = suite('schemes');
 const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
@@ -23,14 +24,6 @@ async function withServer(serveOne: (connection: Socket) => void, body: (port: n
   } finally {
     server.close();
   }
-}
-
-/** A port at which nothing listens. */
-async function freePort(): Promise<number> {
-  const { server, port } = await listen(() => {});
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const echo = (connection: Socket): void => void connection.pipe(connection);

@@ -1,10 +1,11 @@
 // dexport --seps: who may come in, what each key sees, and what is broken when it may no longer.
-import { chmodSync, chownSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { resolve as absolute } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Channel } from '@dipus/seps/channel';
 import { eventually, has, rounds, sleep, suite, within, type Sandbox } from './harness.ts';
+import { childrenOf, residentBytes } from './processes.ts';
 import { bodyOf, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 import { get, identityOf, sepsExporter, speakTls, watch } from './seps-exporter.ts';
 import { ann, testAsRoot, withUsers } from './users.ts';
@@ -390,8 +391,8 @@ testAsRoot(test, 'connections that say nothing, say it slowly, or show keys of n
     const exporter = await sepsExporter(sandbox, ['PIN laptop user=root']);
     const stranger = identityOf(`${sandbox.dir}/stranger`);
     const { port, program } = exporter;
-    const [network] = readFileSync(`/proc/${program.pid}/task/${program.pid}/children`, 'utf8').split(' ').map(Number);
-    const memory = (): number => Number(/^VmRSS:\s*(\d+)/m.exec(readFileSync(`/proc/${network}/status`, 'utf8'))![1]);
+    const [network] = childrenOf(program.pid);
+    const memory = (): number => residentBytes(network!);
     /** How long nearly all of these take: a connection, a list, and its end. An address may have ten a second. */
     const slow = async (): Promise<number> => {
       const times: number[] = [];
@@ -419,7 +420,7 @@ testAsRoot(test, 'connections that say nothing, say it slowly, or show keys of n
       await crowd.stop();
       assert.ok(disturbed < promised(2 * undisturbed + 50), `${what}: ${disturbed} ms, and ${undisturbed} ms undisturbed`);
     }
-    assert.ok(memory() - before < 30_000, `${memory() - before} kB more`);
+    assert.ok(memory() - before < 30_000 * 1024, `${memory() - before} bytes more`);
   }),
 );
 

@@ -5,6 +5,7 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { childrenOf, commandOf, residentBytes } from './processes.ts';
 import { offer, type Importer } from './sep-pair.ts';
 import { readAll } from './seps-door.ts';
 import { sepsPair, type SepsPair } from './seps-pair.ts';
@@ -144,8 +145,6 @@ test('a connection costs one round trip', async () => {
   });
 });
 
-const residentBytes = (pid: number): number => 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]);
-
 test('readers that stop cost little, whatever their services would send', async () => {
   for (const [count, most] of isLong
     ? ([
@@ -183,19 +182,15 @@ type Use = (typeof uses)[number];
 /** What is tried in the short form. */
 const deaths: Partial<Record<Victim, Use>> = { exporter: 'upload', importer: 'upload', both: 'download', 'link, by FIN': 'upload' };
 
-function childrenOf({ pid }: Program): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-}
-
 /** Kills a program, and before it those that it has started: root's exporter is one of them. */
 async function kill(program: Program): Promise<void> {
-  for (const child of childrenOf(program)) process.kill(child, 'SIGKILL');
+  for (const child of childrenOf(program.pid)) process.kill(child, 'SIGKILL');
   await program.stop('SIGKILL');
 }
 
 /** The process of root's exporter that serves the network. */
 function networkProcess(exporter: Program): number {
-  return childrenOf(exporter).find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('//exporter'))!;
+  return childrenOf(exporter.pid).find((pid) => commandOf(pid).includes('//exporter'))!;
 }
 
 /** A program that says which process it is, and commits at the end of its input. */

@@ -268,7 +268,7 @@ test('a client that does not read its stderr stops the program, not the service'
   });
 });
 
-test('who was stopped for longer than two pings has lost nothing: a local service, an importer, dcat itself', async () => {
+test('whoever was stopped for longer than two pings has lost nothing: a local service, an importer, dcat itself', async () => {
   const pingMs = 15_000 * 0.05;
   await withSandbox(
     async (sandbox) => {

@@ -1,6 +1,7 @@
 // Streams of a few kilobytes: dcat copies them by itself, and keeps what it promises of long ones.
 import { closeSync, openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
+import { noise } from './bytes.ts';
 import { eventually, has, rounds, sleep, suite, withSandbox, type Sandbox } from './harness.ts';
 import { startSocat } from './socat.ts';
 
@@ -9,10 +10,6 @@ const test = suite('short-streams');
 // The most that is sent in one call is 16 KiB, and a long answer is left to another process after 1 MiB.
 const inputs = [0, 1, 16_383, 16_384, 16_385, 40_000];
 const answers = [1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_000];
-
-function noise(length: number): Buffer {
-  return Buffer.from(Array.from({ length }, (_, at) => (at * 31 + (at >> 8) * 7) % 251));
-}
 
 /** What a pipeline of sh writes; between programs of Node there are sockets, which are never short. */
 async function piped({ run }: Sandbox, commands: string): Promise<Buffer> {

@@ -2,12 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import * as assert from 'uvu/assert';
 import { randomArguments } from './bytes.ts';
 import { eventually, has, rounds, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
-import { environmentThere } from './sshd.ts';
+import { remoteEnvironment, freePort } from './sshd.ts';
 
 const test = suite('socketpipe by ssh');
 const group = (option: string, ...words: string[]): string[] => [option, '{', ...words, '}'];
@@ -30,7 +28,7 @@ async function startSshd({ dir, env, start }: Sandbox, address: string, namespac
     'StrictModes no',
     `HostKey ${home}/host`,
     `AuthorizedKeysFile ${home}/user.pub`,
-    `SetEnv ${environmentThere(env['PATH'])}`,
+    `SetEnv ${remoteEnvironment(env['PATH'])}`,
   ];
   writeFileSync(
     `${home}/config`,
@@ -46,14 +44,6 @@ async function startSshd({ dir, env, start }: Sandbox, address: string, namespac
     option,
   ]);
   return { login: ['ssh', '-F', 'none', ...options, '-i', `${home}/user`, '-p', `${port}`, address] };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 if (!hasSsh) test.skip('through sshd', 'no OpenSSH server and client');

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { eventually, type Ended, type Program } from './harness.ts';
 import { withHost, type Host } from './login.ts';
 import { sockets } from './sep-pair.ts';
-import { environmentThere, type SshdOptions } from './sshd.ts';
+import { remoteEnvironment, type SshdOptions } from './sshd.ts';
 
 export interface Pair extends Host {
   /** The folder that is the root of who uses services. */
@@ -24,7 +24,7 @@ export interface Pair extends Host {
 }
 
 /** An sshd where PATH has no dls, so that trees are polled. */
-export const withoutDls: SshdOptions = { config: [`SetEnv ${environmentThere('/usr/bin:/bin')}`] };
+export const withoutDls: SshdOptions = { config: [`SetEnv ${remoteEnvironment('/usr/bin:/bin')}`] };
 
 /** Runs `body` with two such hosts. `extra` is added to the environment of who uses services. */
 export async function withPair(

@@ -54,7 +54,7 @@ export async function startSshd(sandbox: Sandbox, authorized: string, options: S
     ...(options.banner === undefined ? [] : [`Banner ${dir}/banner`]),
     'StrictModes no',
     `AuthorizedKeysFile ${dir}/authorized_keys`,
-    `SetEnv ${environmentThere(sandbox.env['PATH'])}`,
+    `SetEnv ${remoteEnvironment(sandbox.env['PATH'])}`,
     'UsePAM no',
     'PermitRootLogin yes',
     ...(options.config?.some((line) => line.startsWith('Subsystem ')) ? [] : ['Subsystem sftp internal-sftp']),
@@ -72,7 +72,7 @@ export async function startSshd(sandbox: Sandbox, authorized: string, options: S
  * The environment of what sshd runs, for its SetEnv. bash reads the account's .bashrc when sshd starts it, and who knows what that does; no
  * home, no such file.
  */
-export function environmentThere(path: string | undefined): string {
+export function remoteEnvironment(path: string | undefined): string {
   return `PATH="${path}" HOME=/nonexistent`;
 }
 

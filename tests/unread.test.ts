@@ -1,8 +1,9 @@
 // Clients of dexport that ask for much and read nothing: what waits for them is bounded, over all of them and in time.
-import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
-import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, suite, withSandbox, type Sandbox } from './harness.ts';
+import { peakBytes } from './processes.ts';
 import { bodyOf, exporter, statusOf, talk } from './sep-pair.ts';
 
 const test = suite('unread');
@@ -51,7 +52,7 @@ test('lists and watches that nobody reads cost a bounded amount of memory, and t
     const folder = await offerMany(sandbox, count);
     const { port, program } = await exporter(sandbox, '-v');
     assert.is(statusOf(await talk(port, get('/'))), 200);
-    const before = peakBytes(program);
+    const before = peakBytes(program.pid);
     const sockets = Array.from({ length: rounds(60, 480) }, (_, at) => deaf(port, at % 2 ? get('/?watch') : get('/').repeat(30)));
     const good = connect({ port, host: '127.0.0.1' });
     const seen = { present: new Set<string>(), isClosed: false };
@@ -75,7 +76,7 @@ test('lists and watches that nobody reads cost a bounded amount of memory, and t
       assert.not(seen.isClosed, 'a reader that reads is not ended');
     }
     await program.says(/reads less than the others: its connection is closed/);
-    const grown = (peakBytes(program) - before) >> 20;
+    const grown = (peakBytes(program.pid) - before) >> 20;
     assert.ok(grown < 100, `${grown} MiB more`);
     for (const socket of [...sockets, good]) socket.destroy();
   });
@@ -90,9 +91,5 @@ test('many services at its start cost no descriptors that are missing later', as
     for (const answer of clients) assert.equal([statusOf(answer), answer.match(/"path"/g)?.length], [200, 300]);
   });
 });
-
-function peakBytes({ pid }: Program): number {
-  return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024;
-}
 
 test.run();

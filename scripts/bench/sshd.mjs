@@ -1,9 +1,9 @@
 // A private sshd for what goes over ssh.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { delimiter } from 'node:path';
+import { freePort } from './pair.mjs';
 
 // Seldom on a user's PATH; and it wants to be called by its full path.
 const program = '/usr/sbin/sshd';
@@ -59,12 +59,4 @@ function withSsh(stage, home) {
   mkdirSync(`${home}/bin`);
   writeFileSync(`${home}/bin/ssh`, `#!/bin/sh\nexec /usr/bin/ssh -F ${home}/ssh_config "$@"\n`, { mode: 0o755 });
   return { ...stage.env, PATH: `${home}/bin${delimiter}${stage.env.PATH}` };
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
 }
