@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { Limits } from '../packages/dexport/src/limits.ts';
-import { networkOf } from '@dipus/proto/network';
+import { networkOf } from '@dipus/proto/ip-address';
 import { suite } from './harness.ts';
 import { hostTests, type Host } from './hosts.ts';
 

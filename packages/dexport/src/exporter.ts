@@ -6,7 +6,7 @@ import { servicePath } from '@dipus/proto/name';
 import type { SocketKind } from '@dipus/proto/sep';
 import type { Holder } from '@dipus/session/holder';
 import { OpenStreams } from '@dipus/session/open-streams';
-import { labelOf, peerOf, type Client } from './known-peer.ts';
+import { labelOf, peerOf, type Client } from './connected-peer.ts';
 import type { Offer, View } from './offers.ts';
 import { busy, Refusal } from './refusal.ts';
 import type { Rules } from './rules.ts';

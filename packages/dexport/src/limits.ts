@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { networkOf } from '@dipus/proto/network';
+import { networkOf } from '@dipus/proto/ip-address';
 import { busy, type Refusal } from './refusal.ts';
 
 const maxUnfinishedHeads = 128;

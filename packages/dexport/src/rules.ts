@@ -5,7 +5,7 @@ import { Failure } from '@dipus/proto/failure';
 import { servicePath } from '@dipus/proto/name';
 import { formatPeer } from '@dipus/proto/peer';
 import type { Tree } from '@dipus/tree/root';
-import { peerOf, type Client } from './known-peer.ts';
+import { peerOf, type Client } from './connected-peer.ts';
 import type { Offer } from './offers.ts';
 import { Refusal } from './refusal.ts';
 

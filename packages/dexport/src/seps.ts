@@ -10,8 +10,8 @@ import { Door } from '@dipus/seps/door';
 import type { Identity } from '@dipus/seps/identity';
 import { servePairing, type JoinAnswer, type JoinRequest } from '@dipus/seps/pairing';
 import type { Peer } from '@dipus/seps/peer';
-import type { Client } from './known-peer.ts';
-import { KnownPeers } from './known-peers.ts';
+import type { Client } from './connected-peer.ts';
+import { ConnectedPeers } from './connected-peers.ts';
 import type { HeldView } from './user-views.ts';
 
 export interface SepsOptions {
@@ -39,7 +39,7 @@ interface Guest extends Peer {
 export class Seps {
   readonly #options: SepsOptions;
   readonly #authorized: WatchedPeers;
-  readonly #peers: KnownPeers;
+  readonly #peers: ConnectedPeers;
   readonly #door: Door<Guest>;
   /** By what everybody was judged last. */
   #judgedBy: AuthorizedPeers;
@@ -50,7 +50,7 @@ export class Seps {
     readAuthorizedPeers(folder, { whyNotUser, warn: () => {} });
     this.#authorized = watchAuthorizedPeers(folder, { whyNotUser, warn: context.warn, judgeAgain: () => this.#judgeAgain() });
     this.#judgedBy = this.#authorized.peers;
-    this.#peers = new KnownPeers({ viewOf: (user) => options.viewOf(user), revoke: (client) => this.#revoke(client) });
+    this.#peers = new ConnectedPeers({ viewOf: (user) => options.viewOf(user), revoke: (client) => this.#revoke(client) });
     this.#door = this.#makeDoor();
   }
 

@@ -8,7 +8,7 @@ import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
 import { relay } from '@dipus/relay/relay';
 import { ForeignSessions } from '@dipus/session/foreign';
 import type { Exporter } from './exporter.ts';
-import type { Client } from './known-peer.ts';
+import type { Client } from './connected-peer.ts';
 import type { Offer } from './offers.ts';
 import { notExported, Refusal } from './refusal.ts';
 import type { UseResult } from './use-log.ts';

@@ -1,5 +1,5 @@
 // How many guests from the network there may be.
-import { networkOf } from '@dipus/proto/network';
+import { networkOf } from '@dipus/proto/ip-address';
 
 export interface AdmissionLimits {
   /** Of all addresses together. */

@@ -20,7 +20,7 @@ import type { Asker } from '@dipus/proto/rules';
 import { timing } from '@dipus/proto/timing';
 import { userName } from '@dipus/tree/accounts';
 import { handOver, refuse } from './hand-over.ts';
-import { openTarget } from './places.ts';
+import { openTarget } from './open-target.ts';
 import { Denied, routeOut, type Log } from './routing.ts';
 import type { RuleBook } from './rule-book.ts';
 

@@ -1,4 +1,4 @@
-/** Addresses of IPv4 and IPv6 as numbers, and networks of them. An IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2) is the IPv4 address. */
+/** Addresses of IPv4 and IPv6 as text and as numbers, and networks of them. An IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2) is the IPv4 address. */
 
 /** A network: an address and how many of its first bits count. */
 export interface Network {
@@ -10,6 +10,16 @@ export interface Network {
 /** A host as it stands before a port: an IPv6 address in brackets. */
 export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Whom an address stands for, as far as limits go: itself, or of IPv6 the network that one host may have to itself (RFC 6177). */
+export function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  // All hosts of a link have the same network of link-local addresses.
+  if (!address.includes(':') || mapped !== undefined || /^fe80:/i.test(address)) return mapped ?? address;
+  const [front = '', back] = address.split('::').map((half) => half.split(':').filter((group) => group !== ''));
+  const missing = back ? 8 - front.length - back.length : 0;
+  return [...front, ...Array.from({ length: missing }, () => '0'), ...(back ?? [])].slice(0, 4).join(':');
 }
 
 /** Reads an address without brackets; a zone (`%eth0`) is left out. Undefined where it is none. */

@@ -1,5 +1,5 @@
 // Who may try to be judged: limits on connections of which nothing is known but the address.
-import { networkOf } from '@dipus/proto/network';
+import { networkOf } from '@dipus/proto/ip-address';
 import { timing } from '@dipus/proto/timing';
 import { Allowance } from './allowance.ts';
 

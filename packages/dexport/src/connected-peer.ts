@@ -11,7 +11,7 @@ import type { HeldView } from './user-views.ts';
 /** A connection of a client, or what stands for one. */
 export type Client = Duplex & { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined };
 
-export interface KnownPeerOptions {
+export interface ConnectedPeerOptions {
   readonly address: string;
   readonly grant: Grant;
   /** The offers as a user sees them, or as the exporter does. */
@@ -31,14 +31,14 @@ interface Stream {
 }
 
 /** What a peer may do, and what it does. */
-export class KnownPeer {
-  readonly #options: KnownPeerOptions;
+export class ConnectedPeer {
+  readonly #options: ConnectedPeerOptions;
   readonly #streams = new Set<Stream>();
   #grant: Grant;
   #held: HeldView;
   #view: Promise<PeerView>;
 
-  constructor(options: KnownPeerOptions) {
+  constructor(options: ConnectedPeerOptions) {
     this.#options = options;
     this.#grant = options.grant;
     this.#held = options.viewOf(options.grant.user);
@@ -102,15 +102,15 @@ export class KnownPeer {
   }
 }
 
-const known = new WeakMap<Duplex, KnownPeer>();
+const known = new WeakMap<Duplex, ConnectedPeer>();
 
 /** Says whose a client's connection is. */
-export function setPeer(client: Client, peer: KnownPeer): void {
+export function setPeer(client: Client, peer: ConnectedPeer): void {
   known.set(client, peer);
 }
 
 /** Undefined where nothing is known of it but its address. */
-export function peerOf(client: Client): KnownPeer | undefined {
+export function peerOf(client: Client): ConnectedPeer | undefined {
   return known.get(client);
 }
 

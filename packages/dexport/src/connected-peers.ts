@@ -1,7 +1,7 @@
 // Everybody whose key is authorised and who is connected.
 import type { Grant } from '@dipus/proto/grant';
 import type { Pin } from '@dipus/proto/pin';
-import { KnownPeer, setPeer, type Client, type StreamCount } from './known-peer.ts';
+import { ConnectedPeer, setPeer, type Client, type StreamCount } from './connected-peer.ts';
 import type { HeldView } from './user-views.ts';
 
 /** Where a key comes from, and what it may there. */
@@ -10,7 +10,7 @@ export interface Arrival {
   readonly grant: Grant;
 }
 
-export interface KnownPeersOptions {
+export interface ConnectedPeersOptions {
   /** The offers as a user sees them, or as the exporter does. */
   viewOf(user: string | undefined): HeldView;
   /** Breaks what a client may no longer do. */
@@ -18,18 +18,18 @@ export interface KnownPeersOptions {
 }
 
 interface Entry {
-  readonly peer: KnownPeer;
+  readonly peer: ConnectedPeer;
   readonly address: string;
   clients: number;
 }
 
 /** One peer for each key and address, while a client of it is open: a line may be for some addresses only. */
-export class KnownPeers {
-  readonly #options: KnownPeersOptions;
+export class ConnectedPeers {
+  readonly #options: ConnectedPeersOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #streams = new Map<Pin, StreamCount>();
 
-  constructor(options: KnownPeersOptions) {
+  constructor(options: ConnectedPeersOptions) {
     this.#options = options;
   }
 
@@ -59,7 +59,7 @@ export class KnownPeers {
   #add(key: string, { address, grant }: Arrival): Entry {
     const streams = this.#streams.get(grant.pin) ?? { count: 0 };
     this.#streams.set(grant.pin, streams);
-    const peer = new KnownPeer({ address, grant, streams, viewOf: (user) => this.#options.viewOf(user) });
+    const peer = new ConnectedPeer({ address, grant, streams, viewOf: (user) => this.#options.viewOf(user) });
     const entry = { peer, address, clients: 0 };
     this.#entries.set(key, entry);
     return entry;
