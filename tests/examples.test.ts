@@ -180,6 +180,10 @@ const cases: Readonly<Record<string, Case | string>> = {
   },
   "dpipes.1: dpipes -n '@db cat /var/log/syslog | sort | uniq -c | sort -rn | head'": 'it uses other hosts, see tests/dpipes.test.ts',
   "dpipes.1: dpipes -e -n '@db pg_dump shop | gzip -9 |": 'it uses other hosts, see tests/dpipes.test.ts',
+  'dpipes.1: echo \'{"a":1}\' | dpipes -F json \'jq -c ".from = .__dpipes[\\"dp.addr\\"]"\'': {
+    before: 'background dpipesd',
+    gives: /^\{"a":1,"from":"box"\}\n$/,
+  },
   "dpipes.1: dpipes '@upper | @rev' < text": {
     before: "serve 'tr a-z A-Z' upper; serve rev rev; echo abc > text",
     gives: /^CBA\n$/,

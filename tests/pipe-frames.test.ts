@@ -33,6 +33,9 @@ test('what is printed is what is read, without keys that nobody knows', () => {
     ['parseInputEnd', { bytes: 2 ** 40 }],
     ['parsePrepare', { pipe: token, stage: 1, stages: 1, command: 'a  b', argv: ['a', 'b'] }],
     ['parseLink', { half: 'out', token, to: ['sep://box/a.box...0', 'unix:///x'] }],
+    ['parsePrepare', { pipe: token, stage: 1, stages: 1, format: 'json', client: 'box' }],
+    ['parseLink', { half: 'in', token, from: { addr: 'fd00::2', port: 7370 } }],
+    ['parseLink', { half: 'in', token, from: { addr: 'box', port: null } }],
     ['parseLink', { half: 'in', token, key: `${token}${token}` }],
     ['parseLink', { half: 'in', token, key: `${token}${token}`, listen: true }],
     ['parseLinked', { half: 'out', via: 'sep://box/a.box...0' }],
@@ -68,6 +71,10 @@ test('what is not valid is nothing', () => {
     { argv: [] },
     { argv: 'a' },
     { argv: [1] },
+    { format: 'xml' },
+    { client: '' },
+    { client: 'a\nb' },
+    { client: 'x'.repeat(256) },
   ])
     assert.is(parsePrepare(json({ ...prepare, ...wrong })), undefined, JSON.stringify(wrong));
   for (const wrong of [{ half: 'both' }, { half: 1 }, { token: '' }, { token: 5 }])
@@ -75,6 +82,8 @@ test('what is not valid is nothing', () => {
   const key = `${token}${token}`;
   for (const wrong of [{ key: token }, { key: 1 }, { key: key.toUpperCase() }, { listen: true }, { listen: true, key, to: ['sep://a/b'] }])
     assert.is(parseLink(json({ half: 'in', token, ...wrong })), undefined, JSON.stringify(wrong));
+  for (const from of ['box', {}, { addr: 'box' }, { addr: 'box\0', port: 1 }, { addr: 'box', port: 65_536 }, { addr: 5, port: null }])
+    assert.is(parseLink(json({ half: 'in', token, from })), undefined, JSON.stringify(from));
   for (const wrong of [{}, { waits: 'nothing' }, { in: 5 }]) assert.is(parseFlow(json(wrong)), undefined);
   for (const to of [[], 'x', [1], null]) assert.is(parseLink(json({ half: 'in', token, to })), undefined);
   for (const wrong of [{ half: 'out', error: 'x' }, { half: 'both', bytes: 1 }, { half: 'in' }, { half: 'in', bytes: -1 }])

@@ -1,12 +1,14 @@
 import { parseConfiguredLine, type Configured } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
-import { isGiven, listOption, numberOption, secondsOption } from '@dipus/cli/options';
+import { isGiven, listOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
+import { objectFormats } from '@dipus/proto/pipe';
+import { printable } from '@dipus/proto/printable';
 import { readWishes, type Wishes } from './wishes.ts';
 
 const commandLine: Configured = {
   tool: 'dpipes',
   forms: [
-    '[-e | --sh] [-n] [-N NODE]... [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] [--plan | --check] [--direct] ' +
+    '[-e | --sh] [-n] [-F FORMAT] [-N NODE]... [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] [--plan | --check] [--direct] ' +
       '[--plain-links] [-p] [--tag] [--last] [--status FD] PIPELINE',
   ],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
@@ -14,6 +16,7 @@ const commandLine: Configured = {
     strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
     sh: { describe: 'an end is an end, also of a stage that was killed, as in a shell' },
     null: { short: 'n', describe: 'the first stage reads nothing' },
+    format: { short: 'F', value: 'FORMAT', describe: 'stages give each other objects, written as json, which say where they come from' },
     node: {
       short: 'N',
       value: 'NODE',
@@ -108,7 +111,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     readsNothing: isGiven(values, 'null'),
     nodes: listOption(values, 'node'),
     ...(timeoutMs !== undefined && { timeoutMs }),
-    wishes: readWishes(listOption(values, 'option'), listOption(values, 'need')),
+    wishes: { ...readWishes(listOption(values, 'option'), listOption(values, 'need')), ...readFormat(textOption(values, 'format')) },
     isPlan: isGiven(values, 'plan'),
     isCheck: isGiven(values, 'check'),
     isDirect: isGiven(values, 'direct'),
@@ -119,6 +122,13 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     ...(statusFd !== undefined && { statusFd }),
     isVerbose: isGiven(values, 'verbose'),
   };
+}
+
+function readFormat(text: string | undefined): Pick<Wishes, 'format'> {
+  if (text === undefined) return {};
+  const format = objectFormats.find((one) => one === text);
+  if (format === undefined) throw new UsageError(`-F ${printable(text)} is not ${objectFormats.join(' or ')}`);
+  return { format };
 }
 
 function endRuleOf(isStrict: boolean, isSh: boolean): EndRule {

@@ -9,7 +9,7 @@ import { splitPipeline, type Pipeline } from '@dipus/shell/pipeline';
 import { PipelineError } from '@dipus/shell/refusal';
 import type { Stage } from '@dipus/shell/stage';
 import type { StageEvents } from '@dipus/session/stage-client';
-import type { Tree } from '@dipus/tree/root';
+import { ownHost, type Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { begin } from './begin.ts';
 import { hintAtBash } from './bash-hint.ts';
@@ -102,7 +102,8 @@ async function runStages({ isNegated }: Pipeline, { args, wanted, deadline }: Ru
   const hasTags = args.hasTags || (isatty(2) && wanted.length > 1);
   const events = (one: WantedStage): StageEvents => eventsOf(one, { hasTags, hosts, running, progress });
   const { stop, explain } = context;
-  const asked = { events, wishes: args.wishes, explain, ...(progress && { flowMs }) };
+  const wishes = { ...args.wishes, client: ownHost(process.env) };
+  const asked = { events, wishes, explain, ...(progress && { flowMs }) };
   const { stages, links } = await begin({
     prepare: (tries, end) => prepareAll(wanted, { ...asked, tries, deadline: end }),
     link: (ready) => linkAll(ready, { ...args, explain }),

@@ -1,12 +1,14 @@
 // The links of a pipeline: from each stage to the next one, by whichever way there is.
 import { randomBytes } from 'node:crypto';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { linkPreface } from '@dipus/proto/control';
-import type { LinkHalf } from '@dipus/proto/pipe';
+import type { Link, LinkHalf, LinkOrigin } from '@dipus/proto/pipe';
 import { startCountedCopy } from '@dipus/relay/counted-copy';
 import { StageOver } from '@dipus/session/stage-client';
-import { isSecret, uriOf, waysTo } from './place.ts';
+import { ownHost } from '@dipus/tree/root';
+import { isSecret, originOf, uriOf, waysTo } from './place.ts';
 import { NotNow, type ReadyStage } from './prepare.ts';
 import type { OwnLinks } from './running-pipe.ts';
 import { nameOf } from './wanted.ts';
@@ -74,7 +76,7 @@ async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain 
   if (isDirect)
     throw new Failure('link', what, 'neither can call the other').withHint('without --direct their bytes pass through this host');
   explain(`${what}: neither can call the other, so their bytes pass through this host`);
-  const [source, target] = await Promise.all([ownLink(from, 'out'), ownLink(to, 'in')]);
+  const [source, target] = await Promise.all([ownLink(from, 'out'), ownLink(to, 'in', from)]);
   startCountedCopy(source, target);
   return 'relayed';
 }
@@ -93,40 +95,53 @@ async function called(
 ): Promise<string | undefined> {
   if (to.length === 0) return 'no exporter has it';
   const shared = { token: newToken(), ...(isKeyed && { key: newKey() }) };
-  const waiting = other.client.link({ half: otherHalf(half), ...shared });
+  const waiting = other.client.link({ half: otherHalf(half), ...shared, ...fromOf(otherHalf(half), by) });
   waiting.catch(() => {});
-  const calling = await by.client.link({ half, ...shared, to });
+  const calling = await by.client.link({ half, ...shared, ...fromOf(half, other), to });
   return calling.error ?? (await waiting).error;
 }
 
 /** The same at a port that the other one opens for it. */
 async function calledAtPort({ by, half }: Caller, other: ReadyStage): Promise<string | undefined> {
   const shared = { token: newToken(), key: newKey() };
-  const { listening, linked } = await other.client.listen({ half: otherHalf(half), ...shared });
+  const { listening, linked } = await other.client.listen({ half: otherHalf(half), ...shared, ...fromOf(otherHalf(half), by) });
   linked.catch(() => {});
   const { service } = await other.client.prepared;
   const to = listening.map((address) => `sep://${address}/${service}`);
   if (to.length === 0) return (await linked).error;
-  const calling = await by.client.link({ half, ...shared, to });
+  const calling = await by.client.link({ half, ...shared, ...fromOf(half, other), to });
   return calling.error ?? (await linked).error;
+}
+
+/** Of an input: the stage in front of it. */
+function fromOf(half: LinkHalf, { place }: ReadyStage): Pick<Link, 'from'> {
+  return half === 'in' ? { from: originOf(place) } : {};
 }
 
 function otherHalf(half: LinkHalf): LinkHalf {
   return half === 'in' ? 'out' : 'in';
 }
-/** This host's own end of a stage's link, not read yet. */
-async function ownLink({ wanted, place, client }: ReadyStage, half: LinkHalf): Promise<Duplex> {
+
+/** This host's own end of a stage's link, not read yet; `from`: the stage whose output is written to an input, else it is this host's. */
+async function ownLink({ wanted, place, client }: ReadyStage, half: LinkHalf, from?: ReadyStage): Promise<Duplex> {
   const token = newToken();
-  const waiting = client.link({ half, token });
-  waiting.catch(() => {});
   const connection = await place.open('data').catch((error: unknown) => {
     throw new Failure('link', nameOf(wanted), `it cannot be connected to: ${reasonOf(error)}`);
   });
   connection.on('error', () => {}).pause();
+  const origin = half === 'in' && { from: from ? originOf(from.place) : ownOrigin(connection) };
+  const waiting = client.link({ half, token, ...origin });
+  waiting.catch(() => {});
   await new Promise<void>((resolve) => connection.write(linkPreface(half, token), () => resolve()));
   if (half === 'out') connection.end();
   const { error } = await waiting;
   if (error === undefined) return connection;
   connection.destroy();
   throw new NotNow('link', nameOf(wanted), error);
+}
+
+/** This host by the address that it has on this way, or by its name. */
+function ownOrigin(connection: Duplex): LinkOrigin {
+  const { localAddress, localPort = null } = connection instanceof Socket ? connection : {};
+  return localAddress === undefined ? { addr: ownHost(process.env), port: null } : { addr: localAddress, port: localPort };
 }

@@ -1,7 +1,11 @@
 import type { Duplex } from 'node:stream';
 import type { Info } from '@dipus/proto/control';
 import { parseServiceName } from '@dipus/proto/name';
+import type { LinkOrigin } from '@dipus/proto/pipe';
+import { parseUri, sepPort } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
+
+const sshPort = 22;
 
 /** How this host reaches a service: in its own tree, over the network as it is, or encrypted. */
 export type Reach = 'here' | 'plain' | 'secure';
@@ -52,6 +56,13 @@ export function hostIn(uri: string): string {
 /** The URI of a socket, by its path. */
 export function uriOf(path: string): string {
   return `unix://${path.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+/** What the next stage is told of where its input comes from. */
+export function originOf({ uri, hosts }: Place): LinkOrigin {
+  const parsed = uri !== undefined && /^(?:seps?|ssh):/.test(uri) ? parseUri(uri) : undefined;
+  if (!parsed || parsed.scheme === 'unix' || parsed.scheme === 'daemon') return { addr: hosts.find(Boolean) ?? 'localhost', port: null };
+  return { addr: parsed.host, port: parsed.port ?? (parsed.scheme === 'ssh' ? sshPort : sepPort) };
 }
 
 /** The URIs by which one place can call another one. */

@@ -1,6 +1,6 @@
 // What a client asks of the nodes beside the pipeline itself.
 import { UsageError } from '@dipus/cli/errors';
-import { isStageOption, type Prepare } from '@dipus/proto/pipe';
+import { isStageOption, type ObjectFormat, type Prepare } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
 import { parseRange } from '@dipus/proto/version';
 import type { Stage } from '@dipus/shell/stage';
@@ -12,6 +12,10 @@ export interface Wishes {
   readonly required: readonly string[];
   /** What must hold, by `dpipesd`, `user`, and names of programs: `--need`. */
   readonly needs: Readonly<Record<string, string>>;
+  /** How the objects are written that stages give to each other; bytes unless given. */
+  readonly format?: ObjectFormat;
+  /** What this host calls itself. */
+  readonly client?: string;
 }
 
 /** Throws UsageError. */
@@ -25,7 +29,8 @@ export function readWishes(options: readonly string[], needs: readonly string[])
 }
 
 /** What a stage asks of its node: of the program that is its own, and of the node itself. */
-export function wishesOf({ options, required, needs }: Wishes, { name }: Stage): Pick<Prepare, 'options' | 'need'> {
+export function wishesOf(wishes: Wishes, { name }: Stage): Pick<Prepare, 'options' | 'need' | 'format' | 'client'> {
+  const { options, required, needs, format, client } = wishes;
   const { dpipesd, user } = needs;
   const application = name === undefined || ['dpipesd', 'user'].includes(name) ? undefined : needs[name];
   const need = {
@@ -33,8 +38,15 @@ export function wishesOf({ options, required, needs }: Wishes, { name }: Stage):
     ...(user !== undefined && { user }),
     ...(application !== undefined && { application }),
     ...(required.length > 0 && { options: required }),
+    // Whoever does not know of objects would pass on bytes.
+    ...(format !== undefined && { format: [format] }),
   };
-  return { ...(Object.keys(options).length > 0 && { options }), ...(Object.keys(need).length > 0 && { need }) };
+  return {
+    ...(Object.keys(options).length > 0 && { options }),
+    ...(Object.keys(need).length > 0 && { need }),
+    ...(format !== undefined && { format }),
+    ...(client !== undefined && { client }),
+  };
 }
 
 /** Throws UsageError where no stage is of a program of which something is needed. */

@@ -1,5 +1,7 @@
 // What a stage and its client agree on before anything runs.
-import type { Prepare } from '@dipus/proto/pipe';
+import type { ObjectSettings } from '@dipus/objects/settings';
+import { reasonOf } from '@dipus/proto/failure';
+import { objectOptions, type Prepare } from '@dipus/proto/pipe';
 import type { Words } from '@dipus/programs/program';
 import type { App } from './app.ts';
 import { mayRun } from './auth.ts';
@@ -25,6 +27,8 @@ export interface Agreement {
   readonly app?: App;
   /** The options of the client that change nothing. */
   readonly ignored: readonly string[];
+  /** What is done to its objects, where it has some. */
+  readonly objects?: ObjectSettings;
   /** After this time the stage is killed. */
   readonly maxMs?: number;
 }
@@ -34,18 +38,34 @@ export async function agree(prepare: Prepare, service: string, { whatRuns, ...te
   if (terms.authCommand && !(await mayRun(terms.authCommand, prepare, service))) throw new NotToRun('it is not allowed here');
   const chosen = whatRuns(prepare);
   const asked = Object.entries(prepare.options ?? {});
-  const isTaken = (name: string): boolean => terms.accepts(name) && (name !== 'shell' || 'command' in chosen);
+  const means = (name: string): boolean => {
+    if (objectOptions.includes(name)) return prepare.format !== undefined;
+    return name !== 'shell' || 'command' in chosen;
+  };
+  const isTaken = (name: string): boolean => terms.accepts(name) && means(name);
   const accepted = Object.fromEntries(asked.filter(([name]) => isTaken(name)));
   const settings = readStageOptions(accepted);
   const application = (): Promise<string | undefined> => versionOfChosen(chosen, prepare);
   const why = await whyNotMet(prepare.need ?? {}, { dpipesd: DIPUS_VERSION, user: terms.user, accepted, application });
   if (why !== undefined) throw new NotToRun(why);
+  const objects = await readObjects(prepare, accepted);
   return {
-    words: await wordsOf(chosen, settings, prepare),
+    words: await wordsOf(chosen, settings),
     ...('argv' in chosen && chosen.app && { app: chosen.app }),
     ignored: asked.flatMap(([name]) => (isTaken(name) ? [] : [name])),
+    ...(objects && { objects }),
     ...(settings.maxMs !== undefined && { maxMs: settings.maxMs }),
   };
+}
+
+async function readObjects({ format }: Prepare, options: Readonly<Record<string, string>>): Promise<ObjectSettings | undefined> {
+  if (format === undefined) return undefined;
+  const { readObjectSettings } = await import('@dipus/objects/settings');
+  try {
+    return readObjectSettings(format, options);
+  } catch (error) {
+    throw new NotToRun(reasonOf(error));
+  }
 }
 
 async function versionOfChosen(chosen: Chosen, { argv }: Prepare): Promise<string | undefined> {

@@ -50,7 +50,7 @@ const commandLine: Configured = {
   },
   onlyInArgv: ['exit'],
   // Of dpipes.
-  foreign: ['strict', 'sh', 'null', 'node', 'option', 'need', 'timeout', 'direct', 'plain-links', 'progress', 'tag', 'last'],
+  foreign: ['strict', 'sh', 'null', 'format', 'node', 'option', 'need', 'timeout', 'direct', 'plain-links', 'progress', 'tag', 'last'],
 };
 
 const nothingHint = 'whoever reaches it may run only what is named; --any-command lets everybody run anything, as this user';

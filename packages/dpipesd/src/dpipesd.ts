@@ -1,6 +1,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
+import { objectOptions } from '@dipus/proto/pipe';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';
 import { requireGroup, userName } from '@dipus/tree/accounts';
@@ -42,7 +43,7 @@ export async function dpipesd(
   // The stages of this very daemon are nobody else's.
   const mayCall: MayCall = (uri) => callsOf(args)(uri) || (uri.scheme === 'unix' && offers.some(({ path }) => path === uri.path));
   const terms: Terms = {
-    accepts: args.accepts ?? (args.area === 'local' ? acceptsAll : acceptsThese(['nice'])),
+    accepts: args.accepts ?? (args.area === 'local' ? acceptsAll : acceptsThese(['nice', ...objectOptions])),
     user: userName(process.geteuid!()),
     ...(args.authCommand && { authCommand: args.authCommand }),
   };

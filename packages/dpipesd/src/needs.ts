@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Prepare } from '@dipus/proto/pipe';
+import { objectFormats, type Prepare } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
 import { isInRange, parseRange, versionIn } from '@dipus/proto/version';
 import { timing } from '@dipus/proto/timing';
@@ -32,9 +32,16 @@ async function whyNot(what: string, wanted: unknown, { dpipesd, user, accepted, 
   if (what === 'dpipesd') return whyNotIn('dpipesd', dpipesd, wanted);
   if (what === 'application') return whyNotIn('the program', await application(), wanted);
   if (what === 'user') return wanted === user ? undefined : `it runs as ${user}, not as ${shown(wanted)}`;
+  if (what === 'format') return whyNoFormat(wanted);
   if (what !== 'options' || !Array.isArray(wanted)) return `it cannot promise what is needed: ${printable(what)}`;
   const refused = wanted.find((name) => !(String(name) in accepted));
   return refused === undefined ? undefined : `it does not take the option ${shown(refused)}`;
+}
+
+function whyNoFormat(wanted: unknown): string | undefined {
+  const formats: readonly unknown[] = Array.isArray(wanted) ? wanted : [wanted];
+  const refused = formats.find((one) => !objectFormats.some((format) => format === one));
+  return refused === undefined ? undefined : `it takes no objects written as ${shown(refused)}`;
 }
 
 function whyNotIn(what: string, version: string | undefined, wanted: unknown): string | undefined {

@@ -1,17 +1,21 @@
 // One name of the tree under which stages run.
 import { randomBytes } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Info } from '@dipus/proto/control';
+import { openerOf } from '@dipus/descriptors/opener';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { endGroup, killGroup } from '@dipus/programs/group';
 import { startProgram } from '@dipus/programs/program';
 import { formatServiceName, type Service } from '@dipus/proto/name';
-import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
+import { pipeVersion, type LinkOrigin, type Prepare } from '@dipus/proto/pipe';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
 import { partFrom, serveControl } from '@dipus/session/control-server';
 import type { PreparedStage, StageResult } from '@dipus/session/stage';
 import type { LinkWays } from '@dipus/session/stage-links';
+import { credentialOf, stageVariables, type StageIdentity } from '@dipus/session/stage-variables';
+import { ownGroups, userName } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
@@ -96,7 +100,7 @@ export class Offer {
       refuse: () => (this.#kept?.matchModes() ? permissionsChanged : undefined),
       begin: (session) => session.fail('it has stages of pipelines, and no sessions: use dpipes'),
       info: () => this.#info(),
-      prepare: (prepare) => this.#prepare(prepare),
+      prepare: (prepare, control) => this.#prepare(prepare, control),
     });
     // Nothing can be told to a plain client, and nothing runs for it.
     const plain = createServer((connection) => connection.destroy());
@@ -126,7 +130,7 @@ export class Offer {
     };
   }
 
-  async #prepare(prepare: Prepare): Promise<PreparedStage | SessionError> {
+  async #prepare(prepare: Prepare, control: Duplex): Promise<PreparedStage | SessionError> {
     const { places } = this.#options;
     if (places.once?.isTaken) return { reason: 'it was there for one stage', retry: false };
     if (this.#isClosed || !this.#kept || places.running >= places.max) return busy;
@@ -136,7 +140,7 @@ export class Offer {
     if (places.once) places.once.isTaken = true;
     try {
       const agreement = await agree(prepare, formatServiceName(service), this.#options.terms);
-      if (this.#enterApp(agreement.app)) return this.#place(prepare, service, agreement);
+      if (this.#enterApp(agreement.app)) return this.#place(this.#identityOf(prepare, service, control), agreement);
     } catch (error) {
       this.#leaveUnused();
       if (!(error instanceof NotToRun)) this.#options.warn(new Failure('prepare', 'a stage', error));
@@ -146,9 +150,20 @@ export class Offer {
     return busy;
   }
 
-  #place(prepare: Prepare, service: Service, { words, app, ignored, maxMs }: Agreement): PreparedStage {
+  #identityOf(prepare: Prepare, service: Service, control: Duplex): StageIdentity {
+    const { wanted, terms } = this.#options;
+    const { area, mode, gid } = wanted;
+    // An exporter opens it for whomever it lets in.
+    const opener = area === 'local' ? openerOf(control, mode === undefined && gid === undefined) : undefined;
+    const credential = credentialOf(opener === undefined ? undefined : userName(opener));
+    return { prepare, service, user: terms.user, groups: ownGroups(), credential };
+  }
+
+  #place(identity: StageIdentity, { words, app, ignored, maxMs, objects: settings }: Agreement): PreparedStage {
     const { places, ways } = this.#options;
+    const { prepare, service } = identity;
     const { stage, stages } = prepare;
+    const environmentFrom = (from?: LinkOrigin): NodeJS.ProcessEnv => ({ ...words.environment, ...stageVariables(identity, from) });
     let group: number | undefined;
     let timer: NodeJS.Timeout | undefined;
     return {
@@ -163,8 +178,9 @@ export class Offer {
         ...(ignored.length > 0 && { ignored }),
       },
       ...ways,
-      start: async (ends) => {
-        const program = await startProgram(words, ends);
+      ...(settings && { objects: { settings, identity, argv: words.argv, environment: words.environment } }),
+      start: async (ends, from) => {
+        const program = await startProgram({ ...words, environment: environmentFrom(from) }, ends);
         const { pid } = program;
         group = pid;
         this.#groups.add(pid);

@@ -1,6 +1,7 @@
 // What a client may set of how its stage runs, as far as this host accepts that.
 import { statSync } from 'node:fs';
 import { UsageError } from '@dipus/cli/errors';
+import { objectOptions } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
 import { NotToRun } from './what-runs.ts';
 
@@ -17,7 +18,7 @@ export interface StageSettings {
 /** Whether an option is taken from a client. */
 export type Accepts = (name: string) => boolean;
 
-const names = ['shell', 'nice', 'cwd', 'umask', 'max-seconds'];
+const names = ['shell', 'nice', 'cwd', 'umask', 'max-seconds', ...objectOptions];
 const variable = /^env:([A-Za-z_]\w*)$/;
 // They change which program runs, or what it really is.
 const neverSet = /^(?:LD_.*|PATH|IFS|ENV|BASH_ENV|NODE_OPTIONS|DPIPES_.*)$/;

@@ -4,7 +4,6 @@ import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { promisify } from 'node:util';
 import { printable } from '@dipus/proto/printable';
-import type { Prepare } from '@dipus/proto/pipe';
 import type { Words } from '@dipus/programs/program';
 import type { StageSettings } from './stage-options.ts';
 import { NotToRun, type Chosen } from './what-runs.ts';
@@ -12,18 +11,16 @@ import { NotToRun, type Chosen } from './what-runs.ts';
 const run = promisify(execFile);
 
 /** Rejects with NotToRun where the shell cannot read the command; it has the last word on its syntax. */
-export async function wordsOf(chosen: Chosen, settings: StageSettings, prepare: Prepare): Promise<Words> {
-  const { pipe, stage, stages } = prepare;
-  const own = { DPIPES_ID: pipe, DPIPES_STAGE: String(stage), DPIPES_STAGES: String(stages) };
+export async function wordsOf(chosen: Chosen, settings: StageSettings): Promise<Words> {
   if ('argv' in chosen) {
-    const environment = { ...fewVariables(), ...settings.environment, ...own };
+    const environment = { ...fewVariables(), ...settings.environment };
     return { argv: changed(chosen.argv, settings), environment, directory: settings.directory ?? chosen.app?.directory ?? home() };
   }
   const { shell = '/bin/sh' } = settings;
   await run(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
     throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? ''))}`);
   });
-  const environment = { ...process.env, ...settings.environment, ...own };
+  const environment = { ...process.env, ...settings.environment };
   return { argv: changed([shell, '-c', chosen.command], settings), environment, directory: settings.directory ?? home() };
 }
 

@@ -1,13 +1,18 @@
 // The programs of one service: each client has one, in its turn.
+import type { Duplex } from 'node:stream';
 import type { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { asStartedByUser } from '@dipus/cli/start';
+import { openerOf } from '@dipus/descriptors/opener';
 import { knownPeer, type PeerCredentials } from '@dipus/descriptors/peer-credentials';
 import { startProgram, type Command } from '@dipus/programs/program';
+import type { ObjectSettings } from '@dipus/objects/settings';
 import { formatServiceName } from '@dipus/proto/name';
 import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
 import { busy, type SessionError } from '@dipus/proto/session-error';
 import type { PreparedStage } from '@dipus/session/stage';
+import { credentialOf, stageVariables, type StageIdentity } from '@dipus/session/stage-variables';
+import { ownGroups, userName } from '@dipus/tree/accounts';
 import type { KeptService } from '@dipus/tree/keep';
 import type { Client, Connected } from './client.ts';
 import { Gate, type Turn } from './gate.ts';
@@ -15,6 +20,7 @@ import { programOf, startOnSocket, type Program } from './socket-program.ts';
 import { startOnPty } from './pty-program.ts';
 import type { PtyMaker } from './pty.ts';
 import type { ServiceRequest } from './service-request.ts';
+import { ignoredOf, readTerms } from './stage-terms.ts';
 import { logOf, type UseLog } from './use-log.ts';
 
 /** What the services of a process share. */
@@ -75,14 +81,21 @@ export class Runs {
   }
 
   /** A place for the program as a stage of a pipeline, at once or not at all: whoever waited would keep its other stages waiting. */
-  prepare(prepare: Prepare): PreparedStage | SessionError {
-    const [needed] = Object.keys(prepare.need ?? {});
-    if (prepare.command !== undefined) return { reason: 'it runs a command of its own, and no other', retry: false };
-    if (needed === 'options') return { reason: 'it takes no options', retry: false };
-    if (needed !== undefined) return { reason: `it cannot promise what is needed: ${needed}`, retry: false };
+  async prepare(prepare: Prepare, control: Duplex): Promise<PreparedStage | SessionError> {
+    const settings = await readTerms(prepare);
+    if (settings && 'reason' in settings) return settings;
     const kept = this.#kept;
     if (!kept || this.#shared.descriptors.isExceeded || !this.#gate.enterAtOnce()) return busy;
-    return this.#placeOf(prepare, kept);
+    const { area, mode, group } = this.#request;
+    const opener = area === 'local' ? openerOf(control, mode === undefined && group === undefined) : undefined;
+    const identity: StageIdentity = {
+      prepare,
+      service: kept.claim.service,
+      user: userName(process.geteuid!()),
+      groups: ownGroups(),
+      credential: credentialOf(opener === undefined ? undefined : userName(opener)),
+    };
+    return this.#placeOf(identity, kept, settings);
   }
 
   /** Nothing is begun any more. Resolves when the last program has ended. */
@@ -98,13 +111,12 @@ export class Runs {
     }
   }
 
-  #placeOf({ pipe, stage, stages, options }: Prepare, kept: KeptService): PreparedStage {
+  #placeOf(identity: StageIdentity, kept: KeptService, settings: ObjectSettings | undefined): PreparedStage {
     const log = logOf({ service: this.#name, kind: 'stage' }, this.#shared.log, this.#shared.isLogJson);
     const begun = Date.now();
     let program: Program | undefined;
     const { command, environment } = this.#commandOf(kept);
-    const variables = { DPIPES_ID: pipe, DPIPES_STAGE: String(stage), DPIPES_STAGES: String(stages) };
-    const ignored = Object.keys(options ?? {});
+    const ignored = ignoredOf(identity.prepare);
     return {
       prepared: {
         version: pipeVersion,
@@ -114,8 +126,9 @@ export class Runs {
         max: this.max,
         ...(ignored.length > 0 && { ignored }),
       },
-      start: async (ends) => {
-        const started = await startProgram({ command, environment: { ...environment, ...variables } }, ends);
+      ...(settings && { objects: { settings, identity, argv: ['/bin/sh', '-c', command], environment } }),
+      start: async (ends, from) => {
+        const started = await startProgram({ command, environment: { ...environment, ...stageVariables(identity, from) } }, ends);
         program = programOf(started);
         this.#programs.add(program);
         log({ event: 'begin', pid: program.pid });

@@ -107,7 +107,7 @@ class Service implements RunningService {
       begin: (session) => this.#serveSession(session),
       info: () => this.#info(),
       // A pipeline has no terminal in its middle.
-      prepare: this.#pty ? undefined : (prepare) => this.#runs.prepare(prepare),
+      prepare: this.#pty ? undefined : (prepare, control) => this.#runs.prepare(prepare, control),
     });
     const control = createServer({ allowHalfOpen: true }, (connection) => {
       this.#shared.descriptors.hold(connection, this.#pty ? descriptorsOfControl.pty : descriptorsOfControl.socket);

@@ -4,6 +4,17 @@ import { isCount, isTexts, parseObject } from './json-payload.ts';
 /** What its input comes over, and its output goes over. */
 export type LinkHalf = 'in' | 'out';
 
+/** How streams of objects are written. */
+export type ObjectFormat = 'json' | 'yaml';
+
+/** Where the input of a stage comes from. */
+export interface LinkOrigin {
+  /** The address or name of a host. */
+  readonly addr: string;
+  /** Null where it is reached by none. */
+  readonly port: number | null;
+}
+
 /** Asks a service to be a stage; nothing runs yet. */
 export interface Prepare {
   /** 32 hexadecimal digits, the same for all stages. */
@@ -22,6 +33,10 @@ export interface Prepare {
   readonly need?: Readonly<Record<string, unknown>>;
   /** How it is to run; a service ignores what it does not take. */
   readonly options?: Readonly<Record<string, string>>;
+  /** Its input and output are objects, to which metadata is given; bytes unless given. */
+  readonly format?: ObjectFormat;
+  /** The host of its client, as that calls itself. */
+  readonly client?: string;
 }
 
 /** A stage may run, and has a place. */
@@ -49,6 +64,8 @@ export interface Link {
   readonly key?: string;
   /** It waits at a port of its own, which wants a key. */
   readonly listen?: boolean;
+  /** Of an input: who writes to it. */
+  readonly from?: LinkOrigin;
 }
 
 /** One of its connections is there, or is not to be had. */
@@ -86,26 +103,41 @@ export interface StageFlow {
 export const pipeVersion = 1;
 /** The most stages of a pipeline. */
 export const maxStages = 64;
+export const objectFormats: readonly ObjectFormat[] = ['json'];
+/** The options of a stage that are about its objects. */
+export const objectOptions: readonly string[] = [
+  'roots',
+  'validate',
+  'max-object',
+  'metadata',
+  'metadata-name',
+  'metadata-prefix',
+  'metadata-out',
+];
 const leastFlowMs = 100;
 const maxOptions = 64;
+const maxHostBytes = 255;
 
 /** Reads PREPARE; undefined: not valid. Unknown keys are ignored. */
 export function parsePrepare(payload: Buffer): Prepare | undefined {
   const value = parseObject(payload);
-  const { pipe, stage, stages, command, argv, stderr, flowMs, need, options } = value ?? {};
+  const { pipe, stage, stages, command, argv, stderr, flowMs, need, options, format, client } = value ?? {};
   if (!isToken(pipe) || !isCount(stages, maxStages) || !isCount(stage, stages) || stage < 1) return undefined;
   if (command !== undefined && typeof command !== 'string') return undefined;
   if (need !== undefined && !isObject(need)) return undefined;
   if (argv !== undefined && !isTexts(argv)) return undefined;
   if (flowMs !== undefined && !isCount(flowMs)) return undefined;
   if (options !== undefined && !isOptions(options)) return undefined;
+  if (format !== undefined && !isFormat(format)) return undefined;
+  if (client !== undefined && !isHostText(client)) return undefined;
   const told: Pick<Prepare, 'command' | 'argv' | 'stderr' | 'flowMs'> = {
     ...(command !== undefined && { command }),
     ...(argv && { argv }),
     ...(stderr === 'stdout' && { stderr: 'stdout' }),
     ...(flowMs !== undefined && { flowMs: Math.max(flowMs, leastFlowMs) }),
   };
-  return { pipe, stage, stages, ...told, ...(need && { need }), ...(options && { options }) };
+  const objects = { ...(format !== undefined && { format }), ...(client !== undefined && { client }) };
+  return { pipe, stage, stages, ...told, ...(need && { need }), ...(options && { options }), ...objects };
 }
 
 /** Reads PREPARED; undefined: not valid. */
@@ -118,13 +150,15 @@ export function parsePrepared(payload: Buffer): Prepared | undefined {
 
 /** Reads LINK; undefined: not valid. */
 export function parseLink(payload: Buffer): Link | undefined {
-  const { half, token, to, key, listen } = parseObject(payload) ?? {};
+  const { half, token, to, key, listen, from } = parseObject(payload) ?? {};
   if (!isHalf(half) || !isToken(token)) return undefined;
   if (to !== undefined && !isTexts(to)) return undefined;
   if (key !== undefined && !isKey(key)) return undefined;
   // Whoever reaches a port has shown nothing else.
   if (listen === true && (key === undefined || to)) return undefined;
-  return { half, token, ...(to && { to }), ...(key !== undefined && { key }), ...(listen === true && { listen }) };
+  if (from !== undefined && !isOrigin(from)) return undefined;
+  const origin = from && { from: { addr: from.addr, port: from.port } };
+  return { half, token, ...(to && { to }), ...(key !== undefined && { key }), ...(listen === true && { listen }), ...origin };
 }
 
 /** Reads LINKED; undefined: not valid. */
@@ -163,6 +197,19 @@ export function formatPipePayload(value: Prepare | Prepared | Link | Linked | In
 
 function isHalf(value: unknown): value is LinkHalf {
   return value === 'in' || value === 'out';
+}
+
+function isFormat(value: unknown): value is ObjectFormat {
+  return objectFormats.some((one) => one === value);
+}
+
+function isOrigin(value: unknown): value is LinkOrigin {
+  return isObject(value) && isHostText(value['addr']) && (value['port'] === null || isCount(value['port'], 65_535));
+}
+
+// It goes into the environment of programs.
+function isHostText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= maxHostBytes && /^[^\0-\x20\x7f]+$/.test(value);
 }
 
 function isToken(value: unknown): value is string {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { startCopy } from './cat.ts';
+import { pumpChanged, type Change } from './changed-pump.ts';
 import { lookAtCopier, type CopyState } from './copier-state.ts';
 import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
@@ -35,16 +36,16 @@ export type CountedEnd = number | Duplex;
 
 /**
  * Copies until the source ends, and owns the connections that it is given. The end is passed on to a connection, an error breaks it. What
- * is no socket is copied through this process.
+ * is no socket, or is to be changed on its way, is copied through this process: those bytes are counted that it has become.
  */
-export function startCountedCopy(source: CountedEnd, target: CountedEnd): CountedCopy {
-  if (isDescriptor(source) && isDescriptor(target)) {
+export function startCountedCopy(source: CountedEnd, target: CountedEnd, change?: Change): CountedCopy {
+  if (!change && isDescriptor(source) && isDescriptor(target)) {
     const copy = startDd(source, target);
     // It has copies of its own; another holder would keep whoever writes, or reads, waiting.
     for (const end of [source, target]) letGo(end);
     return copy;
   }
-  return new PumpedCopy(source, target);
+  return new PumpedCopy(source, target, change);
 }
 
 function letGo(end: CountedEnd): void {
@@ -65,34 +66,35 @@ class PumpedCopy implements CountedCopy {
   readonly ended: Promise<CountedResult>;
   #stop: () => void = () => {};
   #target: Writable | undefined;
-  #bytes = 0;
+  readonly #passed = { in: 0, out: 0 };
 
-  constructor(source: CountedEnd, target: CountedEnd) {
-    this.ended = this.#copy(source, target);
+  constructor(source: CountedEnd, target: CountedEnd, change?: Change) {
+    this.ended = this.#copy(source, target, change);
   }
 
   look(): CopyState {
-    return { bytes: this.#bytes, isWriting: this.#target?.writableNeedDrain };
+    return { bytes: this.#passed.out, isWriting: this.#target?.writableNeedDrain };
   }
 
   stop(): void {
     this.#stop();
   }
 
-  async #copy(source: CountedEnd, target: CountedEnd): Promise<CountedResult> {
+  async #copy(source: CountedEnd, target: CountedEnd, change: Change | undefined): Promise<CountedResult> {
     const reading = typeof source === 'number' ? startCopy(source, 'pipe') : undefined;
     const writing = typeof target === 'number' ? startCopy('pipe', target) : undefined;
     const from: Readable = reading?.output ?? (source as Duplex);
     const to: Writable = writing?.input ?? (target as Duplex);
     this.#target = to;
     const stopped = new Promise<CopyResult>((resolve) => (this.#stop = () => resolve({ kind: 'stopped' })));
-    from.on('data', (chunk: Buffer) => (this.#bytes += chunk.length));
-    let result = await Promise.race([pump(from, to), stopped, ...(writing ? [writing.ended] : [])]);
+    if (!change) from.on('data', (chunk: Buffer) => (this.#passed.out += chunk.length));
+    const pumped = change ? pumpChanged(from, to, { change, passed: this.#passed }) : pump(from, to);
+    let result = await Promise.race([pumped, stopped, ...(writing ? [writing.ended] : [])]);
     if (result.kind === 'end' && result.wasReset) result = { kind: 'read-error', reason: 'the connection broke off' };
     if (result.kind === 'end') result = await this.#finish(to, [reading?.ended, writing?.ended]);
     if (result.kind !== 'end') [reading, writing].forEach((copy) => copy?.stop());
     if (result.kind !== 'end') for (const end of [source, target]) letGo(end);
-    if (result.kind === 'end') return { kind: 'end', bytes: this.#bytes };
+    if (result.kind === 'end') return { kind: 'end', bytes: this.#passed.out };
     if (result.kind === 'refused' || result.kind === 'stopped') return { kind: result.kind };
     return { kind: 'broken', reason: result.reason };
   }

@@ -5,8 +5,10 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
+import { pumpChanged, type Change, type Changing, type Passed } from './changed-pump.ts';
 import { lastChildOf, lookAtCopier, type CopyState } from './copier-state.ts';
 import { bytesOf, dd, isPlainSocket, type CountedResult } from './counted-copy.ts';
+import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
 
 export interface HeldInput {
@@ -24,6 +26,8 @@ export interface HeldInputOptions {
   readonly writeFd: number;
   /** The process group that must be gone before the pipe ends when this process is killed. */
   readonly group: number;
+  /** What becomes of the bytes on their way, through this process; how many have come is counted before. */
+  readonly change?: Change;
 }
 
 // Descriptor 5 has what was read of the connection before. What dd tells goes to 6, the status of the copy to 4; a word on 3 certifies the
@@ -45,9 +49,9 @@ const refusedStatus = 141;
  * Copies what a connection sends to a program's pipe; what is no plain socket comes through this process. Owns the connection, of which no
  * byte may be read any more, and the pipe.
  */
-export function holdInput(source: Duplex, { writeFd, group }: HeldInputOptions): HeldInput {
+export function holdInput(source: Duplex, { writeFd, group, change }: HeldInputOptions): HeldInput {
   source.pause();
-  const plain = isPlainSocket(source) ? source : undefined;
+  const plain = !change && isPlainSocket(source) ? source : undefined;
   const begun: unknown = plain?.read();
   const child = startCopier(plain, writeFd, group);
   if (child?.pid === undefined) {
@@ -69,8 +73,9 @@ export function holdInput(source: Duplex, { writeFd, group }: HeldInputOptions):
   if (begun instanceof Buffer) beginning?.write(begun);
   beginning?.end();
   const told = resultOf(textOf(status!), textOf(report!), begun instanceof Buffer ? begun.length : 0);
-  const copied = plain ? told : Promise.race([told, lossOf(source, child.stdin!)]);
-  return new Guarded(child, { source, copied, word: word!, writeFd });
+  const changing: Changing | undefined = change && { change, passed: { in: 0, out: 0 } };
+  const copied = plain ? told : throughHere({ source, target: child.stdin!, told, changing });
+  return new Guarded(child, { source, copied, word: word!, writeFd, passed: changing?.passed });
 }
 
 /** Undefined where the connection is lost already. */
@@ -83,9 +88,29 @@ function startCopier(source: Socket | undefined, writeFd: number, group: number)
   });
 }
 
-/** Copies a connection into what copies on. Resolves only where it is lost: the copying then goes on without an end. */
-async function lossOf(source: Duplex, target: Writable): Promise<CountedResult> {
-  const how = await pump(source, target);
+interface ThroughHere {
+  readonly source: Duplex;
+  /** What copies on. */
+  readonly target: Writable;
+  /** What that says when it has ended. */
+  readonly told: Promise<CountedResult>;
+  readonly changing: Changing | undefined;
+}
+
+function throughHere({ source, target, told, changing }: ThroughHere): Promise<CountedResult> {
+  const pumped = changing ? pumpChanged(source, target, changing) : pump(source, target);
+  return Promise.race([changing ? whatCame(told, changing.passed) : told, lossOf(pumped, target)]);
+}
+
+/** Of what was changed on its way those bytes are counted that came. */
+async function whatCame(told: Promise<CountedResult>, passed: Passed): Promise<CountedResult> {
+  const how = await told;
+  return how.kind === 'end' ? { kind: 'end', bytes: passed.in } : how;
+}
+
+/** Ends what copies on with the source. Resolves only where that is lost: the copying then goes on without an end. */
+async function lossOf(pumped: Promise<CopyResult>, target: Writable): Promise<CountedResult> {
+  const how = await pumped;
   if (how.kind === 'read-error') return { kind: 'broken', reason: how.reason };
   if (how.kind === 'end') target.end();
   return new Promise(() => {});
@@ -96,6 +121,7 @@ interface Held {
   readonly copied: Promise<CountedResult>;
   readonly word: Socket;
   readonly writeFd: number;
+  readonly passed: Passed | undefined;
 }
 
 class Guarded implements HeldInput {
@@ -104,21 +130,24 @@ class Guarded implements HeldInput {
   readonly #child: ChildProcess;
   readonly #word: Socket;
   readonly #gone: Promise<unknown>;
+  readonly #passed: Passed | undefined;
   #writeFd: number | undefined;
   #last: CopyState | undefined;
 
-  constructor(child: ChildProcess, { source, copied, word, writeFd }: Held) {
+  constructor(child: ChildProcess, { source, copied, word, writeFd, passed }: Held) {
     this.copied = copied;
     this.#source = source;
     this.#child = child;
     this.#word = word;
     this.#writeFd = writeFd;
+    this.#passed = passed;
     void copied.then((how) => (this.#last = how.kind === 'end' ? { bytes: how.bytes, isWriting: undefined } : undefined));
     this.#gone = once(child, 'close').catch(() => {});
   }
 
   look(): CopyState | undefined {
-    return this.#last ?? lookAtCopier(lastChildOf(this.#child.pid), 'target');
+    const looked = this.#last ?? lookAtCopier(lastChildOf(this.#child.pid), 'target');
+    return looked && { ...looked, ...(this.#passed && { bytes: this.#passed.in }) };
   }
 
   async pass(): Promise<void> {

@@ -61,7 +61,7 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
  * How a write that fails ends a copy: the other side takes no more, or is lost, which whoever reads from it is told; or the system says
  * what it is.
  */
-function endOf(error: Error): CopyResult {
+export function endOf(error: Error): CopyResult {
   const isGone = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'].includes(codeOf(error) ?? '');
   return isGone ? { kind: 'refused' } : { kind: 'write-error', reason: reasonOf(error) };
 }

@@ -25,7 +25,8 @@ export class Pairs {
   }
 
   addControl(socket: Duplex, rest: Buffer): void {
-    const half = new Half({ start: (start) => this.#await(half, start), prepare: (prepare) => void this.#prepare(half, prepare) });
+    const prepare = (one: Prepare): void => void this.#prepare(half, one, socket);
+    const half = new Half({ start: (start) => this.#await(half, start), prepare });
     half.connection = new ControlConnection(socket, () => this.#handler.info(), half);
     if (rest.length > 0) half.connection.read(rest);
   }
@@ -75,9 +76,9 @@ export class Pairs {
     setTimeout(() => (this.#isLossExpected = false), timing.lostHalfMs / 10).unref();
   }
 
-  async #prepare(half: Half, prepare: Prepare): Promise<void> {
+  async #prepare(half: Half, prepare: Prepare, control: Duplex): Promise<void> {
     const { connection } = half;
-    const place = (await this.#handler.prepare?.(prepare)) ?? { reason: 'it cannot be a stage of a pipeline', retry: false };
+    const place = (await this.#handler.prepare?.(prepare, control)) ?? { reason: 'it cannot be a stage of a pipeline', retry: false };
     if ('reason' in place) return connection.fail(place);
     if (connection.isOver) place.release({ error: 'its client has gone' });
     else half.stands(new Stage(connection, { links: this.#links, place, prepare }));

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { linkPreface } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
-import type { Link, LinkHalf } from '@dipus/proto/pipe';
+import type { Link, LinkHalf, LinkOrigin } from '@dipus/proto/pipe';
 import { callFirst } from './call-first.ts';
 import type { ControlConnection } from './control-connection.ts';
 import type { Links } from './links.ts';
@@ -30,6 +30,7 @@ export class StageLinks {
   readonly #ways: LinkWays;
   readonly #made = new Map<LinkHalf, Duplex>();
   readonly #awaited = new Map<LinkHalf, () => void>();
+  #from: LinkOrigin | undefined;
 
   constructor(connection: ControlConnection, links: Links, ways: LinkWays) {
     this.#connection = connection;
@@ -41,16 +42,22 @@ export class StageLinks {
     return this.#awaited.size === 0;
   }
 
+  /** Who writes to the input, as the client has said. */
+  get from(): LinkOrigin | undefined {
+    return this.#from;
+  }
+
   get(half: LinkHalf): Duplex | undefined {
     return this.#made.get(half);
   }
 
   /** Makes a connection; LINKED tells of it. Returns why that is against the rules. */
   link(link: Link): string | undefined {
-    const { half, to, listen } = link;
+    const { half, to, listen, from } = link;
     if (this.#made.has(half)) return `its ${half} is linked twice`;
     this.#awaited.get(half)?.();
     this.#awaited.delete(half);
+    if (half === 'in') this.#from = from;
     if (to) void this.#call(link, to);
     else if (listen) void this.#listen(link);
     else this.#await(link);

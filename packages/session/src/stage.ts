@@ -4,11 +4,12 @@ import { closeSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { Exit, SignalName } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
-import type { Link, Prepare, Prepared } from '@dipus/proto/pipe';
+import type { Link, LinkOrigin, Prepare, Prepared } from '@dipus/proto/pipe';
 import type { SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
 import { endGroup, killGroup, signalGroup } from '@dipus/programs/group';
 import type { ProgramEnds, StartedProgram } from '@dipus/programs/program';
+import type { Change } from '@dipus/relay/changed-pump';
 import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
 import { makeFifos, type Fifo } from '@dipus/relay/fifo';
 import { holdInput } from '@dipus/relay/held-input';
@@ -17,6 +18,7 @@ import { reportFlow } from './flow-report.ts';
 import type { Links } from './links.ts';
 import { StageInput } from './stage-input.ts';
 import { StageLinks, type LinkWays } from './stage-links.ts';
+import type { StageChanges, StageObjects } from './stage-objects.ts';
 
 /** How a stage ended: with its program's status, or with why there is none. */
 export type StageResult = { readonly exit: Exit } | { readonly error: string };
@@ -24,14 +26,16 @@ export type StageResult = { readonly exit: Exit } | { readonly error: string };
 /** A place for one program, held from PREPARE on. */
 export interface PreparedStage extends LinkWays {
   readonly prepared: Prepared;
-  /** Starts the program. The ends stay the stage's. Rejects where it cannot be started. */
-  start(ends: ProgramEnds): Promise<StartedProgram>;
+  /** Starts the program, whose input comes `from` somewhere. The ends stay the stage's. Rejects where it cannot be started. */
+  start(ends: ProgramEnds, from: LinkOrigin | undefined): Promise<StartedProgram>;
+  /** Its input and output are objects. */
+  readonly objects?: StageObjects;
   /** Gives the place back; comes once. */
   release(result: StageResult): void;
 }
 
-/** Gives a place for a stage, or says why there is none. Never rejects. */
-export type PrepareStage = (prepare: Prepare) => PreparedStage | SessionError | Promise<PreparedStage | SessionError>;
+/** Gives a place for a stage, or says why there is none; `control` is its client's connection. Never rejects. */
+export type PrepareStage = (prepare: Prepare, control: Duplex) => PreparedStage | SessionError | Promise<PreparedStage | SessionError>;
 
 /** What a stage is given besides its connection. */
 export interface StageOptions {
@@ -106,40 +110,50 @@ export class Stage {
     const fifos = await makeFifos([source, target].filter((one) => one !== undefined).length);
     const stdin = source && fifos.shift();
     const stdout = target && fifos.shift();
+    const from = this.#connections.from;
+    let changes: StageChanges | undefined;
     try {
-      this.#program = await this.#place.start({
+      changes = this.#place.objects && (await this.#changesOf(this.#place.objects, from));
+      const ends: ProgramEnds = {
         stdin: stdin?.readFd ?? 'ignore',
         stdout: stdout?.writeFd ?? 'ignore',
         readStderr: (bytes, drained) => this.#connection.stderr(bytes, drained),
         joinsStderr: this.#prepare.stderr === 'stdout',
-      });
+      };
+      this.#program = await this.#place.start(ends, from);
     } catch (error) {
       for (const fifo of [stdin, stdout]) if (fifo) for (const fd of [fifo.readFd, fifo.writeFd]) closeSync(fd);
       throw error;
     }
     try {
-      if (source && stdin) this.#input = this.#holdIn(stdin, source);
+      if (source && stdin) this.#input = this.#holdIn(stdin, source, changes?.input);
     } catch (error) {
       if (stdout) for (const fd of [stdout.readFd, stdout.writeFd]) closeSync(fd);
       throw error;
     }
-    if (target && stdout) this.#output = this.#copyOut(stdout, target);
+    if (target && stdout) this.#output = this.#copyOut(stdout, target, changes?.output);
   }
 
-  #copyOut({ readFd, writeFd }: Fifo, target: Duplex): CountedCopy {
+  async #changesOf(objects: StageObjects, from: LinkOrigin | undefined): Promise<StageChanges> {
+    const { objectChanges } = await import('./stage-objects.ts');
+    const { stage } = this.#prepare;
+    return objectChanges(objects, from, (text) => this.#connection.stderr(Buffer.from(`dpipes: stage ${stage}: ${text}\n`), () => {}));
+  }
+
+  #copyOut({ readFd, writeFd }: Fifo, target: Duplex, change: Change | undefined): CountedCopy {
     closeSync(writeFd);
-    const copy = startCopier(readFd, target);
+    const copy = startCopier(readFd, target, change);
     void copy.ended.then((how) => {
       if (how.kind === 'end') this.#connection.linkEnded({ half: 'out', bytes: how.bytes });
-      if (how.kind === 'broken') this.#fail(`its output broke off: ${how.reason}`);
+      if (how.kind === 'broken') this.#fail(`its output: ${how.reason}`);
     });
     return copy;
   }
 
-  #holdIn({ readFd, writeFd }: Fifo, source: Duplex): StageInput {
+  #holdIn({ readFd, writeFd }: Fifo, source: Duplex, change: Change | undefined): StageInput {
     closeSync(readFd);
     const { pid, exited } = this.#program!;
-    const input = new StageInput(holdInput(source, { writeFd, group: pid }), this.#connection);
+    const input = new StageInput(holdInput(source, { writeFd, group: pid, ...(change && { change }) }), this.#connection);
     // Nobody is to read what is left as if it were all: what the program leaves in its group goes first.
     void exited.then(() => {
       if (!this.#isOver()) void input.drop(() => killGroup(pid));
@@ -190,9 +204,9 @@ export class Stage {
 }
 
 /** Throws where the connection is lost already. The descriptor is closed in any case. */
-function startCopier(readFd: number, target: Duplex): CountedCopy {
+function startCopier(readFd: number, target: Duplex, change: Change | undefined): CountedCopy {
   try {
-    return startCountedCopy(readFd, target);
+    return startCountedCopy(readFd, target, change);
   } finally {
     closeSync(readFd);
   }

@@ -47,6 +47,11 @@ export function groupName(gid: number): string {
   return nameOf('group', gid);
 }
 
+/** The names of the groups of this process, its own first. */
+export function ownGroups(): string[] {
+  return [...new Set([process.getegid!(), ...process.getgroups!()])].map(groupName);
+}
+
 const cached = new Map<string, string>();
 const privateGroups = new Map<string, boolean>();
 

@@ -1,0 +1,266 @@
+// Metadata in streams of objects: what is put in and taken out, cut at every byte, and no other byte changed; and pipelines of programs
+// that read it.
+import { existsSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { JsonSplice } from '@dipus/objects/json';
+import { ObjectError, type Splice, type SpliceOptions } from '@dipus/objects/splice';
+import { rounds, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
+
+const test = suite('objects');
+
+const M = '{"dp.addr":"a","dp.port":1}';
+const N = `"__dpipes":${M}`;
+
+const usual: SpliceOptions = {
+  name: '__dpipes',
+  roots: 'pass',
+  wrappedKey: 'dp.wrapped',
+  validates: false,
+  maxBytes: 1 << 20,
+  warn: () => {},
+};
+const putting: SpliceOptions = { ...usual, metadata: M };
+
+function through(splice: Splice, pieces: readonly Buffer[]): string {
+  const out = pieces.flatMap((piece) => [...splice.push(piece)]);
+  return Buffer.concat([...out, ...splice.end()]).toString('latin1');
+}
+
+/** What becomes of a text: whole, in two pieces however it is cut, and byte by byte. */
+function spliced(text: string, options: SpliceOptions): string {
+  const bytes = Buffer.from(text);
+  const whole = through(new JsonSplice(options), [bytes]);
+  for (let at = 0; at <= bytes.length; at++) {
+    const cut = through(new JsonSplice(options), [bytes.subarray(0, at), bytes.subarray(at)]);
+    assert.is(cut, whole, `${text}, cut at ${at}`);
+  }
+  const single = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
+  assert.is(through(new JsonSplice(options), single), whole, `${text}, byte by byte`);
+  return Buffer.from(whole, 'latin1').toString();
+}
+
+function fault(text: string, options: SpliceOptions): string {
+  let message = '';
+  try {
+    spliced(text, options);
+  } catch (error) {
+    if (!(error instanceof ObjectError)) throw error;
+    ({ message } = error);
+  }
+  return message;
+}
+
+// What is in an object besides its metadata.
+const members = [
+  '{}',
+  '{ }',
+  '{"a":1}',
+  ' { "a" : 1 } ',
+  '{"a":12345678901234567890,"b":2.370,"c":1e400,"d":-0}',
+  '{"10":1,"2":2,"a":1,"a":2}',
+  '{"a":"\\u00e9\\/\\"","ü":"ü\\\\"}',
+  '{\n  "a": {\n    "__dpipes": 1\n  },\n  "b": ["}", "{", "]"]\n}\n',
+  '{"a":{}}{"b":[]}\n\n{"c":"}"}',
+  '{"a":[{"__dpipes":{}},"__dpipes"],"__dpipes2":1,"\\\\":"\\\\\\\\"}',
+  '{"":"","a":[[[[{"x":[]}]]]]}',
+  `{"long":"${'x'.repeat(100)}\\"${'\\\\'.repeat(60)}","more":[1,2,3]}`,
+  '{"a":true,\r\n\t"b":null}',
+  '1 2"x"[{"a":1}]true{"a":1}null[]-0.5e+3{}',
+];
+
+test('metadata is put in and taken out again, and nothing else is changed', () => {
+  for (const text of members) {
+    const put = spliced(text, putting);
+    assert.is(spliced(put, usual), text);
+    assert.is(spliced(put, putting), put, 'what is there already is replaced');
+    assert.is(spliced(text, usual), text);
+    for (const options of [putting, usual]) assert.is(spliced(text, { ...options, validates: true }), spliced(text, options));
+  }
+  const rows: [string, string][] = [
+    ['{}', `{${N}}`],
+    ['{ "a":1}', `{${N}, "a":1}`],
+    ['{"a":1,"__dpipes":{"x":"}"}}', `{${N},"a":1}`],
+    ['{"__dpipes" : [1,{"a":","}] , "a":1}', `{${N}, "a":1}`],
+    ['{"a":1 , "__dpipes":2 , "b":3}', `{${N},"a":1 , "b":3}`],
+    ['{"_\\u005fdpipes":1,"__dpipes":2}', `{${N}}`],
+    ['[1]{"a":1}', `[1]{${N},"a":1}`],
+  ];
+  for (const [text, put] of rows) assert.is(spliced(text, putting), put);
+  const taken: [string, string][] = [
+    ['{"a":1,"__dpipes":{}}', '{"a":1}'],
+    ['{\n  "__dpipes": {\n    "x": 1\n  },\n  "a": 1\n}\n', '{\n  "a": 1\n}\n'],
+    ['{\n  "a": 1,\n  "__dpipes": {}\n}\n', '{\n  "a": 1\n}\n'],
+    ['{\n  "a": 1,\n  "__dpipes": {},\n  "b": 2\n}', '{\n  "a": 1,\n  "b": 2\n}'],
+    ['{"__dpipes":1}', '{}'],
+    ['{"__dpipes":"a b  " }', '{ }'],
+    ['{"__dpipes":1,"__dpipes":2,"a":3}', '{"a":3}'],
+  ];
+  for (const [text, left] of taken) assert.is(spliced(text, usual), left);
+  assert.is(spliced('{"m":1,"__dpipes":2}', { ...usual, name: 'm' }), '{"__dpipes":2}');
+  assert.is(spliced('{"\\"":1,"a":2}', { ...usual, name: '"' }), '{"a":2}');
+});
+
+test('roots that are no objects stay, are wrapped, or are refused', () => {
+  const warnings: string[] = [];
+  const warn = (message: string): void => void warnings.push(message);
+  assert.is(through(new JsonSplice({ ...putting, warn }), [Buffer.from('{}1 2')]), `{${N}}1 2`);
+  assert.equal(warnings, ['object 2 is none, and has no metadata']);
+  const wrap = { roots: 'wrap' } as const;
+  const wrapped = (value: string): string => `{"__dpipes":{"dp.wrapped":true,${M.slice(1)},"value":${value}}`;
+  for (const value of ['[1, 2]', '"x"', '1.0', 'null', '[{"__dpipes":1}]']) {
+    const put = spliced(value, { ...putting, ...wrap });
+    assert.is(put, wrapped(value));
+    assert.is(spliced(put, { ...putting, ...wrap }), put);
+    assert.is(spliced(put, { ...usual, ...wrap }), value);
+    const pretty = JSON.stringify(JSON.parse(put), undefined, 2);
+    assert.is(JSON.stringify(JSON.parse(spliced(pretty, { ...usual, ...wrap }))), JSON.stringify(JSON.parse(value)));
+    assert.is(spliced(put.replace('{', '{"a":1,'), { ...usual, ...wrap }), `{"a":1,"value":${value}}`);
+  }
+  // Nobody has wrapped this one.
+  const own = spliced('{"value":5}', { ...putting, ...wrap });
+  assert.is(own, `{${N},"value":5}`);
+  assert.is(spliced(own, { ...usual, ...wrap }), '{"value":5}');
+  assert.is(fault('{} [1]', { ...putting, roots: 'refuse' }), 'object 2, byte 4: it is no object');
+});
+
+test('what is no object is told with its number and byte', () => {
+  const rows: [string, string][] = [
+    ['{"a":1}{"a"', 'object 2, byte 8: it has no end'],
+    ['{"a":1', 'object 1, byte 1: it has no end'],
+    ['"x', 'object 1, byte 1: it has no end'],
+    ['{}\n[1,', 'object 2, byte 4: it has no end'],
+    ['hello', 'object 1, byte 1: "hello" is not JSON'],
+    ['{} tru', 'object 2, byte 4: "tru" is not JSON'],
+    ['01', 'object 1, byte 1: "01" is not JSON'],
+    ['{}}', 'object 2, byte 3: } begins no value'],
+    ['1,2', 'object 2, byte 2: , begins no value'],
+    ['\u0001', 'object 1, byte 1: byte 0x01 begins no value'],
+    ['\ufeff{}', 'object 1, byte 1: it begins with a byte order mark'],
+    ['{a:1}', 'object 1, byte 2: a begins no name'],
+    ['{"a":1,}', 'object 1, byte 8: } begins no name'],
+    ['{"a" 1}', 'object 1, byte 6: 1 is no colon behind a name'],
+    ['{"a":[1}', 'object 1, byte 8: } closes nothing'],
+    ['{"a":1]', 'object 1, byte 7: ] closes nothing'],
+  ];
+  for (const [text, message] of rows) for (const options of [putting, usual]) assert.is(fault(text, options), message);
+  const long = `{}{"a":"${'x'.repeat(100)}"}`;
+  for (const options of [putting, { ...usual, validates: true }])
+    assert.is(fault(long, { ...options, maxBytes: 100 }), 'object 2, byte 3: it is larger than 100 bytes');
+  assert.is(spliced(long, { ...usual, maxBytes: 108 }), long);
+  assert.match(fault('{}{"a":tru}', { ...putting, validates: true }), /^object 2, byte 3: it is not JSON: /);
+  const latin = Buffer.from('{"a":"\xff"}', 'latin1');
+  assert.throws(() => through(new JsonSplice({ ...usual, validates: true }), [latin]), /^object 1, byte 1: it is not UTF-8$/);
+  assert.is(through(new JsonSplice(usual), [latin]), latin.toString('latin1'));
+});
+
+const json = (sandbox: Sandbox, args: readonly string[], input: string | Buffer): Promise<Ended> =>
+  sandbox.run('dpipes', ['-F', 'json', ...args], input);
+
+function said({ stdout, stderr, status }: Ended): [string, string, number] {
+  return [stdout.toString(), stderr, status];
+}
+
+/** A program of each kind that hands on what it reads. */
+const programs = [
+  'jq -c .',
+  `python3 -c 'import sys, json\nfor line in sys.stdin: print(json.dumps(json.loads(line), separators=(",", ":")))'`.replace('\\n', '\n'),
+  `node -e 'require("readline").createInterface(process.stdin).on("line", (line) => console.log(JSON.stringify(JSON.parse(line))))'`,
+  'cat',
+];
+
+test('programs of a pipeline see where their objects come from, and the end of it sees nothing of that', async () => {
+  await withSandbox(async (sandbox) => {
+    const { dir } = sandbox;
+    await sandbox.start('dpipesd').line();
+    await sandbox.start('dserve', ['jq -c "select(.__dpipes)"', 'some']).line();
+    const text = '{"a":1,"b":[true,null]}\n{"c":"\\"}"}\n';
+    assert.equal(said(await json(sandbox, [`${programs.join(' | ')} | @some`], text)), [text, '', 0]);
+    const numbers = '{"n":12345678901234567890,"m":1.0}{"m":1e400}\n\n{ }';
+    assert.equal(said(await json(sandbox, ['cat | tee /dev/null'], numbers)), [numbers, '', 0]);
+    const own = '{"__dpipes":{"dp.addr":"somewhere"},"a":1}\n';
+    assert.equal(said(await json(sandbox, ['jq -c .__dpipes'], own)), ['{"dp.addr":"box","dp.port":null,"dp.service":"dpipesd"}\n', '', 0]);
+    const all = ['-O', 'metadata=argv,environ credential', '-O', 'metadata-name=_m', '-O', 'metadata-prefix=x-', '-O', 'env:FOO=bar'];
+    const [seen, , status] = said(await json(sandbox, [...all, `jq -c '._m | .["x-environ"] |= .FOO'`], '{}'));
+    const me = (await sandbox.run('id', ['-un'])).stdout.toString().trim();
+    assert.is(status, 0);
+    assert.equal(JSON.parse(seen), {
+      'x-addr': 'box',
+      'x-port': null,
+      'x-service': 'dpipesd',
+      'x-credential': { user: me, by: 'unix' },
+      'x-environ': 'bar',
+      'x-argv': ['/bin/sh', '-c', `jq -c '._m | .["x-environ"] |= .FOO'`],
+    });
+    const kept = await json(sandbox, ['-O', 'metadata-out=keep', 'cat | @some'], '{"a":1}\n');
+    assert.equal(said(kept), ['{"__dpipes":{"dp.addr":"box","dp.port":null,"dp.service":"some"},"a":1}\n', '', 0]);
+    const names = ['ADDR', 'SERVICE', 'STAGE', 'STAGES', 'HOST', 'CLIENT', 'USER', 'CREDENTIAL'];
+    const told = await sandbox.run('dpipes', [`echo ${names.map((name) => `$DPIPES_${name}`).join(' ')} \${DPIPES_PORT-none}`], '');
+    assert.equal(said(told), [`box dpipesd 1 1 box box ${me} {"user":"${me}","by":"unix"} none\n`, '', 0]);
+    const groups = (await sandbox.run('id', ['-Gn'])).stdout.toString();
+    assert.equal(said(await sandbox.run('dpipes', ['-n', 'echo $DPIPES_GROUPS'])), [groups, '', 0]);
+    const [line, count] = [`{"text":"${'x'.repeat(300)}","n":[1,2,3]}\n`, rounds(30_000, 1_000_000)];
+    const much = await json(sandbox, ['cat | cat'], line.repeat(count));
+    assert.ok(much.stdout.toString() === line.repeat(count), much.stderr);
+    assert.not(existsSync(`${dir}/committed`));
+  });
+}, 120_000);
+
+test('over two hosts, a stage is told the address by which its client reaches the one in front of it', async () => {
+  await withSandbox(async (sandbox) => {
+    const nodes = ['a', 'b'].map(async (name) => {
+      const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/${name}`, DIPUS_HOST: name };
+      await sandbox.start('dpipesd', ['-x', '--any-command'], { env }).line();
+      return sandbox.start('dexport', ['--user', 'root', '-l', '127.0.0.1:0', '--no-announce'], { env }).line();
+    });
+    const uris = await Promise.all(nodes);
+    const from = `jq -c '.seen += [.__dpipes["dp.addr", "dp.port"]]'`;
+    const ended = await json(sandbox, [...uris.flatMap((uri) => ['-N', uri]), `@a ${from} | @b ${from}`], '{"seen":[]}');
+    const { seen } = JSON.parse(ended.stdout.toString()) as { seen: [string, number, string, number] };
+    const { hostname, port } = new URL(uris[0]!.replace('sep:', 'http:'));
+    assert.equal([seen[0], seen[2], seen[3]], ['127.0.0.1', hostname, Number(port)], ended.stderr);
+    assert.ok(seen[1] > 1023, 'its own end of the connection');
+    const told = await sandbox.run('dpipes', [...uris.flatMap((uri) => ['-N', uri]), '@a cat | @b echo $DPIPES_ADDR:$DPIPES_PORT'], '');
+    assert.is(told.stdout.toString(), `${hostname}:${port}\n`, told.stderr);
+    const credential = await json(sandbox, ['-N', uris[0]!, '-O', 'metadata=credential', `jq -c '.__dpipes["dp.credential"]'`], '{}');
+    assert.is(credential.stdout.toString(), '{"user":null,"by":"none"}\n');
+  });
+}, 120_000);
+
+test('what is cut, is no object or is too large ends the pipeline, and nothing is committed behind it', async () => {
+  await withSandbox(async (sandbox) => {
+    const { dir } = sandbox;
+    await sandbox.start('dpipesd').line();
+    await sandbox.start('dserve', ['cat', 'plain']).line();
+    const commit = `(cat > ${dir}/part; touch ${dir}/committed)`;
+    const input = 'dpipes: cannot finish stage 1, cat: its input: ';
+    const rows: [string[], string, string][] = [
+      [[`cat | ${commit}`], '{"a":1}\n{"a"', `${input}object 2, byte 9: it has no end\n`],
+      [
+        ['-O', 'max-object=1000', `cat | ${commit}`],
+        `{}{"a":"${'x'.repeat(1000)}`,
+        `${input}object 2, byte 3: it is larger than 1000 bytes\n`,
+      ],
+      [['-O', 'roots=refuse', `cat | ${commit}`], '{} 5 ', `${input}object 2, byte 4: it is no object\n`],
+      [[`(cat; echo '{"a') | ${commit}`], '{"b":1}', 'stage 2: its input: object 2, byte '],
+      [['@plain | head -c 20'], '{"b":"0123456789"}', ': its output: object 1, byte 1: it has no end\n'],
+    ];
+    for (const [args, text, stderr] of rows) {
+      const ended = await json(sandbox, args, text);
+      assert.ok(ended.stderr.includes(stderr), `${args.join(' ')}: ${ended.stderr}`);
+      assert.equal([ended.status, existsSync(`${dir}/committed`)], [125, false], ended.stderr);
+    }
+    const warned = await json(sandbox, ['jq -c . | cat'], '1\n2\n{}\n');
+    assert.is(warned.stdout.toString(), '1\n2\n{}\n');
+    assert.is(warned.stderr.match(/dpipes: stage \d: its input: object 1 is none, and has no metadata\n/g)?.length, 2, warned.stderr);
+    const counted = `jq -c '.__dpipes["dp.addr"], keys'`;
+    assert.equal(said(await json(sandbox, ['-O', 'roots=wrap', counted], '[1]')), ['"box"\n["__dpipes","value"]\n', '', 0]);
+    assert.equal(said(await json(sandbox, ['-O', 'roots=wrap', 'jq . | cat | @plain'], '[1] 2.50 ')), ['[\n    1\n  ]\n2.5\n', '', 0]);
+    const refused = await json(sandbox, ['-O', 'roots=x', 'cat'], '{}');
+    assert.match(refused.stderr, /option roots: "x" is not one of pass, wrap, refuse\n/);
+    assert.is(refused.status, 126);
+    const usage = await sandbox.run('dpipes', ['-F', 'xml', 'cat']);
+    assert.equal([usage.status, usage.stderr.split('\n')[0]], [125, 'dpipes: -F xml is not json']);
+  });
+}, 120_000);
+
+test.run();
