@@ -117,8 +117,8 @@ export async function withEtcd(
   }
 }
 
-// etcd cannot say which one it has got: its gateway calls the port that it was told.
-async function freePort(): Promise<number> {
+/** A port of loopback, for programs that cannot say which one they have got. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

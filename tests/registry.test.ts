@@ -2,7 +2,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
-import { withEtcd, type Etcd } from './etcd.ts';
+import { freePort, withEtcd, type Etcd } from './etcd.ts';
 
 const test = suite('registry');
 
@@ -57,6 +57,9 @@ test('a registry is used as it says', () =>
       'etcds://h?ca-file=x',
       'etcds://h?what=/x',
       'etcd://h?password-file=/x',
+      'dns:',
+      'dns:a..b',
+      'dns://name/a',
     ];
     for (const registry of wrong) {
       const { status, stdout, stderr } = await run('ddiscover', ['-r', registry]);
@@ -143,6 +146,49 @@ onEtcd('an etcd that has lost all gets its entries anew', async ({ etcd, exporte
   for (let line = ''; line !== `+ ${next}`; seen.add(line)) line = await watching.line();
   for (const line of seen) assert.ok([`+ ${uri}`, `- ${uri}`, `+ ${next}`].includes(line), line);
 });
+
+testWith(test, ['dnsmasq'], 'exporters that DNS names', () =>
+  withSandbox(async ({ env, start, run }) => {
+    const port = await freePort();
+    const serve = async (...records: string[]): Promise<Program> => {
+      const own = [
+        '--no-daemon',
+        '--conf-file=/dev/null',
+        '--no-resolv',
+        '--local=/example.com/',
+        '--no-hosts',
+        '--listen-address=127.0.0.1',
+        '--bind-interfaces',
+      ];
+      const program = start('dnsmasq', [...own, `--port=${port}`, '--log-facility=-', '--user=', '--pid-file', ...records]);
+      await program.says(/started, version/);
+      return program;
+    };
+    const name = '_dipus._tcp.example.com';
+    const registry = `dns://127.0.0.1:${port}/${name}`;
+    const ask = async (...args: string[]): Promise<string> => {
+      const { status, stdout, stderr } = await run('ddiscover', args, '', { env: { ...env, DIPUS_TIME_SCALE: '0.2' } });
+      return `${status} ${stdout.toString()}${stderr}`;
+    };
+    const srv = (host: string, priority: number): string => `--srv-host=${name},${host},7370,${priority}`;
+    assert.is(await ask('-r', registry), `1 ddiscover: cannot ask ${registry}: no answer from the name server\n`);
+    const first = await serve(srv('b.example.com', 2), srv('a.example.com', 1), '--txt-record=other.example.com,x');
+    assert.is(await ask('-r', registry), '0 sep://a.example.com:7370\nsep://b.example.com:7370\n');
+    assert.match(await ask('-r', registry.replace('_tcp', '_udp')), /^1 ddiscover: cannot ask \S+: there is no such name\n$/);
+    assert.is(await ask('-r', registry.replace(name, 'other.example.com')), '0 ', 'there is nothing of that kind');
+    assert.is(await ask('-r', registry, 'dp.sort'), `1 ddiscover: cannot ask ${registry}: DNS names exporters, not dp.sort\n`);
+    const refused = await run('dexport', [...user, '-l', '127.0.0.1:0', '-r', registry]);
+    assert.is(refused.status, 1);
+    assert.match(refused.stderr, /dexport: cannot register at \S+: DNS can only be read\n$/);
+    const watching = start('ddiscover', ['-w', '-r', registry], { env: { ...env, DIPUS_TIME_SCALE: '0.02' } });
+    assert.equal([await watching.line(), await watching.line()], ['+ sep://a.example.com:7370', '+ sep://b.example.com:7370']);
+    await first.stop();
+    await watching.says(/no answer from the name server/);
+    await serve(srv('b.example.com', 2), `--txt-record=${name},seps=1`);
+    const lines = await Promise.all([1, 2, 3].map(() => watching.line()));
+    assert.equal(lines.sort(), ['+ seps://b.example.com:7370', '- sep://a.example.com:7370', '- sep://b.example.com:7370']);
+  }),
+);
 
 /** A certificate of its own for 127.0.0.1, and one that signs it. */
 async function certificates({ dir, run }: Sandbox): Promise<void> {

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { isIPv6 } from 'node:net';
 import { everything } from '@dipus/proto/ask';
 import { Failure } from '@dipus/proto/failure';
+import { bracketed } from '@dipus/proto/ip-address';
 import { parsePin } from '@dipus/proto/pin';
 import type { RegistryPlace } from '@dipus/proto/registry-place';
 import { targetOf } from '@dipus/proto/sep';
@@ -93,8 +94,4 @@ function isWildcard(address: string): boolean {
 
 function isOfFamily({ address }: Listening, from: string | undefined): boolean {
   return from !== undefined && isIPv6(from) === isIPv6(address);
-}
-
-function bracketed(host: string): string {
-  return isIPv6(host) ? `[${host}]` : host;
 }

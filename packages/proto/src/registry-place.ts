@@ -1,3 +1,4 @@
+import { parseAddress } from './ip-address.ts';
 import { isName } from './name.ts';
 import { isPrintable, printable } from './printable.ts';
 import { decodeSegment, parseHostPort, UriError, type HostPort } from './uri.ts';
@@ -15,22 +16,39 @@ export interface EtcdPlace {
   readonly printed: string;
 }
 
+/** SRV records, read-only: `dns:[//SERVER[:PORT]/]NAME` (RFC 4501). */
+export interface DnsPlace {
+  readonly kind: 'dns';
+  /** `ADDRESS[:PORT]` of the name server; that of the system unless given. */
+  readonly server?: string;
+  readonly domain: string;
+  readonly printed: string;
+}
+
 /** A registry, as the words of a user name it. */
-export type RegistryPlace = EtcdPlace;
+export type RegistryPlace = EtcdPlace | DnsPlace;
 
 /** What may stand in the query of a URL: the absolute path of a file. */
 const fileOptions = ['password-file', 'ca-file', 'cert-file', 'key-file'] as const;
 export type FileOption = (typeof fileOptions)[number];
 
 export const etcdPort = 2379;
-const form = 'etcd://HOST, etcds://HOST';
+const form = 'etcd://HOST, etcds://HOST or dns:_dipus._tcp.DOMAIN';
 
 /** Reads what a user calls a registry. Throws UriError. */
 export function parseRegistry(text: string): RegistryPlace {
+  if (text.startsWith('dns:')) return parseDns(text);
   const [, scheme, rest] = /^([a-z][a-z0-9+-]*):\/\/(\S+)$/.exec(text) ?? [];
   if (scheme === undefined || rest === undefined || !isPrintable(text)) throw new UriError(`is no registry, such as ${form}`);
   if (scheme !== 'etcd' && scheme !== 'etcds') throw new UriError(`is no registry, such as ${form}`);
   return parseEtcd(scheme, rest);
+}
+
+function parseDns(text: string): DnsPlace {
+  const [, server, domain = ''] = /^dns:(?:\/\/([^/]*)\/)?(.*)$/.exec(text) ?? [];
+  if (!/^[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/.test(domain) || domain.length > 254) throw new UriError('is not dns:[//SERVER/]NAME');
+  if (server !== undefined && !parseAddress(parseHostPort(server).host)) throw new UriError('has a name server that is no IP address');
+  return { kind: 'dns', ...(server !== undefined && { server }), domain, printed: text };
 }
 
 function parseEtcd(scheme: string, rest: string): EtcdPlace {
