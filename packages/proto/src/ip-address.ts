@@ -1,4 +1,7 @@
-/** Addresses of IPv4 and IPv6 as text and as numbers, and networks of them. An IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2) is the IPv4 address. */
+/**
+ * Addresses of IPv4 and IPv6 as text and as numbers, and networks of them. An IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2) is the
+ * IPv4 address.
+ */
 
 /** A network: an address and how many of its first bits count. */
 export interface Network {

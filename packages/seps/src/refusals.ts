@@ -14,7 +14,7 @@ export function notAuthorisedAnyMore(pin: Pin): string {
   return `${aboutKey} is not authorised any more: ${pin}`;
 }
 
-/** Which error of the system a refusal is: EACCES where it is about the key, EAGAIN where it may be asked again; undefined for any other. */
+/** Which error of the system a refusal is: EACCES where it is about the key, EAGAIN where it may be asked again; else undefined. */
 export function codeOfRefusal(text: string): 'EACCES' | 'EAGAIN' | undefined {
   if (text === withoutKey || text.startsWith(aboutKey)) return 'EACCES';
   return text.startsWith(aboutPlaces) ? 'EAGAIN' : undefined;
