@@ -168,7 +168,8 @@ function checkHost(host: string): string {
 
 function checkAddress(address: string): string {
   if (!/^[0-9a-f:.]*:[0-9a-f:.]*(?:%[\w.-]+)?$/i.test(address)) throw new UriError(`[${printable(address)}] is not an IPv6 address`);
-  return address;
+  // A zone is written as it is, or behind an encoded % (RFC 6874).
+  return address.replace(/%25(?=.)/, '%');
 }
 
 function checkPort(port: string): number {
