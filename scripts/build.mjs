@@ -85,7 +85,7 @@ const shared = {
 
 /** What is on PATH: it looks at what Node would hide, and at Node itself, before the bundle is read. */
 function starterOf(name) {
-  const status = ['dcat', 'socketpipe'].includes(name) ? 125 : 1;
+  const status = ['dcat', 'dpipes', 'socketpipe'].includes(name) ? 125 : 1;
   return readFileSync('packages/cli/starter.in', 'utf8').replaceAll('NAME', name).replaceAll('STATUS', status);
 }
 

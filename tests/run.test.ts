@@ -1,6 +1,6 @@
 // The frame around the work of every command: signals, the start, and the end of stdout's reader.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { bundle, eventually, has, suite, withSandbox, type Program } from './harness.ts';
 
@@ -27,13 +27,44 @@ test('SIGUSR1 ends a command as it ends others, and opens no debugger', () =>
     }
   }));
 
-test('every command has the same starter', () => {
-  const starter = readFileSync('packages/cli/starter.in', 'utf8');
-  for (const name of ['dcat', 'ddiscover', 'dexport', 'dimport', 'dinvite', 'djoin', 'dkey', 'dls', 'dreap', 'dserve', 'socketpipe']) {
-    const status = ['dcat', 'socketpipe'].includes(name) ? '125' : '1';
-    assert.is(readFileSync(bundle(name), 'utf8'), starter.replaceAll('NAME', name).replaceAll('STATUS', status));
-  }
-});
+const commands = readdirSync('packages').filter((name) => existsSync(`packages/${name}/src/cli.ts`));
+
+test('every command has the same starter, which tells of a Node that is too old', () =>
+  withSandbox(async ({ run }) => {
+    const starter = readFileSync('packages/cli/starter.in', 'utf8');
+    const old = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.4' } }); require(process.argv[1])`;
+    for (const name of commands) {
+      const status = ['dcat', 'dpipes', 'socketpipe'].includes(name) ? 125 : 1;
+      assert.is(readFileSync(bundle(name), 'utf8'), starter.replaceAll('NAME', name).replaceAll('STATUS', String(status)));
+      if (!['dcat', 'dpipesd'].includes(name)) continue;
+      const ended = await run(process.execPath, ['-e', old, bundle(name)]);
+      assert.equal([ended.stderr, ended.status], [`${name}: cannot run on Node 18.20.4: it takes Node 20.19 or later\n`, status]);
+    }
+  }));
+
+test('what a command starts has the limit of open files that it was started with', () =>
+  withSandbox(async ({ dir, run, start, env }) => {
+    // What whoever started it asked for, below that which Node takes.
+    const limited = (words: string): string => `ulimit -Sn 512; ${words}`;
+    const said = async (words: string): Promise<string> => {
+      const { stdout, stderr } = await run('sh', ['-c', words]);
+      return `${stdout.toString()}${stderr}`;
+    };
+    const shell = `-l { sh -c 'eval "$@"' sh }`;
+    assert.is(await said(limited(`socketpipe ${shell} -r { sh -c 'ulimit -Sn' } -o { cat }`)), '512\n');
+    assert.is(await said(limited(`socketpipe -i { sh -c 'ulimit -Sn' } ${shell} -r { cat } -o { cat }`)), '512\n');
+    assert.match(await said(limited(`socketpipe -i { true } ${shell} -r { no-such } -o { cat }`)), /no-such/);
+    const dpipesd = start('sh', ['-c', limited('exec dpipesd --foreground')]);
+    await dpipesd.line();
+    assert.is(await said(`dpipes -n "sh -c 'ulimit -Sn' | cat"`), '512\n');
+    await dpipesd.stop();
+    mkdirSync(`${dir}/config`);
+    writeFileSync(`${dir}/config/dipusd`, '-dexport\n-ddiscover\n');
+    writeFileSync(`${dir}/config/services`, 'limit ulimit -Sn\n');
+    const dipusd = start('sh', ['-c', limited('exec dipusd')], { env: { ...env, DIPUS_CONFIG: `${dir}/config` } });
+    assert.is(await said(`dcat -w 60 limit </dev/null`), '512\n');
+    await dipusd.stop();
+  }));
 
 test('signals that were ignored stay ignored, one by one', () =>
   withSandbox(async ({ run, start }) => {
@@ -49,6 +80,9 @@ test('signals that were ignored stay ignored, one by one', () =>
     only.signal('SIGHUP');
     assert.is((await run('dcat', ['echo'], 'x')).stdout.toString(), 'x');
     assert.is((await only.stop('SIGINT')).signal, 'SIGINT');
+
+    const lives = `trap '' HUP; socketpipe -l { sh -c 'eval "$@"' sh } -r { sh -c 'kill -HUP $$; echo lives' } -o { cat }`;
+    assert.is((await run('sh', ['-c', lives])).stdout.toString(), 'lives\n');
   }));
 
 /** The pid of the one child of a process. */

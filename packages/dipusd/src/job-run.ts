@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { StringDecoder } from 'node:string_decoder';
 import type { Readable } from 'node:stream';
+import { wordsWithLimitOfUser } from '@dipus/cli/start';
 import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { deferred, delay } from '@dipus/proto/waiting';
@@ -44,9 +45,10 @@ export function startRun({ stages, input }: JobRequest, { env, heard }: RunOptio
   let left = stages.length;
   let first: RunEnd | undefined;
   let killing: NodeJS.Timeout | undefined;
-  const children = stages.map(({ tool, args }, at) =>
-    spawn(tool, [...args], { env, detached: true, stdio: [at > 0 || input !== undefined ? 'pipe' : 'ignore', 'pipe', 'pipe'] }),
-  );
+  const children = stages.map(({ tool, args }, at) => {
+    const [file, ...words] = wordsWithLimitOfUser([tool, ...args], env['PATH']);
+    return spawn(file, words, { env, detached: true, stdio: [at > 0 || input !== undefined ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
+  });
   const isRunning = (child: ChildProcess): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
   const signal = (name: NodeJS.Signals): void => children.filter(isRunning).forEach((child) => signalOne(child.pid!, name));
   const last = stages.at(-1)!;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import type { Context } from '@dipus/cli/run';
-import { ignoredAtStart, take } from '@dipus/cli/start';
+import { environmentOfStart, take } from '@dipus/cli/start';
 import { makeFifos } from '@dipus/relay/fifo';
 
 const mark = 'DPIPESD_BACKGROUND';
@@ -13,10 +13,9 @@ export const isInBackground: boolean = take(mark) !== '';
 
 /** Starts this program in the background. Resolves when that is ready, with 0, or has ended, with its status. */
 export async function startInBackground(argv: readonly string[], context: Context): Promise<number> {
-  const ignored = [...ignoredAtStart].filter((word) => word !== 'stdout').join(' ');
   const child = spawn(process.execPath, [process.argv[1]!, ...argv], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, [mark]: '1', ...(ignored !== '' && { DIPUS_IGNORED: ignored }) },
+    env: { ...environmentOfStart(), [mark]: '1' },
     detached: true,
   });
   // Whoever gives up here has not started it.

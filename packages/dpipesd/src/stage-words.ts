@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { promisify } from 'node:util';
+import { wordsWithLimitOfUser } from '@dipus/cli/start';
 import { printable } from '@dipus/proto/printable';
 import type { Words } from '@dipus/programs/program';
 import type { StageSettings } from './stage-options.ts';
@@ -14,19 +15,25 @@ const run = promisify(execFile);
 export async function wordsOf(chosen: Chosen, settings: StageSettings): Promise<Words> {
   if ('argv' in chosen) {
     const environment = { ...fewVariables(), ...settings.environment };
-    return { argv: changed(chosen.argv, settings), environment, directory: settings.directory ?? chosen.app?.directory ?? home() };
+    const directory = settings.directory ?? chosen.app?.directory ?? home();
+    return { argv: changed(chosen.argv, settings, environment), environment, directory };
   }
   const { shell = '/bin/sh' } = settings;
   await run(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
     throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? ''))}`);
   });
   const environment = { ...process.env, ...settings.environment };
-  return { argv: changed([shell, '-c', chosen.command], settings), environment, directory: settings.directory ?? home() };
+  return { argv: changed([shell, '-c', chosen.command], settings, environment), environment, directory: settings.directory ?? home() };
 }
 
 /** The same words behind programs that change how they run, where something is to be changed. */
-function changed(argv: readonly [string, ...string[]], { nice, umask }: StageSettings): readonly [string, ...string[]] {
-  const nicer: readonly [string, ...string[]] = nice === undefined ? argv : ['nice', '-n', nice, ...argv];
+function changed(
+  argv: readonly [string, ...string[]],
+  { nice, umask }: StageSettings,
+  { PATH }: NodeJS.ProcessEnv,
+): readonly [string, ...string[]] {
+  const limited = wordsWithLimitOfUser(argv, PATH);
+  const nicer: readonly [string, ...string[]] = nice === undefined ? limited : ['nice', '-n', nice, ...limited];
   return umask === undefined ? nicer : ['/bin/sh', '-c', 'umask "$0" && exec "$@"', umask, ...nicer];
 }
 

@@ -1,9 +1,8 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
-import { constants as osConstants } from 'node:os';
-import { delimiter } from 'node:path';
+import { constants } from 'node:os';
 import { Failure } from '@dipus/proto/failure';
 import { hasTerminal } from '@dipus/cli/prompter';
+import { isFound, wordsAsStartedByUser } from '@dipus/cli/start';
 
 export interface CommandResult {
   /** As a shell shows it: 128+n for a death by signal n. */
@@ -26,14 +25,15 @@ export function startCommand(argv: readonly string[], stdio: StdioOptions): Comm
   const isGroup = !hasTerminal();
   let child: ChildProcess;
   try {
-    child = spawn(argv[0]!, argv.slice(1), { stdio, detached: isGroup });
+    const [file, ...args] = wordsAsStartedByUser([argv[0]!, ...argv.slice(1)]);
+    child = spawn(file, args, { stdio, detached: isGroup });
   } catch (error) {
     throw new Failure('run', argv[0]!, error);
   }
   const ended = new Promise<CommandResult>((resolve) => {
     child.once('error', (error) => resolve(notStarted(argv[0]!, error)));
     child.once('exit', (code, signal) => {
-      resolve({ status: code ?? 128 + osConstants.signals[signal!], signal: signal ?? undefined, failure: undefined });
+      resolve({ status: code ?? 128 + constants.signals[signal!], signal: signal ?? undefined, failure: undefined });
     });
   });
   let isRunning = true;
@@ -59,17 +59,7 @@ export function endCommand(command: Command, signal: NodeJS.Signals, killMs: num
 
 /** The failure that starting `program` would meet; undefined where it can be found. */
 export function findTrouble(program: string, path: string | undefined): Failure | undefined {
-  const places = program.includes('/') ? [program] : (path ?? '').split(delimiter).map((dir) => `${dir || '.'}/${program}`);
-  return places.some(isProgram) ? undefined : new Failure('run', program, 'no such command');
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
+  return isFound(program, path) ? undefined : new Failure('run', program, 'no such command');
 }
 
 function notStarted(name: string, error: Error): CommandResult {
