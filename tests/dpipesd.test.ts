@@ -1,6 +1,6 @@
 // dpipesd by itself: its names, what it is asked wrongly, and its end. What runs by it is in dpipes.test.ts.
 import { connect } from 'node:net';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, suite, within, withSandbox } from './harness.ts';
 
@@ -63,6 +63,28 @@ test('--exit: it runs one stage, refuses the next, and ends with its starter', a
     await left.line();
     left.child.stdout!.destroy();
     assert.is((await left.ended).signal, 'SIGPIPE');
+  });
+});
+
+test('what is left where it was killed while it made pipes is removed at its next start, and nothing else', async () => {
+  await withSandbox(async (sandbox) => {
+    const [tmp, bin] = [`${sandbox.dir}/tmp`, `${sandbox.dir}/bin`];
+    for (const folder of [tmp, bin]) mkdirSync(folder);
+    writeFileSync(`${bin}/mkfifo`, '#!/bin/sh\n/usr/bin/mkfifo "$@"\nkill -9 $PPID\n', { mode: 0o755 });
+    const env: NodeJS.ProcessEnv = { ...sandbox.env, TMPDIR: tmp };
+    const killed = sandbox.start('dpipesd', [], { env: { ...env, PATH: `${bin}:${env['PATH']}` } });
+    const path = await killed.line();
+    const lost = await sandbox.run('dpipes', ['-n', '-N', `unix://${path}`, 'true']);
+    assert.equal([lost.status, (await killed.ended).signal], [125, 'SIGKILL']);
+    const [left = '', ...more] = readdirSync(tmp);
+    assert.match(left, new RegExp(`^dipus-pipe-${killed.pid}-`));
+    assert.equal(more, []);
+    const others = [`dipus-pipe-${process.pid}-abcdef`, 'dipus-pipe-abcdef', 'other'];
+    for (const name of others) mkdirSync(`${tmp}/${name}`);
+    symlinkSync(sandbox.dir, `${tmp}/dipus-pipe-${killed.pid}-abcdef`);
+    await sandbox.start('dpipesd', [], { env }).line();
+    assert.equal(readdirSync(tmp).sort(), [`dipus-pipe-${killed.pid}-abcdef`, ...others].sort());
+    assert.ok(existsSync(bin));
   });
 });
 

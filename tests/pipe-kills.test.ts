@@ -23,6 +23,8 @@ const phases = ['before GO', 'mid-stream', 'at the end'] as const;
 /** One way that the bytes of a pipeline can take. */
 interface Way {
   readonly name: string;
+  /** What dpipes says of its link. */
+  readonly said: string;
   readonly daemons: readonly Daemon[];
   readonly args: readonly string[];
   /** After a daemon has been started again: waits until the pipeline can be had. */
@@ -72,18 +74,25 @@ async function waysOf(host: Host): Promise<Way[]> {
     });
   await imported();
   return [
-    { name: 'direct', daemons: [a, b, ea.daemon, eb.daemon], args: ['-N', ea.uri, '-N', eb.uri, both('a', 'b')] },
+    { name: 'direct', said: ': linked\n', daemons: [a, b, ea.daemon, eb.daemon], args: ['-N', ea.uri, '-N', eb.uri, both('a', 'b')] },
     // The first cannot call one that no exporter has.
     {
       name: 'reverse',
+      said: ': linked, by a call from the second\n',
       daemons: [a, me, ea.daemon],
       args: ['-N', ea.uri, '-N', `unix://${dir}/root/local/dpipesd.root...0`, `@a ${sh(write)} | @root (${commit})`],
     },
-    { name: 'keyed', daemons: [ka.daemon, kb.daemon, ka.exporter, kb.exporter], args: ['-N', ka.uri, '-N', kb.uri, both('ka', 'kb')] },
-    { name: 'relayed', daemons: [writer, committer], args: ['@write | @commit'] },
-    { name: 'import', daemons: [a, b, ea.daemon, eb.daemon, dimport], args: [both('a', 'b')], ready: imported },
+    {
+      name: 'keyed',
+      said: ': linked, encrypted\n',
+      daemons: [ka.daemon, kb.daemon, ka.exporter, kb.exporter],
+      args: ['-N', ka.uri, '-N', kb.uri, both('ka', 'kb')],
+    },
+    { name: 'relayed', said: ', so their bytes pass through this host\n', daemons: [writer, committer], args: ['@write | @commit'] },
+    { name: 'import', said: ': linked\n', daemons: [a, b, ea.daemon, eb.daemon, dimport], args: [both('a', 'b')], ready: imported },
     {
       name: 'ssh',
+      said: ': linked, at a port of the second, encrypted\n',
       daemons: [sa, sb, sshd],
       args: ['-N', `ssh://box/?root=${dir}/sa`, '-N', `ssh://box/?root=${dir}/sb`, both('sa', 'sb')],
     },
@@ -116,6 +125,7 @@ async function kill(host: Host, way: Way, { at, phase }: { at: number; phase: (t
   await way.ready?.();
   const resting = new Set(way.daemons.flatMap(({ program }) => [program.pid, ...descendantsOf(program.pid)]));
   const client = await begin(host, way, phase === 'before GO' ? undefined : `${files}/part`);
+  if (phase !== 'before GO') assert.ok(client.stderr.includes(way.said), `round ${at}, ${way.name}: ${client.stderr}`);
   if (phase === 'at the end') writeFileSync(`${files}/go`, '');
   await sleep(Math.random() * (phase === 'mid-stream' ? 1 : 60));
   const everything = [client, ...way.daemons.map(({ program }) => program)].flatMap(({ pid }) => [pid, ...descendantsOf(pid)]);
@@ -188,6 +198,9 @@ if (noSshd === undefined) {
           assert.ok(openDescriptors(program.pid) < 60, `${openDescriptors(program.pid)} of ${program.pid}`);
         }
       }
+      // What was killed while it made pipes has left their names to the next one.
+      await keep(hostOf(host, 'next'), 'dpipesd', anything);
+      await eventually('no pipe has a name', () => readdirSync(tmpdir()).every((name) => !name.startsWith('dipus-pipe-')));
       for (let at = 0; at < rounds(24, 500); at++) {
         const file = `${host.dir}/round-${at}/committed`;
         assert.ok(!existsSync(file) || statSync(file).size === 2 * half, file);

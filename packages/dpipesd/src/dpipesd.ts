@@ -8,6 +8,7 @@ import { requireGroup, userName } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { Failure } from '@dipus/proto/failure';
+import { sweepFifos } from '@dipus/relay/fifo';
 import type { LinkWays } from '@dipus/session/stage-links';
 import type { Terms } from './agreement.ts';
 import type { App } from './app.ts';
@@ -31,6 +32,7 @@ export async function dpipesd(
   context: Context,
 ): Promise<void> {
   const { stop, stopNow, warn, explain } = context;
+  sweepFifos();
   const places: Places = {
     max: args.max,
     running: 0,

@@ -1,10 +1,11 @@
 // Pipes as a shell makes them, which Node cannot: a program may open /dev/stdin and /dev/stdout again, which it could not if they were
 // sockets, and its writes fail with EPIPE alone when its reader has gone.
 import { execFile } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, lstatSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { codeOf } from '@dipus/proto/failure';
 
 const run = promisify(execFile);
 
@@ -14,10 +15,12 @@ export interface Fifo {
   readonly writeFd: number;
 }
 
+const prefix = 'dipus-pipe-';
+
 /** Makes pipes (mkfifo(1)) whose names are gone when this resolves. Rejects where they cannot be made, and leaves nothing. */
 export async function makeFifos(count: number): Promise<Fifo[]> {
   if (count === 0) return [];
-  const folder = mkdtempSync(join(tmpdir(), 'dipus-pipe-'));
+  const folder = mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
   const fifos: Fifo[] = [];
   try {
     const paths = Array.from({ length: count }, (_, at) => join(folder, String(at)));
@@ -30,6 +33,42 @@ export async function makeFifos(count: number): Promise<Fifo[]> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Removes what processes of this user have left that were killed while they made pipes. */
+export function sweepFifos(): void {
+  for (const name of namesIn(tmpdir())) {
+    const pid = Number(/^(\d+)-/.exec(name.startsWith(prefix) ? name.slice(prefix.length) : '')?.[1]);
+    const folder = join(tmpdir(), name);
+    try {
+      if (pid > 0 && !isAlive(pid) && isOwn(folder)) rmSync(folder, { recursive: true });
+    } catch {
+      // Somebody else has removed it.
+    }
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === 'EPERM';
+  }
+}
+
+/** What others have there may lead anywhere. */
+function isOwn(folder: string): boolean {
+  const stat = lstatSync(folder);
+  return stat.isDirectory() && stat.uid === process.geteuid!();
 }
 
 // A reader that does not block lets the writer be opened, and the writer lets a reader be opened that blocks later (fifo(7)).
