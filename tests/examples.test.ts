@@ -208,8 +208,11 @@ const cases: Readonly<Record<string, Case | string>> = {
     before: "unset DPIPES_CONFIG; export HOME=$PWD; printf '%s\\n' '# What' 'app sort args=any' 'max 8' > .dpipesdrc",
     gives: /^app sort args=any\t# .*\/\.dpipesdrc:2\nmax 4\t# command line\n$/,
   },
-  "dpipesd.1: dpipesd --plain -n 4 --app 'lame args=any' --app 'count command=\"wc -l\"'":
-    'it listens for the network, see tests/dpipes-terms.test.ts',
+  "dpipesd.1: dpipesd --plain -n 4 --app 'lame args=any' --app 'count command=\"wc -l\"'": {
+    until: 'grep -q ^sep: out',
+    after: "printf 'a\\nb\\n' | dpipes -N 127.0.0.1 count",
+    gives: /\/dp\/count\.box\.\.\.0\nsep:\/\/0\.0\.0\.0:7371\nsep:\/\/\[::\]:7371\n2\n$/,
+  },
   'dlink.1: dlink unix:///run/postgresql/.s.PGSQL.5432 db/postgres': {
     before: 'mount -t tmpfs none /run; mkdir /run/postgresql; foreign /run/postgresql/.s.PGSQL.5432 cat',
     until: 'dls -1 db',
@@ -329,8 +332,8 @@ const standIns: Readonly<Record<string, string>> = {
   'encode-all': 'echo encoding',
   pg_dump: 'echo "dump of $1"',
   less: 'exec cat',
-  // Who is root says so.
-  dexport: `[ "$(id -u)" = 0 ] && set -- --user root "$@"; exec ${bundle('dexport')} "$@"`,
+  // Who is root says so, where that is not said.
+  dexport: `case "$(id -u) $*" in *--user*) ;; "0 "*) set -- --user root "$@" ;; esac; exec ${bundle('dexport')} "$@"`,
   ssh: 'shift; export SSH_CONNECTION="127.0.0.1 1 127.0.0.1 22" SSH_CLIENT="127.0.0.1 1 22"; exec sh -c "$*"',
 };
 
@@ -346,7 +349,9 @@ function scriptOf({ commands }: Example, { before = '', until, after = '', swap 
       command.replaceAll('/tmp/dipus', '$DIPUS_ROOT'),
     );
     const isLast = at === commands.length - 1;
-    if (isLast && until !== undefined) return `${text} > out & last=$!\nuntil ${until} > /dev/null; do sleep 0.05; done; cat out`;
+    // One that has ended is waited for no more.
+    if (isLast && until !== undefined)
+      return `${text} > out & last=$!\nuntil ${until} > /dev/null || ! kill -0 $last; do sleep 0.05; done; cat out`;
     return text.endsWith(' &') && !text.includes('>')
       ? `${text.slice(0, -2)} > out.${at} & until [ -s out.${at} ]; do sleep 0.05; done; cat out.${at}`
       : text;
