@@ -1,10 +1,7 @@
 // Bytes of zeros to another host and back, by every way that encrypts, and what that costs the processes between.
-import { readFileSync } from 'node:fs';
+import { cpuSeconds } from './cpu.mjs';
 import { startWays } from './seps-pair.mjs';
-import { processTree } from './stage.mjs';
 import { atLeast } from './targets.mjs';
-
-const ticksPerSecond = 100;
 
 export async function prepare(stage) {
   const bytes = (stage.quick ? 32 : 1024) * 2 ** 20;
@@ -30,17 +27,4 @@ export async function prepare(stage) {
     ],
     targets: [atLeast('seps', 1, 'ssh -L'), atLeast('seps', 0.7, 'stunnel'), atLeast('seps', 2, 'spiped')],
   };
-}
-
-/** User and system time of processes and what they have started (proc(5), /proc/PID/stat). */
-function cpuSeconds(processes) {
-  const times = processes
-    .flatMap(({ pid }) => processTree(pid))
-    .map((pid) => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        .replace(/^.*\) /s, '')
-        .split(' ');
-      return Number(fields[11]) + Number(fields[12]);
-    });
-  return times.reduce((sum, each) => sum + each, 0) / ticksPerSecond;
 }

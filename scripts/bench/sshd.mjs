@@ -9,8 +9,8 @@ import { freePort } from './pair.mjs';
 const program = '/usr/sbin/sshd';
 
 /**
- * A private sshd on loopback, and a client's settings for it: `command` logs in to it, and so does ssh://bench in `env`. Undefined where
- * there is no sshd.
+ * A private sshd on loopback, its process, and a client's settings for it: `command` logs in to it, and so does ssh://bench in `env`.
+ * Undefined where there is no sshd.
  */
 export async function startSshd(stage) {
   if (!existsSync(program)) return undefined;
@@ -32,7 +32,7 @@ export async function startSshd(stage) {
   const sshd = stage.start(program, ['-f', `${home}/config`, '-D', '-e', '-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
   await once(sshd.stderr, 'data');
   sshd.stderr.resume();
-  return { command: `ssh -F ${settings(stage, home, port)} bench`, env: withSsh(stage, home) };
+  return { command: `ssh -F ${settings(stage, home, port)} bench`, env: withSsh(stage, home), process: sshd };
 }
 
 function settings(stage, home, port) {

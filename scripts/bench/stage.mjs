@@ -91,12 +91,19 @@ export function memoryOf(pid) {
   return { nowBytes: read('VmRSS'), peakBytes: read('VmHWM') };
 }
 
-/** A process and all its descendants. */
+/** A process and all its descendants; none of one that has just ended. */
 export function processTree(pid) {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
-  );
-  return [pid, ...children.flatMap(processTree)];
+  return [pid, ...childrenOf(pid).flatMap(processTree)];
+}
+
+function childrenOf(pid) {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+    );
+  } catch {
+    return [];
+  }
 }
 
 function kill(child, signal) {
