@@ -147,6 +147,44 @@ onEtcd('an etcd that has lost all gets its entries anew', async ({ etcd, exporte
   for (const line of seen) assert.ok([`+ ${uri}`, `- ${uri}`, `+ ${next}`].includes(line), line);
 });
 
+onEtcd('pipelines run where it says', async ({ dir, env, root, etcd, start, run, find }) => {
+  const node = async (host: string, ...args: string[]): Promise<string> => {
+    const own = { ...env, DIPUS_ROOT: `${dir}/${host}`, DIPUS_HOST: host };
+    const program = start('dpipesd', ['--plain', '-l', '127.0.0.1:0', '-r', etcd.url, ...args], { env: own });
+    for (;;) {
+      const line = await program.line();
+      if (line.startsWith('sep://')) return line;
+    }
+  };
+  const studio = await node('studio', '--app', 'sort args=any');
+  const encode = await node('encode', '--any-command');
+  await eventually('all of it is registered', async () => (await etcd.keys()).length === 5);
+  assert.equal(await find('dpipesd'), [`${encode}/dpipesd.encode...0`, `${studio}/dpipesd.studio...0`].sort());
+  assert.equal(await find('dp.sort'), [`${studio}/dp/sort.studio...0`]);
+  const dpipes = async (...args: string[]): Promise<string> => {
+    const { status, stdout, stderr } = await run('dpipes', ['-t', '30', ...args], 'b\na\nb\n', { env: { ...env, DIPUS_TIME_SCALE: '1' } });
+    return `${status} ${stdout.toString()}${stderr}`;
+  };
+  assert.is(await dpipes('-r', etcd.url, 'sort | (uniq -c; echo $DPIPES_HOST)'), '0       1 a\n      2 b\nencode\n');
+  assert.match(
+    await dpipes('-r', etcd.url, '--plan', 'sort | @encode sort'),
+    /^0 1 sort\tsep:\S+\/dp\/sort.studio...0\t.*\n2 sort\tsep:\S+dpipesd.encode...0\t/,
+  );
+  assert.match(await dpipes('-r', etcd.url, '@nowhere sort'), /^127 dpipes: cannot place stage 1, sort: no node is called nowhere\n/);
+  const settings = `${dir}/settings`;
+  writeFileSync(settings, `registry ${etcd.url}\nuser root\nforeground\n`);
+  assert.is(await dpipes('-f', settings, 'sort'), '0 a\nb\nb\n');
+  await etcd.kill();
+  const lost = /cannot ask etcd:\/\/\S+: (?:it has ended the connection|.*reset.*)\n$/;
+  assert.match(await dpipes('-r', etcd.url, 'sort'), new RegExp(`^125 dpipes: ${lost.source}`));
+  assert.match(await dpipes('-r', etcd.url, '-N', studio, 'sort'), new RegExp(`^0 a\nb\nb\ndpipes: ${lost.source}`));
+  // What a file says is for dpipes here.
+  const { status, stderr } = await run('dpipesd', [...user, '-r', etcd.url]);
+  assert.is(`${status} ${stderr.split('\n')[0]}`, '2 dpipesd: -r needs --plain');
+  const own = start('dpipesd', ['-f', settings]);
+  assert.is(await own.line(), `${root}/local/dpipesd.box...0`);
+});
+
 testWith(test, ['dnsmasq'], 'exporters that DNS names', () =>
   withSandbox(async ({ env, start, run }) => {
     const port = await freePort();

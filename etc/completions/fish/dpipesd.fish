@@ -8,6 +8,7 @@ complete -c dpipesd -l user -x -a '(__fish_complete_users)' -d 'Run as this user
 complete -c dpipesd -l app -x -d 'Offer one program'
 complete -c dpipesd -l plain -d 'Offer it to everybody who reaches this host'
 complete -c dpipesd -s l -l listen -x -d 'Where it listens'
+complete -c dpipesd -s r -l registry -x -d 'Where it registers'
 complete -c dpipesd -l any-command -d 'Whoever gets here may run anything'
 complete -c dpipesd -l accept-option -x -a 'shell cwd nice umask max-seconds env:' -d 'Which options of clients count'
 complete -c dpipesd -l auth-command -x -a '(__fish_complete_command)' -d 'What decides who runs what'

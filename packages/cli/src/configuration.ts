@@ -40,6 +40,8 @@ interface Line extends Setting {
   readonly isReset: boolean;
 }
 
+/** The origin of what no file says. */
+export const commandLineOrigin = 'command line';
 const maxIncludes = 8;
 // They say what to do once, whichever command it is.
 const common = ['help', 'version', 'file', 'check-config'];
@@ -80,7 +82,7 @@ function withSettings(given: ParsedLine['values'], table: OptionTable, settings:
 }
 
 function settingsOf(name: string, value: unknown): Line[] {
-  const shared = { name, origin: 'command line', isReset: false };
+  const shared = { name, origin: commandLineOrigin, isReset: false };
   if (Array.isArray(value)) return value.map((one) => ({ ...shared, value: String(one) }));
   if (typeof value === 'string') return [{ ...shared, value }];
   return value === true ? [shared] : [];

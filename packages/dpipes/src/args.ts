@@ -1,14 +1,16 @@
 import { parseConfiguredLine, type Configured } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
+import { readRegistry, registryOption } from '@dipus/cli/registry-option';
 import { objectFormats } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
+import type { RegistryPlace } from '@dipus/proto/registry-place';
 import { readWishes, type Wishes } from './wishes.ts';
 
 const commandLine: Configured = {
   tool: 'dpipes',
   forms: [
-    '[-e | --sh] [-n] [-F FORMAT] [-N NODE]... [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] [--plan | --check] [--direct] ' +
+    '[-e | --sh] [-n] [-F FORMAT] [-N NODE]... [-r REGISTRY] [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] [--plan | --check] [--direct] ' +
       '[--plain-links] [-p] [--tag] [--last] [--status FD] PIPELINE',
   ],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',
@@ -23,6 +25,7 @@ const commandLine: Configured = {
       isRepeatable: true,
       describe: 'where stages may run: sep://HOST[:PORT], ssh://HOST or unix:///PATH',
     },
+    registry: { ...registryOption, describe: 'stages may run where REGISTRY says, such as etcd://HOST' },
     option: {
       short: 'O',
       value: 'NAME=VALUE',
@@ -78,6 +81,8 @@ export interface Arguments {
   readonly endRule: EndRule;
   readonly readsNothing: boolean;
   readonly nodes: readonly string[];
+  /** What knows more of them. */
+  readonly registry?: RegistryPlace;
   readonly timeoutMs?: number;
   readonly wishes: Wishes;
   readonly isPlan: boolean;
@@ -97,6 +102,7 @@ export interface Arguments {
 export function parseArguments(argv: readonly string[], environment: NodeJS.ProcessEnv): Arguments {
   const { text, operands, values } = parseConfiguredLine(commandLine, argv, environment);
   const timeoutMs = secondsOption(values, 'timeout');
+  const registry = readRegistry(textOption(values, 'registry'));
   const statusFd = numberOption(values, 'status', [1, 1023]);
   const [pipeline = '', ...rest] = operands;
   if (text === undefined && operands.length === 0) throw new UsageError('no PIPELINE given');
@@ -110,6 +116,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     endRule: endRuleOf(isStrict, isSh),
     readsNothing: isGiven(values, 'null'),
     nodes: listOption(values, 'node'),
+    ...(registry && { registry }),
     ...(timeoutMs !== undefined && { timeoutMs }),
     wishes: { ...readWishes(listOption(values, 'option'), listOption(values, 'need')), ...readFormat(textOption(values, 'format')) },
     isPlan: isGiven(values, 'plan'),

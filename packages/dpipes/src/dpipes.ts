@@ -33,7 +33,7 @@ const flowMs = 500;
 export async function dpipes(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
   const pipeline = readPipeline(args.pipeline);
   if (args.statusFd !== undefined) checkDescriptor(args.statusFd);
-  const nodes = new Nodes(args.nodes, openTree, context);
+  const nodes = new Nodes(args, openTree, context);
   const { timeoutMs = timing.startMs } = args;
   const deadline = timeoutMs === 0 ? Infinity : Date.now() + timeoutMs;
   try {

@@ -6,7 +6,10 @@ import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { askOf, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri, parseUri, UriError, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
-import type { RemoteHost } from '@dipus/proto/remote';
+import { Failure } from '@dipus/proto/failure';
+import { parseServicePath } from '@dipus/proto/name';
+import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { timing } from '@dipus/proto/timing';
 import { probeRemote } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
@@ -14,13 +17,20 @@ import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { hostIn, placeOf, type Place, type Service } from './place.ts';
+import { Registered } from './registered.ts';
 import { startNode } from './start-node.ts';
 
 /** The port of a dpipesd that has an exporter of its own. */
 const nodePort = 7371;
 
+export interface WhereNodesAre {
+  readonly nodes: readonly string[];
+  readonly registry?: RegistryPlace;
+}
+
 export class Nodes {
   readonly #uris: readonly Uri[];
+  readonly #registered: Registered | undefined;
   readonly #openTree: () => Tree;
   readonly #context: Context;
   /** Nodes that have failed, of which one line is enough. */
@@ -30,17 +40,25 @@ export class Nodes {
   readonly #hosts = new Map<string, Promise<RemoteHost>>();
   readonly #started = new Map<RemoteHost, Promise<Duplex | undefined>>();
 
-  /** `nodes`: as `-N` names them; without any, this host's tree has them. Throws UsageError. */
-  constructor(nodes: readonly string[], openTree: () => Tree, context: Context) {
+  /** `nodes`: as `-N` names them; without any, and without a registry, this host's tree has them. Throws UsageError. */
+  constructor({ nodes, registry }: WhereNodesAre, openTree: () => Tree, context: Context) {
     this.#uris = nodes.map(readNode);
+    this.#registered = registry && new Registered(registry);
     this.#openTree = openTree;
     this.#context = context;
   }
 
-  /** What answers an ask on any node. A host that does not answer is told of and left out. Rejects with Failure and UsageError. */
-  async find(ask: Ask): Promise<Service[]> {
-    if (this.#uris.length === 0) return findLocal(this.#openTree(), ask);
-    const found = await Promise.all(this.#uris.map((uri) => this.#findAt(uri, ask)));
+  /**
+   * What answers an ask on any node, or, where that is told, on the node of this name. A host that does not answer is told of and left out.
+   * Rejects with Failure and UsageError.
+   */
+  async find(ask: Ask, host?: string): Promise<Service[]> {
+    if (this.#uris.length === 0 && !this.#registered) return findLocal(this.#openTree(), ask);
+    const registered = await this.#findRegistered(ask, host);
+    const found = await Promise.all([
+      ...this.#uris.map((uri) => this.#findAt(uri, ask)),
+      ...registered.map((uri) => this.#serviceOf(uri, ask)),
+    ]);
     return found.flat();
   }
 
@@ -82,8 +100,33 @@ export class Nodes {
   }
 
   close(): void {
+    this.#registered?.close();
     for (const node of this.#started.values()) node.then((one) => one?.destroy()).catch(() => {});
     for (const host of this.#hosts.values()) host.then((one) => one.close()).catch(() => {});
+  }
+
+  /** A registry that does not answer is no reason to fail while there are other nodes. */
+  async #findRegistered(ask: Ask, host: string | undefined): Promise<readonly Uri[]> {
+    try {
+      return (await this.#registered?.find(ask, host)) ?? [];
+    } catch (error) {
+      if (this.#uris.length === 0 || !(error instanceof Failure)) throw error;
+      this.#tell(this.#registered!, error);
+      return [];
+    }
+  }
+
+  /** A URI of one service needs no list of all that its host has. */
+  async #serviceOf(uri: Uri, ask: Ask): Promise<Service[]> {
+    const service = uri.scheme === 'sep' || uri.scheme === 'seps' ? parseServicePath(uri.ask.segments.join('/')) : undefined;
+    if (!service || uri.scheme === 'unix') return this.#findAt(uri, ask);
+    const host = await this.#hostOf(uri);
+    return [this.#dialled(host, { ...service, area: 'exported', hasControl: true })];
+  }
+
+  #dialled(host: RemoteHost, service: RemoteService): Service {
+    const uri = host.uriOf(service);
+    return { path: uri, host: service.host, uri, open: (half) => host.dial(service, half) };
   }
 
   async #findAt(uri: Uri, ask: Ask): Promise<Service[]> {
@@ -102,12 +145,7 @@ export class Nodes {
   async #listOf(uri: RemoteUri, ask: Ask): Promise<Service[]> {
     const host = await this.#hostOf(uri);
     const services = await host.list({ ask, isAll: false });
-    return services.map((service) => ({
-      path: host.uriOf(service),
-      host: service.host,
-      uri: host.uriOf(service),
-      open: (half) => host.dial(service, half),
-    }));
+    return services.map((service) => this.#dialled(host, service));
   }
 
   /** A host with an sshd needs no dpipesd that runs already. */

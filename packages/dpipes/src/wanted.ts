@@ -68,21 +68,22 @@ async function placesOf(stage: Stage, number: number, { nodes, asked }: Looking)
     if (places.length === 0) throw notFound(`${name}: ${service}`, 'no service of that name can be a stage', 'dls shows what there is');
     return places;
   }
+  const host = stage.place?.name;
   // A program that is offered by its name runs there alone.
   const offered =
     stage.name !== undefined && isName(stage.name) && stage.argv
-      ? await look(`dp/${stage.name}`, () => nodes.find(appNode(stage.name!)))
+      ? await look(`dp/${stage.name} ${host}`, () => nodes.find(appNode(stage.name!), host))
       : [];
   const isWanted = ({ hosts, path }: Place): boolean =>
     stage.place === undefined || hosts.includes(stage.place.name) || path === stage.place.name;
   const places = offered.filter(isWanted);
   if (places.length > 0) return places;
-  const free = (await look('', () => nodes.find(anyNode))).filter(isWanted);
+  const free = (await look(` ${host}`, () => nodes.find(anyNode, host))).filter(isWanted);
   const able = free.filter(({ info }) => info.only === undefined || (stage.name !== undefined && info.only.includes(stage.name)));
   // Where none is able to run it, one of them says why.
   if (free.length > 0) return able.length > 0 ? able : free;
   if (stage.place) throw notFound(name, `no node is called ${stage.place.name}`, 'dls dpipesd shows those of this host; -N names others');
-  throw notFound(name, 'no node was found', 'start dpipesd where it may run, or name a node by -N');
+  throw notFound(name, 'no node was found', 'start dpipesd where it may run, or name a node by -N, or a registry by -r');
 }
 
 /** No place at all for a stage: the status is that of a command that is not found. */

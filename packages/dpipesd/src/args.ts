@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
-import { parseConfiguredLine, type Configured, type Setting } from '@dipus/cli/configuration';
+import { commandLineOrigin, parseConfiguredLine, type Configured, type Setting } from '@dipus/cli/configuration';
 import { UsageError } from '@dipus/cli/errors';
 import { offerOptions, readPermissions, type OfferOptions } from '@dipus/cli/offer-options';
 import { isGiven, listOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
+import { readRegistry, registryOption } from '@dipus/cli/registry-option';
 import { parseApp, type App } from './app.ts';
 import { callsThese } from './calls.ts';
 import type { PortRange } from './link-port.ts';
@@ -13,7 +14,7 @@ import { printable } from '@dipus/proto/printable';
 const commandLine: Configured = {
   tool: 'dpipesd',
   forms: [
-    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--plain] [-l ADDR[:PORT]]... [--any-command] ' +
+    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--plain] [-l ADDR[:PORT]]... [-r REGISTRY] [--any-command] ' +
       '[--accept-option NAMES]... [--auth-command COMMAND] [--call HOST]... [--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
       '[--exit] [--log FILE] [--pid-file FILE] [-f FILE] [--check-config] [-v] [-- COMMAND [ARG...]]',
   ],
@@ -30,6 +31,7 @@ const commandLine: Configured = {
     },
     plain: { describe: 'offer it to everybody who reaches this host, by a dexport of its own at port 7371; -x goes without saying' },
     listen: { short: 'l', value: 'ADDR[:PORT]', isRepeatable: true, describe: 'where that one listens (default: all addresses)' },
+    registry: { ...registryOption, describe: 'its exporter registers it at REGISTRY, such as etcd://HOST' },
     'any-command': { describe: 'whoever gets here may run any command' },
     'accept-option': { value: 'NAMES', isRepeatable: true, describe: 'which options of clients count' },
     'auth-command': { value: 'COMMAND', describe: 'a stage may run where COMMAND, which reads what is asked for as JSON, ends with 0' },
@@ -71,6 +73,8 @@ export interface Arguments extends OfferOptions {
   readonly isPlain: boolean;
   /** Where its exporter listens. */
   readonly listen: readonly string[];
+  /** Where it registers. */
+  readonly registry?: string;
   /** Any command may run, whoever asks. */
   readonly isAnyCommand: boolean;
   /** Which options of clients count, where that is said. */
@@ -104,6 +108,11 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
   if (text === undefined && isExported && apps.length === 0 && program === undefined && !isAnyCommand)
     throw new UsageError(`${isPlain ? '--plain' : '-x'} without COMMAND and --app would offer nothing`, nothingHint);
   if (listen.length > 0 && !isPlain) throw new UsageError('-l needs --plain', 'without it the network is that of dexport, or of sshd');
+  const registry = textOption(values, 'registry');
+  readRegistry(registry);
+  // In a file it is for dpipes too.
+  if (!isPlain && settings.some(({ name, origin }) => name === 'registry' && origin === commandLineOrigin))
+    throw new UsageError('-r needs --plain', 'without it dexport -r registers what it offers');
   callsThese(calls);
   return {
     ...(text !== undefined && { text }),
@@ -119,6 +128,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     ...(program !== undefined && { command: [program, ...args] as const }),
     isPlain,
     listen,
+    ...(registry !== undefined && { registry }),
     isAnyCommand,
     ...(options.length > 0 && { accepts: acceptsThese(options) }),
     ...readCommand(textOption(values, 'auth-command')),

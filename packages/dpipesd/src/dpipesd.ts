@@ -61,7 +61,7 @@ export async function dpipesd(
     if (mayRunAny(args)) await offer(['dpipesd', ''], anyCommand);
     else await offer(['dpipesd', ''], onlyThese(args.command, apps), namesOf(args));
     for (const app of apps) await offer([app.name, 'dp'], onlyThese(undefined, [app]));
-    exporter = args.isPlain ? await startExporter({ listen: args.listen, isVerbose: args.isVerbose }) : undefined;
+    exporter = args.isPlain ? await startExporter(args) : undefined;
     if (args.pidFile !== undefined) writePid(args.pidFile);
     if (args.isAnyCommand)
       warn(`${args.isPlain ? 'everybody who reaches this port' : 'whoever an exporter lets in'} runs commands as ${terms.user}`);

@@ -22,12 +22,20 @@ export interface ExporterOptions {
   /** `ADDR` or `ADDR:PORT` each; all addresses without one. */
   readonly listen: readonly string[];
   readonly isVerbose: boolean;
+  /** Where it registers. */
+  readonly registry?: string | undefined;
 }
 
 /** Starts it, and waits until it listens. Rejects with Failure. */
-export async function startExporter({ listen, isVerbose }: ExporterOptions): Promise<Exporter> {
+export async function startExporter({ listen, isVerbose, registry }: ExporterOptions): Promise<Exporter> {
   const addresses = (listen.length > 0 ? listen : everywhere()).flatMap((text) => ['-l', withPort(text)]);
-  const flags = ['--plain', ...addresses, ...(process.geteuid!() === 0 ? ['--user', 'root'] : []), ...(isVerbose ? ['-v'] : [])];
+  const flags = [
+    '--plain',
+    ...addresses,
+    ...(process.geteuid!() === 0 ? ['--user', 'root'] : []),
+    ...(isVerbose ? ['-v'] : []),
+    ...(registry === undefined ? [] : ['-r', registry]),
+  ];
   const child = spawn('dexport', [...flags, 'dpipesd', 'dp/*'], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   // What it says comes over this process, whose stderr may change.
   child.stderr.on('data', (bytes: Buffer) => printDiagnostics(bytes));

@@ -1,0 +1,39 @@
+// Where a registry says that stages can run.
+import type { Ask } from '@dipus/proto/ask';
+import type { RegistryPlace } from '@dipus/proto/registry-place';
+import { parseUri, type Uri } from '@dipus/proto/uri';
+import { openRegistry } from '@dipus/registry/open';
+import type { Registry } from '@dipus/registry/registry';
+
+/** Of very many nodes so many are asked what they are doing, which ones is left to chance. */
+const maxAsked = 64;
+
+export class Registered {
+  readonly #place: RegistryPlace;
+  #registry: Promise<Registry> | undefined;
+
+  constructor(place: RegistryPlace) {
+    this.#place = place;
+  }
+
+  /** URIs of what may answer an ask; `host` is what the node has to be called, where that matters. Rejects with Failure. */
+  async find(ask: Ask, host: string | undefined): Promise<Uri[]> {
+    this.#registry ??= openRegistry(this.#place);
+    const registry = await this.#registry;
+    // DNS names exporters alone, which are asked themselves.
+    if (this.#place.kind === 'dns') return (await registry.list('dipus')).map(({ uri }) => parseUri(uri));
+    const entries = await registry.list(ask.segments.join('.'));
+    const wanted = host === undefined ? someOf(entries) : entries.filter((entry) => entry.host === host || entry.uri === host);
+    return wanted.map(({ uri }) => parseUri(uri));
+  }
+
+  close(): void {
+    void this.#registry?.then((one) => one.close());
+  }
+}
+
+function someOf<T>(items: readonly T[]): readonly T[] {
+  if (items.length <= maxAsked) return items;
+  const left = [...items];
+  return Array.from({ length: maxAsked }, () => left.splice(Math.floor(Math.random() * left.length), 1)[0]!);
+}
