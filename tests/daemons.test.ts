@@ -194,40 +194,40 @@ test('a host that says nothing is given up', () =>
 for (const name of daemons)
   test(`${name}: killed in the middle of a stream, on either side`, () =>
     withSandbox(async (sandbox) => {
-      const [far, near] = [hostOf(sandbox, 'far'), hostOf(sandbox, 'near')];
+      const [remote, local] = [hostOf(sandbox, 'encode'), hostOf(sandbox, 'laptop')];
       const pidFile = `${sandbox.dir}/pid`;
-      await serve(far, '-x', `echo $$ > ${pidFile}; exec cat`, 'echo');
+      await serve(remote, '-x', `echo $$ > ${pidFile}; exec cat`, 'echo');
       // Nothing else ends a session of datagrams.
       const idle = name === 'dudp' ? ['--idle', '2'] : [];
-      let farSide = await startDaemon(far, name, ...idle);
-      const { uri, port } = farSide;
-      let nearSide = await startDaemon(near, name);
+      let remoteSide = await startDaemon(remote, name, ...idle);
+      const { uri, port } = remoteSide;
+      let localSide = await startDaemon(local, name);
       const use = async (): Promise<{ client: ReturnType<Sandbox['start']>; pid: number }> => {
-        const client = near.start('dcat', [`${uri}/echo`]);
+        const client = local.start('dcat', [`${uri}/echo`]);
         client.child.stdin!.write('x\n');
         await client.line();
         return { client, pid: Number(readFileSync(pidFile, 'utf8')) };
       };
       // The daemon of the client: its session is lost.
       const first = await use();
-      await nearSide.program.stop('SIGKILL');
+      await localSide.program.stop('SIGKILL');
       const { status, stderr } = await first.client.ended;
       assert.is(status, 125, stderr);
       await eventually('the end of its program', () => !existsSync(`/proc/${first.pid}`));
-      nearSide = await startDaemon(near, name);
+      localSide = await startDaemon(local, name);
       // The daemon of the service: TCP ends as if that were all (dtcp(1)), and UDP has no end.
       const second = await use();
-      await farSide.program.stop('SIGKILL');
+      await remoteSide.program.stop('SIGKILL');
       await eventually('the end of its program', () => !existsSync(`/proc/${second.pid}`));
       if (name === 'dtls' || name === 'dws') assert.is((await second.client.ended).status, 125);
       else await second.client.stop('SIGKILL');
       // Started again, it is found again.
-      farSide = await startDaemon(far, name, '-l', `127.0.0.1:${port}`);
+      remoteSide = await startDaemon(remote, name, '-l', `127.0.0.1:${port}`);
       const third = await use();
       third.client.child.stdin!.end();
       if (name !== 'dudp') assert.is((await third.client.ended).status, 0);
       else await third.client.stop('SIGINT');
-      assert.equal([(await farSide.program.stop()).status, (await nearSide.program.stop()).status], [0, 0]);
+      assert.equal([(await remoteSide.program.stop()).status, (await localSide.program.stop()).status], [0, 0]);
     }));
 
 const halves = { dtcp: '', dtls: '\x16\x03\x01\x02', dws: 'GET /ec' } as const;

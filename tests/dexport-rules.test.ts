@@ -39,13 +39,13 @@ test('by address: each way to use a service', () =>
 
 test('by key', () =>
   withSandbox(async (sandbox) => {
-    const { far, near, uri, pair } = await sepsPair(sandbox, { options: ['--rules'] });
+    const { remote, local, uri, pair } = await sepsPair(sandbox, { options: ['--rules'] });
     pair();
-    for (const name of ['echo', 'secret']) await offer(far, 'cat; exit 3', name);
-    await ipcd(far, '--allow', 'in', 'echo', 'seps:laptop@127.0.0.1', '--allow', 'in', 'secret', 'seps:other');
-    const { status, stdout } = await near.run('dcat', [`${uri}/echo`], 'x');
+    for (const name of ['echo', 'secret']) await offer(remote, 'cat; exit 3', name);
+    await ipcd(remote, '--allow', 'in', 'echo', 'seps:laptop@127.0.0.1', '--allow', 'in', 'secret', 'seps:other');
+    const { status, stdout } = await local.run('dcat', [`${uri}/echo`], 'x');
     assert.equal([status, stdout.toString()], [3, 'x']);
-    const refused = await near.run('dcat', [`${uri}/secret`], 'x');
+    const refused = await local.run('dcat', [`${uri}/secret`], 'x');
     assert.equal([refused.status, refused.stdout.toString()], [126, '']);
   }));
 

@@ -31,7 +31,7 @@ async function withServer(serveOne: (connection: Socket) => void, body: (port: n
 
 /** The other side of a sandbox: a tree of its own, offered by dexport. */
 async function exporter(sandbox: Sandbox, command: string): Promise<{ uri: string; service: Program; remote: Sandbox }> {
-  const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/far`, DIPUS_HOST: 'far' };
+  const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/remote`, DIPUS_HOST: 'remote' };
   const remote: Sandbox = { ...sandbox, env, start: (name, args, options) => sandbox.start(name, args, { env, ...options }) };
   const service = await serve(remote, '-x', command, 'work');
   const program = remote.start('dexport', ['-l', '127.0.0.1:0', '--no-announce', '--user', 'root']);
@@ -76,8 +76,8 @@ test('an end that comes early, of the service or of its client, takes nothing of
     const daemon = sandbox.start('dtcp', ['-l', '127.0.0.1:0']);
     const uri = await daemon.line();
     await daemon.line();
-    const far = sandbox.start('dexport', ['-l', '127.0.0.1:0', '--no-announce', '--user', 'root']);
-    const exported = await far.line();
+    const remote = sandbox.start('dexport', ['-l', '127.0.0.1:0', '--no-announce', '--user', 'root']);
+    const exported = await remote.line();
     for (const [name, target, status] of [
       ['port', uri, 0],
       ['host', exported, 3],
@@ -153,32 +153,32 @@ test('status, standard error and signals pass where the target has a control soc
 
 test('status and standard error pass by seps://', () =>
   withSandbox(async (sandbox) => {
-    const { far, near, uri, pair, pins } = await sepsPair(sandbox);
+    const { remote, local, uri, pair, pins } = await sepsPair(sandbox);
     pair();
-    await serve(far, '-x', 'cat; echo words >&2; exit 7', 'work');
-    const link = near.start('dlink', [`${uri}/work`, 'work']);
+    await serve(remote, '-x', 'cat; echo words >&2; exit 7', 'work');
+    const link = local.start('dlink', [`${uri}/work`, 'work']);
     await link.line();
-    const ended = await near.run('dcat', ['work'], 'hello');
+    const ended = await local.run('dcat', ['work'], 'hello');
     assert.equal([ended.stdout.toString(), ended.stderr, ended.status], ['hello', 'words\n', 7]);
-    assert.ok((await near.run('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(`${uri}/work ${pins.far}`));
+    assert.ok((await local.run('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(`${uri}/work ${pins.remote}`));
   }));
 
 test('status and standard error pass by ssh://, and where it is away the reason is told', () =>
-  withPair(async ({ serve: serveFar, startNear, runNear, uri }) => {
-    const work = await serveFar('cat; echo words >&2; exit 7', 'work');
-    const link = startNear('dlink', uri('work'), 'work');
+  withPair(async ({ serve: serveRemote, startLocal, runLocal, uri }) => {
+    const work = await serveRemote('cat; echo words >&2; exit 7', 'work');
+    const link = startLocal('dlink', uri('work'), 'work');
     await link.line();
     const through = async (): Promise<unknown[]> => {
-      const ended = await runNear('dcat', ['work'], 'hello');
+      const ended = await runLocal('dcat', ['work'], 'hello');
       return [ended.stdout.toString(), ended.stderr, ended.status];
     };
     assert.equal(await through(), ['hello', 'words\n', 7]);
-    assert.ok((await runNear('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(uri('work')));
+    assert.ok((await runLocal('dls', ['-l', 'work'])).stdout.toString().trimEnd().endsWith(uri('work')));
     await work.stop();
     const [, reason, status] = await through();
     assert.match(String(reason), /^dcat: .*no such service\n$/);
     assert.is(status, 125);
-    await serveFar('cat; exit 8', 'work');
+    await serveRemote('cat; exit 8', 'work');
     assert.equal(await through(), ['hello', '', 8]);
   }));
 

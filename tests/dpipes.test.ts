@@ -27,7 +27,7 @@ async function node(sandbox: Sandbox, name: string, ...options: string[]): Promi
 }
 
 /** This host's own dpipesd, for which any command may run. */
-async function near(sandbox: Sandbox, ...options: string[]): Promise<Program> {
+async function startNode(sandbox: Sandbox, ...options: string[]): Promise<Program> {
   const daemon = sandbox.start('dpipesd', options);
   await daemon.line();
   return daemon;
@@ -45,7 +45,7 @@ function said(ended: Ended): [string, string, number] {
 
 test('on one host: bytes, stderr and statuses as of a shell', async () => {
   await withSandbox(async (sandbox) => {
-    await near(sandbox);
+    await startNode(sandbox);
     assert.equal(said(await dpipes(sandbox, ['sort | uniq -c | sed "s/^ *//" | head -1'], 'b\na\nb\na\na\n')), ['3 a\n', '', 0]);
     const rows: [string[], string, number][] = [
       [['-n', 'echo x'], 'x\n', 0],
@@ -88,7 +88,7 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
 
 test('over two hosts, by name, by URI and by import, and through this one where neither calls the other', async () => {
   await withSandbox(async (sandbox) => {
-    await near(sandbox);
+    await startNode(sandbox);
     const [a, b] = [await node(sandbox, 'a'), await node(sandbox, 'b')];
     const both = ['-v', '-N', a.uri, '-N', b.uri];
     const direct = await dpipes(sandbox, [...both, `${sh('cat; echo a >&2')} | ${sh('tr a-z A-Z')}`], 'some text\n');
@@ -149,7 +149,7 @@ test('what may not run, is not there, or makes no sense', async () => {
       assert.match(ended.stderr, stderr);
       assert.ok([125, 127].includes(ended.status), args.join(' '));
     }
-    const stopped = await near(sandbox);
+    const stopped = await startNode(sandbox);
     const syntax = await dpipes(sandbox, ['-n', 'if true; then echo $[1']);
     assert.is(syntax.status, 125);
     assert.match(syntax.stderr, /^dpipes: PIPELINE: /);
@@ -167,7 +167,7 @@ function groupsOf(pid: number): number[] {
 
 test('a stage that is killed or fails: which ends are true, by default, with -e and with --sh', async () => {
   await withSandbox(async (sandbox) => {
-    await near(sandbox);
+    await startNode(sandbox);
     const file = `${sandbox.dir}/whole`;
     const commit = `(cat > ${sandbox.dir}/part && mv ${sandbox.dir}/part ${file})`;
     const rows: [string, string[], number, boolean][] = [
@@ -189,7 +189,7 @@ test('a stage that is killed or fails: which ends are true, by default, with -e 
 
 test('--status tells how each stage ended, --last counts the last one alone, and syntax of bash is hinted at', async () => {
   await withSandbox(async (sandbox) => {
-    await near(sandbox);
+    await startNode(sandbox);
     const told = async (pipeline: string, ...options: string[]): Promise<[Ended, Record<string, unknown>[]]> => {
       const file = `${sandbox.dir}/ends`;
       const words = ['-c', 'exec dpipes -n --status 3 "$@" 3>"$0"', file, ...options, pipeline];
@@ -218,7 +218,7 @@ test('--status tells how each stage ended, --last counts the last one alone, and
 
 test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stages finish', async () => {
   await withSandbox(async (sandbox) => {
-    const daemon = await near(sandbox);
+    const daemon = await startNode(sandbox);
     const client = sandbox.start('dpipes', ['-n', 'sleep 4242 | sleep 4242']);
     await eventually('both run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
     client.signal('SIGINT');
@@ -318,7 +318,7 @@ test('those that want the same places in opposite orders do not wait for each ot
 if (has('parallel')) {
   test('GNU parallel on top: each job has its status', async () => {
     await withSandbox(async (sandbox) => {
-      await near(sandbox);
+      await startNode(sandbox);
       mkdirSync(`${sandbox.dir}/out`);
       const job = `"echo {} | (cat > ${sandbox.dir}/out/{}; exit {})"`;
       const ended = await sandbox.run('parallel', ['-j2', '--joblog', 'jobs', 'dpipes', '-n', job, ':::', '0', '1', '2']);

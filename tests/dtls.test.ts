@@ -89,9 +89,9 @@ test('our own side says why it is refused, and never what is secret', () =>
     writeKeys(sandbox, [`alice:${alice}`]);
     const { port } = await dtls(sandbox);
     const other = writeKeys(sandbox, [`alice:${bob}`, `carol:${bob}`], 'other');
-    const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/far` };
-    const far = sandbox.start('dtls', ['--keys', other], { env });
-    await far.line();
+    const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/remote` };
+    const remote = sandbox.start('dtls', ['--keys', other], { env });
+    await remote.line();
     const open = opener({ ...sandbox, env });
     assert.is(await whyNot(open(`tls://alice@127.0.0.1:${port}/x`)), 'it does not accept the key of alice');
     assert.match(await whyNot(open(`tls://127.0.0.1:${port}/x`)), /has to name one of the 2 identities/);
@@ -138,17 +138,17 @@ test('a cut between two of ours is an error', () =>
     writeKeys(sandbox, [`alice:${alice}`]);
     await serve(sandbox, '-x', 'cat', 'echo');
     const { program, port } = await dtls(sandbox);
-    const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/far` };
+    const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/remote` };
     await sandbox.start('dtls', ['--keys', `${sandbox.dir}/keys`], { env }).line();
     const open = opener({ ...sandbox, env });
     // Somebody on the way, who ends both connections as if they were done.
     const onTheWay: Socket[] = [];
-    const between = createServer({ allowHalfOpen: true }, (near) => {
+    const between = createServer({ allowHalfOpen: true }, (ours) => {
       const on = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
-      onTheWay.push(near, on);
-      for (const one of [near, on]) one.on('error', () => {});
-      near.pipe(on, { end: false });
-      on.pipe(near, { end: false });
+      onTheWay.push(ours, on);
+      for (const one of [ours, on]) one.on('error', () => {});
+      ours.pipe(on, { end: false });
+      on.pipe(ours, { end: false });
     });
     between.listen(0, '127.0.0.1');
     await once(between, 'listening');

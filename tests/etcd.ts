@@ -24,7 +24,7 @@ export class Door {
   port = 0;
   readonly #pairs = new Set<[Socket, Socket]>();
   #isStalled = false;
-  readonly server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (near) => this.#let(near));
+  readonly server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (local) => this.#let(local));
 
   get address(): string {
     return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
@@ -47,9 +47,9 @@ export class Door {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
   }
 
-  #let(near: Socket): void {
-    const far = connect({ port: this.port, host: '127.0.0.1', allowHalfOpen: true });
-    const pair: [Socket, Socket] = [near, far];
+  #let(local: Socket): void {
+    const remote = connect({ port: this.port, host: '127.0.0.1', allowHalfOpen: true });
+    const pair: [Socket, Socket] = [local, remote];
     this.#pairs.add(pair);
     for (const socket of pair)
       socket
@@ -59,8 +59,8 @@ export class Door {
           for (const each of pair) each.destroy();
         });
     if (this.#isStalled) return;
-    near.pipe(far);
-    far.pipe(near);
+    local.pipe(remote);
+    remote.pipe(local);
   }
 }
 

@@ -29,8 +29,8 @@ for (const kind of ['dserve', 'foreign'] as const) {
       const file = await serviceOf(users, kind, 'vault');
       const { port } = await exporterOf(users, '--user', 'nobody');
       const uri = `sep://127.0.0.1:${port}`;
-      const near = { env: { ...env, DIPUS_ROOT: `${dir}/b` } };
-      const importer = start('dimport', [uri], near);
+      const local = { env: { ...env, DIPUS_ROOT: `${dir}/b` } };
+      const importer = start('dimport', [uri], local);
       const watch = start('dls', ['-w', uri]);
 
       const isForbidden = async (): Promise<void> => {
@@ -54,7 +54,7 @@ for (const kind of ['dserve', 'foreign'] as const) {
         assert.is(await watch.line(), '+ vault.box...0');
         assert.match((await run('dls', ['-l', uri])).stdout.toString(), /^alive /);
         for (const ask of ['vault', `${uri}/vault`]) {
-          const answered = await run('dcat', [ask], 'secret', near);
+          const answered = await run('dcat', [ask], 'secret', local);
           assert.equal([answered.stdout.toString(), answered.status], ['SECRET', 0], answered.stderr);
         }
         chmodSync(file, 0o600);
@@ -116,7 +116,7 @@ else {
       () =>
         withLogin(
           async (pair, user) => {
-            const { runNear, startNear, run, serve, root, dir } = pair;
+            const { runLocal, startLocal, run, serve, root, dir } = pair;
             const uri = (ask: string): string => `ssh://${user}@box/${ask}?root=${root}`;
             const { path: byMode } = await serve('tr a-z A-Z', 'mode');
             assert.is((await run('chmod', ['755', dir])).status, 0);
@@ -127,20 +127,20 @@ else {
 
             const isForbidden = async (...names: string[]): Promise<void> => {
               for (const name of names) {
-                const { status, stdout, stderr } = await runNear('dcat', [uri(name)], 'secret');
+                const { status, stdout, stderr } = await runLocal('dcat', [uri(name)], 'secret');
                 assert.equal([status, stdout.toString()], [126, ''], `${name}: ${stderr}`);
                 assert.match(stderr, /^dcat: .*ssh:\S+: permission denied(, or its sshd forwards no sockets)?\n$/, name);
-                assert.match((await runNear('dls', ['-l', uri(name)])).stdout.toString(), /^forbidden +- local\/\S+\n$/);
-                assert.is(JSON.parse((await runNear('dls', ['--json', uri(name)])).stdout.toString()).state, 'forbidden');
-                assert.match((await runNear('dls', [uri(name)])).stdout.toString(), new RegExp(`^local/${name}\\.box\\.\\.\\.0\n$`));
+                assert.match((await runLocal('dls', ['-l', uri(name)])).stdout.toString(), /^forbidden +- local\/\S+\n$/);
+                assert.is(JSON.parse((await runLocal('dls', ['--json', uri(name)])).stdout.toString()).state, 'forbidden');
+                assert.match((await runLocal('dls', [uri(name)])).stdout.toString(), new RegExp(`^local/${name}\\.box\\.\\.\\.0\n$`));
               }
             };
             await isForbidden('mode', 'group');
-            const importer = startNear('dimport', '--poll', '0.2', uri(''));
+            const importer = startLocal('dimport', '--poll', '0.2', uri(''));
             for (let round = 0; round < rounds(1, 5); round++) {
               chmodSync(byMode, 0o666);
               assert.match(await importer.line(40_000), /^\+ .*\/mode/);
-              const answered = await runNear('dcat', ['mode'], 'secret');
+              const answered = await runLocal('dcat', ['mode'], 'secret');
               assert.equal([answered.stdout.toString(), answered.status], ['SECRET', 0], answered.stderr);
               chmodSync(byMode, 0o600);
               assert.match(await importer.line(40_000), /^- .*\/mode/);

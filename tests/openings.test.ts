@@ -27,10 +27,10 @@ testAsRoot(test, "another user's socket at the name of a control socket does not
       assert.equal([answered.stdout.toString(), answered.stderr, answered.status], ['SECRET', '', 0], ask);
     }
     // An import of it is used by two more hops.
-    const near = { env: { ...users.env, DIPUS_ROOT: `${users.dir}/b` } };
-    const importer = users.start('dimport', [`sep://127.0.0.1:${port}`], near);
+    const local = { env: { ...users.env, DIPUS_ROOT: `${users.dir}/b` } };
+    const importer = users.start('dimport', [`sep://127.0.0.1:${port}`], local);
     assert.match(await importer.line(), /^\+ root\/printer/);
-    assert.is((await users.run('dcat', ['printer'], 'secret', near)).stdout.toString(), 'SECRET');
+    assert.is((await users.run('dcat', ['printer'], 'secret', local)).stdout.toString(), 'SECRET');
 
     assert.match(
       await talk(port, `POST /printer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nsecret`, false, '127.0.0.1'),

@@ -5,9 +5,9 @@ import type { Ended, Program, Sandbox } from './harness.ts';
 
 export interface SepsPair {
   /** The exporting host: the sandbox with its own keys. */
-  readonly far: Sandbox;
+  readonly remote: Sandbox;
   /** The importing host. */
-  readonly near: Sandbox;
+  readonly local: Sandbox;
   readonly exporter: Program;
   readonly port: number;
   /** `seps://127.0.0.1:PORT`. */
@@ -15,7 +15,7 @@ export interface SepsPair {
   /** How known_peers names it. */
   readonly host: string;
   readonly files: { readonly known: string; readonly authorized: string };
-  readonly pins: { readonly far: string; readonly near: string };
+  readonly pins: { readonly remote: string; readonly local: string };
   /** The exporter's key is known, and ours authorised. */
   pair(options?: string): void;
   /** dimport at the importing host. */
@@ -45,17 +45,17 @@ export async function sepsPair(
   sandbox: Sandbox,
   { options = [], extra = {} }: { options?: string[]; extra?: NodeJS.ProcessEnv } = {},
 ): Promise<SepsPair> {
-  const [far, near] = [hostOf(sandbox, 'encode', extra), hostOf(sandbox, 'laptop', extra)];
-  const exporter = far.start('dexport', ['--seps', '--user', 'root', '-l', '127.0.0.1:0', '--no-announce', ...options]);
-  const [uri, farKey, nearKey] = await Promise.all([exporter.line(), far.run('dkey'), near.run('dkey')]);
+  const [remote, local] = [hostOf(sandbox, 'encode', extra), hostOf(sandbox, 'laptop', extra)];
+  const exporter = remote.start('dexport', ['--seps', '--user', 'root', '-l', '127.0.0.1:0', '--no-announce', ...options]);
+  const [uri, remoteKey, localKey] = await Promise.all([exporter.line(), remote.run('dkey'), local.run('dkey')]);
   const port = Number(uri.split(':').at(-1));
   const host = `127.0.0.1:${port}`;
-  const pins = { far: farKey.stdout.toString().trim(), near: nearKey.stdout.toString().trim() };
+  const pins = { remote: remoteKey.stdout.toString().trim(), local: localKey.stdout.toString().trim() };
   const files = { known: `${sandbox.dir}/laptop.keys/known_peers`, authorized: `${sandbox.dir}/encode.keys/authorized_peers` };
   for (const dir of ['encode.keys', 'laptop.keys']) mkdirSync(`${sandbox.dir}/${dir}`, { recursive: true });
   return {
-    far,
-    near,
+    remote,
+    local,
     exporter,
     port,
     uri,
@@ -63,9 +63,9 @@ export async function sepsPair(
     files,
     pins,
     pair: (grant = 'user=root') => {
-      writeFileSync(files.known, `${host} ${pins.far} encode\n`, { mode: 0o600 });
-      writeFileSync(files.authorized, `${pins.near} laptop ${grant}\n`, { mode: 0o600 });
+      writeFileSync(files.known, `${host} ${pins.remote} encode\n`, { mode: 0o600 });
+      writeFileSync(files.authorized, `${pins.local} laptop ${grant}\n`, { mode: 0o600 });
     },
-    importer: (...args) => importer(near, ...args),
+    importer: (...args) => importer(local, ...args),
   };
 }

@@ -9,15 +9,15 @@ import { withScreen } from './tmux.ts';
 const test = suite('seps trust');
 
 /** Runs a command without a terminal. */
-async function refused({ near }: SepsPair, command: string, ...args: string[]): Promise<{ status: number; stderr: string }> {
-  const { status, stderr } = await near.run('setsid', ['-w', 'env', command, ...args], '');
+async function refused({ local }: SepsPair, command: string, ...args: string[]): Promise<{ status: number; stderr: string }> {
+  const { status, stderr } = await local.run('setsid', ['-w', 'env', command, ...args], '');
   return { status, stderr };
 }
 
 async function withPair(body: (pair: SepsPair, sandbox: Sandbox) => Promise<void>, options: string[] = []): Promise<void> {
   await withSandbox(async (sandbox) => {
     const pair = await sepsPair(sandbox, { options });
-    await offer(pair.far, 'cat', 'echo');
+    await offer(pair.remote, 'cat', 'echo');
     await body(pair, sandbox);
   });
 }
@@ -27,8 +27,8 @@ test('without a terminal an unknown key is refused at once, and nothing is sent'
     async (pair) => {
       const { uri, host, pins, files } = pair;
       const unknown =
-        `cannot trust seps://${host}: its key is not known: ${pins.far}\n` +
-        `TOOL: hint: djoin ${host} pairs the two; or add \`${host} ${pins.far}\` to ${files.known}\n`;
+        `cannot trust seps://${host}: its key is not known: ${pins.remote}\n` +
+        `TOOL: hint: djoin ${host} pairs the two; or add \`${host} ${pins.remote}\` to ${files.known}\n`;
       const told = (tool: string, text: string): string => `${tool}: ${text.replace('TOOL', tool)}`;
       assert.equal(await refused(pair, 'dls', uri), { status: 1, stderr: told('dls', unknown) });
       assert.equal(await refused(pair, 'dcat', `${uri}/echo`), { status: 125, stderr: told('dcat', unknown) });
@@ -43,13 +43,13 @@ test('without a terminal an unknown key is refused at once, and nothing is sent'
 test('an exporter that does not know our key, and one that learns it while an importer runs', async () => {
   await withPair(async (pair) => {
     const { uri, host, pins, files } = pair;
-    writeFileSync(files.known, `${host} ${pins.far}\n`);
+    writeFileSync(files.known, `${host} ${pins.remote}\n`);
     const { status, stderr } = await refused(pair, 'dls', uri);
     assert.is(status, 1);
     assert.is(
       stderr,
-      `dls: cannot connect to seps://${host}: it does not know this key (laptop's): ${pins.near}\n` +
-        `dls: hint: on ${host}: dinvite laptop, here: djoin ${host}; or add \`${pins.near} laptop\` to its authorized_peers\n`,
+      `dls: cannot connect to seps://${host}: it does not know this key (laptop's): ${pins.local}\n` +
+        `dls: hint: on ${host}: dinvite laptop, here: djoin ${host}; or add \`${pins.local} laptop\` to its authorized_peers\n`,
     );
     const imported = pair.importer(uri);
     await imported.program.says(/hint: on /);
@@ -63,19 +63,19 @@ test('a key that has changed, one of two, one that is revoked', async () => {
   await withPair(async (pair) => {
     const { uri, host, pins, files } = pair;
     pair.pair();
-    const other = (await hostOf(pair.near, 'other').run('dkey')).stdout.toString().trim();
+    const other = (await hostOf(pair.local, 'other').run('dkey')).stdout.toString().trim();
     writeFileSync(files.known, `# mine\n${host} ${other}\n`);
     const changed = await refused(pair, 'dcat', `${uri}/echo`);
     assert.equal(changed, {
       status: 125,
       stderr:
         `dcat: cannot trust seps://${host}: ITS KEY HAS CHANGED, or somebody else answers: ` +
-        `it shows ${pins.far} instead of the known ${other} (${files.known}:2)\n` +
+        `it shows ${pins.remote} instead of the known ${other} (${files.known}:2)\n` +
         `dcat: hint: if its administrator confirms the new key, remove that line and pair again: djoin ${host}\n`,
     });
-    writeFileSync(files.known, `${host} ${other}\n${host} ${pins.far}\n`);
-    assert.is((await pair.near.run('dcat', [`${uri}/echo`], 'x')).stdout.toString(), 'x');
-    writeFileSync(files.known, `${host} ${pins.far}\n@revoked ${pins.far}\n`);
+    writeFileSync(files.known, `${host} ${other}\n${host} ${pins.remote}\n`);
+    assert.is((await pair.local.run('dcat', [`${uri}/echo`], 'x')).stdout.toString(), 'x');
+    writeFileSync(files.known, `${host} ${pins.remote}\n@revoked ${pins.remote}\n`);
     assert.equal(await refused(pair, 'dls', uri), {
       status: 1,
       stderr: `dls: cannot trust seps://${host}: ITS KEY IS REVOKED (${files.known}:2)\n`,
@@ -86,18 +86,20 @@ test('a key that has changed, one of two, one that is revoked', async () => {
 test('another port is another exporter, and an IPv6 address stands in brackets', async () => {
   await withPair(async (pair) => {
     pair.pair();
-    const six = pair.far.start('dexport', ['--seps', '--user', 'root', '-l', '[::1]:0', '--no-announce']);
+    const six = pair.remote.start('dexport', ['--seps', '--user', 'root', '-l', '[::1]:0', '--no-announce']);
     const uri = await six.line();
     const { status, stderr } = await refused(pair, 'dls', uri);
     assert.is(status, 1);
     const host = uri.replace('seps://', '');
     assert.match(host, /^\[::1\]:\d+$/);
     assert.ok(
-      stderr.startsWith(`dls: cannot trust ${uri}: its key is not known: ${pair.pins.far}\ndls: hint: that is the key of encode; if this`),
+      stderr.startsWith(
+        `dls: cannot trust ${uri}: its key is not known: ${pair.pins.remote}\ndls: hint: that is the key of encode; if this`,
+      ),
       stderr,
     );
-    writeFileSync(pair.files.known, `${host} ${pair.pins.far}\n`);
-    assert.is((await pair.near.run('dls', [uri])).stdout.toString(), 'echo.encode...0\n');
+    writeFileSync(pair.files.known, `${host} ${pair.pins.remote}\n`);
+    assert.is((await pair.local.run('dls', [uri])).stdout.toString(), 'echo.encode...0\n');
     const nowhere = await refused(pair, 'dls', 'seps://nowhere.invalid');
     assert.match(nowhere.stderr, /^dls: cannot connect to seps:\/\/nowhere\.invalid: (?:no such host name|its name cannot be looked up)/);
   });
@@ -122,10 +124,10 @@ test('each kind of exporter is told from the other', async () => {
 test('a line that goes takes its streams with it, as errors', async () => {
   await withPair(async (pair) => {
     pair.pair();
-    await offer(pair.far, 'cat /dev/zero', 'zeros');
+    await offer(pair.remote, 'cat /dev/zero', 'zeros');
     const imported = pair.importer(pair.uri);
     await imported.has(2);
-    const cats = [pair.near.start('dcat', [`${pair.uri}/zeros`]), imported.start('dcat', ['zeros'])];
+    const cats = [pair.local.start('dcat', [`${pair.uri}/zeros`]), imported.start('dcat', ['zeros'])];
     for (const cat of cats) await eventually('bytes', () => cat.stdout.length > 0);
     const since = Date.now();
     rmSync(pair.files.authorized);
@@ -143,11 +145,11 @@ test('a line of known_peers that goes, or is revoked, breaks what is open, also 
     const imported = pair.importer(uri);
     const good = readFileSync(files.known, 'utf8');
     for (const [known, told] of [
-      [`${good}@revoked ${pins.far}\n`, `cannot trust seps://${host}: ITS KEY IS REVOKED (${files.known}:2)`],
-      ['# nothing\n', `cannot trust seps://${host}: its key is not known: ${pins.far}`],
+      [`${good}@revoked ${pins.remote}\n`, `cannot trust seps://${host}: ITS KEY IS REVOKED (${files.known}:2)`],
+      ['# nothing\n', `cannot trust seps://${host}: its key is not known: ${pins.remote}`],
     ] as const) {
       await imported.has(1);
-      const cats = [pair.near.start('dcat', [`${uri}/echo`]), imported.start('dcat', ['echo'])];
+      const cats = [pair.local.start('dcat', [`${uri}/echo`]), imported.start('dcat', ['echo'])];
       for (const cat of cats) {
         cat.child.stdin!.write('x');
         await eventually('the echo', () => cat.stdout.length === 1);
@@ -166,18 +168,18 @@ test('a line of known_peers that goes, or is revoked, breaks what is open, also 
 });
 
 test('a key is changed without a break: paired again under the same name, and then the old line goes', async () => {
-  await withPair(async ({ pair, uri, host, near, far, files }) => {
+  await withPair(async ({ pair, uri, host, local, remote, files }) => {
     pair();
     const begin = async (letter: string): Promise<Program> => {
-      const cat = near.start('dcat', [`${uri}/echo`]);
+      const cat = local.start('dcat', [`${uri}/echo`]);
       cat.child.stdin!.write(letter);
       await eventually('the echo', () => cat.stdout.toString() === letter);
       return cat;
     };
     const old = await begin('a');
-    renameSync(`${near.dir}/laptop.keys/key.pem`, `${near.dir}/old.pem`);
-    const invite = far.start('dinvite', ['laptop', 'user=root']);
-    const joined = await near.run('djoin', [host], `${await invite.line()}\n`);
+    renameSync(`${local.dir}/laptop.keys/key.pem`, `${local.dir}/old.pem`);
+    const invite = remote.start('dinvite', ['laptop', 'user=root']);
+    const joined = await local.run('djoin', [host], `${await invite.line()}\n`);
     assert.is(joined.status, 0, joined.stderr);
     assert.match((await invite.ended).stderr, /line 1 is for another key of laptop: remove it if that one is no longer used\n$/);
     const fresh = await begin('b');
@@ -192,14 +194,14 @@ test('a key is changed without a break: paired again under the same name, and th
 });
 
 test('a key that was copied is the same user on both hosts', async () => {
-  await withPair(async ({ pair, uri, near, pins }, sandbox) => {
+  await withPair(async ({ pair, uri, local, pins }, sandbox) => {
     pair();
     const copy = hostOf(sandbox, 'copy');
-    cpSync(`${near.dir}/laptop.keys`, `${copy.dir}/copy.keys`, { recursive: true });
-    const cats = [near, copy].map((host) => host.start('dcat', [`${uri}/echo`]));
+    cpSync(`${local.dir}/laptop.keys`, `${copy.dir}/copy.keys`, { recursive: true });
+    const cats = [local, copy].map((host) => host.start('dcat', [`${uri}/echo`]));
     for (const cat of cats) cat.child.stdin!.write('x');
     for (const cat of cats) await eventually('the echo', () => cat.stdout.toString() === 'x');
-    assert.is((await copy.run('dkey')).stdout.toString(), `${pins.near}\n`);
+    assert.is((await copy.run('dkey')).stdout.toString(), `${pins.local}\n`);
   });
 });
 
@@ -221,12 +223,12 @@ for (const [there, here] of [
   else {
     test(title, () =>
       withSandbox(async (sandbox) => {
-        const { far, host, uri } = await sepsPair(sandbox, { extra });
-        const near = hostOf(sandbox, 'tablet', own);
-        await far.start('dserve', ['-x', 'cat', 'echo']).line();
-        const code = await far.start('dinvite', ['tablet', 'user=root']).line();
-        assert.is((await near.run('djoin', [host], code)).status, 0);
-        const { status, stdout, stderr } = await near.run('dcat', [`${uri}/echo`], 'whenever');
+        const { remote, host, uri } = await sepsPair(sandbox, { extra });
+        const local = hostOf(sandbox, 'tablet', own);
+        await remote.start('dserve', ['-x', 'cat', 'echo']).line();
+        const code = await remote.start('dinvite', ['tablet', 'user=root']).line();
+        assert.is((await local.run('djoin', [host], code)).status, 0);
+        const { status, stdout, stderr } = await local.run('dcat', [`${uri}/echo`], 'whenever');
         assert.equal([status, stdout.toString(), stderr], [0, 'whenever', '']);
       }),
     );
@@ -238,11 +240,11 @@ else {
   test('a person is asked once, and yes is remembered', async () => {
     await withPair(async (pair) => {
       const { uri, host, pins, files } = pair;
-      writeFileSync(files.authorized, `${pins.near} laptop user=root\n`);
-      await withScreen(pair.near, pair.near.env, async ({ type, shows, read }) => {
+      writeFileSync(files.authorized, `${pins.local} laptop user=root\n`);
+      await withScreen(pair.local, pair.local.env, async ({ type, shows, read }) => {
         await type(`dls ${uri} < /dev/null | cat; echo end''ed`, 'Enter');
         await shows(/^Is that its key, and shall it be remembered\? \(yes\/no\) ?$/m);
-        assert.ok((await read()).includes(`The exporter ${host} is not known. It shows the key ${pins.far}.`));
+        assert.ok((await read()).includes(`The exporter ${host} is not known. It shows the key ${pins.remote}.`));
         await type('no', 'Enter');
         await shows(/^dls: cannot trust seps:\S+: its key is not known: (?:.|\n)*^ended$/m);
         assert.not.ok(existsSync(files.known));
@@ -257,7 +259,7 @@ else {
         await shows(/\(yes\/no\) ?$/m);
         await type('yes', 'Enter');
         await shows(/^echo\.encode\.\.\.0\n(?:.|\n)*^ended$/m);
-        assert.is(readFileSync(files.known, 'utf8'), `${host} ${pins.far}\n`);
+        assert.is(readFileSync(files.known, 'utf8'), `${host} ${pins.remote}\n`);
         await type(`clear; dls ${uri}; echo end''ed`, 'Enter');
         await shows(/^echo\.encode\.\.\.0\nended$/m);
       });

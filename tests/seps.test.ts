@@ -22,7 +22,7 @@ async function withJoined(services: Record<string, string>, body: (joined: Joine
   await withSandbox(async (sandbox) => {
     const pair = await sepsPair(sandbox);
     pair.pair();
-    for (const [name, command] of Object.entries(services)) await offer(pair.far, command, name);
+    for (const [name, command] of Object.entries(services)) await offer(pair.remote, command, name);
     const imported = pair.importer(pair.uri);
     await imported.has(Object.keys(services).length);
     await body({ ...pair, imported });
@@ -30,35 +30,35 @@ async function withJoined(services: Record<string, string>, body: (joined: Joine
 }
 
 /** The two ways to a service: its URI, and its import. */
-function waysTo(name: string, { uri, imported, near }: Joined): Record<string, (input: Buffer | string) => ReturnType<Importer['run']>> {
+function waysTo(name: string, { uri, imported, local }: Joined): Record<string, (input: Buffer | string) => ReturnType<Importer['run']>> {
   return {
-    uri: (input) => near.run('dcat', [`${uri}/${name}`], input),
+    uri: (input) => local.run('dcat', [`${uri}/${name}`], input),
     import: (input) => imported.run('dcat', [name], input),
   };
 }
 
 test('dls, dcat and dimport take seps:// URIs, and say where things come from', async () => {
   await withJoined({ 'upper/text': 'tr a-z A-Z; echo trouble >&2; exit 3', echo: 'cat' }, async (joined) => {
-    const { near, uri, imported, pins } = joined;
+    const { local, uri, imported, pins } = joined;
     const list = async (run: Importer['run'], ...args: string[]): Promise<string> => (await run('dls', args)).stdout.toString();
-    assert.is(await list(near.run, uri), 'echo.encode...0\ntext/upper.encode...0\n');
-    assert.is(await list(near.run, '-f', `${uri}/upper`), `${uri}/text/upper.encode...0\n`);
-    assert.match(await list(near.run, '-l', `${uri}/echo`), /^alive 0\/\d+ echo\.encode\.\.\.0\n$/);
+    assert.is(await list(local.run, uri), 'echo.encode...0\ntext/upper.encode...0\n');
+    assert.is(await list(local.run, '-f', `${uri}/upper`), `${uri}/text/upper.encode...0\n`);
+    assert.match(await list(local.run, '-l', `${uri}/echo`), /^alive 0\/\d+ echo\.encode\.\.\.0\n$/);
     const [json] = (await list(imported.run, '--json', 'upper')).split('\n');
     assert.equal((({ origin, peer, host }) => ({ origin, peer, host }))(JSON.parse(json!) as Record<string, unknown>), {
       origin: `${uri}/text/upper.encode...0`,
-      peer: pins.far,
+      peer: pins.remote,
       host: '127.0.0.1',
     });
     assert.match(
       await list(imported.run, '-l', 'echo'),
-      new RegExp(`${uri}/echo\\.encode\\.\\.\\.0 ${pins.far.replaceAll('+', '\\+')}\n$`),
+      new RegExp(`${uri}/echo\\.encode\\.\\.\\.0 ${pins.remote.replaceAll('+', '\\+')}\n$`),
     );
     for (const [way, use] of Object.entries(waysTo('upper', joined))) {
       const { status, stdout, stderr } = await use('hello');
       assert.equal([status, stdout.toString(), stderr], [3, 'HELLO', 'trouble\n'], way);
     }
-    const watching = near.start('dls', ['-w', uri]);
+    const watching = local.start('dls', ['-w', uri]);
     assert.equal([await watching.line(), await watching.line()], ['+ echo.encode...0', '+ text/upper.encode...0']);
     assert.is((await watching.stop('SIGINT')).signal, 'SIGINT');
   });
@@ -68,7 +68,7 @@ test('what is at PATH, half-close, and an answer two seconds late', async () => 
   await withSandbox(async (sandbox) => {
     const pair = await sepsPair(sandbox);
     pair.pair();
-    await offer(pair.far, 'n=$(wc -c); sleep 2; echo $n', 'late');
+    await offer(pair.remote, 'n=$(wc -c); sleep 2; echo $n', 'late');
     const path = `${sandbox.dir}/late.socket`;
     const imported = pair.importer('--at', `${path}=late`, `${pair.uri}/late`);
     await eventually('the place', () => existsSync(path));
@@ -77,8 +77,8 @@ test('what is at PATH, half-close, and an answer two seconds late', async () => 
     assert.equal([status, stdout.toString().trim()], [0, '70000']);
     assert.ok(Date.now() - started >= 2000);
     // The other way round: an answer that ends at once, and input that comes later.
-    await offer(pair.far, `exec >&-; cat > ${sandbox.dir}/got`, 'first');
-    const other = pair.near.start('dcat', [`${pair.uri}/first`]);
+    await offer(pair.remote, `exec >&-; cat > ${sandbox.dir}/got`, 'first');
+    const other = pair.local.start('dcat', [`${pair.uri}/first`]);
     other.child.stdin!.write('one ');
     await sleep(2000);
     other.child.stdin!.end('two');
@@ -121,7 +121,7 @@ test('a connection costs one round trip', async () => {
   await withSandbox(async (sandbox) => {
     const pair = await sepsPair(sandbox);
     pair.pair();
-    await offer(pair.far, 'cat', 'echo');
+    await offer(pair.remote, 'cat', 'echo');
     const { uri, say } = await between(sandbox, pair);
     const imported = pair.importer(uri);
     const [socket] = await imported.has(1);
@@ -139,9 +139,9 @@ test('a connection costs one round trip', async () => {
       }
       return Math.min(...times);
     };
-    const near = await least(0);
-    const far = await least(50);
-    assert.ok(far - near < 150, `${far} ms, and ${near} ms where the way takes no time`);
+    const quick = await least(0);
+    const slow = await least(50);
+    assert.ok(slow - quick < 150, `${slow} ms, and ${quick} ms where the way takes no time`);
   });
 });
 
@@ -152,8 +152,8 @@ test('readers that stop cost little, whatever their services would send', async 
         [200, 150e6],
       ] as const)
     : ([[20, 50e6]] as const)) {
-    await withJoined({}, async ({ exporter, imported, far }) => {
-      await offer(far, 'cat /dev/zero', 'many', '-n', String(count));
+    await withJoined({}, async ({ exporter, imported, remote }) => {
+      await offer(remote, 'cat /dev/zero', 'many', '-n', String(count));
       const [socket] = await imported.has(1);
       const pids = [networkProcess(exporter), imported.program.pid];
       const open = async (): Promise<Socket> => {
@@ -200,7 +200,7 @@ const commit = (dir: string): string => `echo $$; cat > ${dir}/part; cat ${dir}/
 async function between(sandbox: Sandbox, pair: SepsPair): Promise<{ uri: string; say(word: string): void }> {
   const relay = sandbox.start(process.execPath, [resolve('tests/slow-relay.mjs'), '127.0.0.1', String(pair.port), '0']);
   const host = `127.0.0.1:${await relay.line()}`;
-  appendFileSync(pair.files.known, `${host} ${pair.pins.far} encode\n`);
+  appendFileSync(pair.files.known, `${host} ${pair.pins.remote} encode\n`);
   return { uri: `seps://${host}`, say: (word) => void relay.child.stdin!.write(`${word}\n`) };
 }
 
@@ -222,11 +222,11 @@ async function strike(
 async function tryDeath(sandbox: Sandbox, victim: Victim, use: Use): Promise<void> {
   const pair = await sepsPair(sandbox);
   pair.pair();
-  await offer(pair.far, use === 'download' ? 'echo $$; cat /dev/zero' : commit(sandbox.dir), 'work');
+  await offer(pair.remote, use === 'download' ? 'echo $$; cat /dev/zero' : commit(sandbox.dir), 'work');
   const { uri, say } = victim.startsWith('link') ? await between(sandbox, pair) : { uri: pair.uri, say: () => {} };
   const imported = pair.importer(uri);
   await imported.has(1);
-  const cats = [imported.start('dcat', ['work']), pair.near.start('dcat', [`${uri}/work`])];
+  const cats = [imported.start('dcat', ['work']), pair.local.start('dcat', [`${uri}/work`])];
   const programs: string[] = [];
   for (const cat of cats) {
     programs.push(await cat.line());
@@ -257,13 +257,13 @@ test('an exporter that comes back is imported again, over a new connection', asy
   await withSandbox(async (sandbox) => {
     const pair = await sepsPair(sandbox);
     pair.pair();
-    await offer(pair.far, 'cat', 'echo');
+    await offer(pair.remote, 'cat', 'echo');
     const imported = pair.importer(pair.uri);
     await imported.has(1);
     await kill(pair.exporter);
     await imported.has(0);
     await imported.program.says(/^dimport: cannot watch seps:\/\/127\.0\.0\.1:\d+: /m);
-    const again = pair.far.start('dexport', ['--seps', '--user', 'root', '-l', `127.0.0.1:${pair.port}`, '--no-announce']);
+    const again = pair.remote.start('dexport', ['--seps', '--user', 'root', '-l', `127.0.0.1:${pair.port}`, '--no-announce']);
     await again.line();
     await imported.has(1);
     assert.is((await imported.run('dcat', ['echo'], 'x')).stdout.toString(), 'x');

@@ -11,14 +11,14 @@ import { remoteEnvironment, type SshdOptions } from './sshd.ts';
 
 export interface Pair extends Host {
   /** The folder that is the root of who uses services. */
-  readonly near: string;
+  readonly local: string;
   /** `ssh://box/ASK?root=…`. */
   uri(ask?: string): string;
   /** A service, ready: dserve with these operands. */
   serve(...args: string[]): Promise<Program & { path: string }>;
   /** Starts a tool at the host that uses services. */
-  startNear(tool: string, ...args: string[]): Program;
-  runNear(tool: string, args: readonly string[], input?: Buffer | string): Promise<Ended>;
+  startLocal(tool: string, ...args: string[]): Program;
+  runLocal(tool: string, args: readonly string[], input?: Buffer | string): Promise<Ended>;
   /** Waits until as many sockets are imported, and no others. */
   has(count: number, ms?: number): Promise<string[]>;
 }
@@ -33,21 +33,21 @@ export async function withPair(
   extra: NodeJS.ProcessEnv = {},
 ): Promise<void> {
   await withHost(async (host) => {
-    const near = `${host.dir}/b`;
-    const env = { ...host.envWith(), DIPUS_ROOT: near, ...extra };
+    const local = `${host.dir}/b`;
+    const env = { ...host.envWith(), DIPUS_ROOT: local, ...extra };
     await body({
       ...host,
-      near,
+      local,
       uri: (ask = '') => `ssh://box/${ask}?root=${host.root}`,
       serve: async (...args) => {
         const program = host.start('dserve', args);
         return Object.assign(program, { path: await program.line(30_000) });
       },
-      startNear: (tool, ...args) => host.start(tool, args, { env }),
-      runNear: (tool, args, input) => host.run(tool, args, input, { env }),
+      startLocal: (tool, ...args) => host.start(tool, args, { env }),
+      runLocal: (tool, args, input) => host.run(tool, args, input, { env }),
       has: async (count, ms = 30_000) => {
-        await eventually(`${count} imported sockets, not ${sockets(near).length}`, () => sockets(near).length === count, ms);
-        return sockets(near);
+        await eventually(`${count} imported sockets, not ${sockets(local).length}`, () => sockets(local).length === count, ms);
+        return sockets(local);
       },
     });
   }, options);

@@ -53,12 +53,12 @@ function addLists(): void {
   test(
     'lists are of the tree there, in its order',
     () =>
-      withPair(async ({ serve, runNear, uri, root }) => {
+      withPair(async ({ serve, runLocal, uri, root }) => {
         await serve('cat', 'echo');
         const wav = await serve('-x', '-n', '7', 'cat', 'lame/audio/x-wav/to/audio/mpeg');
         await wav.stop('SIGKILL');
         await serve('-x', 'cat', 'lame/audio/x-wav/to/audio/ogg');
-        const list = async (...args: string[]): Promise<string> => textOf(await runNear('dls', args));
+        const list = async (...args: string[]): Promise<string> => textOf(await runLocal('dls', args));
         assert.is(await list(uri()), 'local/echo.box...0\nexported/audio/x-wav/to/audio/ogg/lame.box...0\n');
         assert.is(
           await list('-a', uri('lame')),
@@ -70,7 +70,7 @@ function addLists(): void {
         const { path, area, control, state, origin } = JSON.parse(await list('--json', uri('echo')));
         assert.equal([path, area, control, state], ['echo.box...0', 'local', true, 'alive']);
         assert.is(origin, `ssh://box/local/echo.box...0?root=${root}`);
-        const none = await runNear('dls', [uri('none')]);
+        const none = await runLocal('dls', [uri('none')]);
         assert.equal([none.status, textOf(none), none.stderr], [1, '', '']);
       }),
     minute,
@@ -84,9 +84,9 @@ function addLists(): void {
       `changes are ${way}`,
       () =>
         withPair(
-          async ({ serve, startNear, uri }) => {
+          async ({ serve, startLocal, uri }) => {
             const first = await serve('cat', 'first/a/b');
-            const watch = startNear('dls', '-w', uri());
+            const watch = startLocal('dls', '-w', uri());
             assert.is(await watch.line(30_000), '+ local/a/b/first.box...0');
             // Again and again in one directory, faster than mtime can tell.
             for (let round = 0; round < rounds(2, 30); round++) {
@@ -108,7 +108,7 @@ function addLists(): void {
   test(
     'nobody else is trusted, and only names are names',
     () =>
-      withPair(async ({ serve, runNear, uri, root, dir }) => {
+      withPair(async ({ serve, runLocal, uri, root, dir }) => {
         const { path } = await serve('cat', 'mine');
         const local = `${root}/local`;
         const theirs = await foreign(`${local}/theirs.box...0`, (connection) => connection.end('theirs'));
@@ -123,7 +123,7 @@ function addLists(): void {
         renameSync(`${dir}/evil`, `${local}/evil\n+ x.box...0`);
         writeFileSync(`${local}/file.box...0`, '');
         const list = async (...args: string[]): Promise<string[]> =>
-          textOf(await runNear('dls', args))
+          textOf(await runLocal('dls', args))
             .split('\n')
             .toSorted();
         assert.equal(await list(uri()), ['']);
@@ -134,8 +134,8 @@ function addLists(): void {
           'local/open/mine.box...0  (untrusted: directory open is writable by everybody and not sticky)',
           'local/theirs.box...0  (untrusted: belongs to uid 4321)',
         ]);
-        assert.is((await runNear('dcat', [uri('theirs')])).status, 127);
-        assert.is(textOf(await runNear('dcat', [uri('theirs.box...0')])), 'theirs');
+        assert.is((await runLocal('dcat', [uri('theirs')])).status, 127);
+        assert.is(textOf(await runLocal('dcat', [uri('theirs.box...0')])), 'theirs');
         for (const server of [theirs, inOpen, evil]) server.close();
       }),
     minute,
@@ -146,27 +146,27 @@ function addStreams(): void {
   test(
     'status, stderr, signals and both half-closes come through',
     () =>
-      withPair(async ({ serve, startNear, runNear, uri }) => {
+      withPair(async ({ serve, startLocal, runLocal, uri }) => {
         await serve('cat >/dev/null; echo trouble >&2; echo late; exit 3', 'three');
         await serve('exec kill -9 $$', 'killed');
         await serve('head -c 5; exit 4', 'early');
         await serve('exec >&-; cat >&2; exit 6', 'deaf');
         await serve('trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.05; done', 'trap');
-        const three = await runNear('dcat', [uri('three')], 'x');
+        const three = await runLocal('dcat', [uri('three')], 'x');
         assert.equal([three.status, textOf(three), three.stderr], [3, 'late\n', 'trouble\n']);
-        assert.is((await runNear('dcat', [uri('killed')])).status, 137);
-        const early = await runNear('dcat', [uri('early')], Buffer.alloc(rounds(8, 512) << 20, 'early'));
+        assert.is((await runLocal('dcat', [uri('killed')])).status, 137);
+        const early = await runLocal('dcat', [uri('early')], Buffer.alloc(rounds(8, 512) << 20, 'early'));
         assert.equal([early.status, textOf(early)], [4, 'early']);
-        const deaf = await runNear('dcat', [uri('deaf')], 'input after the end of the answer');
+        const deaf = await runLocal('dcat', [uri('deaf')], 'input after the end of the answer');
         assert.equal([deaf.status, deaf.stderr], [6, 'input after the end of the answer']);
-        const trap = startNear('dcat', uri('trap'));
+        const trap = startLocal('dcat', uri('trap'));
         assert.is(await trap.line(30_000), 'up');
         trap.signal('SIGINT');
         assert.is((await trap.ended).status, 5);
-        assert.is((await runNear('dcat', [uri('none')])).status, 127);
+        assert.is((await runLocal('dcat', [uri('none')])).status, 127);
         await serve('cat', 'echo');
         const shell = (script: string): Promise<Ended> =>
-          runNear('sh', ['-c', script.replaceAll('ECHO', `'${uri('echo')}'`)], Buffer.alloc(4 << 20));
+          runLocal('sh', ['-c', script.replaceAll('ECHO', `'${uri('echo')}'`)], Buffer.alloc(4 << 20));
         const full = await shell('dcat ECHO >/dev/full');
         assert.equal([full.status, full.stderr], [125, 'dcat: cannot write to stdout: no space left on device\n']);
         // A pipe that others write to as well, and a reader that is slow, or goes.
@@ -179,7 +179,7 @@ function addStreams(): void {
   test(
     'a foreign service is used as it is',
     () =>
-      withPair(async ({ runNear, startNear, has, uri, root }) => {
+      withPair(async ({ runLocal, startLocal, has, uri, root }) => {
         const upper = await foreign(`${root}/local/upper.box...0`, (connection) => {
           const chunks: Buffer[] = [];
           connection.on('data', (chunk) => chunks.push(chunk));
@@ -187,13 +187,13 @@ function addStreams(): void {
         });
         const speaker = await foreign(`${root}/local/speaker.box...0`, (connection) => connection.end('said'));
         for (const isImported of [false, true]) {
-          if (isImported) startNear('dimport', uri());
+          if (isImported) startLocal('dimport', uri());
           if (isImported) await has(2);
           const ask = (name: string): string => (isImported ? `${name}.box` : uri(name));
-          const answer = await runNear('dcat', [ask('upper')], 'both ways');
+          const answer = await runLocal('dcat', [ask('upper')], 'both ways');
           assert.equal([answer.status, textOf(answer), answer.stderr], [0, 'BOTH WAYS', '']);
           // Its end is the end, though our input has none.
-          const idle = startNear('dcat', ask('speaker'));
+          const idle = startLocal('dcat', ask('speaker'));
           assert.equal([(await idle.ended).status, idle.stdout.toString()], [0, 'said']);
         }
         upper.close();
@@ -206,7 +206,7 @@ function addStreams(): void {
     'what goes in comes out',
     () =>
       withPair(
-        async ({ serve, runNear, startNear, has, uri, dir }) => {
+        async ({ serve, runLocal, startLocal, has, uri, dir }) => {
           await serve('cat', 'echo');
           const bytes = randomBytes(1 << 20);
           const file = `${dir}/input`;
@@ -214,10 +214,10 @@ function addStreams(): void {
           const wanted = await digestOf(runShell(`cat ${file}`));
           const dcat = (ask: string): string => `dcat '${ask}' ${file}`;
           assert.is(await digestOf(runShell(dcat(uri('echo')))), wanted);
-          startNear('dimport', uri());
+          startLocal('dimport', uri());
           await has(1);
           assert.is(await digestOf(runShell(dcat('echo.box'))), wanted);
-          const plain = (await runNear('dls', ['-1f', 'echo.box'])).stdout.toString().trim();
+          const plain = (await runLocal('dls', ['-1f', 'echo.box'])).stdout.toString().trim();
           const socket = connect({ path: plain, allowHalfOpen: true });
           const hash = createHash('sha256');
           socket.on('data', (chunk) => hash.update(chunk));
@@ -226,7 +226,7 @@ function addStreams(): void {
           assert.is(hash.digest('hex'), wanted);
 
           function runShell(script: string): Promise<Ended> {
-            return runNear('sh', ['-c', `${script} | sha256sum`]);
+            return runLocal('sh', ['-c', `${script} | sha256sum`]);
           }
           async function digestOf(ended: Promise<Ended>): Promise<string> {
             const { stdout, stderr } = await ended;
@@ -244,26 +244,26 @@ function addImports(): void {
   test(
     'a service there is a socket here, with all that belongs to it',
     () =>
-      withPair(async ({ serve, startNear, runNear, has, uri, near, root }) => {
+      withPair(async ({ serve, startLocal, runLocal, has, uri, local, root }) => {
         await serve('-n', '7', 'trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.05; done', 'trap/some/where');
         await serve('-x', 'cat >/dev/null; echo trouble >&2; exit 3', 'three');
-        const imports = startNear('dimport', uri());
+        const imports = startLocal('dimport', uri());
         const found = await has(2);
         const user = found[0]!.split('/')[0]!;
         assert.equal(found.toSorted(), [`${user}/some/where/trap.box...0`, `${user}/three.box...0`]);
-        for (const file of found) assert.is(statSync(`${near}/${file}`).mode & 0o777, 0o600);
-        assert.is(statSync(`${near}/${user}`).mode & 0o777, 0o700);
-        const three = await runNear('dcat', ['three'], 'x');
+        for (const file of found) assert.is(statSync(`${local}/${file}`).mode & 0o777, 0o600);
+        assert.is(statSync(`${local}/${user}`).mode & 0o777, 0o700);
+        const three = await runLocal('dcat', ['three'], 'x');
         assert.equal([three.status, three.stderr], [3, 'trouble\n']);
-        const trap = startNear('dcat', 'trap');
+        const trap = startLocal('dcat', 'trap');
         assert.is(await trap.line(30_000), 'up');
-        const long = textOf(await runNear('dls', ['-l', 'trap']));
+        const long = textOf(await runLocal('dls', ['-l', 'trap']));
         assert.match(long, /^alive 1\/7 srw-------.*trap\.box\.\.\.0 +ssh:/);
         assert.ok(long.includes(` ssh://box/local/some/where/trap.box...0?root=${root}\n`), long);
         trap.signal('SIGINT');
         assert.is((await trap.ended).status, 5);
         assert.is((await imports.stop()).status, 0);
-        assert.equal(sockets(near), []);
+        assert.equal(sockets(local), []);
       }),
     minute,
   );
@@ -271,10 +271,10 @@ function addImports(): void {
   test(
     'a terminal there has the size of ours',
     () =>
-      withPair(async ({ serve, startNear, has, uri, near }) => {
+      withPair(async ({ serve, startLocal, has, uri, local }) => {
         await serve('--pty', 'stty size; read line; stty size', 'sizes');
-        startNear('dimport', uri());
-        const file = `${near}/${(await has(1))[0]!}`;
+        startLocal('dimport', uri());
+        const file = `${local}/${(await has(1))[0]!}`;
         let started!: (tty: boolean) => void;
         let ended!: (outcome: SessionResult) => void;
         const hasStarted = new Promise<boolean>((resolve) => (started = resolve));
@@ -301,13 +301,13 @@ function addImports(): void {
   test(
     '100 services and 200 streams over one connection, a slow reader among them',
     () =>
-      withPair(async ({ start, startNear, has, uri, near, sshd, dir }) => {
+      withPair(async ({ start, startLocal, has, uri, local, sshd, dir }) => {
         const lines = Array.from({ length: 100 }, (_, at) => `echo${at}/group${at % 7} cat\n`);
         writeFileSync(`${dir}/services`, lines.join(''));
         const serving = start('dserve', ['--from', `${dir}/services`]);
         await eventually('all services', () => serving.stdout.toString().endsWith('ready\n'), 30_000);
-        startNear('dimport', uri());
-        const files = (await has(100, 60_000)).map((file) => `${near}/${file}`);
+        startLocal('dimport', uri());
+        const files = (await has(100, 60_000)).map((file) => `${local}/${file}`);
         // One that never reads: what it does not take stays where it came from.
         const slow = connect({ path: files[0]!, allowHalfOpen: true }).on('error', () => {});
         slow.pause();
@@ -337,17 +337,17 @@ function addImports(): void {
   test(
     'dcat uses what is imported, and its connection',
     () =>
-      withPair(async ({ serve, startNear, runNear, has, uri, sshd }) => {
+      withPair(async ({ serve, startLocal, runLocal, has, uri, sshd }) => {
         await serve('-x', 'cat', 'echo/some/where');
-        startNear('dimport', uri());
+        startLocal('dimport', uri());
         await has(1);
         for (const ask of ['echo', 'some/where', 'exported/some', 'some/where/echo.box...0', '**/echo', '']) {
-          const { stdout, stderr } = await runNear('dcat', ['-v', uri(ask)], 'shared');
+          const { stdout, stderr } = await runLocal('dcat', ['-v', uri(ask)], 'shared');
           assert.equal([stdout.toString(), /imported already/.test(stderr)], ['shared', true], stderr);
         }
         assert.is(sshd.program.stderr.match(/Accepted publickey/g)!.length, 1);
-        for (const ask of ['local/some', 'other']) assert.is((await runNear('dcat', [uri(ask)], '')).status, 127);
-        assert.match((await runNear('dcat', ['-v', uri('echo').replace('ssh://', 'ssh://root@')], 'x')).stderr, /logging in/);
+        for (const ask of ['local/some', 'other']) assert.is((await runLocal('dcat', [uri(ask)], '')).status, 127);
+        assert.match((await runLocal('dcat', ['-v', uri('echo').replace('ssh://', 'ssh://root@')], 'x')).stderr, /logging in/);
       }),
     minute,
   );
@@ -355,10 +355,10 @@ function addImports(): void {
   test(
     'paths of any length are reached, and nothing is left of the way',
     () =>
-      withPair(async ({ serve, runNear, uri }) => {
+      withPair(async ({ serve, runLocal, uri }) => {
         const protocol = Array.from({ length: 6 }, (_, at) => `${at}`.repeat(40)).join('/');
         await serve('cat; exit 7', `echo/${protocol}`);
-        const { status, stdout } = await runNear('dcat', [uri('echo')], 'far away');
+        const { status, stdout } = await runLocal('dcat', [uri('echo')], 'far away');
         assert.equal([status, stdout.toString()], [7, 'far away']);
         assert.equal(
           readdirSync('/tmp').filter((name) => name.startsWith('.dipus-')),
@@ -371,18 +371,18 @@ function addImports(): void {
   test(
     'an import that is killed in the middle is no end for who commits at one',
     () =>
-      withPair(async ({ serve, startNear, runNear, has, uri, dir }) => {
+      withPair(async ({ serve, startLocal, runLocal, has, uri, dir }) => {
         await serve('cat >part && mv part whole', 'commit');
-        startNear('dimport', uri());
+        startLocal('dimport', uri());
         await has(1);
         for (let round = 0; round < rounds(2, 60); round++) {
-          const client = startNear('dcat', 'commit');
+          const client = startLocal('dcat', 'commit');
           client.child.stdin!.write('the first half');
           await eventually('the first half', () => existsSync(`${dir}/part`) && readFileSync(`${dir}/part`).length > 0);
           await client.stop('SIGKILL');
           await eventually(
             'the end of the program',
-            async () => textOf(await runNear('dls', ['-l', 'commit'])).startsWith('alive 0/'),
+            async () => textOf(await runLocal('dls', ['-l', 'commit'])).startsWith('alive 0/'),
             30_000,
           );
           assert.not(existsSync(`${dir}/whole`));
@@ -399,12 +399,12 @@ function addLosses(): void {
     () =>
       withPair(
         async (pair) => {
-          const { serve, startNear, has, uri, sshd } = pair;
+          const { serve, startLocal, has, uri, sshd } = pair;
           await serve('cat', 'echo');
-          const imports = startNear('dimport', uri());
-          const single = startNear('dimport', '--once', uri());
+          const imports = startLocal('dimport', uri());
+          const single = startLocal('dimport', '--once', uri());
           await has(2);
-          const open = startNear('dcat', 'echo');
+          const open = startLocal('dcat', 'echo');
           open.child.stdin!.write('begun\n');
           assert.is(await open.line(30_000), 'begun');
           await killServer(pair);
@@ -426,11 +426,11 @@ function addLosses(): void {
     'dls -w and dcat say that the host is lost',
     () =>
       withPair(async (pair) => {
-        const { serve, startNear, uri } = pair;
+        const { serve, startLocal, uri } = pair;
         await serve('cat', 'echo');
-        const watch = startNear('dls', '-w', uri());
+        const watch = startLocal('dls', '-w', uri());
         await watch.line(30_000);
-        const stream = startNear('dcat', uri('echo'));
+        const stream = startLocal('dcat', uri('echo'));
         stream.child.stdin!.write('begun\n');
         await stream.line(30_000);
         await killServer(pair);
@@ -442,31 +442,37 @@ function addLosses(): void {
 
   onHosts(
     'silence is no loss while the host is there; a link that is cut is one, and is found again',
-    ['near', 'far'],
-    async ({ near, far }) => {
-      mkdirSync(`${near.dir}/keys`, { recursive: true });
-      const key = `${near.dir}/keys/own`;
+    ['local', 'remote'],
+    async ({ local, remote }) => {
+      mkdirSync(`${local.dir}/keys`, { recursive: true });
+      const key = `${local.dir}/keys/own`;
       const port = 2222;
-      await startSshd(far, makeKey(key), { port, config: [`ListenAddress ${far.address}:${port}`] });
-      writeFileSync(`${near.dir}/known`, knownLine(`[${far.address}]:${port}`, `${far.dir}/sshd-${port}/host-ed25519.pub`));
-      const lines = [`HostName ${far.address}`, `Port ${port}`, 'User root', `IdentityFile ${key}`, `UserKnownHostsFile ${near.dir}/known`];
+      await startSshd(remote, makeKey(key), { port, config: [`ListenAddress ${remote.address}:${port}`] });
+      writeFileSync(`${local.dir}/known`, knownLine(`[${remote.address}]:${port}`, `${remote.dir}/sshd-${port}/host-ed25519.pub`));
+      const lines = [
+        `HostName ${remote.address}`,
+        `Port ${port}`,
+        'User root',
+        `IdentityFile ${key}`,
+        `UserKnownHostsFile ${local.dir}/known`,
+      ];
       // 60 s of silence are 9 s, and two missed pings 4.5 s.
-      const env = { ...withSshConfig(near, ['Host far', ...lines]), DIPUS_TIME_SCALE: '0.15' };
-      const service = far.start('dserve', ['cat', 'echo']);
+      const env = { ...withSshConfig(local, ['Host remote', ...lines]), DIPUS_TIME_SCALE: '0.15' };
+      const service = remote.start('dserve', ['cat', 'echo']);
       await service.line(30_000);
-      const imports = near.start('dimport', ['-v', `ssh://far?root=${far.root}`], { env });
-      assert.match(await imports.line(30_000), /^\+ .*\/echo\.far\.\.\.0$/);
-      const stream = near.start('dcat', ['echo'], { env: { ...env, DIPUS_TIME_SCALE: '1' } });
+      const imports = local.start('dimport', ['-v', `ssh://remote?root=${remote.root}`], { env });
+      assert.match(await imports.line(30_000), /^\+ .*\/echo\.remote\.\.\.0$/);
+      const stream = local.start('dcat', ['echo'], { env: { ...env, DIPUS_TIME_SCALE: '1' } });
       stream.child.stdin!.write('before\n');
       assert.is(await stream.line(30_000), 'before');
       await sleep(9000);
       stream.child.stdin!.write('after\n');
       assert.is(await stream.line(30_000), 'after');
-      far.cut();
-      assert.match(await imports.line(30_000), /^- .*\/echo\.far\.\.\.0$/);
+      remote.cut();
+      assert.match(await imports.line(30_000), /^- .*\/echo\.remote\.\.\.0$/);
       assert.is((await stream.ended).status, 125);
-      far.restore();
-      assert.match(await imports.line(60_000), /^\+ .*\/echo\.far\.\.\.0$/);
+      remote.restore();
+      assert.match(await imports.line(60_000), /^\+ .*\/echo\.remote\.\.\.0$/);
       assert.is((await imports.stop()).status, 0);
     },
     2 * minute,
@@ -486,12 +492,12 @@ function addRefusals(): void {
   const onePair = (title: string, lines: string[], body: (pair: Pair) => Promise<void>): void =>
     test(title, () => withPair(body, { config: lines }), minute);
 
-  onePair('sshd that forwards no sockets', ['AllowStreamLocalForwarding no'], async ({ serve, startNear, runNear, uri }) => {
+  onePair('sshd that forwards no sockets', ['AllowStreamLocalForwarding no'], async ({ serve, startLocal, runLocal, uri }) => {
     await serve('cat', 'echo');
     const line = /ssh:\/\/box\S*: its sshd forwards no sockets \(AllowStreamLocalForwarding, DisableForwarding\)\n$/;
-    failed(await runNear('dls', [uri()]), 1, line);
-    failed(await runNear('dcat', [uri('echo')], 'x'), 125, line);
-    await startNear('dimport', uri()).says(line, 30_000);
+    failed(await runLocal('dls', [uri()]), 1, line);
+    failed(await runLocal('dcat', [uri('echo')], 'x'), 125, line);
+    await startLocal('dimport', uri()).says(line, 30_000);
   });
 
   for (const [line, reason] of [
@@ -500,17 +506,17 @@ function addRefusals(): void {
     ['ForceCommand echo only mail here', 'it has no SFTP: it is not an SFTP server: it says "only mail here"'],
     ['MaxSessions 0', 'its sshd opens no session (MaxSessions): open failed'],
   ] as const)
-    onePair(`sshd without sftp: ${reason}`, line.split('\n'), async ({ runNear, startNear, uri }) => {
+    onePair(`sshd without sftp: ${reason}`, line.split('\n'), async ({ runLocal, startLocal, uri }) => {
       for (const [tool, status] of [
         ['dls', 1],
         ['dcat', 125],
       ] as const) {
-        const { status: own, stderr } = await runNear(tool, [uri()]);
+        const { status: own, stderr } = await runLocal(tool, [uri()]);
         const hint = `${tool}: hint: its sshd_config needs the line: Subsystem sftp internal-sftp, and no ForceCommand\n`;
         assert.equal([own, stderr], [status, `${tool}: cannot list the services of ssh://box: ${reason}\n${hint}`]);
       }
       failed(
-        await startNear('dimport', '--once', uri()).ended,
+        await startLocal('dimport', '--once', uri()).ended,
         1,
         /^dimport: cannot list the services of ssh:\/\/box: (?:it has no |its sshd opens no )/,
       );
@@ -520,8 +526,8 @@ function addRefusals(): void {
     'an sftp server that says nothing, or anything',
     async () => {
       await withPair(
-        async ({ runNear, uri }) => {
-          const { stderr, status } = await runNear('dls', [uri()]);
+        async ({ runLocal, uri }) => {
+          const { stderr, status } = await runLocal('dls', [uri()]);
           assert.match(stderr, /^dls: cannot list the services of ssh:\/\/box: it has no SFTP: no answer within 3 s\n/);
           assert.is(status, 1);
         },
@@ -529,8 +535,8 @@ function addRefusals(): void {
         { DIPUS_TIME_SCALE: '0.3' },
       );
       await withPair(
-        async ({ startNear, uri }) => {
-          const imports = startNear('dimport', uri());
+        async ({ startLocal, uri }) => {
+          const imports = startLocal('dimport', uri());
           await imports.says(/it has no SFTP: it is not an SFTP server: it says "y"|it has no SFTP: it sent a packet of \d+ bytes/, 30_000);
           assert.is((await imports.stop()).status, 0);
         },
@@ -543,10 +549,10 @@ function addRefusals(): void {
   test(
     'dimport --at: an import at a place of its own',
     () =>
-      withPair(async ({ dir, uri, serve, startNear, run }) => {
+      withPair(async ({ dir, uri, serve, startLocal, run }) => {
         const first = await serve('sed s/^/first:/', 'postgres/db');
         const place = `${dir}/.s.PGSQL.5432`;
-        const imports = startNear('dimport', '--at', `${place}=db/postgres`, uri());
+        const imports = startLocal('dimport', '--at', `${place}=db/postgres`, uri());
         for (let line = ''; line !== `+ ${place}`;) line = await imports.line();
         const asked = async (): Promise<string> =>
           (await run('socat', ['-t', '30', '-', `UNIX-CONNECT:${place}`], 'x\n')).stdout.toString();
@@ -565,17 +571,17 @@ function addRefusals(): void {
   test(
     'a host without a tree',
     () =>
-      withPair(async ({ root, runNear, startNear, serve, has, uri }) => {
+      withPair(async ({ root, runLocal, startLocal, serve, has, uri }) => {
         const line = `cannot list the services of ssh://box: it has no directory ${root}\n`;
         for (const [tool, status] of [
           ['dls', 1],
           ['dcat', 125],
         ] as const) {
-          const ended = await runNear(tool, [uri()]);
+          const ended = await runLocal(tool, [uri()]);
           assert.ok(ended.stderr.startsWith(`${tool}: ${line}`), ended.stderr);
           assert.is(ended.status, status);
         }
-        const imports = startNear('dimport', '--poll', '0.2', uri());
+        const imports = startLocal('dimport', '--poll', '0.2', uri());
         await imports.says(/it has no directory/, 30_000);
         await serve('cat', 'echo');
         await has(1);
@@ -586,11 +592,11 @@ function addRefusals(): void {
   test(
     'a service that does not answer',
     () =>
-      withPair(async ({ serve, runNear, uri }) => {
+      withPair(async ({ serve, runLocal, uri }) => {
         const gone = await serve('cat', 'gone');
         await gone.stop('SIGKILL');
         failed(
-          await runNear('dcat', [uri('gone')], 'x'),
+          await runLocal('dcat', [uri('gone')], 'x'),
           127,
           new RegExp(`^dcat: cannot connect to ssh://box/local/gone.box...0.*: connection refused\n$`),
         );

@@ -9,10 +9,10 @@ import { lackOf } from './stage.mjs';
 export async function startBulk(stage) {
   const bytes = (stage.quick ? 256 : 1024) * 2 ** 20;
   // The other host: what opens URIs here is another process than what lets in there.
-  const far = { env: { ...stage.env, DIPUS_ROOT: `${stage.dir}/far` }, stdio: ['ignore', 'pipe', 'ignore'] };
+  const remote = { env: { ...stage.env, DIPUS_ROOT: `${stage.dir}/remote` }, stdio: ['ignore', 'pipe', 'ignore'] };
   const services = {
-    sink: (await stage.startReady('dserve', ['cat >/dev/null', 'sink'], far)).line,
-    source: (await stage.startReady('dserve', [`exec 2>/dev/null; head -c ${bytes} /dev/zero`, 'source'], far)).line,
+    sink: (await stage.startReady('dserve', ['cat >/dev/null', 'sink'], remote)).line,
+    source: (await stage.startReady('dserve', [`exec 2>/dev/null; head -c ${bytes} /dev/zero`, 'source'], remote)).line,
   };
   const contender = async (name, open, { lacks, isBack = false } = {}) => {
     if (lacks) return { name, lacks, measure: () => {} };
@@ -25,7 +25,7 @@ export async function startBulk(stage) {
     };
     return { name, measure };
   };
-  return { mebibytes: bytes / 2 ** 20, far, contender };
+  return { mebibytes: bytes / 2 ** 20, remote, contender };
 }
 
 /** Ports by socat, each to a socket. */

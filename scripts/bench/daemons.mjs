@@ -7,7 +7,7 @@ import { lackOf } from './stage.mjs';
 import { atLeast } from './targets.mjs';
 
 export async function prepare(stage) {
-  const { mebibytes, far, contender } = await startBulk(stage);
+  const { mebibytes, remote, contender } = await startBulk(stage);
   const keys = `${stage.dir}/keys`;
   writeFileSync(keys, `alice:${'5a'.repeat(32)}\n`, { mode: 0o600 });
   await stage.startReady('dtls', ['--keys', keys]);
@@ -15,7 +15,7 @@ export async function prepare(stage) {
   const ours =
     (daemon, ...options) =>
     async (name) => {
-      const { line } = await stage.startReady(daemon, ['-l', '127.0.0.1:0', '--to', name, ...options], far);
+      const { line } = await stage.startReady(daemon, ['-l', '127.0.0.1:0', '--to', name, ...options], remote);
       return line.replace('tls://', 'tls://alice@');
     };
   return {

@@ -3,10 +3,10 @@ import { lacksSocat, socatSockets, startBulk } from './bulk.mjs';
 import { atLeast } from './targets.mjs';
 
 export async function prepare(stage) {
-  const { mebibytes, far, contender } = await startBulk(stage);
+  const { mebibytes, remote, contender } = await startBulk(stage);
   const ports = {};
   for (const name of ['sink', 'source']) {
-    const { line } = await stage.startReady('dtcp', ['-l', '127.0.0.1:0', '--to', name], far);
+    const { line } = await stage.startReady('dtcp', ['-l', '127.0.0.1:0', '--to', name], remote);
     ports[name] = line.split(':').at(-1);
   }
   const linked = async (name) => (await stage.startReady('dlink', [`tcp://127.0.0.1:${ports[name]}`, `linked-${name}`])).line;

@@ -32,16 +32,16 @@ export function servingPid({ pid }) {
 }
 
 async function startOurs(stage) {
-  const [far, near] = ['far', 'near'].map((name) => ({ ...stage.env, DIPUS_CONFIG: `${stage.dir}/${name}` }));
+  const [remote, local] = ['remote', 'local'].map((name) => ({ ...stage.env, DIPUS_CONFIG: `${stage.dir}/${name}` }));
   const keyOf = (env) => execFileSync('dkey', { env, encoding: 'utf8' }).trim();
   const isRoot = process.getuid() === 0;
   // Making it makes its folder.
-  const pin = keyOf(far);
-  writeFileSync(`${far.DIPUS_CONFIG}/authorized_peers`, `${keyOf(near)} near${isRoot ? ' user=root' : ''}\n`, { mode: 0o600 });
+  const pin = keyOf(remote);
+  writeFileSync(`${remote.DIPUS_CONFIG}/authorized_peers`, `${keyOf(local)} local${isRoot ? ' user=root' : ''}\n`, { mode: 0o600 });
   const args = ['--seps', '--no-announce', ...(isRoot ? ['--user', 'root'] : []), '-l', '127.0.0.1:0'];
-  const { child: exporter, line: uri } = await stage.startReady('dexport', args, { ...quietly, env: far });
-  writeFileSync(`${near.DIPUS_CONFIG}/known_peers`, `${uri.replace('seps://', '')} ${pin}\n`, { mode: 0o600 });
-  const { importer, path } = await startImport({ ...stage, env: near }, uri);
+  const { child: exporter, line: uri } = await stage.startReady('dexport', args, { ...quietly, env: remote });
+  writeFileSync(`${local.DIPUS_CONFIG}/known_peers`, `${uri.replace('seps://', '')} ${pin}\n`, { mode: 0o600 });
+  const { importer, path } = await startImport({ ...stage, env: local }, uri);
   return { socket: path, processes: [exporter, importer] };
 }
 
