@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
+import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { eventually, has, rounds, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
 
 const test = suite('dls');
@@ -206,6 +207,25 @@ test('--json: one object a line', () =>
     } finally {
       foreign.close();
     }
+  }));
+
+test('what a service says of itself has no effect on a terminal', () =>
+  withSandbox(async (sandbox) => {
+    const text = 'a\u009b2J\u202eb\u001b[2J';
+    const plain = await listen(`${sandbox.root}/local/odd.box...0`);
+    const told = { since: 1, running: 0, waiting: 0, max: 64, tty: false, pid: 1, origin: text, peer: text, command: text };
+    const control = createServer((connection) => {
+      connection.on('error', () => {}).once('data', () => connection.write(encodeFrame(frameType.info, JSON.stringify(told))));
+    }).listen(`${sandbox.root}/local/.odd.box...0`);
+    await once(control, 'listening');
+    const object = await dls(sandbox, '--json');
+    const { origin, peer, command } = JSON.parse(object) as Record<string, unknown>;
+    assert.equal([origin, peer, command], [text, text, text]);
+    const shown = (await sandbox.run('script', ['-qec', 'dls -l', '/dev/null'])).stdout.toString();
+    for (const each of [object.trimEnd(), await dls(sandbox, '-l'), shown]) assert.match(each, /^[ -~\r\n]+$/);
+    assert.match(shown, /a\\u\{9b\}2J\\u\{202e\}b/);
+    plain.close();
+    control.close();
   }));
 
 test('-l on a terminal has titles, pid and command, which --json always has', () =>

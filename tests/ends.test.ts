@@ -42,6 +42,12 @@ interface Way {
   command(service: Service): readonly [string, ...string[]];
   readonly root?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** How the command ends where the program ends so; as the program unless given. */
+  readonly status?: (end: End, answer: Answer) => number;
+  /** All services by all inputs unless given. */
+  readonly takes?: (cell: Cell) => boolean;
+  /** The short form has every so many cells of it. */
+  readonly every: number;
 }
 
 test('every way gives the whole answer and the status, whatever was sent and however it ends', async () => {
@@ -56,7 +62,7 @@ test('every way gives the whole answer and the status, whatever was sent and how
       assert.equal(faults, []);
     }
   });
-}, 240_000);
+}, 300_000);
 
 /** All services in one process; returns what each answer is. */
 async function serveAll(pair: Pair): Promise<Record<Answer, Buffer>> {
@@ -90,16 +96,59 @@ async function openWays(pair: Pair): Promise<Way[]> {
   await allIn(importInto(roots.seps, sepsUri));
   assert.is(sockets(roots.sep).length, services.length);
   const user = userInfo().username;
+  // In the short form most by SEP, where connections end in most ways.
+  const [some, few] = [7, 31];
   return [
-    { name: 'local', command: ({ name }) => ['dcat', name], root: pair.root },
-    { name: 'sep', command: ({ name }) => ['dcat', `${uri}/${name}`] },
-    { name: 'ssh', command: ({ name }) => ['dcat', pair.uri(name)] },
-    { name: 'import by sep', command: ({ name }) => ['dcat', name], root: roots.sep },
-    { name: 'import by ssh', command: ({ name }) => ['dcat', name], root: roots.ssh },
-    { name: 'seps', command: ({ name }) => ['dcat', `${sepsUri}/${name}`], env: sepsEnv },
-    { name: 'import by seps', command: ({ name }) => ['dcat', name], root: roots.seps },
-    { name: 'two hosts away', command: ({ name }) => ['dcat', `ssh://box/${user}/${name}?root=${roots.sep}`] },
+    { name: 'local', command: ({ name }) => ['dcat', name], root: pair.root, every: some },
+    { name: 'sep', command: ({ name }) => ['dcat', `${uri}/${name}`], every: 2 },
+    { name: 'ssh', command: ({ name }) => ['dcat', pair.uri(name)], every: some },
+    { name: 'import by sep', command: ({ name }) => ['dcat', name], root: roots.sep, every: some },
+    { name: 'import by ssh', command: ({ name }) => ['dcat', name], root: roots.ssh, every: some },
+    { name: 'seps', command: ({ name }) => ['dcat', `${sepsUri}/${name}`], env: sepsEnv, every: some },
+    { name: 'import by seps', command: ({ name }) => ['dcat', name], root: roots.seps, every: some },
+    { name: 'two hosts away', command: ({ name }) => ['dcat', `ssh://box/${user}/${name}?root=${roots.sep}`], every: some },
+    { name: 'dpipes', command: ({ name }) => ['dpipes', `@${name}`], root: pair.root, takes: endsByItself, every: few },
+    await linkedWay(pair, uri),
+    ...(await daemonWays(pair, few)),
+    // What goes on sending to what has ended is the affair of curl.
+    {
+      name: 'POST',
+      command: ({ name }) => ['curl', '-sSf', '-T', '-', '-H', 'Expect:', `${uri.replace('sep:', 'http:')}/${name}`],
+      status: statusOfCurl,
+      takes: ({ input }) => input !== 'endless',
+      every: few,
+    },
   ];
+}
+
+/** What a killed stage has given is not certified: tests/pipe-kills.test.ts. */
+function endsByItself({ service }: Cell): boolean {
+  return service.end !== 'killed';
+}
+
+/** Of a program that has failed it gets no whole body, or none. */
+function statusOfCurl(end: End, answer: Answer): number {
+  if (end === 'done') return 0;
+  return answer === 'nothing' ? 22 : 18;
+}
+
+/** One service behind a link to an exporter: each link is a process. */
+async function linkedWay(pair: Pair, uri: string): Promise<Way> {
+  const linked = services.find(({ name }) => name === 'much-failed')!;
+  await pair.start('dlink', [`${uri}/${linked.name}`, 'linked']).line();
+  return { name: 'dlink', command: () => ['dcat', 'linked'], root: pair.root, takes: ({ service }) => service === linked, every: 2 };
+}
+
+/** By daemons, which tell no status. */
+async function daemonWays(pair: Pair, every: number): Promise<Way[]> {
+  const ways: Way[] = [];
+  for (const daemon of ['dtcp', 'dws']) {
+    const program = pair.start(daemon, ['-l', '127.0.0.1:0']);
+    const uri = await program.line();
+    await program.line();
+    ways.push({ name: daemon, command: ({ name }) => ['dcat', `${uri}/${name}`], root: pair.root, status: () => 0, every });
+  }
+  return ways;
 }
 
 /** Waits until a dimport has told of all services. */
@@ -118,13 +167,11 @@ interface Trial extends Cell {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** In the short form every second by SEP, where connections end in most ways, and of the other ways every seventh. */
-function cellsOf(way: Way): Cell[] {
+function cellsOf({ name, takes = () => true, every }: Way): Cell[] {
   const cells = services.flatMap((service) =>
     (Object.keys(inputs) as Input[]).filter((input) => !(service.isReader && input === 'endless')).map((input) => ({ service, input })),
   );
-  const every = way.name === 'sep' ? 2 : 7;
-  return cells.filter((_, at) => isLong || (at + way.name.length) % every === 0);
+  return cells.filter(takes).filter((_, at) => isLong || (at + name.length) % every === 0);
 }
 
 /** What is wrong with one use of a service; undefined: nothing. */
@@ -135,7 +182,8 @@ async function tryCell(pair: Pair, cell: Trial): Promise<string | undefined> {
   const stopFeeding = feed(program, inputs[cell.input]);
   const ended = await program.ended;
   stopFeeding();
-  const wrong = whatIsWrong(ended, cell.expected[cell.service.answer], ends[cell.service.end][1]);
+  const { answer, end } = cell.service;
+  const wrong = whatIsWrong(ended, cell.expected[answer], way.status?.(end, answer) ?? ends[end][1]);
   return wrong && `${way.name}, ${cell.service.name}, input ${cell.input}: ${wrong}`;
 }
 
@@ -143,7 +191,7 @@ function whatIsWrong(ended: Ended, answer: Buffer, status: number): string | und
   if (ended.status !== status) return `status ${ended.status}, not ${status}: ${ended.stderr}`;
   if (!ended.stdout.equals(answer)) return `${ended.stdout.length} bytes of ${answer.length}: ${ended.stderr}`;
   // A program that was killed is told of; nothing else is.
-  const told = ended.stderr.replace(/^dcat: the program of \S+ was killed by SIGKILL\n$/, '');
+  const told = ended.stderr.replace(/^dcat: the program of \S+ was killed by SIGKILL\n$|^curl: \((?:18|22)\) .*\n$/, '');
   return told === '' ? undefined : told;
 }
 

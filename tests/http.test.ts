@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
-import { eventually, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
+import { eventually, has, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
 import { openDescriptors, residentBytes } from './processes.ts';
 import { bodyOf, exporter, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 
@@ -192,6 +192,24 @@ test('a client that has ended its side gets its answer', async () => {
     await eventually('the change', () => seen.includes('late.box...1'));
   });
 });
+
+if (!has('ss')) test.skip('a body whose client is cut off', 'there is no ss');
+else
+  test('a client that is cut off is missed: keepalive while a body comes', async () => {
+    await withSandbox(async (sandbox) => {
+      await offer(sandbox, 'cat', 'echo');
+      const { port } = await exporter(sandbox);
+      for (const method of ['POST', 'PUT']) {
+        const socket = open(port, post('echo', 'hello').replace('POST', method).slice(0, -1));
+        await eventually(`keepalive for ${method}`, async () => {
+          const { stdout } = await sandbox.run('ss', ['-tnoH', 'state', 'established', `( sport = :${port} )`]);
+          return stdout.toString().includes('timer:(keepalive,');
+        });
+        socket.destroy();
+        await once(socket, 'close');
+      }
+    });
+  });
 
 test('what HTTP lets a client say, and what it does not', async () => {
   await withSandbox(async (sandbox) => {

@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import * as assert from 'uvu/assert';
 import type { SessionResult } from '@dipus/session/client-connection';
 import { startSession, type ClientSession } from '@dipus/session/control-client';
@@ -174,26 +175,30 @@ if (has('bash')) {
   test.skip('an end of input ends an interactive bash', 'there is no bash');
 }
 
-test('a program that does not read makes its sender wait', async () => {
+test('a program that does not read makes its sender wait, plain and by control', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'stty raw -echo; echo up; exec sleep 4343', 'deaf');
-    const client = connect(service.path).on('error', () => {});
-    await new Promise((resolve) => client.once('data', resolve));
-    const before = residentBytes(service.pid);
-    let sent = 0;
-    const block = Buffer.alloc(1 << 16);
-    const send = (): void => {
-      client.write(block, () => {
-        sent += block.length;
-        if (sent < 200 << 20) send();
-      });
-    };
-    send();
-    // Waits until nothing has been taken for a while.
-    for (let last = -1; last !== sent; await sleep(500)) last = sent;
-    assert.ok(sent < 4 << 20, `${sent} bytes were taken`);
-    assert.ok(residentBytes(service.pid) - before < 20e6, `${residentBytes(service.pid)} bytes, ${before} before`);
-    client.destroy();
+    const plain = async (): Promise<Socket> => connect(service.path).on('error', () => {});
+    const controlled = (): Promise<Duplex> => new Promise((resolve) => void control(service.path, ({ data }) => resolve(data)));
+    for (const open of [plain, controlled]) {
+      const client = await open();
+      await new Promise((resolve) => client.once('data', resolve));
+      const before = residentBytes(service.pid);
+      let sent = 0;
+      const block = Buffer.alloc(1 << 16);
+      const send = (): void => {
+        client.write(block, () => {
+          sent += block.length;
+          if (sent < 200 << 20) send();
+        });
+      };
+      send();
+      // Waits until nothing has been taken for a while.
+      for (let last = -1; last !== sent; await sleep(500)) last = sent;
+      assert.ok(sent < 4 << 20, `${sent} bytes were taken`);
+      assert.ok(residentBytes(service.pid) - before < 20e6, `${residentBytes(service.pid)} bytes, ${before} before`);
+      client.destroy();
+    }
   });
 });
 

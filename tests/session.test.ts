@@ -90,9 +90,9 @@ test('a preface byte by byte is one', async () => {
 
 test('INFO without START, PING, unknown frames are passed over', async () => {
   await withSandbox(async (sandbox) => {
-    const { control } = await serve(sandbox, '-n', '7', 'cat', 'echo');
+    const service = await serve(sandbox, '-n', '7', 'cat', 'echo');
     const wire = new Wire(
-      control,
+      service.control,
       controlPreface,
       encodeFrame(99, 'whatever'),
       encodeFrame(frameType.askInfo),
@@ -102,6 +102,10 @@ test('INFO without START, PING, unknown frames are passed over', async () => {
     assert.equal([info['running'], info['waiting'], info['max'], info['tty']], [0, 0, 7, false]);
     assert.ok(Math.abs(Date.now() - Number(info['since'])) < 60_000);
     assert.is(await wire.frame(frameType.pong), 'x'.repeat(64));
+    // Each is a new one: Node would warn of the 11th listener that stays.
+    for (let count = 0; count < 50; count++) wire.socket.write(encodeFrame(frameType.askInfo));
+    await eventually('51 answers', () => wire.frames.filter(({ type }) => type === frameType.info).length === 51);
+    assert.is(service.stderr, '');
     wire.socket.destroy();
   });
 });
