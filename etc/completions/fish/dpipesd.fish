@@ -14,6 +14,7 @@ complete -c dpipesd -l accept-option -x -a 'shell cwd nice umask max-seconds env
 complete -c dpipesd -l auth-command -x -a '(__fish_complete_command)' -d 'What decides who runs what'
 complete -c dpipesd -l call -x -d 'Whom stages may call'
 complete -c dpipesd -l grace -x -d 'How long stages may finish'
+complete -c dpipesd -l api -d 'Tell by HTTP what runs'
 complete -c dpipesd -l link-ports -x -d 'The ports for links of stages'
 complete -c dpipesd -l foreground -d 'Stay in the foreground'
 complete -c dpipesd -l exit -d 'End after one stage'

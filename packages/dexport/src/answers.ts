@@ -1,6 +1,7 @@
 // Each request to what answers it.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { isForApi, passToApi } from './api-route.ts';
 import { Backlog } from './backlog.ts';
 import type { Exchange } from './exchange.ts';
 import type { Exporter } from './exporter.ts';
@@ -60,9 +61,11 @@ export class Answers {
     // No web page has a key.
     if (peerOf(request.socket)) checkOneHost(request);
     else checkHost(request, options.isOwnName);
-    const target = readTarget(request.url ?? '');
-    this.exporter.explain(request.socket, `${request.method} ${request.url}`);
+    const { url = '' } = request;
+    const target = isForApi(url) ? undefined : readTarget(url);
+    this.exporter.explain(request.socket, `${request.method} ${url}`);
     const view = await this.exporter.viewOf(request.socket);
+    if (!target) return passToApi(this.exporter, view, exchange);
     switch (request.method) {
       case 'GET':
       case 'HEAD': {

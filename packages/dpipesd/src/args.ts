@@ -15,7 +15,7 @@ const commandLine: Configured = {
   tool: 'dpipesd',
   forms: [
     '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--plain] [-l ADDR[:PORT]]... [-r REGISTRY] [--any-command] ' +
-      '[--accept-option NAMES]... [--auth-command COMMAND] [--call HOST]... [--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
+      '[--accept-option NAMES]... [--auth-command COMMAND] [--call HOST]... [--api] [--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
       '[--exit] [--log FILE] [--pid-file FILE] [-f FILE] [--check-config] [-v] [-- COMMAND [ARG...]]',
   ],
   summary: 'Lets stages of pipelines run on this host: each is a program between two connections, for dpipes on whichever host.',
@@ -41,6 +41,7 @@ const commandLine: Configured = {
       describe: 'stages may call services of HOST[:PORT], * for all, where not any command may run',
     },
     grace: { value: 'SECS', describe: 'after SIGTERM let stages that run finish for SECS (default 30)' },
+    api: { describe: 'tell by HTTP what runs, at its plain socket and below /.dpipesd/ of an exporter' },
     'link-ports': { value: 'FIRST-LAST', describe: 'the ports for links of stages that no exporter listens for (default any)' },
     foreground: { describe: 'stay in the foreground' },
     exit: { describe: 'end after one stage' },
@@ -59,8 +60,12 @@ const nothingHint = 'whoever reaches it may run only what is named; --any-comman
 
 export interface Arguments extends OfferOptions {
   readonly text?: string;
-  /** All that is set, for `--check-config`; undefined where that is not asked for. */
-  readonly shownSettings?: readonly Setting[];
+  /** All that is set. */
+  readonly settings: readonly Setting[];
+  /** They are to be printed, and nothing else. */
+  readonly isCheck: boolean;
+  /** It tells by HTTP what runs. */
+  readonly hasApi: boolean;
   readonly isVerbose: boolean;
   readonly max: number;
   readonly user?: string;
@@ -116,7 +121,9 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
   callsThese(calls);
   return {
     ...(text !== undefined && { text }),
-    ...(isGiven(values, 'check-config') && { shownSettings: settings }),
+    settings,
+    isCheck: isGiven(values, 'check-config'),
+    hasApi: isGiven(values, 'api'),
     isVerbose: isGiven(values, 'verbose'),
     area: isExported ? 'exported' : 'local',
     ...readPermissions(values),

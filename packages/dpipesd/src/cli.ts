@@ -11,8 +11,8 @@ run({ name: 'dpipesd', isDaemon: true }, async (context) => {
   const argv = process.argv.slice(2);
   const args = parseArguments(argv, process.env);
   if (args.text !== undefined) return context.print(args.text);
-  if (args.shownSettings) {
-    const lines = args.shownSettings.map(({ name, value, origin }) => `${formatConfigLine(name, value)}\t# ${origin}\n`);
+  if (args.isCheck) {
+    const lines = args.settings.map(({ name, value, origin }) => `${formatConfigLine(name, value)}\t# ${origin}\n`);
     return context.print(lines.join(''));
   }
   if (args.isVerbose) context.startExplaining();

@@ -10,7 +10,10 @@ import { readUser, type Tree } from '@dipus/tree/root';
 import { Failure } from '@dipus/proto/failure';
 import { sweepFifos } from '@dipus/relay/fifo';
 import type { LinkWays } from '@dipus/session/stage-links';
+import { endGroup } from '@dipus/programs/group';
 import type { Terms } from './agreement.ts';
+import type { ApiSubject } from './api.ts';
+import { serveApi, type ApiServer } from './api-server.ts';
 import type { App } from './app.ts';
 import type { Arguments } from './args.ts';
 import { isInBackground, settle, writeTo } from './background.ts';
@@ -20,8 +23,11 @@ import { startExporter, type Exporter } from './exporter.ts';
 import { findProgram } from './find-program.ts';
 import { openLinkPort } from './link-port.ts';
 import { Offer, type Places } from './offer.ts';
+import { SeenStages } from './seen-stages.ts';
 import { acceptsAll, acceptsThese } from './stage-options.ts';
 import { anyCommand, onlyThese, type WhatRuns } from './what-runs.ts';
+
+declare const DIPUS_VERSION: string;
 
 const never = new Promise<never>(() => {});
 
@@ -36,6 +42,7 @@ export async function dpipesd(
   const places: Places = {
     max: args.max,
     running: 0,
+    drains: false,
     ofApps: new Map(),
     ...(args.isOnce && { once: { isTaken: false, over: deferred() } }),
   };
@@ -50,16 +57,31 @@ export async function dpipesd(
     ...(args.authCommand && { authCommand: args.authCommand }),
   };
   const apps = args.apps.map(resolved);
+  const seen = new SeenStages();
+  const mayRun = mayRunAny(args) ? 'any' : namesOf(args);
+  const api = args.hasApi ? startApi(args, { host, user: terms.user, apps, mayRun, places, seen }) : undefined;
   const offer = async ([name, protocol]: readonly [string, string], whatRuns: WhatRuns, only?: readonly string[]): Promise<void> => {
     const wanted = wantedOf(args, { name, protocol, host });
-    const one = new Offer({ wanted, ...(only && { only }), terms: { ...terms, whatRuns }, places, stop, ways, warn, explain });
+    const plain = name === 'dpipesd' && api && { plain: api.connected };
+    const one = new Offer({
+      wanted,
+      ...(only && { only }),
+      ...plain,
+      terms: { ...terms, whatRuns },
+      places,
+      seen,
+      stop,
+      ways,
+      warn,
+      explain,
+    });
     offers.push(one);
     await one.begin(tree);
   };
   let exporter: Exporter | undefined;
   try {
-    if (mayRunAny(args)) await offer(['dpipesd', ''], anyCommand);
-    else await offer(['dpipesd', ''], onlyThese(args.command, apps), namesOf(args));
+    if (mayRun === 'any') await offer(['dpipesd', ''], anyCommand);
+    else await offer(['dpipesd', ''], onlyThese(args.command, apps), mayRun);
     for (const app of apps) await offer([app.name, 'dp'], onlyThese(undefined, [app]));
     exporter = args.isPlain ? await startExporter(args) : undefined;
     if (args.pidFile !== undefined) writePid(args.pidFile);
@@ -73,9 +95,19 @@ export async function dpipesd(
     await Promise.race([aborted(stop), places.once?.over.promise ?? never, exporter?.lost ?? never]);
   } finally {
     await exporter?.end();
+    api?.close();
     await end(offers, { graceMs: stop.reason === 'SIGTERM' ? (args.graceMs ?? timing.graceMs) : 0, stopNow });
     if (args.pidFile !== undefined) rmSync(args.pidFile, { force: true });
   }
+}
+
+/** What is told by HTTP where this name is. */
+function startApi(
+  { settings, area, mode }: Arguments,
+  subject: Pick<ApiSubject, 'host' | 'user' | 'apps' | 'mayRun' | 'places' | 'seen'>,
+): ApiServer {
+  const told = { ...subject, version: DIPUS_VERSION, since: Date.now(), settings, endProgram: (pid: number) => void endGroup(pid) };
+  return serveApi({ subject: told, isExported: area !== 'local', isPrivate: ((mode ?? 0o600) & 0o077) === 0 });
 }
 
 function writePid(file: string): void {

@@ -21,12 +21,15 @@ import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
 import { agree, type Agreement, type Terms } from './agreement.ts';
 import type { App } from './app.ts';
+import type { SeenStages, StageRecord } from './seen-stages.ts';
 import { NotToRun, type WhatRuns } from './what-runs.ts';
 
 /** The places of a dpipesd, which all its names share. */
 export interface Places {
   readonly max: number;
   running: number;
+  /** No new stages are taken. */
+  drains: boolean;
   /** How many of them are those of an app. */
   readonly ofApps: Map<App, number>;
   /** Where there is to be one stage alone: whether it has come, and its end. */
@@ -45,6 +48,9 @@ export interface OfferOptions {
   readonly stop: AbortSignal;
   /** How a stage is connected to another one. */
   readonly ways: LinkWays;
+  readonly seen: SeenStages;
+  /** Serves plain clients; without it nothing can be told to one. */
+  readonly plain?: (connection: Socket) => void;
   warn(error: unknown): void;
   explain(message: string): void;
 }
@@ -102,8 +108,10 @@ export class Offer {
       info: () => this.#info(),
       prepare: (prepare, control) => this.#prepare(prepare, control),
     });
-    // Nothing can be told to a plain client, and nothing runs for it.
-    const plain = createServer((connection) => connection.destroy());
+    const plain = createServer({ allowHalfOpen: true }, (connection) => {
+      if (this.#options.plain) this.#options.plain(connection.on('error', () => {}));
+      else connection.destroy();
+    });
     const control = createServer({ allowHalfOpen: true }, (connection) => {
       this.#controls.add(connection);
       connection.once('close', () => this.#controls.delete(connection));
@@ -132,6 +140,7 @@ export class Offer {
 
   async #prepare(prepare: Prepare, control: Duplex): Promise<PreparedStage | SessionError> {
     const { places } = this.#options;
+    if (places.drains) return { reason: 'it takes no new stages now', retry: true };
     if (places.once?.isTaken) return { reason: 'it was there for one stage', retry: false };
     if (this.#isClosed || !this.#kept || places.running >= places.max) return busy;
     const { service } = this.#kept.claim;
@@ -160,9 +169,10 @@ export class Offer {
   }
 
   #place(identity: StageIdentity, { words, app, ignored, maxMs, objects: settings }: Agreement): PreparedStage {
-    const { places, ways } = this.#options;
+    const { places, ways, seen } = this.#options;
     const { prepare, service } = identity;
     const { stage, stages } = prepare;
+    const record = seen.begin(prepare, formatServiceName(service));
     const environmentFrom = (from?: LinkOrigin): NodeJS.ProcessEnv => ({ ...words.environment, ...stageVariables(identity, from) });
     let group: number | undefined;
     let timer: NodeJS.Timeout | undefined;
@@ -179,11 +189,14 @@ export class Offer {
       },
       ...ways,
       ...(settings && { objects: { settings, identity, argv: words.argv, environment: words.environment } }),
+      ...(ways.dial && { dial: (uri: string) => this.#dial(uri, record) }),
+      watched: (look) => record.watched(look),
       start: async (ends, from) => {
         const program = await startProgram({ ...words, environment: environmentFrom(from) }, ends);
         const { pid } = program;
         group = pid;
         this.#groups.add(pid);
+        record.started(pid, words.argv);
         // A program that ended by itself would pass for a true end.
         if (maxMs !== undefined) timer = setTimeout(() => void killGroup(pid), maxMs);
         this.#options.explain(`stage ${stage} of ${stages}: process ${pid} runs ${words.argv.at(-1)}`);
@@ -193,9 +206,16 @@ export class Offer {
         clearTimeout(timer);
         if (group !== undefined) this.#groups.delete(group);
         this.#leaveApp(app);
+        record.ended(result);
         this.#release(prepare, result);
       },
     };
+  }
+
+  async #dial(uri: string, record: StageRecord): Promise<Duplex> {
+    const connection = await this.#options.ways.dial!(uri);
+    record.called(uri);
+    return connection;
   }
 
   /** False: as many of it run as may. */

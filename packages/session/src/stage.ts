@@ -23,6 +23,12 @@ import type { StageChanges, StageObjects } from './stage-objects.ts';
 /** How a stage ended: with its program's status, or with why there is none. */
 export type StageResult = { readonly exit: Exit } | { readonly error: string };
 
+/** How many bytes of its input and output have passed, as far as that can be seen. */
+export interface WatchedBytes {
+  readonly in?: number;
+  readonly out?: number;
+}
+
 /** A place for one program, held from PREPARE on. */
 export interface PreparedStage extends LinkWays {
   readonly prepared: Prepared;
@@ -30,6 +36,8 @@ export interface PreparedStage extends LinkWays {
   start(ends: ProgramEnds, from: LinkOrigin | undefined): Promise<StartedProgram>;
   /** Its input and output are objects. */
   readonly objects?: StageObjects;
+  /** Told when it has started how to see how far it is. */
+  watched?(look: () => WatchedBytes): void;
   /** Gives the place back; comes once. */
   release(result: StageResult): void;
 }
@@ -98,6 +106,7 @@ export class Stage {
       await this.#starting;
       if (this.#isOver()) return;
       this.#connection.started(false);
+      this.#place.watched?.(() => this.#bytes());
       this.#reportFlow();
       await this.#finish(this.#program!);
     } catch (error) {
@@ -159,6 +168,11 @@ export class Stage {
       if (!this.#isOver()) void input.drop(() => killGroup(pid));
     });
     return input;
+  }
+
+  #bytes(): WatchedBytes {
+    const [input, output] = [this.#input?.look()?.bytes, this.#output?.look()?.bytes];
+    return { ...(input !== undefined && { in: input }), ...(output !== undefined && { out: output }) };
   }
 
   #reportFlow(): void {
