@@ -1,5 +1,5 @@
-// The table in each library README names the modules that others import, and no other; the examples compile. With a folder as argument
-// it only writes the examples there, NAME-0.ts and so on.
+// The table in each library README names the modules that others import, and no other; the examples compile; README.md and HACKING.md
+// name every package. With a folder as argument it only writes the examples there, NAME-0.ts and so on.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
@@ -10,6 +10,7 @@ const given = process.argv[2];
 if (given !== undefined) writeExamples(given);
 else {
   checkTables();
+  checkMaps();
   checkExamples('build/readmes');
 }
 findings.end();
@@ -25,6 +26,14 @@ function checkTables() {
     const { onlyLeft, onlyRight } = differences(named, modules);
     for (const target of onlyLeft) findings.add(file, `the table does not name ${target}, which is imported`);
     for (const target of onlyRight) findings.add(file, `the table names ${target}, which no other package imports`);
+  }
+}
+
+function checkMaps() {
+  const [readme, hacking] = ['README.md', 'HACKING.md'].map((file) => readFileSync(file, 'utf8'));
+  for (const { name } of packages) {
+    if (!readme.includes(`(packages/${name})`)) findings.add('README.md', `does not name packages/${name}`);
+    if (!hacking.includes(`\`${name}\``)) findings.add('HACKING.md', `does not name ${name}`);
   }
 }
 

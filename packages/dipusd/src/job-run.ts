@@ -17,7 +17,7 @@ export interface RunOptions {
 }
 
 /** Which program ended first, and how. */
-export interface RunEnd {
+export interface RunResult {
   readonly tool: string;
   /** Behind its name: `ended with status 1`. */
   readonly how: string;
@@ -29,7 +29,7 @@ export interface Run {
   /** Resolves when it does its work, as far as can be told; never where it ends before. */
   readonly ready: Promise<void>;
   /** Resolves when no process of it is left; never rejects. */
-  readonly ended: Promise<RunEnd>;
+  readonly ended: Promise<RunResult>;
   signal(name: NodeJS.Signals): void;
 }
 
@@ -41,9 +41,9 @@ const maxLineChars = 4096;
  */
 export function startRun({ stages, input }: JobRequest, { env, heard }: RunOptions): Run {
   const ready = deferred();
-  const ended = deferred<RunEnd>();
+  const ended = deferred<RunResult>();
   let left = stages.length;
-  let first: RunEnd | undefined;
+  let first: RunResult | undefined;
   let killing: NodeJS.Timeout | undefined;
   const children = stages.map(({ tool, args }, at) => {
     const [file, ...words] = wordsWithLimitOfUser([tool, ...args], env['PATH']);
@@ -54,7 +54,7 @@ export function startRun({ stages, input }: JobRequest, { env, heard }: RunOptio
   const last = stages.at(-1)!;
   const timer = setTimeout(ready.resolve, readyAfterMs(last));
 
-  const oneEnded = async (child: ChildProcess, end: RunEnd): Promise<void> => {
+  const oneEnded = async (child: ChildProcess, end: RunResult): Promise<void> => {
     if (!first) {
       first = end;
       clearTimeout(timer);

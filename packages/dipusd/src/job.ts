@@ -5,7 +5,7 @@ import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';
 import type { Log } from './log.ts';
 import type { JobRequest } from './jobs-wanted.ts';
-import { showStage, startRun, type Run, type RunEnd } from './job-run.ts';
+import { showStage, startRun, type Run, type RunResult } from './job-run.ts';
 
 export interface JobOptions {
   /** Of its programs. */
@@ -108,7 +108,7 @@ export class Job {
     }
   }
 
-  async #runOnce(): Promise<{ end: RunEnd; wasReady: boolean }> {
+  async #runOnce(): Promise<{ end: RunResult; wasReady: boolean }> {
     const { env, log } = this.#options;
     const { stages } = this.request;
     this.#is('starting');
@@ -136,7 +136,7 @@ export class Job {
     return { end, wasReady };
   }
 
-  #giveUp({ tool, how }: RunEnd): void {
+  #giveUp({ tool, how }: RunResult): void {
     this.#is('given up');
     const why = `it ${how} ${mostQuickEnds} times before it was ready`;
     this.#options.log.warn(new Failure('keep', tool, why).withHint(`once that is mended: kill -HUP ${process.pid}`));

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { finished } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { readMessage, type Connection, type Message } from './connection.ts';
@@ -37,7 +38,7 @@ class CarriedConnection implements Connection {
     // Frames are read as soon as there is somebody to take them.
   }
 
-  attach(...[writer, reader]: Parameters<Connection['attach']>): void {
+  attach(writer: ChildProcess | undefined, reader: ChildProcess | undefined): void {
     this.#source = writer?.stdout ?? undefined;
     const sink = reader?.stdin ?? undefined;
     this.#sink = sink?.on('error', () => sink.destroy());

@@ -5,7 +5,7 @@ import type { LoginOptions } from './login-options.ts';
 import { tryKeyboard, tryPassword } from './passwords.ts';
 import type { AuthMethod, SshConfig } from '../settings/ssh-config.ts';
 import { formatTarget, wayOut } from '../settings/target.ts';
-import { attempt, type Outcome, type Trial } from './trial.ts';
+import { attempt, type TrialResult, type Trial } from './trial.ts';
 
 /** Authenticates the user: by keys, then by what a person types. Rejects with Failure, which says what was tried. */
 export async function authenticate(connection: Connection, config: SshConfig, options: LoginOptions): Promise<void> {
@@ -18,26 +18,26 @@ export async function authenticate(connection: Connection, config: SshConfig, op
   const accepted = connection.hear(['SERVICE_ACCEPT']);
   connection.stream.service('ssh-userauth');
   await accepted;
-  let outcome = await attempt(trial, () => connection.stream.authNone(config.user));
+  let result = await attempt(trial, () => connection.stream.authNone(config.user));
   const used = new Set<string>();
   // After a part that was right the server wants another method, or another key.
-  for (let isOpen = true; outcome !== 'done' && isOpen;) {
-    outcome = await tryMethods(trial, used);
-    isOpen = outcome === 'partial';
+  for (let isOpen = true; result !== 'done' && isOpen;) {
+    result = await tryMethods(trial, used);
+    isOpen = result === 'partial';
   }
-  if (outcome !== 'done') throw refusal(trial);
+  if (result !== 'done') throw refusal(trial);
 }
 
-async function tryMethods(trial: Trial, used: Set<string>): Promise<Outcome> {
-  const ways: [AuthMethod, () => Promise<Outcome>][] = [
+async function tryMethods(trial: Trial, used: Set<string>): Promise<TrialResult> {
+  const ways: [AuthMethod, () => Promise<TrialResult>][] = [
     ['publickey', () => tryKeys(trial, used)],
     ['keyboard-interactive', () => tryKeyboard(trial)],
     ['password', () => tryPassword(trial)],
   ];
   for (const [method, way] of ways) {
     if (!trial.methods.includes(method) || !trial.config.auth.methods.includes(method)) continue;
-    const outcome = await way();
-    if (outcome !== 'refused') return outcome;
+    const result = await way();
+    if (result !== 'refused') return result;
   }
   return 'refused';
 }

@@ -3,10 +3,10 @@ import { findCandidates, type Candidate, type Unlock, type Unusable } from './ca
 import { IdentityError } from './identity.ts';
 import { rsaBits, typeOfKey } from './public-key.ts';
 import type { AuthConfig } from '../settings/ssh-config.ts';
-import { attempt, outcomeOf, type Outcome, type Trial } from './trial.ts';
+import { attempt, resultOf, type TrialResult, type Trial } from './trial.ts';
 
 /** Tries every key that was not tried before. Rejects with Failure when the connection ends. */
-export async function tryKeys(trial: Trial, used: Set<string>): Promise<Outcome> {
+export async function tryKeys(trial: Trial, used: Set<string>): Promise<TrialResult> {
   const skipped = ({ label, reason }: Unusable): void => {
     trial.skipped.set(label, reason);
     trial.explain(`not usable: ${label}: ${reason}`);
@@ -21,14 +21,14 @@ export async function tryKeys(trial: Trial, used: Set<string>): Promise<Outcome>
       skipped({ label: candidate.label, reason });
       continue;
     }
-    const outcome = await tryKey(trial, candidate);
-    if (outcome !== 'refused') return outcome;
+    const result = await tryKey(trial, candidate);
+    if (result !== 'refused') return result;
   }
   return 'refused';
 }
 
 /** Asks whether the server would take the key, then proves that it is ours: nobody need type a passphrase in vain. */
-async function tryKey(trial: Trial, candidate: Candidate): Promise<Outcome> {
+async function tryKey(trial: Trial, candidate: Candidate): Promise<TrialResult> {
   const { stream } = trial.connection;
   const { user } = trial.config;
   trial.tried.push(candidate.label);
@@ -38,19 +38,19 @@ async function tryKey(trial: Trial, candidate: Candidate): Promise<Outcome> {
     stream.authPK(user, key);
     const heard = await known;
     if (heard.event !== 'USERAUTH_PK_OK') {
-      const outcome = outcomeOf(trial, heard);
-      trial.explain(`${candidate.label} (${algorithm}): ${outcome}`);
-      if (outcome !== 'refused') return outcome;
+      const result = resultOf(trial, heard);
+      trial.explain(`${candidate.label} (${algorithm}): ${result}`);
+      if (result !== 'refused') return result;
       continue;
     }
-    const outcome = await proveKey(trial, candidate, algorithm);
-    trial.explain(`${candidate.label} (${algorithm}): ${outcome}`);
-    return outcome;
+    const result = await proveKey(trial, candidate, algorithm);
+    trial.explain(`${candidate.label} (${algorithm}): ${result}`);
+    return result;
   }
   return 'refused';
 }
 
-async function proveKey(trial: Trial, candidate: Candidate, algorithm: string): Promise<Outcome> {
+async function proveKey(trial: Trial, candidate: Candidate, algorithm: string): Promise<TrialResult> {
   const key = { type: algorithm, getPublicSSH: () => candidate.publicKey };
   const asked = new Promise<[Buffer, (signature: Buffer) => void]>((resolve) => {
     trial.connection.stream.authPK(trial.config.user, key, (bytes, send) => resolve([bytes, send]));

@@ -2,10 +2,10 @@ import type { KeyboardPrompt } from 'ssh2-streams/lib/ssh.js';
 import { Failure } from '@dipus/proto/failure';
 import { formatTarget } from '../settings/target.ts';
 import type { Heard } from '../connection/connection.ts';
-import { outcomeOf, type Outcome, type Trial } from './trial.ts';
+import { resultOf, type TrialResult, type Trial } from './trial.ts';
 
 /** Asks for the password on the terminal, as often as the settings allow. Rejects with Failure when the connection ends. */
-export async function tryPassword(trial: Trial): Promise<Outcome> {
+export async function tryPassword(trial: Trial): Promise<TrialResult> {
   const { connection, config, prompter } = trial;
   if (!prompter) return 'refused';
   trial.tried.push('password');
@@ -14,29 +14,29 @@ export async function tryPassword(trial: Trial): Promise<Outcome> {
     const heard = connection.hear(['USERAUTH_SUCCESS', 'USERAUTH_FAILURE', 'USERAUTH_PASSWD_CHANGEREQ']);
     connection.stream.authPassword(config.user, password);
     const answer = await heard;
-    if (answer.event !== 'USERAUTH_PASSWD_CHANGEREQ') return outcomeOf(trial, answer);
+    if (answer.event !== 'USERAUTH_PASSWD_CHANGEREQ') return resultOf(trial, answer);
     throw new Failure('log in to', formatTarget(config.target), 'the password has expired').withHint('change it by logging in with ssh');
   });
 }
 
 /** Has the server's questions answered on the terminal, as often as the settings allow. Rejects with Failure when the connection ends. */
-export async function tryKeyboard(trial: Trial): Promise<Outcome> {
+export async function tryKeyboard(trial: Trial): Promise<TrialResult> {
   if (!trial.prompter) return 'refused';
   trial.tried.push('keyboard-interactive');
   return repeatedly(trial, () => answerQuestions(trial));
 }
 
-async function repeatedly(trial: Trial, once: () => Promise<Outcome | undefined>): Promise<Outcome> {
+async function repeatedly(trial: Trial, once: () => Promise<TrialResult | undefined>): Promise<TrialResult> {
   for (let count = 0; count < trial.config.auth.promptCount; count++) {
-    const outcome = await once();
-    if (outcome !== 'refused') return outcome ?? 'refused';
+    const result = await once();
+    if (result !== 'refused') return result ?? 'refused';
     trial.prompter?.tell('Permission denied.');
   }
   return 'refused';
 }
 
 /** One round of RFC 4256: questions until the server has made up its mind; undefined where it refuses without a question. */
-async function answerQuestions(trial: Trial): Promise<Outcome | undefined> {
+async function answerQuestions(trial: Trial): Promise<TrialResult | undefined> {
   const { stream } = trial.connection;
   const hear = (): Promise<Heard> => trial.connection.hear(['USERAUTH_INFO_REQUEST', 'USERAUTH_SUCCESS', 'USERAUTH_FAILURE']);
   let next = hear();
@@ -44,8 +44,8 @@ async function answerQuestions(trial: Trial): Promise<Outcome | undefined> {
   for (let asked = 0; ;) {
     const heard = await next;
     if (heard.event !== 'USERAUTH_INFO_REQUEST') {
-      const outcome = outcomeOf(trial, heard);
-      return outcome === 'refused' && asked === 0 ? undefined : outcome;
+      const result = resultOf(trial, heard);
+      return result === 'refused' && asked === 0 ? undefined : result;
     }
     const [name, instruction, , questions] = heard.values as [string, string, string, KeyboardPrompt[]];
     asked += questions.length;

@@ -3,7 +3,7 @@ import type { Prompter } from '@dipus/proto/prompter';
 import type { SshConfig } from '../settings/ssh-config.ts';
 
 /** What the server made of an attempt. */
-export type Outcome = 'done' | 'refused' | 'partial';
+export type TrialResult = 'done' | 'refused' | 'partial';
 
 /** A login under way. */
 export interface Trial {
@@ -20,14 +20,14 @@ export interface Trial {
 }
 
 /** Says something to the server and waits for what it makes of it. */
-export async function attempt(trial: Trial, say: () => unknown): Promise<Outcome> {
+export async function attempt(trial: Trial, say: () => unknown): Promise<TrialResult> {
   const heard = trial.connection.hear(['USERAUTH_SUCCESS', 'USERAUTH_FAILURE']);
   say();
-  return outcomeOf(trial, await heard);
+  return resultOf(trial, await heard);
 }
 
 /** What an answer means for the attempt; remembers what the server would take next. */
-export function outcomeOf(trial: Trial, { event, values }: Heard): Outcome {
+export function resultOf(trial: Trial, { event, values }: Heard): TrialResult {
   if (event === 'USERAUTH_SUCCESS') return 'done';
   const [methods, isPartial] = values as [string[], boolean];
   trial.methods = methods;
