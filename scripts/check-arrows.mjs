@@ -1,5 +1,5 @@
 // Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns, registry, objects, shell -> proto; and each
-// package declares what it imports. session stands on objects and relay, ipc on what a daemon needs, and remote is made of the middle
+// package declares what it imports. session stands on objects and relay, registry on tree, ipc on what a daemon needs, and remote is made of the middle
 // layer; daemon is an edge like cli.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
@@ -7,7 +7,12 @@ import { collectFindings, differences, listPackages, sourcesOf } from './checkin
 
 const carrying = ['descriptors', 'ipc', 'programs', 'relay', 'sep', 'seps', 'session', 'ssh'];
 const middle = [...carrying, 'mdns', 'objects', 'registry', 'remote', 'shell', 'tree'];
-const standsOn = { session: ['objects', 'programs', 'relay'], ipc: ['descriptors', 'relay', 'session', 'tree'], remote: middle };
+const standsOn = {
+  session: ['objects', 'programs', 'relay'],
+  registry: ['tree'],
+  ipc: ['descriptors', 'relay', 'session', 'tree'],
+  remote: middle,
+};
 // node:stream for the type of a connection alone.
 const pureModules = ['node:buffer', 'node:util', 'node:stream'];
 // Above it, for commands: what protocol daemons share of their edge.

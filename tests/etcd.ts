@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { eventually, sleep, type Program, type Sandbox } from './harness.ts';
+import { freePort } from './sshd.ts';
 
 export interface Etcd {
   /** Where its clients go: the door, which stays when etcd does not. */
@@ -115,14 +116,4 @@ export async function withEtcd(
     door.cut();
     door.server.close();
   }
-}
-
-/** A port of loopback, for programs that cannot say which one they have got. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

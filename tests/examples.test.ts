@@ -201,6 +201,8 @@ const cases: Readonly<Record<string, Case | string>> = {
   },
   'dipus-registry.5: dexport --seps -r etcd://etcd.example.com &': etcd,
   "dipus-registry.5: registry='etcds://kig@etcd.example.com?password-file=/home/kig/.etcd'": etcd,
+  'dipus-registry.5: cat files.sh': 'it is a file, see tests/registry.test.ts',
+  "dipus-registry.5: ssh nas 'mkdir -p /srv/dipus/dipus && echo seps://encode > /srv/dipus/dipus/encode'": sshd,
   'dipus-registry.5: cat zone': 'it asks a name server, see tests/registry.test.ts',
   'dipus-registry.5: etcdctl get --prefix /dipus/v1/': etcd,
   'dpipesd.conf.5: cat ~/.dpipesdrc': 'it is a file, see tests/dpipesd-conf.test.ts',

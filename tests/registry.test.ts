@@ -1,8 +1,10 @@
 // Registries: what is registered in a real etcd is told of to whoever asks, whatever happens to exporters, to etcd and to the network.
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
-import { freePort, withEtcd, type Etcd } from './etcd.ts';
+import { examplesOf } from './pages.ts';
+import { freePort, noSshd, startSshd } from './sshd.ts';
+import { withEtcd, type Etcd } from './etcd.ts';
 
 const test = suite('registry');
 
@@ -58,6 +60,8 @@ test('a registry is used as it says', () =>
       'etcds://h?what=/x',
       'etcd://h?password-file=/x',
       'dns:',
+      'sep://h',
+      'a.b://h',
       'dns:a..b',
       'dns://name/a',
     ];
@@ -184,6 +188,76 @@ onEtcd('pipelines run where it says', async ({ dir, env, root, etcd, start, run,
   const own = start('dpipesd', ['-f', settings]);
   assert.is(await own.line(), `${root}/local/dpipesd.box...0`);
 });
+
+/** A service that answers each request with these lines, and then does as it is told. */
+const saying = (lines: string, then = 'cat > /dev/null'): string => `read -r request; printf '${lines}'; ${then}`;
+
+test('a service is a registry, and whatever it says is one line', () =>
+  withSandbox(async ({ env, root, start, run }) => {
+    const serve = async (name: string, script: string): Promise<Program> => {
+      const program = start('dserve', [script, `${name}/registry`]);
+      await program.line();
+      return program;
+    };
+    const ask = async (registry: string): Promise<string> => {
+      const { status, stdout, stderr } = await run('ddiscover', ['-r', registry], '', { env: { ...env, DIPUS_TIME_SCALE: '0.1' } });
+      return `${status} ${stdout.toString()}${stderr}`;
+    };
+    assert.is(await ask('none://x'), '1 ddiscover: cannot ask none://x: there is no service none of protocol registry\n');
+    const rows: [string, string, string][] = [
+      ['good', saying('+ a {"uri":"sep://a:1"}\\n+ b sep://b\\n+ c sep://b\\n- a\\n.\\n'), '0 sep://b\n'],
+      ['rubbish', saying('+ a x\\n+ b sep://a b\\n+ c {"uri":7}\\n+ d unix:///x\\nwhat\\n+ e {\\n+ f sep://\\033[1m\\n.\\n'), '0 '],
+      ['refuses', saying('no: not you\\n'), '1 ddiscover: cannot ask refuses://x: not you\n'],
+      ['ends', saying('+ a sep://a\\n', 'exit'), '1 ddiscover: cannot ask ends://x: it has ended the connection\n'],
+      ['silent', saying(''), '1 ddiscover: cannot ask silent://x: no answer in time\n'],
+      ['long', saying('', 'head -c 9000 /dev/zero'), '1 ddiscover: cannot ask long://x: one of its lines is too long\n'],
+    ];
+    await Promise.all(rows.map(([name, script]) => serve(name, script)));
+    for (const [name, , answer] of rows) assert.is(await ask(`${name}://x`), answer);
+    const all = await serve(
+      'lists',
+      `read -r request; echo "+ a sep://a"; echo .; read go < ${root}/../go; echo "+ b sep://b"; echo .; cat > /dev/null`,
+    );
+    await run('mkfifo', ['go']);
+    const watching = start('ddiscover', ['-w', '-r', 'lists://x']);
+    assert.is(await watching.line(), '+ sep://a');
+    await run('sh', ['-c', 'echo > go']);
+    assert.equal([await watching.line(), await watching.line()], ['+ sep://b', '- sep://a']);
+    await all.stop('SIGKILL');
+    await watching.says(/cannot ask lists:/);
+    assert.is(watching.stdout.toString().split('\n').length, 4, 'nothing is said to have gone');
+  }));
+
+if (noSshd === undefined)
+  test('the registry of the page: files of a host with an sshd', () =>
+    withSandbox(async (sandbox) => {
+      const { dir, env, start, run } = sandbox;
+      const { prints } = examplesOf('man').find(({ page, commands }) => page === 'dipus-registry.5' && commands[0] === 'cat files.sh')!;
+      writeFileSync(`${dir}/files.sh`, `${prints.join('\n')}\n`);
+      await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', 'key']);
+      const { port, knownHosts } = await startSshd(sandbox, readFileSync(`${dir}/key.pub`, 'utf8'));
+      writeFileSync(`${dir}/known`, knownHosts);
+      const settings = ['HostName 127.0.0.1', `Port ${port}`, 'User root', `IdentityFile ${dir}/key`, `UserKnownHostsFile ${dir}/known`];
+      writeFileSync(`${dir}/ssh.conf`, ['Host nas', ...settings, 'BatchMode yes', ''].join('\n'));
+      mkdirSync(`${dir}/bin`);
+      writeFileSync(`${dir}/bin/ssh`, `#!/bin/sh\nexec /usr/bin/ssh -F ${dir}/ssh.conf "$@"\n`, { mode: 0o755 });
+      const service = start('dserve', ['sh files.sh', 'files/registry'], { env: { ...env, PATH: `${dir}/bin:${env['PATH']}` } });
+      await service.line();
+      mkdirSync(`${dir}/srv/dipus`, { recursive: true });
+      writeFileSync(`${dir}/srv/dipus/encode`, 'seps://encode\n');
+      const registry = `files://nas${dir}/srv`;
+      const watching = start('ddiscover', ['-a', '-w', '-r', registry]);
+      assert.is(await watching.line(), '+ seps://encode');
+      const exporter = start('dexport', [...user, '--plain', '--no-announce', '-l', '0.0.0.0:0', '--name', 'stereo', '-r', registry]);
+      const at = (await exporter.line()).split(':').at(-1)!;
+      assert.is(await watching.line(), `+ sep://stereo:${at}`);
+      assert.equal(linesOf(await run('ddiscover', ['-a', '-r', registry])), [`sep://stereo:${at}`, 'seps://encode']);
+      await exporter.stop('SIGKILL');
+      assert.is(await watching.line(), `- sep://stereo:${at}`);
+      rmSync(`${dir}/srv/dipus/encode`);
+      assert.is(await watching.line(), '- seps://encode');
+    }));
+else test.skip('the registry of the page: files of a host with an sshd', noSshd);
 
 testWith(test, ['dnsmasq'], 'exporters that DNS names', () =>
   withSandbox(async ({ env, start, run }) => {

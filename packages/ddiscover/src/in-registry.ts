@@ -3,6 +3,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import type { Entry } from '@dipus/registry/entry';
 import { openRegistry } from '@dipus/registry/open';
 import type { RegistryPlace } from '@dipus/proto/registry-place';
+import { openTree } from '@dipus/tree/root';
 import { parseUri } from '@dipus/proto/uri';
 import type { Finding, Found } from './found.ts';
 
@@ -17,7 +18,7 @@ export interface RegistryOptions {
 export async function findInRegistry(options: RegistryOptions, finding: Finding, stop: AbortSignal): Promise<void> {
   const { name, isWatch } = options;
   const { found, gone, ready, trouble } = finding;
-  const registry = await openRegistry(options.registry);
+  const registry = await openRegistry(options.registry, () => openTree(process.env));
   try {
     if (isWatch) {
       await registry.watch(

@@ -59,7 +59,7 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
     await Promise.race([offers.ready(), aborted(context.stop)]);
     if (context.stop.aborted) return;
     views.resolve(new Views(offers, options.openers && ((user) => newOffers(options.openers!.accessOf(user)))));
-    announcing = await announceAll(args, listening, { ...options, text: entrance.text, offers });
+    announcing = await announceAll(args, listening, { ...options, text: entrance.text, offers, tree });
     const answers = new Answers(newExporter(args, options, { tree, offers, announcing, descriptors }));
     ready.resolve(answers);
     const isLocal = listening.every(({ isLoopback }) => isLoopback);
@@ -142,13 +142,13 @@ async function announceAll(args: Arguments, listening: readonly Listening[], opt
   if (!args.registry) return byMdns;
   // Only what registers loads it.
   const { register } = await import('./registering.ts');
-  const { context, ownHost, text, offers } = options;
+  const { context, ownHost, text, offers, tree } = options;
   const { warn, explain } = context;
   const { registry, names } = args;
-  return [...byMdns, await register({ registry, names, host: ownHost, listening, text, view: offers, warn, explain })];
+  return [...byMdns, await register({ registry, names, host: ownHost, listening, text, view: offers, tree, warn, explain })];
 }
 
-type Announceable = DexportOptions & Pick<Entrance, 'text'> & { readonly offers: Offers };
+type Announceable = DexportOptions & Pick<Entrance, 'text'> & { readonly offers: Offers; readonly tree: Tree };
 
 /** Announces what listens beyond loopback, each port by itself: one name of mDNS leads to one port. */
 function announceBeyond(args: Arguments, listening: readonly Listening[], { context, ownHost, text }: Announceable): Announcing[] {

@@ -9,6 +9,7 @@ import type { RegistryPlace } from '@dipus/proto/registry-place';
 import { targetOf } from '@dipus/proto/sep';
 import type { Entry } from '@dipus/registry/entry';
 import { openRegistry } from '@dipus/registry/open';
+import type { Tree } from '@dipus/tree/root';
 import type { Announced } from './announcing.ts';
 import { isLoopback, type Listening } from './listen.ts';
 import type { Offer, View } from './offers.ts';
@@ -23,6 +24,7 @@ export interface RegisteringOptions {
   /** What mDNS says of it too. */
   readonly text: Readonly<Record<string, string>>;
   readonly view: View;
+  readonly tree: Tree;
   warn(error: unknown): void;
   explain(line: string): void;
 }
@@ -30,7 +32,7 @@ export interface RegisteringOptions {
 /** Registers an exporter, and the stages that it offers, until it is closed. What goes wrong is told, and tried again. Throws Failure. */
 export async function register(options: RegisteringOptions): Promise<Announced> {
   const { view, warn, explain } = options;
-  const registry = await openRegistry(options.registry);
+  const registry = await openRegistry(options.registry, () => options.tree);
   const since = Date.now();
   let isTold = false;
   const entries = (from: string | undefined): Entry[] => {

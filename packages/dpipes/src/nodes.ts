@@ -43,7 +43,7 @@ export class Nodes {
   /** `nodes`: as `-N` names them; without any, and without a registry, this host's tree has them. Throws UsageError. */
   constructor({ nodes, registry }: WhereNodesAre, openTree: () => Tree, context: Context) {
     this.#uris = nodes.map(readNode);
-    this.#registered = registry && new Registered(registry);
+    this.#registered = registry && new Registered(registry, openTree);
     this.#openTree = openTree;
     this.#context = context;
   }

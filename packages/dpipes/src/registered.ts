@@ -4,21 +4,24 @@ import type { RegistryPlace } from '@dipus/proto/registry-place';
 import { parseUri, type Uri } from '@dipus/proto/uri';
 import { openRegistry } from '@dipus/registry/open';
 import type { Registry } from '@dipus/registry/registry';
+import type { Tree } from '@dipus/tree/root';
 
 /** Of very many nodes so many are asked what they are doing, which ones is left to chance. */
 const maxAsked = 64;
 
 export class Registered {
   readonly #place: RegistryPlace;
+  readonly #openTree: () => Tree;
   #registry: Promise<Registry> | undefined;
 
-  constructor(place: RegistryPlace) {
+  constructor(place: RegistryPlace, openTree: () => Tree) {
     this.#place = place;
+    this.#openTree = openTree;
   }
 
   /** URIs of what may answer an ask; `host` is what the node has to be called, where that matters. Rejects with Failure. */
   async find(ask: Ask, host: string | undefined): Promise<Uri[]> {
-    this.#registry ??= openRegistry(this.#place);
+    this.#registry ??= openRegistry(this.#place, this.#openTree);
     const registry = await this.#registry;
     // DNS names exporters alone, which are asked themselves.
     if (this.#place.kind === 'dns') return (await registry.list('dipus')).map(({ uri }) => parseUri(uri));

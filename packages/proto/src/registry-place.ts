@@ -25,8 +25,16 @@ export interface DnsPlace {
   readonly printed: string;
 }
 
+/** Any other URL: what the service that is named like its scheme makes of it. */
+export interface ServicePlace {
+  readonly kind: 'service';
+  readonly scheme: string;
+  readonly url: string;
+  readonly printed: string;
+}
+
 /** A registry, as the words of a user name it. */
-export type RegistryPlace = EtcdPlace | DnsPlace;
+export type RegistryPlace = EtcdPlace | DnsPlace | ServicePlace;
 
 /** What may stand in the query of a URL: the absolute path of a file. */
 const fileOptions = ['password-file', 'ca-file', 'cert-file', 'key-file'] as const;
@@ -40,8 +48,11 @@ export function parseRegistry(text: string): RegistryPlace {
   if (text.startsWith('dns:')) return parseDns(text);
   const [, scheme, rest] = /^([a-z][a-z0-9+-]*):\/\/(\S+)$/.exec(text) ?? [];
   if (scheme === undefined || rest === undefined || !isPrintable(text)) throw new UriError(`is no registry, such as ${form}`);
-  if (scheme !== 'etcd' && scheme !== 'etcds') throw new UriError(`is no registry, such as ${form}`);
-  return parseEtcd(scheme, rest);
+  if (scheme === 'etcd' || scheme === 'etcds') return parseEtcd(scheme, rest);
+  // A URL of a host is a mistake, and no scheme of a registry.
+  if (!isName(scheme) || ['sep', 'seps', 'ssh', 'unix', 'http', 'https'].includes(scheme))
+    throw new UriError(`is no registry, such as ${form}`);
+  return { kind: 'service', scheme, url: text, printed: text };
 }
 
 function parseDns(text: string): DnsPlace {
