@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { JsonSplice } from '@dipus/objects/json';
+import { YamlSplice } from '@dipus/objects/yaml';
 import { ObjectError, type Splice, type SpliceOptions } from '@dipus/objects/splice';
 import { rounds, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
 
@@ -27,22 +28,22 @@ function through(splice: Splice, pieces: readonly Buffer[]): string {
 }
 
 /** What becomes of a text: whole, in two pieces however it is cut, and byte by byte. */
-function spliced(text: string, options: SpliceOptions): string {
+function spliced(text: string, options: SpliceOptions, Kind: typeof JsonSplice | typeof YamlSplice = JsonSplice): string {
   const bytes = Buffer.from(text);
-  const whole = through(new JsonSplice(options), [bytes]);
+  const whole = through(new Kind(options), [bytes]);
   for (let at = 0; at <= bytes.length; at++) {
-    const cut = through(new JsonSplice(options), [bytes.subarray(0, at), bytes.subarray(at)]);
+    const cut = through(new Kind(options), [bytes.subarray(0, at), bytes.subarray(at)]);
     assert.is(cut, whole, `${text}, cut at ${at}`);
   }
   const single = Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
-  assert.is(through(new JsonSplice(options), single), whole, `${text}, byte by byte`);
+  assert.is(through(new Kind(options), single), whole, `${text}, byte by byte`);
   return Buffer.from(whole, 'latin1').toString();
 }
 
-function fault(text: string, options: SpliceOptions): string {
+function fault(text: string, options: SpliceOptions, Kind?: typeof JsonSplice | typeof YamlSplice): string {
   let message = '';
   try {
-    spliced(text, options);
+    spliced(text, options, Kind);
   } catch (error) {
     if (!(error instanceof ObjectError)) throw error;
     ({ message } = error);
@@ -153,6 +154,97 @@ test('what is no object is told with its number and byte', () => {
   assert.is(through(new JsonSplice(usual), [latin]), latin.toString('latin1'));
 });
 
+// Each document is an object.
+const documents = [
+  'a: 1\n',
+  'a: 1',
+  '---\na: 1\nb: [1, 2]\n---\nc: 2\n...\n',
+  '# first\n\na: 1 # one\n# last\n',
+  '%YAML 1.2\n---\na: 1\n...\n%YAML 1.2\n---\nb: 2\n',
+  '--- &x\na: &y {b: 1}\nc: *y\n',
+  '--- !!map\na: 1\n',
+  'base: &b {x: 1}\nown:\n  <<: *b\n  y: 2\n',
+  'a: 1\r\nb: |\r\n  text\r\n  more\r\nc: 2\r\n',
+  '? [1, 2]\n: a\n? b\n: c\n',
+  '{a: 1, b: {c: "}"}, d: it\'s, "e":2}\n',
+  '{}\n--- {}\n--- { }\n',
+  '--- {a: 1,\n  b: [2, # ]\n  3]}\n--- {"a":\n1}\n',
+  '  a: 1\n  b:\n  - 2\n  - 3\n',
+  'a: 1\na: 2\n',
+  'n: 12345678901234567890\nf: 2.370\no: 0o17\nt: 012\nd: 2026-11-26\n',
+  '"quoted": 1\n\'single\': 2\n"with: colon": 3\n',
+  '? |\n  block\n: 1\n',
+  'text: >-\n  __dpipes: 1\n\n  more\nlist:\n- a: __dpipes\n  b: 2\n- - x\n  - |\n    y: z\n',
+  "plain: first\n  \"second\n  third\nend: 'a\n  b'\n",
+  'q: "a\n  __dpipes: {\n  b"\nf: [\n__dpipes, {x: 1}\n]\nlast: 1\n',
+  'ü: "é"\n&k key: !!str 5\n*k : 6\n',
+  'http://x: {y: http://z}\na:b: c#d\n',
+  '---\n---\na:\n...\n# nothing\n',
+];
+
+test('documents of YAML get their metadata, and lose it again, without another byte being changed', async () => {
+  const pairs: [string, string][] = [];
+  const yaml = (text: string, options: SpliceOptions): string => spliced(text, options, YamlSplice);
+  for (const text of documents) {
+    const put = yaml(text, putting);
+    pairs.push([text, put]);
+    assert.is(yaml(put, usual), text, put);
+    assert.is(yaml(put, putting), put);
+    assert.is(yaml(text, usual), text);
+  }
+  const member = `__dpipes: ${M}`;
+  const rows: [string, string][] = [
+    ['a: 1\n__dpipes:\n  dp.addr: x\n  more: |\n    y\nb: 2\n', `${member}\na: 1\nb: 2\n`],
+    ['a: 1\n"__dpipes":\n- 1\n\n- 2\n# b\nb: 2\n', `${member}\na: 1\n# b\nb: 2\n`],
+    ['? __dpipes\n: 1\na: 2\n', `${member}\na: 2\n`],
+    ['a: 1\n"\\x5f_dpipes": 2\n', `${member}\na: 1\n`],
+    ['{a: 1, __dpipes: {x: [1, 2]}, b: 2}', `{${member},a: 1, b: 2}`],
+    ["{a: 1, '__dpipes': 2}", `{${member},a: 1}`],
+    ['{__dpipes: 2}', `{${member}}`],
+    ['--- {"a":{"__dpipes":1}}\n', `--- {${member},"a":{"__dpipes":1}}\n`],
+  ];
+  for (const [text, put] of rows) {
+    assert.is(yaml(text, putting), put);
+    pairs.push([text, put]);
+  }
+  assert.is(yaml('__dpipes:\n  a: 1\n', usual), '{}\n');
+  assert.is(yaml('{__dpipes: 2, a: 1}', usual), '{ a: 1}');
+  assert.is(yaml('- 1\n--- text\n--- |\n a: 1\n', putting), '- 1\n--- text\n--- |\n a: 1\n');
+  assert.is(yaml('a: 1\n', { ...putting, name: '1 é', metadata: '{"x":"\u2028"}' }), '"1 é": {"x":"\\u2028"}\na: 1\n');
+  const faults: [string, SpliceOptions, string][] = [
+    ['a: 1\n--- {a: [1, 2}\n', putting, 'object 2, byte 10: it has no end'],
+    ['a: 1\n--- {"a": "\n', usual, 'object 2, byte 10: it has no end'],
+    ['a: 1\n---\n- 1\n', { ...putting, roots: 'refuse' }, 'object 2, byte 6: it is no object'],
+    ['a: 1\n---\n@x\n', putting, 'object 2, byte 10: @ begins no value'],
+    ['a: 1\n---\nb: 2\n', { ...putting, maxBytes: 8 }, 'object 2, byte 6: it is larger than 8 bytes'],
+    ['\ufeffa: 1\n', putting, 'object 1, byte 1: it begins with a byte order mark'],
+  ];
+  for (const [text, options, message] of faults) assert.is(fault(text, options, YamlSplice), message);
+  // What another program reads in them.
+  const script = `import sys, json, yaml
+class Any(yaml.BaseLoader): pass
+Any.add_constructor('tag:yaml.org,2002:merge', lambda loader, node: '<<')
+def read(text):
+    return [loader_value(node) for node in yaml.compose_all(text, Loader=Any)]
+def loader_value(node, name=None):
+    if isinstance(node, yaml.ScalarNode): return [node.tag, node.value]
+    if isinstance(node, yaml.SequenceNode): return [loader_value(one) for one in node.value]
+    return {"members": [[loader_value(k), loader_value(v)] for k, v in node.value]}
+def without(doc):
+    if not isinstance(doc, dict): return doc
+    return {"members": [m for m in doc["members"] if m[0][-1:] != ["__dpipes"]]}
+for text, put in json.load(sys.stdin):
+    before, after = [without(d) for d in read(text)], read(put)
+    for b, a in zip(before, after):
+        if isinstance(b, dict): assert a["members"][0][0][1] == "__dpipes" and len(a["members"]) == len(b["members"]) + 1, put
+    assert before == [without(d) for d in after], put
+print("same")`;
+  await withSandbox(async (sandbox) => {
+    const { stdout, stderr } = await sandbox.run('python3', ['-c', script], JSON.stringify(pairs));
+    assert.is(stdout.toString(), 'same\n', stderr);
+  });
+});
+
 const json = (sandbox: Sandbox, args: readonly string[], input: string | Buffer): Promise<Ended> =>
   sandbox.run('dpipes', ['-F', 'json', ...args], input);
 
@@ -202,6 +294,23 @@ test('programs of a pipeline see where their objects come from, and the end of i
     const much = await json(sandbox, ['cat | cat'], line.repeat(count));
     assert.ok(much.stdout.toString() === line.repeat(count), much.stderr);
     assert.not(existsSync(`${dir}/committed`));
+  });
+}, 120_000);
+
+test('programs that read YAML see the same', async () => {
+  await withSandbox(async (sandbox) => {
+    await sandbox.start('dpipesd').line();
+    await sandbox.start('dserve', ['cat', 'plain']).line();
+    const yaml = (args: readonly string[], input: string): Promise<Ended> => sandbox.run('dpipes', ['-F', 'yaml', ...args], input);
+    const dump = 'import sys, yaml; yaml.safe_dump_all(yaml.safe_load_all(sys.stdin), sys.stdout)';
+    const text = 'a: 1 # one\n---\n{b: [x, y]}\n';
+    assert.equal(said(await yaml(['cat | @plain'], text)), [text, '', 0]);
+    const ended = await yaml([`yq -y '.from = .__dpipes["dp.addr"]' | python3 -c '${dump}'`], text);
+    assert.equal(said(ended), ['a: 1\nfrom: box\n---\nb:\n- x\n- y\nfrom: box\n', '', 0]);
+    const refused = await yaml(['-O', 'roots=wrap', 'cat'], text);
+    assert.equal([refused.status, /option roots: no YAML is wrapped\n/.test(refused.stderr)], [126, true]);
+    const cut = await yaml(['cat'], 'a: 1\n--- {b: [x\n');
+    assert.equal(said(cut), ['', 'dpipes: cannot finish stage 1, cat: its input: object 2, byte 10: it has no end\n', 125]);
   });
 }, 120_000);
 
@@ -259,7 +368,7 @@ test('what is cut, is no object or is too large ends the pipeline, and nothing i
     assert.match(refused.stderr, /option roots: "x" is not one of pass, wrap, refuse\n/);
     assert.is(refused.status, 126);
     const usage = await sandbox.run('dpipes', ['-F', 'xml', 'cat']);
-    assert.equal([usage.status, usage.stderr.split('\n')[0]], [125, 'dpipes: -F xml is not json']);
+    assert.equal([usage.status, usage.stderr.split('\n')[0]], [125, 'dpipes: -F xml is not json or yaml']);
   });
 }, 120_000);
 

@@ -3,7 +3,7 @@ complete -c dpipes -f
 complete -c dpipes -s e -l strict -d 'A status other than 0 ends the pipeline'
 complete -c dpipes -l sh -d 'An end is an end, as in a shell'
 complete -c dpipes -s n -l null -d 'The first stage reads nothing'
-complete -c dpipes -s F -l format -x -a 'json' -d 'Stages give each other objects'
+complete -c dpipes -s F -l format -x -a 'json yaml' -d 'Stages give each other objects'
 complete -c dpipes -s N -l node -x -d 'Where stages may run'
 complete -c dpipes -s r -l registry -x -d 'What knows where stages may run'
 complete -c dpipes -s O -l option -x -a 'shell= cwd= nice= umask= max-seconds= roots= validate=yes max-object= metadata= metadata-name= metadata-prefix= metadata-out=keep' -d 'How stages are to run'

@@ -18,7 +18,11 @@ const commandLine: Configured = {
     strict: { short: 'e', describe: 'a stage that ends with a status other than 0 ends the pipeline' },
     sh: { describe: 'an end is an end, also of a stage that was killed, as in a shell' },
     null: { short: 'n', describe: 'the first stage reads nothing' },
-    format: { short: 'F', value: 'FORMAT', describe: 'stages give each other objects, written as json, which say where they come from' },
+    format: {
+      short: 'F',
+      value: 'FORMAT',
+      describe: 'stages give each other objects, written as json or yaml, which say where they come from',
+    },
     node: {
       short: 'N',
       value: 'NODE',

@@ -1,6 +1,7 @@
 /** What a client wants of the objects of a stage: options by their names, as dpipes(1) has them. */
 import { JsonSplice } from './json.ts';
 import type { Roots, Splice, SpliceOptions } from './splice.ts';
+import { YamlSplice } from './yaml.ts';
 
 export interface ObjectSettings {
   readonly format: 'json' | 'yaml';
@@ -28,6 +29,9 @@ const mostBytes = 512 << 20;
 export function readObjectSettings(format: 'json' | 'yaml', options: Readonly<Record<string, string>>): ObjectSettings {
   const { roots = 'pass', validate = 'no', metadata = '', 'metadata-out': out = 'remove' } = options;
   const { 'max-object': max = String(usualMaxBytes), 'metadata-name': name = '__dpipes', 'metadata-prefix': prefix = 'dp.' } = options;
+  // It would have to be printed anew, or parsed by somebody.
+  if (format === 'yaml' && roots === 'wrap') throw new Error('option roots: no YAML is wrapped');
+  if (format === 'yaml' && validate === 'yes') throw new Error('option validate: no YAML is validated');
   return {
     format,
     roots: oneOf(['roots', roots], allRoots),
@@ -43,7 +47,8 @@ export function readObjectSettings(format: 'json' | 'yaml', options: Readonly<Re
 /** One stream by these settings; without metadata it is taken out. */
 export function spliceOf(settings: ObjectSettings, own: Pick<SpliceOptions, 'metadata' | 'warn'>): Splice {
   const { roots, validates, maxBytes, name, prefix } = settings;
-  return new JsonSplice({ roots, validates, maxBytes, name, wrappedKey: `${prefix}wrapped`, ...own });
+  const options: SpliceOptions = { roots, validates, maxBytes, name, wrappedKey: `${prefix}wrapped`, ...own };
+  return settings.format === 'yaml' ? new YamlSplice(options) : new JsonSplice(options);
 }
 
 function readMore(text: string): MoreMetadata[] {

@@ -103,7 +103,7 @@ export interface StageFlow {
 export const pipeVersion = 1;
 /** The most stages of a pipeline. */
 export const maxStages = 64;
-export const objectFormats: readonly ObjectFormat[] = ['json'];
+export const objectFormats: readonly ObjectFormat[] = ['json', 'yaml'];
 /** The options of a stage that are about its objects. */
 export const objectOptions: readonly string[] = [
   'roots',
