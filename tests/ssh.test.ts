@@ -122,21 +122,28 @@ function addLists(): void {
         const evil = await foreign(`${dir}/evil`, (connection) => connection.end());
         renameSync(`${dir}/evil`, `${local}/evil\n+ x.box...0`);
         writeFileSync(`${local}/file.box...0`, '');
+        // What somebody else has put beside a service is no control socket of it.
+        const printer = await foreign(`${local}/printer.box...0`, (connection) => connection.end('printer'));
+        const forged = await foreign(`${local}/.printer.box...0`, (connection) => connection.end('forged'));
+        chownSync(`${local}/.printer.box...0`, 4321, 4321);
         const list = async (...args: string[]): Promise<string[]> =>
           textOf(await runLocal('dls', args))
             .split('\n')
             .toSorted();
-        assert.equal(await list(uri()), ['']);
+        assert.equal(await list(uri()), ['', 'local/printer.box...0']);
+        assert.match((await list('--json', uri())).join(''), /"control":false/);
+        assert.is(textOf(await runLocal('dcat', [uri('printer')])), 'printer');
         assert.equal(await list('-a', uri()), [
           '',
           'local/linked.box...0  (untrusted: has more than one hard link)',
           'local/mine.box...0  (untrusted: has more than one hard link)',
           'local/open/mine.box...0  (untrusted: directory open is writable by everybody and not sticky)',
+          'local/printer.box...0',
           'local/theirs.box...0  (untrusted: belongs to uid 4321)',
         ]);
         assert.is((await runLocal('dcat', [uri('theirs')])).status, 127);
         assert.is(textOf(await runLocal('dcat', [uri('theirs.box...0')])), 'theirs');
-        for (const server of [theirs, inOpen, evil]) server.close();
+        for (const server of [theirs, inOpen, evil, printer, forged]) server.close();
       }),
     minute,
   );
