@@ -17,3 +17,9 @@ export async function before<T>(deadline: number, promise: Promise<T>): Promise<
 export function backOffMs(tries: number): number {
   return Math.min(timing.placeMs * 2 ** tries, timing.maxPlaceMs) * (0.5 + Math.random());
 }
+
+/** Begins to wait for an answer: whether it has taken longer than one may, so that it is worth another try later. */
+export function lateness(): () => boolean {
+  const begun = Date.now();
+  return () => Date.now() - begun >= timing.probeMs;
+}

@@ -38,11 +38,12 @@ export async function dpipes(args: Arguments, openTree: () => Tree, context: Con
   const deadline = timeoutMs === 0 ? Infinity : Date.now() + timeoutMs;
   try {
     checkPrograms(args.wishes, pipeline.stages);
-    const wanted = await inTime('place', findPlaces(pipeline.stages, nodes, { deadline, stop: context.stop }), deadline);
+    const find = (): Promise<WantedStage[]> => findPlaces(pipeline.stages, nodes, { deadline, stop: context.stop });
+    const wanted = await inTime('place', find(), deadline);
     if (!args.mayMix) checkNotMixed(wanted);
     if (args.isPlan) return printPlan(wanted, context);
     // A signal ends it wherever it is; what runs then is ended by the loss of its client.
-    const result = await Promise.race([runStages(pipeline, { args, wanted, deadline }, context), aborted(context.stop)]);
+    const result = await Promise.race([runStages(pipeline, { args, wanted, find, nodes, deadline }, context), aborted(context.stop)]);
     return result ?? 0;
   } catch (error) {
     if (!(error instanceof NoPlace || error instanceof NotRun)) throw error;
@@ -85,6 +86,9 @@ function textOf({ text, place }: Stage): string {
 interface Run {
   readonly args: Arguments;
   readonly wanted: readonly WantedStage[];
+  readonly nodes: Nodes;
+  /** Looks for the places of all stages again. */
+  find(): Promise<WantedStage[]>;
   /** Until when all of it is to be linked. */
   readonly deadline: number;
 }
@@ -95,7 +99,11 @@ async function inTime<T>(verb: string, promise: Promise<T>, deadline: number): P
   });
 }
 
-async function runStages({ isNegated }: Pipeline, { args, wanted, deadline }: Run, context: Context): Promise<number | EndedBySignal> {
+async function runStages(
+  { isNegated }: Pipeline,
+  { args, wanted, nodes, find, deadline }: Run,
+  context: Context,
+): Promise<number | EndedBySignal> {
   const running = new RunningPipe(args.endRule, args.isLastAlone);
   const progress = args.showsProgress ? showFlows(wanted) : undefined;
   const hosts = new Map<WantedStage, string>();
@@ -104,13 +112,18 @@ async function runStages({ isNegated }: Pipeline, { args, wanted, deadline }: Ru
   const { stop, explain } = context;
   const wishes = { ...args.wishes, client: ownHost(process.env) };
   const asked = { events, wishes, explain, ...(progress && { flowMs }) };
+  let known = wanted;
   const { stages, links } = await begin({
-    prepare: (tries, end) => prepareAll(wanted, { ...asked, tries, deadline: end }),
+    prepare: async (tries, end) => {
+      // A node that was late with its answer may be the one that has places.
+      if (tries > 0 && nodes.takeSilent()) known = await inTime('place', find(), deadline);
+      return prepareAll(known, { ...asked, tries, deadline: end });
+    },
     link: (ready) => linkAll(ready, { ...args, explain }),
     deadline,
     stop,
     explain,
-  });
+  }).finally(() => nodes.tellSilent());
   for (const one of stages) hosts.set(one.wanted, one.place.hosts[0] ?? '');
   let status: StageStatus | undefined;
   try {

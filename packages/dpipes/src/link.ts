@@ -8,6 +8,7 @@ import type { Link, LinkHalf, LinkOrigin } from '@dipus/proto/pipe';
 import { startCountedCopy } from '@dipus/relay/counted-copy';
 import { StageOver } from '@dipus/session/stage-client';
 import { ownHost } from '@dipus/tree/root';
+import { lateness } from './deadline.ts';
 import { isSecret, originOf, uriOf, waysTo } from './place.ts';
 import { NotNow, type ReadyStage } from './prepare.ts';
 import type { OwnLinks } from './running-pipe.ts';
@@ -125,8 +126,9 @@ function otherHalf(half: LinkHalf): LinkHalf {
 /** This host's own end of a stage's link, not read yet; `from`: the stage whose output is written to an input, else it is this host's. */
 async function ownLink({ wanted, place, client }: ReadyStage, half: LinkHalf, from?: ReadyStage): Promise<Duplex> {
   const token = newToken();
+  const isLate = lateness();
   const connection = await place.open('data').catch((error: unknown) => {
-    throw new Failure('link', nameOf(wanted), `it cannot be connected to: ${reasonOf(error)}`);
+    throw new (isLate() ? NotNow : Failure)('link', nameOf(wanted), `it cannot be connected to: ${reasonOf(error)}`);
   });
   connection.on('error', () => {}).pause();
   const origin = half === 'in' && { from: from ? originOf(from.place) : ownOrigin(connection) };

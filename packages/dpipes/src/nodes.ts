@@ -10,12 +10,12 @@ import { Failure } from '@dipus/proto/failure';
 import { parseServicePath } from '@dipus/proto/name';
 import type { RegistryPlace } from '@dipus/proto/registry-place';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
-import { timing } from '@dipus/proto/timing';
 import { probeRemote } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
+import { lateness } from './deadline.ts';
 import { hostIn, placeOf, type Place, type Service } from './place.ts';
 import { Registered } from './registered.ts';
 import { startNode } from './start-node.ts';
@@ -179,12 +179,6 @@ export class Nodes {
     }
     return host;
   }
-}
-
-/** From now on: whether it takes longer than an answer may. */
-function lateness(): () => boolean {
-  const begun = Date.now();
-  return () => Date.now() - begun >= timing.probeMs;
 }
 
 function findLocal(tree: Tree, ask: Ask): Service[] {

@@ -33,10 +33,11 @@ export async function findPlaces(stages: readonly Stage[], nodes: Nodes, { deadl
     } catch (error) {
       const pauseMs = backOffMs(tries);
       const mayFollow = error instanceof NoPlace && !stop.aborted && Date.now() + pauseMs < deadline;
-      if (!mayFollow || !nodes.takeSilent()) throw error;
-      await pause(pauseMs, stop);
-    } finally {
-      nodes.tellSilent();
+      if (mayFollow && nodes.takeSilent()) await pause(pauseMs, stop);
+      else {
+        nodes.tellSilent();
+        throw error;
+      }
     }
   }
 }
