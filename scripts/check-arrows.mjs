@@ -1,6 +1,6 @@
 // Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns, registry, objects, shell -> proto; and each
-// package declares what it imports. session stands on objects and relay, registry on tree, ipc on what a daemon needs, and remote is made of the middle
-// layer; daemon is an edge like cli.
+// package declares what it imports. session stands on objects and relay, registry on tree, ipc on what a daemon needs, and remote is made
+// of the middle layer; daemon is an edge like cli.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';

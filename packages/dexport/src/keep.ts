@@ -1,6 +1,6 @@
 // An exporter that root has started to speak TLS, as three kinds of process: this one, which stays root, the exporter, and openers
 // (dexport(1), Permissions).
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { Failure } from '@dipus/proto/failure';
 import { notifyEnvironment } from '@dipus/cli/notify';
 import type { Context, EndedBySignal } from '@dipus/cli/run';
@@ -10,10 +10,15 @@ import { takeInvitation } from '@dipus/seps/pairing';
 import { userId } from '@dipus/tree/accounts';
 import { rootPath } from '@dipus/tree/root';
 import { readTrust, type Environment } from '@dipus/tree/trust';
-import { boundedNode } from './bounded.ts';
 import { Keeper } from './keeper.ts';
 import { exporterRole } from './roles.ts';
 import type { OpenerPlace } from './orders.ts';
+
+// Root's rights come from two sets. What may be inherited is all that is left when the other one, the bounding set, is empty; and that one
+// stays empty for good, so that nothing this process could run would give it back what it has given up.
+const inherited = ['--inh-caps=-all,+setuid,+setgid,+net_bind_service'];
+const bounded = ['--no-new-privs', '--bounding-set=-all'];
+const setpriv = 'setpriv';
 
 export interface KeepOptions {
   /** The file of this very program. */
@@ -85,4 +90,15 @@ async function endOf(exporter: ChildProcess): Promise<number | EndedBySignal> {
   if (signal === null) return code ?? 1;
   if (['SIGINT', 'SIGTERM', 'SIGHUP'].includes(signal)) return { signal };
   throw new Failure('keep', 'the exporter', `it was killed by ${signal}`);
+}
+
+/**
+ * What fork() is to run instead of Node: as root, with no more rights than it needs to become another user (capabilities(7)). It is Node
+ * itself where there is no setpriv(1), or it may not do that.
+ */
+function boundedNode(): { readonly execPath: string; readonly execArgv: readonly string[] } {
+  const args = [...inherited, setpriv, ...bounded];
+  const isPossible = spawnSync(setpriv, [...args, 'true'], { stdio: 'ignore' }).status === 0;
+  if (!isPossible) return { execPath: process.execPath, execArgv: process.execArgv };
+  return { execPath: setpriv, execArgv: [...args, process.execPath, ...process.execArgv] };
 }

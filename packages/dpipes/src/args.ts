@@ -4,6 +4,7 @@ import { isGiven, listOption, numberOption, secondsOption, textOption } from '@d
 import { readRegistry, registryOption } from '@dipus/cli/registry-option';
 import { objectFormats } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
+import { quoted } from '@dipus/proto/quoted';
 import type { RegistryPlace } from '@dipus/proto/registry-place';
 import { readWishes, type Wishes } from './wishes.ts';
 
@@ -145,8 +146,4 @@ function readFormat(text: string | undefined): Pick<Wishes, 'format'> {
 function endRuleOf(isStrict: boolean, isSh: boolean): EndRule {
   if (isStrict) return 'strict';
   return isSh ? 'sh' : 'usual';
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,10 +1,12 @@
 // What a stage and its client agree on before anything runs.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import type { ObjectSettings } from '@dipus/objects/settings';
 import { reasonOf } from '@dipus/proto/failure';
-import { objectOptions, type Prepare } from '@dipus/proto/pipe';
+import { formatPipePayload, objectOptions, type Prepare } from '@dipus/proto/pipe';
+import { timing } from '@dipus/proto/timing';
 import type { Words } from '@dipus/programs/program';
 import type { App } from './app.ts';
-import { mayRun } from './auth.ts';
 import { findProgram } from './find-program.ts';
 import { versionOf, whyNotMet } from './needs.ts';
 import { readStageOptions, type Accepts } from './stage-options.ts';
@@ -73,4 +75,14 @@ async function versionOfChosen(chosen: Chosen, { argv }: Prepare): Promise<strin
   const name = 'argv' in chosen ? chosen.argv[0] : argv?.[0];
   const program = name === undefined ? undefined : findProgram(name, process.env['PATH'] ?? '');
   return program && versionOf(program);
+}
+
+/** Whether the program, which reads PREPARE as JSON, ends with 0 in time. Where it cannot be asked nobody may. */
+async function mayRun(argv: readonly [string, ...string[]], prepare: Prepare, service: string): Promise<boolean> {
+  const [program, ...args] = argv;
+  const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'inherit'], cwd: '/', timeout: timing.authMs, killSignal: 'SIGKILL' });
+  child.stdin.on('error', () => {});
+  child.stdin.end(`${formatPipePayload({ ...prepare, service })}\n`);
+  const [code] = await once(child, 'exit').catch(() => [127]);
+  return code === 0;
 }

@@ -1,8 +1,8 @@
 // When to look at a tree of a remote host again: when its dls tells of a change, where that can be run; else every so often.
 import type { Duplex } from 'node:stream';
+import { quoted } from '@dipus/proto/quoted';
 import { timing } from '@dipus/proto/timing';
 import type { Channels } from '../connection/channels.ts';
-import { quoted } from './quoted.ts';
 
 // It ends with the connection: without a terminal nobody else ends what runs there. Under sh, whatever the user's shell is.
 const script = `command -v dls >/dev/null || exit 127
