@@ -13,7 +13,7 @@ export function isScalar(byte: number): boolean {
   return scalars[byte] === 1;
 }
 
-export function isSpace(byte: number | undefined): boolean {
+function isSpace(byte: number | undefined): boolean {
   return byte === space || byte === newline || byte === tab || byte === carriageReturn;
 }
 

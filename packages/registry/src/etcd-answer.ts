@@ -30,7 +30,7 @@ export class EtcdError extends Error {
 }
 
 /** Whether etcd says that it must be authenticated to again: tokens expire, and are lost when it is started anew. */
-export function isAboutToken(reason: string): boolean {
+function isAboutToken(reason: string): boolean {
   return /invalid auth token|revision of auth store is old/.test(reason);
 }
 
