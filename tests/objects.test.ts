@@ -1,5 +1,6 @@
 // Metadata in streams of objects: what is put in and taken out, cut at every byte, and no other byte changed; and pipelines of programs
 // that read it.
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { JsonSplice } from '@dipus/objects/json';
@@ -243,6 +244,47 @@ print("same")`;
     const { stdout, stderr } = await sandbox.run('python3', ['-c', script], JSON.stringify(pairs));
     assert.is(stdout.toString(), 'same\n', stderr);
   });
+});
+
+test('random bytes are passed on, or are no objects', () => {
+  const words = [
+    '{',
+    '}',
+    '[',
+    ']',
+    '"',
+    "'",
+    '\\',
+    ':',
+    ': ',
+    ',',
+    '\n',
+    ' ',
+    '__dpipes',
+    '"__dpipes"',
+    '1',
+    'null',
+    '- ',
+    '? ',
+    '---\n',
+    '...\n',
+  ];
+  const more = ['|', '#', '&a ', '!t ', '*a', '\r\n', 'é', '%', '{}', 'a: ', '\t'];
+  const all = [...words, ...more];
+  for (let round = 0; round < rounds(4_000, 200_000); round++) {
+    const text = Array.from(randomBytes(round % 24), (byte) => all[byte % all.length]).join('');
+    for (const Kind of [JsonSplice, YamlSplice]) {
+      for (const options of [putting, usual]) {
+        const bytes = Buffer.from(text);
+        const pieces = [bytes.subarray(0, round % 7), bytes.subarray(round % 7)];
+        try {
+          through(new Kind(options), pieces);
+        } catch (error) {
+          assert.instance(error, ObjectError, `${JSON.stringify(text)}: ${String(error)}`);
+        }
+      }
+    }
+  }
 });
 
 const json = (sandbox: Sandbox, args: readonly string[], input: string | Buffer): Promise<Ended> =>
