@@ -360,11 +360,11 @@ test('over two hosts, a stage is told the address by which its client reaches th
   await withSandbox(async (sandbox) => {
     const nodes = ['a', 'b'].map(async (name) => {
       const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/${name}`, DIPUS_HOST: name };
-      await sandbox.start('dpipesd', ['-x', '--any-command'], { env }).line();
+      await sandbox.start('dpipesd', ['-x', '--any-command', '--metadata-name', 'from', '--metadata-prefix', 'x.'], { env }).line();
       return sandbox.start('dexport', ['--user', 'root', '-l', '127.0.0.1:0', '--no-announce'], { env }).line();
     });
     const uris = await Promise.all(nodes);
-    const from = `jq -c '.seen += [.__dpipes["dp.addr", "dp.port"]]'`;
+    const from = `jq -c '.seen += [.from["x.addr", "x.port"]]'`;
     const ended = await json(sandbox, [...uris.flatMap((uri) => ['-N', uri]), `@a ${from} | @b ${from}`], '{"seen":[]}');
     const { seen } = JSON.parse(ended.stdout.toString()) as { seen: [string, number, string, number] };
     const { hostname, port } = new URL(uris[0]!.replace('sep:', 'http:'));
@@ -372,7 +372,11 @@ test('over two hosts, a stage is told the address by which its client reaches th
     assert.ok(seen[1] > 1023, 'its own end of the connection');
     const told = await sandbox.run('dpipes', [...uris.flatMap((uri) => ['-N', uri]), '@a cat | @b echo $DPIPES_ADDR:$DPIPES_PORT'], '');
     assert.is(told.stdout.toString(), `${hostname}:${port}\n`, told.stderr);
-    const credential = await json(sandbox, ['-N', uris[0]!, '-O', 'metadata=credential', `jq -c '.__dpipes["dp.credential"]'`], '{}');
+    const credential = await json(
+      sandbox,
+      ['-N', uris[0]!, '-O', 'metadata=credential', '-O', 'metadata-name=__dpipes', `jq -c '.__dpipes["x.credential"]'`],
+      '{}',
+    );
     assert.is(credential.stdout.toString(), '{"user":null,"by":"none"}\n');
   });
 }, 120_000);

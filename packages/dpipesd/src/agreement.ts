@@ -18,6 +18,8 @@ declare const DIPUS_VERSION: string;
 /** On what terms stages run here. */
 export interface Terms {
   readonly accepts: Accepts;
+  /** Options for objects, where a client does not say them. */
+  readonly objectOptions: Readonly<Record<string, string>>;
   /** Whose name it runs as. */
   readonly user: string;
   /** A program that says who may run what. */
@@ -50,7 +52,7 @@ export async function agree(prepare: Prepare, service: string, { whatRuns, ...te
   const application = (): Promise<string | undefined> => versionOfChosen(chosen, prepare);
   const why = await whyNotMet(prepare.need ?? {}, { dpipesd: DIPUS_VERSION, user: terms.user, accepted, application });
   if (why !== undefined) throw new NotToRun(why);
-  const objects = await readObjects(prepare, accepted);
+  const objects = await readObjects(prepare, { ...terms.objectOptions, ...accepted });
   return {
     words: await wordsOf(chosen, settings),
     ...('argv' in chosen && chosen.app && { app: chosen.app }),

@@ -15,7 +15,8 @@ const commandLine: Configured = {
   tool: 'dpipesd',
   forms: [
     '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--plain] [-l ADDR[:PORT]]... [-r REGISTRY] [--any-command] ' +
-      '[--accept-option NAMES]... [--auth-command COMMAND] [--call HOST]... [--api] [--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
+      '[--accept-option NAMES]... [--metadata-name NAME] [--metadata-prefix TEXT] [--auth-command COMMAND] [--call HOST]... [--api] ' +
+      '[--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
       '[--exit] [--log FILE] [--pid-file FILE] [-f FILE] [--check-config] [-v] [-- COMMAND [ARG...]]',
   ],
   summary: 'Lets stages of pipelines run on this host: each is a program between two connections, for dpipes on whichever host.',
@@ -34,6 +35,8 @@ const commandLine: Configured = {
     registry: { ...registryOption, describe: 'its exporter registers it at REGISTRY, such as etcd://HOST' },
     'any-command': { describe: 'whoever gets here may run any command' },
     'accept-option': { value: 'NAMES', isRepeatable: true, describe: 'which options of clients count' },
+    'metadata-name': { value: 'NAME', describe: 'the member of objects that says where they come from (default __dpipes)' },
+    'metadata-prefix': { value: 'TEXT', describe: 'how its keys begin (default dp.)' },
     'auth-command': { value: 'COMMAND', describe: 'a stage may run where COMMAND, which reads what is asked for as JSON, ends with 0' },
     call: {
       value: 'HOST',
@@ -84,6 +87,8 @@ export interface Arguments extends OfferOptions {
   readonly isAnyCommand: boolean;
   /** Which options of clients count, where that is said. */
   readonly accepts?: Accepts;
+  /** Options for objects, where a client does not say them. */
+  readonly objectOptions: Readonly<Record<string, string>>;
   readonly authCommand?: readonly [string, ...string[]];
   /** What stages may call, where not any command may run. */
   readonly calls: readonly string[];
@@ -138,6 +143,7 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     ...(registry !== undefined && { registry }),
     isAnyCommand,
     ...(options.length > 0 && { accepts: acceptsThese(options) }),
+    objectOptions: readObjectOptions(values),
     ...readCommand(textOption(values, 'auth-command')),
     calls,
     isInForeground: isGiven(values, 'foreground'),
@@ -145,6 +151,12 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     ...(log !== undefined && { log: resolve(log) }),
     ...(pidFile !== undefined && { pidFile: resolve(pidFile) }),
   };
+}
+
+function readObjectOptions(values: Parameters<typeof textOption>[0]): Record<string, string> {
+  const [name, prefix] = [textOption(values, 'metadata-name'), textOption(values, 'metadata-prefix')];
+  if (name === '') throw new UsageError('--metadata-name is empty');
+  return { ...(name !== undefined && { 'metadata-name': name }), ...(prefix !== undefined && { 'metadata-prefix': prefix }) };
 }
 
 function readCommand(text: string | undefined): { authCommand?: readonly [string, ...string[]] } {

@@ -53,6 +53,7 @@ export async function dpipesd(
   const mayCall: MayCall = (uri) => callsOf(args)(uri) || (uri.scheme === 'unix' && offers.some(({ path }) => path === uri.path));
   const terms: Terms = {
     accepts: args.accepts ?? (args.area === 'local' ? acceptsAll : acceptsThese(['nice', ...objectOptions])),
+    objectOptions: args.objectOptions,
     user: userName(process.geteuid!()),
     ...(args.authCommand && { authCommand: args.authCommand }),
   };
