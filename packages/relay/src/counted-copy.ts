@@ -26,9 +26,10 @@ export interface CountedCopy {
 /** dd(1) tells what it has copied, which cat(1) does not; with blocks of this many bytes it is as fast. */
 export const dd = 'dd bs=131072';
 
-// It goes with this process: whoever reads what it writes must not take the rest for all.
+// It goes with this process: whoever reads what it writes must not take the rest for all. See cat.ts for what chrt does.
 const script = `[ "$PPID" = "$1" ] || exit
 trap '' INT HUP
+chrt -b -p 0 $$ </dev/null >/dev/null 2>&1
 exec ${dd}`;
 
 /** A descriptor, which stays the caller's, or a connection. */

@@ -33,6 +33,7 @@ export interface HeldInputOptions {
 // Descriptor 5 has what was read of the connection before. What dd tells goes to 6, the status of the copy to 4; a word on 3 certifies the
 // end, and its end says that this process is dead. dash knows no `kill -KILL -- -GROUP`.
 const script = `trap '' HUP INT TERM
+chrt -b -p 0 $$ </dev/null >/dev/null 2>&1 3<&- 4>&- 5<&- 6>&-
 cat <&5 3<&- 4>&- 6>&- && ${dd} 3<&- 4>&- 5<&- 2>&6 6>&-
 status=$?
 trap '' PIPE
