@@ -1,5 +1,8 @@
 // Registries: what is registered in a real etcd is told of to whoever asks, whatever happens to exporters, to etcd and to the network.
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import * as assert from 'uvu/assert';
 import { eventually, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 import { examplesOf } from './pages.ts';
@@ -28,7 +31,7 @@ function onEtcd(title: string, body: (world: World) => Promise<void>): void {
 }
 
 function worldOf(sandbox: Sandbox, etcd: Etcd): World {
-  const { start, run } = sandbox;
+  const { env, start, run } = sandbox;
   return {
     ...sandbox,
     etcd,
@@ -37,7 +40,8 @@ function worldOf(sandbox: Sandbox, etcd: Etcd): World {
       return [program, await program.line()];
     },
     watch: (...args) => start('ddiscover', ['-a', '-w', '-r', etcd.url, ...args]),
-    find: async (...args) => linesOf(await run('ddiscover', ['-a', '-r', etcd.url, ...args])),
+    find: async (...args) =>
+      linesOf(await run('ddiscover', ['-a', '-r', etcd.url, ...args], '', { env: { ...env, DIPUS_TIME_SCALE: '1' } })),
   };
 }
 
@@ -150,6 +154,97 @@ onEtcd('an etcd that has lost all gets its entries anew', async ({ etcd, exporte
   for (let line = ''; line !== `+ ${next}`; seen.add(line)) line = await watching.line();
   for (const line of seen) assert.ok([`+ ${uri}`, `- ${uri}`, `+ ${next}`].includes(line), line);
 });
+
+onEtcd('a network that stalls: the lease is granted anew, and nobody is told what is not so', async ({ etcd, start, exporter, watch }) => {
+  const beside = start('ddiscover', ['-a', '-w', '-r', `etcd://127.0.0.1:${etcd.door.port}`]);
+  const behind = watch();
+  const [program, uri] = await exporter();
+  assert.equal([await beside.line(), await behind.line()], [`+ ${uri}`, `+ ${uri}`]);
+  etcd.door.stall();
+  assert.is(await beside.line(), `- ${uri}`);
+  await Promise.all([
+    program.says(/cannot (?:ask|register at) \S+: no answer within/),
+    behind.says(/cannot (?:ask|watch) \S+: no answer within/),
+  ]);
+  await etcd.ctl('put', '/dipus/v1/dipus/x/1', 'sep://x:1');
+  assert.is(await beside.line(), '+ sep://x:1');
+  assert.is(behind.stdout.toString(), `+ ${uri}\n`);
+  etcd.door.restore();
+  assert.is(await beside.line(), `+ ${uri}`);
+  for (let line = ''; line !== '+ sep://x:1';) line = await behind.line();
+  await program.says(/the lease was lost/);
+});
+
+onEtcd('a watch has no gap over compaction, and takes nothing that is no entry', async ({ etcd, watch, find }) => {
+  const put = (key: string, value: string): Promise<string> => etcd.ctl('put', `/dipus/v1/dipus/${key}`, value);
+  for (const [at, value] of [
+    'sep://h/\u001b[1m',
+    'sep://a b',
+    '{"uri":"http://h"}',
+    '{"uri":7}',
+    '{',
+    '',
+    'unix:///x',
+    `{"uri":"sep://h","x":"${'x'.repeat(5000)}"}`,
+  ].entries())
+    await put(`bad/${at}`, value);
+  for (const name of ['a', 'b', 'c']) await put(name, `{"uri":"sep://${name}:1","host":"../${name}","other":1}`);
+  const watching = watch();
+  const first = [await watching.line(), await watching.line(), await watching.line()];
+  assert.equal(first.sort(), ['+ sep://a:1', '+ sep://b:1', '+ sep://c:1']);
+  etcd.door.stall();
+  await etcd.ctl('del', '/dipus/v1/dipus/a');
+  await put('b', 'seps://b:2');
+  await put('d', 'sep://d:1');
+  const { header } = JSON.parse(await etcd.ctl('get', '/none', '-w', 'json')) as { header: { revision: number } };
+  await etcd.ctl('compact', String(header.revision));
+  etcd.door.restore();
+  const lines = [await watching.line(), await watching.line(), await watching.line(), await watching.line()];
+  assert.equal(lines.sort(), ['+ sep://d:1', '+ seps://b:2', '- sep://a:1', '- sep://b:1']);
+  assert.equal(await find(), ['sep://c:1', 'sep://d:1', 'seps://b:2']);
+  await put('e', 'sep://e:1');
+  assert.is(await watching.line(), '+ sep://e:1');
+  assert.not.match(watching.stderr, /compacted|cancelled/);
+});
+
+onEtcd('what it prints is what dimport takes', async ({ dir, env, etcd, start, exporter }) => {
+  const [program] = await exporter();
+  await start('dserve', ['-x', 'cat', 'echo']).line();
+  const own = { ...env, DIPUS_ROOT: `${dir}/other` };
+  const importing = start('sh', ['-c', `ddiscover -a -w -r ${etcd.url} | dimport -`], { env: own });
+  const line = await importing.line();
+  assert.match(line, /^\+ \w+\/echo\.127\.0\.0\.1\.\.\.0$/);
+  await program.stop('SIGKILL');
+  assert.is(await importing.line(), line.replace('+', '-'));
+});
+
+test('whatever answers in the stead of etcd is one line', () =>
+  withSandbox(async ({ env, run }) => {
+    const answers: Record<string, (response: ServerResponse) => void> = {
+      '1 .*: it does not answer as etcd does: HTTP 404': (response) => response.writeHead(404).end('<html>'),
+      '1 .*: it does not answer as etcd does: HTTP 400, go away': (response) =>
+        response.writeHead(400, { 'content-type': 'text/plain' }).end('go away\nnow'),
+      '1 .*: it does not answer as etcd does: HTTP 200': (response) => response.end('[]'),
+      '1 .*: it tells no revision': (response) => response.end('{"kvs":[7,null,{"key":7}]}'),
+      '1 .*: no leader': (response) =>
+        response.writeHead(503).end('{"error":"etcdserver: no leader","message":"etcdserver: no leader","code":14}'),
+      '1 .*: no answer within 1 s': () => {},
+      '1 .*: no whole answer within 1 s': (response) => void response.write('{'),
+      '1 .*: its answer is too long': (response) => response.end(Buffer.alloc(17 * 1024 * 1024)),
+      '1 .*: it has ended the connection': (response) => response.destroy(),
+    };
+    for (const [expected, answer] of Object.entries(answers)) {
+      const server = createServer((request, response) => {
+        response.on('error', () => {});
+        request.resume().on('end', () => answer(response));
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const url = `etcd://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const { status, stdout, stderr } = await run('ddiscover', ['-r', url], '', { env: { ...env, DIPUS_TIME_SCALE: '0.2' } });
+      server.close().closeAllConnections();
+      assert.match(`${status} ${stdout.toString()}${stderr}`, new RegExp(`^${expected.replace('.*', `ddiscover: cannot ask ${url}`)}\\n$`));
+    }
+  }));
 
 onEtcd('pipelines run where it says', async ({ dir, env, root, etcd, start, run, find }) => {
   const node = async (host: string, ...args: string[]): Promise<string> => {
@@ -316,7 +411,7 @@ async function certificates({ dir, run }: Sandbox): Promise<void> {
 
 testWith(test, ['etcd', 'etcdctl', 'openssl'], 'by TLS, as a user whose token goes', () =>
   withSandbox(async (sandbox) => {
-    const { dir, start, run } = sandbox;
+    const { dir, env, start, run } = sandbox;
     await certificates(sandbox);
     const args = [
       '--cert-file',
@@ -350,7 +445,7 @@ testWith(test, ['etcd', 'etcdctl', 'openssl'], 'by TLS, as a user whose token go
         const watching = start('ddiscover', ['-a', '-w', '-r', url]);
         assert.is(await watching.line(), `+ ${uri}`);
         const ask = async (registry: string): Promise<string> => {
-          const { status, stdout, stderr } = await run('ddiscover', ['-a', '-r', registry]);
+          const { status, stdout, stderr } = await run('ddiscover', ['-a', '-r', registry], '', { env: { ...env, DIPUS_TIME_SCALE: '1' } });
           return `${status} ${stdout.toString()}${stderr}`;
         };
         const host = etcd.url;
