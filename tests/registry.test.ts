@@ -3,6 +3,12 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Failure } from '@dipus/proto/failure';
+import { parseRegistry } from '@dipus/proto/registry-place';
+import { scaleTiming } from '@dipus/proto/timing';
+import { UriError } from '@dipus/proto/uri';
+import { openRegistry } from '@dipus/registry/open';
+import { openTree } from '@dipus/tree/root';
 import * as assert from 'uvu/assert';
 import { eventually, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 import { examplesOf } from './pages.ts';
@@ -13,6 +19,8 @@ const test = suite('registry');
 
 /** An entry stands for 2 s without its owner, the least that etcd allows. */
 const quick = { DIPUS_TIME_SCALE: '0.2' };
+// What this very process asks does not wait for long.
+scaleTiming(0.2);
 const user = process.geteuid!() === 0 ? ['--user', 'root'] : [];
 
 interface World extends Sandbox {
@@ -69,12 +77,19 @@ test('a registry is used as it says', () =>
       'dns:a..b',
       'dns://name/a',
     ];
-    for (const registry of wrong) {
-      const { status, stdout, stderr } = await run('ddiscover', ['-r', registry]);
-      assert.is(`${status} ${stdout.toString()}`, '2 ', registry);
-      assert.match(stderr, /^ddiscover: --registry "[^\n]*\nddiscover: hint: [^\n]*\n$/, registry);
-    }
-    for (const args of [['dipus'], ['-r', 'etcd://h', 'lame'], ['-r', 'etcd://h', 'dipus', 'dipus'], ['-t', '1', '-r', 'etcd://h']])
+    for (const registry of wrong)
+      assert.throws(
+        () => parseRegistry(registry),
+        (error: Error) => error instanceof UriError,
+        registry,
+      );
+    const bad = await run('ddiscover', ['-r', 'etcd://u:secret@h']);
+    const reason = 'has a password: only a file may, named by ?password-file=/FILE';
+    assert.match(
+      `${bad.status} ${bad.stderr}`,
+      new RegExp(`^2 ddiscover: --registry "etcd://u:secret@h" ${reason.replace('?', '.')}\\nddiscover: hint: .*\\n$`),
+    );
+    for (const args of [['dipus'], ['-r', 'etcd://h', 'lame'], ['-t', '1', '-r', 'etcd://h']])
       assert.is((await run('ddiscover', args)).status, 2, args.join(' '));
     const { status, stderr } = await run('ddiscover', ['-r', 'etcd://127.0.0.1:1']);
     assert.is(`${status} ${stderr}`, '1 ddiscover: cannot ask etcd://127.0.0.1:1: connection refused\n');
@@ -95,17 +110,6 @@ onEtcd('exporters and their stages come and go', async ({ etcd, start, exporter,
   assert.is(await watching[1]!.line(), `- ${uri}/dp/sort.box...0`);
 });
 
-onEtcd('an exporter that ends takes its entries with it', async ({ etcd, exporter, watch }) => {
-  const watching = watch();
-  const [program, uri] = await exporter();
-  assert.is(await watching.line(), `+ ${uri}`);
-  const before = Date.now();
-  assert.is((await program.stop()).status, 0);
-  assert.is(await watching.line(), `- ${uri}`);
-  assert.ok(Date.now() - before < 1500, 'at once, not when its lease ends');
-  assert.equal(await etcd.keys(), []);
-});
-
 onEtcd('kill -9 of an exporter: its entry goes, and never that of the next one', async ({ etcd, exporter, watch, find }) => {
   const watching = watch();
   const [first, uri] = await exporter();
@@ -121,6 +125,13 @@ onEtcd('kill -9 of an exporter: its entry goes, and never that of the next one',
   await second.stop('SIGKILL');
   assert.is(await watching.line(), `- ${uri}`);
   assert.ok(Date.now() - before < 5000, 'within its time to live, and that of etcd to see it');
+  const [third, last] = await exporter();
+  assert.is(await watching.line(), `+ ${last}`);
+  const end = Date.now();
+  assert.is((await third.stop()).status, 0);
+  assert.is(await watching.line(), `- ${last}`);
+  assert.ok(Date.now() - end < 1500, 'at once, not when its lease ends');
+  assert.equal(await etcd.keys(), []);
 });
 
 onEtcd('kill -9 of etcd: what happens meanwhile is told of', async ({ etcd, exporter, watch }) => {
@@ -218,33 +229,33 @@ onEtcd('what it prints is what dimport takes', async ({ dir, env, etcd, start, e
   assert.is(await importing.line(), line.replace('+', '-'));
 });
 
-test('whatever answers in the stead of etcd is one line', () =>
-  withSandbox(async ({ env, run }) => {
-    const answers: Record<string, (response: ServerResponse) => void> = {
-      '1 .*: it does not answer as etcd does: HTTP 404': (response) => response.writeHead(404).end('<html>'),
-      '1 .*: it does not answer as etcd does: HTTP 400, go away': (response) =>
-        response.writeHead(400, { 'content-type': 'text/plain' }).end('go away\nnow'),
-      '1 .*: it does not answer as etcd does: HTTP 200': (response) => response.end('[]'),
-      '1 .*: it tells no revision': (response) => response.end('{"kvs":[7,null,{"key":7}]}'),
-      '1 .*: no leader': (response) =>
-        response.writeHead(503).end('{"error":"etcdserver: no leader","message":"etcdserver: no leader","code":14}'),
-      '1 .*: no answer within 1 s': () => {},
-      '1 .*: no whole answer within 1 s': (response) => void response.write('{'),
-      '1 .*: its answer is too long': (response) => response.end(Buffer.alloc(17 * 1024 * 1024)),
-      '1 .*: it has ended the connection': (response) => response.destroy(),
-    };
-    for (const [expected, answer] of Object.entries(answers)) {
-      const server = createServer((request, response) => {
-        response.on('error', () => {});
-        request.resume().on('end', () => answer(response));
-      }).listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      const url = `etcd://127.0.0.1:${(server.address() as AddressInfo).port}`;
-      const { status, stdout, stderr } = await run('ddiscover', ['-r', url], '', { env: { ...env, DIPUS_TIME_SCALE: '0.2' } });
-      server.close().closeAllConnections();
-      assert.match(`${status} ${stdout.toString()}${stderr}`, new RegExp(`^${expected.replace('.*', `ddiscover: cannot ask ${url}`)}\\n$`));
-    }
-  }));
+test('whatever answers in the stead of etcd is one line', async () => {
+  const answers: Record<string, (response: ServerResponse) => void> = {
+    'it does not answer as etcd does: HTTP 404': (response) => response.writeHead(404).end('<html>'),
+    'it does not answer as etcd does: HTTP 400, go away': (response) =>
+      response.writeHead(400, { 'content-type': 'text/plain' }).end('go away\nnow'),
+    'it does not answer as etcd does: HTTP 200': (response) => response.end('[]'),
+    'it tells no revision': (response) => response.end('{"kvs":[7,null,{"key":7}]}'),
+    'no leader': (response) => response.writeHead(503).end('{"error":"etcdserver: no leader","message":"etcdserver: no leader","code":14}'),
+    'no answer within 1 s': () => {},
+    'no whole answer within 1 s': (response) => void response.write('{'),
+    'its answer is too long': (response) => response.end(Buffer.alloc(17 * 1024 * 1024)),
+    'it has ended the connection': (response) => response.destroy(),
+  };
+  for (const [expected, answer] of Object.entries(answers)) {
+    const server = createServer((request, response) => {
+      response.on('error', () => {});
+      request.resume().on('end', () => answer(response));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `etcd://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const registry = await openRegistry(parseRegistry(url), () => openTree({}));
+    const error = await registry.list('dipus').catch((failure: Error) => failure);
+    registry.close();
+    server.close().closeAllConnections();
+    assert.is(error instanceof Failure && error.message, `cannot ask ${url}: ${expected}`);
+  }
+});
 
 onEtcd('pipelines run where it says', async ({ dir, env, root, etcd, start, run, find }) => {
   const node = async (host: string, ...args: string[]): Promise<string> => {
@@ -294,18 +305,19 @@ test('a service is a registry, and whatever it says is one line', () =>
       await program.line();
       return program;
     };
-    const ask = async (registry: string): Promise<string> => {
-      const { status, stdout, stderr } = await run('ddiscover', ['-r', registry], '', { env: { ...env, DIPUS_TIME_SCALE: '0.1' } });
-      return `${status} ${stdout.toString()}${stderr}`;
+    const ask = async (url: string): Promise<string> => {
+      const registry = await openRegistry(parseRegistry(url), () => openTree(env));
+      const found = await registry.list('dipus').catch((error: Error) => error.message);
+      return typeof found === 'string' ? found : found.map(({ uri }) => uri).join(' ');
     };
-    assert.is(await ask('none://x'), '1 ddiscover: cannot ask none://x: there is no service none of protocol registry\n');
+    assert.is(await ask('none://x'), 'cannot ask none://x: there is no service none of protocol registry');
     const rows: [string, string, string][] = [
-      ['good', saying('+ a {"uri":"sep://a:1"}\\n+ b sep://b\\n+ c sep://b\\n- a\\n.\\n'), '0 sep://b\n'],
-      ['rubbish', saying('+ a x\\n+ b sep://a b\\n+ c {"uri":7}\\n+ d unix:///x\\nwhat\\n+ e {\\n+ f sep://\\033[1m\\n.\\n'), '0 '],
-      ['refuses', saying('no: not you\\n'), '1 ddiscover: cannot ask refuses://x: not you\n'],
-      ['ends', saying('+ a sep://a\\n', 'exit'), '1 ddiscover: cannot ask ends://x: it has ended the connection\n'],
-      ['silent', saying(''), '1 ddiscover: cannot ask silent://x: no answer in time\n'],
-      ['long', saying('', 'head -c 9000 /dev/zero'), '1 ddiscover: cannot ask long://x: one of its lines is too long\n'],
+      ['good', saying('+ a {"uri":"sep://a:1"}\\n+ b sep://b\\n+ c sep://b\\n- a\\n.\\n'), 'sep://b sep://b'],
+      ['rubbish', saying('+ a x\\n+ b sep://a b\\n+ c {"uri":7}\\n+ d unix:///x\\nwhat\\n+ e {\\n+ f sep://\\033[1m\\n.\\n'), ''],
+      ['refuses', saying('no: not you\\n'), 'cannot ask refuses://x: not you'],
+      ['ends', saying('+ a sep://a\\n', 'exit'), 'cannot ask ends://x: it has ended the connection'],
+      ['silent', saying(''), 'cannot ask silent://x: no answer in time'],
+      ['long', saying('', 'head -c 9000 /dev/zero'), 'cannot ask long://x: one of its lines is too long'],
     ];
     await Promise.all(rows.map(([name, script]) => serve(name, script)));
     for (const [name, , answer] of rows) assert.is(await ask(`${name}://x`), answer);

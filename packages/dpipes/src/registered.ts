@@ -26,8 +26,10 @@ export class Registered {
     // DNS names exporters alone, which are asked themselves.
     if (this.#place.kind === 'dns') return (await registry.list('dipus')).map(({ uri }) => parseUri(uri));
     const entries = await registry.list(ask.segments.join('.'));
-    const wanted = host === undefined ? someOf(entries) : entries.filter((entry) => entry.host === host || entry.uri === host);
-    return wanted.map(({ uri }) => parseUri(uri));
+    const wanted = host === undefined ? entries : entries.filter((entry) => entry.host === host || entry.uri === host);
+    // An exporter that was started anew has two of them for a while.
+    const uris = [...new Set(wanted.map(({ uri }) => uri))];
+    return (host === undefined ? someOf(uris) : uris).map(parseUri);
   }
 
   close(): void {
