@@ -50,6 +50,7 @@ const cases: Readonly<Record<string, Case>> = {
     until: 'grep -q encode out',
     gives: /^\+ sep:\/\/encode\.local:7370\n/,
   },
+  objects: { gives: /^\{"__dpipes":\{"dp\.addr":"10\.0\.0\.2"\}, "n": 1\.00 \}\n$/ },
   programs: { gives: /^\{ signal: 'TERM' \}\n$/ },
   proto: { gives: /^1\n$/ },
   relay: {
