@@ -53,6 +53,15 @@ const cases: Readonly<Record<string, Case>> = {
   objects: { gives: /^\{"__dpipes":\{"dp\.addr":"10\.0\.0\.2"\}, "n": 1\.00 \}\n$/ },
   programs: { gives: /^\{ signal: 'TERM' \}\n$/ },
   proto: { gives: /^1\n$/ },
+  registry: {
+    before: `etcd --data-dir etcd --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \\
+        --listen-peer-urls http://127.0.0.1:2380 2> etcd.log &
+      until grep -q :094B /proc/net/tcp; do sleep 0.05; done
+      background dexport --user root -r etcd://127.0.0.1
+      until ETCDCTL_API=3 etcdctl get --prefix /dipus | grep -q uri; do sleep 0.1; done`,
+    swap: { 'etcd.example.com': '127.0.0.1' },
+    gives: /^sep:\/\/127\.0\.0\.1:7370\n(?:sep:\/\/\[::1\]:7370\n)?$/,
+  },
   relay: {
     before: `serve cat echo; printf hello | socat -t 30 - TCP-LISTEN:7370 > back &
       until grep -q :1CCA /proc/net/tcp; do sleep 0.05; done`,
