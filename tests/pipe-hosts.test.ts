@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, has, isLong, suite, type Program } from './harness.ts';
 import { hostTests, type Host } from './hosts.ts';
-import { childrenOf } from './processes.ts';
+import { childrenOf, commandOf } from './processes.ts';
 
 const test = suite('pipe-hosts');
 const onHosts = hostTests(test);
@@ -24,7 +24,7 @@ async function serve(host: Host): Promise<Program> {
 
 /** Programs of a dpipesd, and what copies for them. */
 function programsOf(daemon: Program): number[] {
-  return childrenOf(daemon.pid).filter((pid) => !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('groups='));
+  return childrenOf(daemon.pid).filter((pid) => /^(?!.*groups=)./s.test(commandOf(pid)));
 }
 
 if (has('nft')) {

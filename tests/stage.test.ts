@@ -12,6 +12,7 @@ import type { SessionResult } from '@dipus/session/client-connection';
 import { callSecurely } from '@dipus/session/secure-link';
 import { StageClient, StageOver } from '@dipus/session/stage-client';
 import { eventually, rounds, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { childrenOf, commandOf } from './processes.ts';
 import { exporter, importer, upgradeTo } from './sep-pair.ts';
 
 const test = suite('stage');
@@ -137,11 +138,6 @@ async function waysTo(sandbox: Sandbox, { path }: Service): Promise<[string, Dia
   ];
 }
 
-/** What is left of a service's programs and their copiers: processes that are its children, or hold a pipe below its folder. */
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-}
-
 test('bytes pass, the status and stderr come, on every way; the end only when it is certified', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'tr a-z A-Z; echo done >&2; exit 3', 'upper', '-n', '4');
@@ -262,8 +258,7 @@ test('a program that commits at its end does not, whoever is lost and on whateve
 /** Kills the shells that copy into the programs of a service; its client is told, and goes. */
 function killCopiers(pid: number, rig: Rig): void {
   for (const child of childrenOf(pid)) {
-    const words = readFileSync(`/proc/${child}/cmdline`, 'utf8');
-    if (words.includes('read -r word <&3')) process.kill(child, 'SIGKILL');
+    if (commandOf(child).includes('read -r word <&3')) process.kill(child, 'SIGKILL');
   }
   void eventually('it is told', () => isTold(rig)).then(() => rig.client.close());
 }
@@ -275,7 +270,7 @@ function isTold(rig: Rig): boolean {
 
 /** Programs of a service: what leads a group of its own and is no copier and no guard. */
 function programsOf(pid: number): number[] {
-  return childrenOf(pid).filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('mv part'));
+  return childrenOf(pid).filter((child) => commandOf(child).includes('mv part'));
 }
 
 test('whoever reads no more is noticed by whoever writes: EPIPE, at once, on every way', async () => {

@@ -35,7 +35,7 @@ export function daemonOptions({ max, unit = 'connections' }: Defaults, own: Opti
   return {
     listen: { short: 'l', value: 'ADDR:PORT', isRepeatable: true, describe: 'let the network in at ADDR:PORT' },
     ...own,
-    max: { value: 'N', describe: `at most N ${unit} each way (default ${max})` },
+    max: { short: 'n', value: 'MAX', describe: `at most MAX ${unit} each way (default ${max})` },
     verbose: { short: 'v', describe: 'explain on stderr what is being done' },
   };
 }

@@ -13,7 +13,7 @@ const defaults = { max: 1024, example: 'dtcp -l 127.0.0.1:PORT --to SERVICE' };
 
 const commandLine: CommandLine = {
   tool: 'dtcp',
-  forms: ['[-l ADDR:PORT]... [--to SERVICE] [--plain] [--max N] [--grace SECS] [-v]'],
+  forms: ['[-l ADDR:PORT]... [--to SERVICE] [--plain] [-n MAX] [--grace SECS] [-v]'],
   summary: 'Opens tcp://HOST:PORT[/SERVICE] for others, and with -l lets the network use services of this host by TCP.',
   options: daemonOptions(defaults, {
     to: { value: 'SERVICE', describe: 'every connection is SERVICE; else each names its service first' },

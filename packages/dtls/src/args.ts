@@ -14,7 +14,7 @@ const defaults = { max: 1024, example: 'dtls -l :PORT --keys FILE --to SERVICE' 
 
 const commandLine: CommandLine = {
   tool: 'dtls',
-  forms: ['[-l ADDR:PORT]... [--to SERVICE] --keys FILE [--max N] [--grace SECS] [-v]'],
+  forms: ['[-l ADDR:PORT]... [--to SERVICE] --keys FILE [-n MAX] [--grace SECS] [-v]'],
   summary: 'Opens tls://[IDENTITY@]HOST:PORT[/SERVICE] for others, and with -l lets holders of a key use services of this host.',
   options: daemonOptions(defaults, {
     to: { value: 'SERVICE', describe: 'every connection is SERVICE; else each names its service first' },

@@ -7,7 +7,7 @@ const defaults = { max: 1000, unit: 'sessions', example: 'dudp -l 127.0.0.1:PORT
 
 const commandLine: CommandLine = {
   tool: 'dudp',
-  forms: ['[-l ADDR:PORT]... [--to SERVICE] [--plain] [--idle SECS] [--max N] [-v]'],
+  forms: ['[-l ADDR:PORT]... [--to SERVICE] [--plain] [--idle SECS] [-n MAX] [-v]'],
   summary: 'Opens udp://HOST:PORT[/SERVICE] for others, and with -l lets the network use services of this host by UDP.',
   options: daemonOptions(defaults, {
     to: { value: 'SERVICE', describe: 'every session is of SERVICE; else its first datagram names it' },

@@ -7,7 +7,7 @@ const defaults = { max: 1024, example: 'dws -l 127.0.0.1:PORT --to SERVICE' };
 
 const commandLine: CommandLine = {
   tool: 'dws',
-  forms: ['[-l ADDR:PORT]... [--to SERVICE] [--plain] [--origin ORIGIN]... [--max N] [-v]'],
+  forms: ['[-l ADDR:PORT]... [--to SERVICE] [--plain] [--origin ORIGIN]... [-n MAX] [-v]'],
   summary: 'Opens ws:// and wss://HOST[:PORT][/SERVICE] for others, and with -l lets the network use services of this host by WebSockets.',
   options: daemonOptions(defaults, {
     to: { value: 'SERVICE', describe: 'every connection is SERVICE; else its path names the service' },
