@@ -31,7 +31,7 @@ async function order(program: Program, message: object): Promise<Record<string, 
 }
 
 function openersOf(user: string): number[] {
-  return processesOf(`//opener\0${user}`);
+  return processesOf(`//opener ${user}`);
 }
 
 function processesOf(role: string): number[] {
@@ -205,7 +205,7 @@ testAsRoot(test, 'what is not root any more has no right of it; a dead keeper en
     await service.line();
     const { exporter } = await mappedExporter(users);
     const channels = await exporter.dial();
-    const [network] = processesOf('//exporter\0--seps\0--user\0daemon');
+    const [network] = processesOf('//exporter --seps --user daemon');
     assert.is(bodyOf(await exporter.ask(channels, get(''))), 'echo.box...0\n');
     assert.is(procStatus(network!, 'Uid'), '1\t1\t1\t1');
     for (const set of ['CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) assert.match(procStatus(network!, set), /^0+$/, set);
@@ -220,7 +220,7 @@ testAsRoot(test, 'what is not root any more has no right of it; a dead keeper en
     process.kill(Number(procStatus(network!, 'PPid')), 'SIGKILL');
     await within(20_000, 'the end of the stream', broken);
     assert.ok(Date.now() - since < promised(3000), `${Date.now() - since} ms`);
-    await eventually('nobody is left', () => processesOf('//exporter\0--seps\0--user\0daemon').length + openersOf('ann').length === 0);
+    await eventually('nobody is left', () => processesOf('//exporter --seps --user daemon').length + openersOf('ann').length === 0);
     assert.match(await channels.ended, /this exporter ends|closed/);
   }),
 );

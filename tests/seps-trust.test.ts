@@ -173,7 +173,8 @@ test('a key is changed without a break: paired again under the same name, and th
     const begin = async (letter: string): Promise<Program> => {
       const cat = local.start('dcat', [`${uri}/echo`]);
       cat.child.stdin!.write(letter);
-      await eventually('the echo', () => cat.stdout.toString() === letter);
+      await eventually('the echo, or an end', () => cat.stdout.toString() === letter || cat.stderr !== '');
+      assert.equal([cat.stdout.toString(), cat.stderr], [letter, '']);
       return cat;
     };
     const old = await begin('a');
