@@ -39,7 +39,7 @@ for (const name of streams)
       const { uri, program } = await startDaemon(sandbox, name);
       const open = opener(sandbox);
       const echo = await open(`${uri}/echo`);
-      const bytes = randomBytes(rounds(8 << 20, 256 << 20));
+      const bytes = randomBytes(rounds(4 << 20, 256 << 20));
       const hash = createHash('sha256');
       echo.on('data', (part: Buffer) => hash.update(part)).end(bytes);
       await once(echo, 'end');
@@ -288,9 +288,9 @@ test('descriptors and memory stay as they are over many asks', () =>
           await asBefore();
         };
         // What garbage there is at most is there by then.
-        await some(rounds(60, 3000));
+        await some(rounds(40, 3000));
         const bytes = residentBytes(program.pid);
-        await some(rounds(120, 10_000));
+        await some(rounds(60, 10_000));
         const more = residentBytes(program.pid) - bytes;
         assert.ok(more < 30 << 20, `${name}: ${more} bytes more`);
         assert.is((await program.stop()).status, 0);

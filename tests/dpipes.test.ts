@@ -250,7 +250,7 @@ test('many at once over a few nodes with few places: all end, each with its own 
     const names = ['a', 'b', 'c', 'd'];
     const nodes = await Promise.all(names.map((name) => node(sandbox, name, '-n', '8', '--app', 'sh args=any')));
     const options = nodes.flatMap(({ uri }) => ['-N', uri]);
-    const [count, atOnce] = [rounds(24, 1000), rounds(24, 100)];
+    const [count, atOnce] = [rounds(12, 1000), rounds(12, 100)];
     const stages = rounds(2, 3);
     const pipeline = Array.from({ length: stages }, () => sh('cat')).join(' | ');
     const one = async (number: number): Promise<string[]> => {
@@ -307,7 +307,7 @@ test('those that want the same places in opposite orders do not wait for each ot
   await withSandbox(async (sandbox) => {
     const nodes = await Promise.all(['a', 'b'].map((name) => node(sandbox, name, '-n', '1', '--app', 'sh args=any')));
     const options = nodes.flatMap(({ uri }) => ['-N', uri]);
-    const orders = Array.from({ length: rounds(4, 40) }, (_, at) => (at % 2 === 0 ? ['a', 'b'] : ['b', 'a']));
+    const orders = Array.from({ length: rounds(2, 40) }, (_, at) => (at % 2 === 0 ? ['a', 'b'] : ['b', 'a']));
     const ends = orders.map(async ([first, second]) =>
       sandbox.run('dpipes', ['-t', '0', ...options, `@${first} ${sh('cat')} | @${second} ${sh('cat')}`], 'x'),
     );

@@ -97,10 +97,10 @@ async function openWays(pair: Pair): Promise<Way[]> {
   assert.is(sockets(roots.sep).length, services.length);
   const user = userInfo().username;
   // In the short form most by SEP, where connections end in most ways.
-  const [some, few] = [7, 31];
+  const [some, few] = [11, 61];
   return [
     { name: 'local', command: ({ name }) => ['dcat', name], root: pair.root, every: some },
-    { name: 'sep', command: ({ name }) => ['dcat', `${uri}/${name}`], every: 2 },
+    { name: 'sep', command: ({ name }) => ['dcat', `${uri}/${name}`], every: 3 },
     { name: 'ssh', command: ({ name }) => ['dcat', pair.uri(name)], every: some },
     { name: 'import by sep', command: ({ name }) => ['dcat', name], root: roots.sep, every: some },
     { name: 'import by ssh', command: ({ name }) => ['dcat', name], root: roots.ssh, every: some },

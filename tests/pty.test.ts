@@ -111,7 +111,7 @@ test('a size that comes while the program ends is nothing', async () => {
       });
       assert.equal((await ended).outcome, { exit: { code: 3 } });
     };
-    for (let round = 0; round < rounds(5, 100); round++) await Promise.all(Array.from({ length: 8 }, one));
+    for (let round = 0; round < rounds(2, 100); round++) await Promise.all(Array.from({ length: 8 }, one));
     assert.is(service.stderr, '');
   });
 });
@@ -305,7 +305,7 @@ test('many sessions with unread input, sizes and early ends: no foreign byte, no
       (mark: string, isEarly: boolean) => controlSession(imported, mark, isEarly),
       (mark: string, isEarly: boolean) => plainSession(imported, mark, isEarly),
     ];
-    const total = rounds(160, 10_000);
+    const total = rounds(80, 10_000);
     let begun = 0;
     let middle = 0;
     const worker = async (letter: string): Promise<void> => {

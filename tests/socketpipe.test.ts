@@ -34,9 +34,9 @@ test('stdin or -i, stdout or -o: the same bytes, status 0', async () => {
   });
 });
 
-test('gigabytes arrive equal', async () => {
+test('a long stream arrives equal', async () => {
   await withSandbox(async ({ run }) => {
-    const seq = ['seq', '1', String(rounds(10_000_000, 450_000_000))];
+    const seq = ['seq', '1', String(rounds(3_000_000, 450_000_000))];
     const args = ['-b', ...group('-i', ...seq), ...env, ...group('-r', 'cat'), ...group('-o', 'md5sum')];
     const [ended, expected] = await Promise.all([run('socketpipe', args), run('sh', ['-c', `${seq.join(' ')} | md5sum`])]);
     assert.is(ended.stdout.toString(), expected.stdout.toString());
@@ -163,7 +163,7 @@ test('braces nest: a session within a session', async () => {
 
 test('random argument vectors arrive as they are, through sh', async () => {
   await withSandbox(async ({ run }) => {
-    for (let round = 0; round < rounds(10, 500); round++) {
+    for (let round = 0; round < rounds(4, 500); round++) {
       const words = randomArguments();
       const args = ['-b', ...shell, ...group('-r', 'printf', '%s\\0', 'first', ...words), ...group('-o', 'cat')];
       const ended = await run('socketpipe', args);
@@ -174,7 +174,7 @@ test('random argument vectors arrive as they are, through sh', async () => {
 
 test('a remote command that ends early loses nothing', async () => {
   await withSandbox(async ({ run }) => {
-    for (let round = 0; round < rounds(10, 200); round++) {
+    for (let round = 0; round < rounds(4, 200); round++) {
       const args = ['-b', ...group('-i', 'cat', '/dev/zero'), ...env, ...group('-r', 'head', '-c', '100000'), ...group('-o', 'cat')];
       const ended = await run('socketpipe', args);
       assert.is(ended.stdout.length, 100_000, `round ${round}: ${ended.stderr}`);

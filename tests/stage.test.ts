@@ -166,7 +166,7 @@ test('the smallest input, and none, two hundred times', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'cat; exit 7', 'cat', '-n', '8');
     const dial = dialUnix(service.path);
-    let left = rounds(24, 200);
+    let left = rounds(12, 200);
     const work = async (): Promise<void> => {
       while (left-- > 0) {
         const rig = await Rig.of(dial);
