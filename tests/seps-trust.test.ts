@@ -16,8 +16,9 @@ async function refused({ local }: SepsPair, command: string, ...args: string[]):
 
 async function withPair(body: (pair: SepsPair, sandbox: Sandbox) => Promise<void>, options: string[] = []): Promise<void> {
   await withSandbox(async (sandbox) => {
+    // Before the exporter: whoever comes at once must find it.
+    await offer(hostOf(sandbox, 'encode'), 'cat', 'echo');
     const pair = await sepsPair(sandbox, { options });
-    await offer(pair.remote, 'cat', 'echo');
     await body(pair, sandbox);
   });
 }
@@ -224,9 +225,9 @@ for (const [there, here] of [
   else {
     test(title, () =>
       withSandbox(async (sandbox) => {
+        await hostOf(sandbox, 'encode', extra).start('dserve', ['-x', 'cat', 'echo']).line();
         const { remote, host, uri } = await sepsPair(sandbox, { extra });
         const local = hostOf(sandbox, 'tablet', own);
-        await remote.start('dserve', ['-x', 'cat', 'echo']).line();
         const code = await remote.start('dinvite', ['tablet', 'user=root']).line();
         assert.is((await local.run('djoin', [host], code)).status, 0);
         const { status, stdout, stderr } = await local.run('dcat', [`${uri}/echo`], 'whenever');
