@@ -1,7 +1,7 @@
 // Whom an importer trusts and an exporter lets in: first contact, changed keys, revoked ones, and what is said then.
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { eventually, has, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, has, isLong, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { exporter, offer, promised } from './sep-pair.ts';
 import { hostOf, sepsPair, type SepsPair } from './seps-pair.ts';
 import { withScreen } from './tmux.ts';
@@ -215,10 +215,7 @@ function dayOf(date: string): NodeJS.ProcessEnv | undefined {
   return library === undefined ? undefined : { LD_PRELOAD: library, FAKETIME: `@${date} 00:00:00` };
 }
 
-for (const [there, here] of [
-  ['1970-01-02', '2099-06-01'],
-  ['2099-06-01', '1970-01-02'],
-] as const) {
+for (const [there, here] of [['1970-01-02', '2099-06-01'], ...(isLong ? [['2099-06-01', '1970-01-02']] : [])] as [string, string][]) {
   const [extra, own] = [dayOf(there), dayOf(here)];
   const title = `two hosts pair, and one uses the other, where it is ${there} at the exporter and ${here} at the importer`;
   if (!extra || !own) test.skip(title, 'there is no faketime');
