@@ -1,5 +1,5 @@
 // Runs the built tests, each file in a process of its own: node scripts/test.mjs [--long] [--jobs N] [NAME...]
-// NAME picks the files whose name contains it; the largest begin. Unless N is given there are two more files at a time than processors.
+// NAME picks the files whose name contains it; the largest begin. Unless N is given there is one more file at a time than processors.
 // The last line is `N passed, N failed, N skipped`. In CI a skipped test is a failure.
 import { spawn } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
@@ -7,8 +7,8 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 
 const { values, positionals } = parseArgs({
-  // Two more than there are processors: much of what is tested is waiting.
-  options: { long: { type: 'boolean', default: false }, jobs: { type: 'string', default: String(availableParallelism() + 2) } },
+  // One more than there are processors: much of what is tested is waiting.
+  options: { long: { type: 'boolean', default: false }, jobs: { type: 'string', default: String(availableParallelism() + 1) } },
   allowPositionals: true,
 });
 const fileDeadlineMs = (values.long ? 90 : 12) * 60_000;

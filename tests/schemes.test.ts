@@ -165,7 +165,7 @@ test('dimport makes a socket of a service behind a URI, while it can be reached'
       );
     },
     // How often it is looked at.
-    { DIPUS_TIME_SCALE: '0.05' },
+    { DIPUS_TIME_SCALE: '0.1' },
   ));
 
 test('udp:// without its daemon', () =>

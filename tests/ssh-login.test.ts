@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventually, has, rounds, suite, type Ended } from './harness.ts';
+import { eventually, has, isLong, rounds, suite, type Ended } from './harness.ts';
 import { childrenOf } from './processes.ts';
 import { authorize, driver, withHost } from './login.ts';
 import { freePort, knownLine, makeKey, noSshd } from './sshd.ts';
@@ -490,7 +490,8 @@ function addTests(): void {
 
   test('a server that says what it may not say', async () => {
     // NEWKEYS, CHANNEL_OPEN, CHANNEL_DATA, KEXDH_REPLY, KEXINIT, USERAUTH_SUCCESS, INFO_REQUEST: out of turn, cut, or with wild lengths.
-    const payloads = ['15', '5a000000', '5e00000000ffffffff', '1f00000004aaaaaaaa', '14ffff', '34', '3cffffffffffff', '01', '00', ''];
+    const all = ['15', '5a000000', '5e00000000ffffffff', '1f00000004aaaaaaaa', '14ffff', '34', '3cffffffffffff', '01', '00', ''];
+    const payloads = all.filter((_, at) => isLong || at % 2 === 0);
     await withHost(async ({ dir, known, start, startLogin }) => {
       makeKey(`${dir}/own`);
       writeFileSync(known, knownLine('*', `${dir}/own.pub`));
