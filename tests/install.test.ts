@@ -42,41 +42,48 @@ async function install({ run, env }: Sandbox, prefix: string, ...args: string[])
     .map((path) => path.slice(prefix.length + 1));
 }
 
-test('what is installed is taken away again, and nothing else', () =>
-  withSandbox(async (sandbox) => {
-    const { dir, run } = sandbox;
-    const prefix = `${dir}/a/prefix`;
-    mkdirSync(`${prefix}/share/man/man1`, { recursive: true });
-    writeFileSync(`${prefix}/share/man/man1/other.1`, 'other');
-    const before = contents(prefix);
-    const built = bundles();
-    const paths = await install(sandbox, prefix, '--names-of-2005', 'dls', 'dipusd');
-    await install(sandbox, prefix, 'dls', 'dcat');
-    // What is up to date may be running, and stays as it is.
-    assert.equal(bundles(), built);
-    const names = ['dipusd', 'dipus-local-pipe', 'dipus-export-pipe', 'dipus-import', 'dipus-exporter', 'dipus-discoverer'];
-    for (const name of [...names, 'dipus-service-monitor', 'dipus-ssh-importer', 'dls', 'dcat'])
-      assert.ok(existsSync(`${prefix}/bin/${name}`), name);
-    assert.match((await run(`${prefix}/bin/dls`, ['--version'])).stdout.toString(), /^dls \d/);
-    // With every command come the pages that all refer to, and its units.
-    const wanted = [
-      'share/man/man5/sep.5',
-      'share/man/man7/dipus.7',
-      'share/systemd/user/dipusd.service',
-      'lib/systemd/system/dipusd.service',
-    ];
-    for (const path of wanted) assert.ok(paths.includes(path), path);
-    writeFileSync(`${prefix}/share/man/man7/other.7`, 'other');
-    const gone = await install(sandbox, prefix, '--uninstall');
-    assert.ok(gone.includes('bin/dcat') && gone.includes('bin/dipus-import'));
-    assert.equal(contents(prefix), { ...before, 'share/man/man7': 'directory', 'share/man/man7/other.7': 'other' });
-    const again = await run('sh', ['scripts/install', '--uninstall'], '', { cwd: process.cwd(), env: { ...sandbox.env, PREFIX: prefix } });
-    assert.equal([again.status, again.stderr], [1, `install: nothing was installed below ${prefix}\n`]);
-    // A prefix that was made goes too.
-    await install(sandbox, `${dir}/b/new`, 'dls');
-    await install(sandbox, `${dir}/b/new`, '--uninstall');
-    assert.not.ok(existsSync(`${dir}/b/new`));
-  }));
+test(
+  'what is installed is taken away again, and nothing else',
+  () =>
+    withSandbox(async (sandbox) => {
+      const { dir, run } = sandbox;
+      const prefix = `${dir}/a/prefix`;
+      mkdirSync(`${prefix}/share/man/man1`, { recursive: true });
+      writeFileSync(`${prefix}/share/man/man1/other.1`, 'other');
+      const before = contents(prefix);
+      const built = bundles();
+      const paths = await install(sandbox, prefix, '--names-of-2005', 'dls', 'dipusd');
+      await install(sandbox, prefix, 'dls', 'dcat');
+      // What is up to date may be running, and stays as it is.
+      assert.equal(bundles(), built);
+      const names = ['dipusd', 'dipus-local-pipe', 'dipus-export-pipe', 'dipus-import', 'dipus-exporter', 'dipus-discoverer'];
+      for (const name of [...names, 'dipus-service-monitor', 'dipus-ssh-importer', 'dls', 'dcat'])
+        assert.ok(existsSync(`${prefix}/bin/${name}`), name);
+      assert.match((await run(`${prefix}/bin/dls`, ['--version'])).stdout.toString(), /^dls \d/);
+      // With every command come the pages that all refer to, and its units.
+      const wanted = [
+        'share/man/man5/sep.5',
+        'share/man/man7/dipus.7',
+        'share/systemd/user/dipusd.service',
+        'lib/systemd/system/dipusd.service',
+      ];
+      for (const path of wanted) assert.ok(paths.includes(path), path);
+      writeFileSync(`${prefix}/share/man/man7/other.7`, 'other');
+      const gone = await install(sandbox, prefix, '--uninstall');
+      assert.ok(gone.includes('bin/dcat') && gone.includes('bin/dipus-import'));
+      assert.equal(contents(prefix), { ...before, 'share/man/man7': 'directory', 'share/man/man7/other.7': 'other' });
+      const again = await run('sh', ['scripts/install', '--uninstall'], '', {
+        cwd: process.cwd(),
+        env: { ...sandbox.env, PREFIX: prefix },
+      });
+      assert.equal([again.status, again.stderr], [1, `install: nothing was installed below ${prefix}\n`]);
+      // A prefix that was made goes too.
+      await install(sandbox, `${dir}/b/new`, 'dls');
+      await install(sandbox, `${dir}/b/new`, '--uninstall');
+      assert.not.ok(existsSync(`${dir}/b/new`));
+    }),
+  240_000,
+);
 
 test('without koffi everything works but what ipcd hands over, and it says what to install', () =>
   withSandbox(async (sandbox) => {
