@@ -40,6 +40,7 @@ testAsRoot(test, 'what is put over the names of a service is neither copied from
     for (const over of ['plain', 'control', 'both']) {
       const dserve = start('dserve', ['-m', '660', '-g', '34567', 'cat', 'echo/m'], trusting);
       const path = await dserve.line();
+      // It ends with its server open: the socket it has made must stay, as a dead one.
       const steps = [
         `const fs = process.getBuiltinModule('fs'); process.umask(0);`,
         `process.getBuiltinModule('net').createServer().listen('${dir}/own/s', () => { fs.chmodSync('${dir}/own/s', 0o4777);`,

@@ -273,7 +273,7 @@ test('many at once over a few nodes with few places: all end, each with its own 
   });
 }, 240_000);
 
-test('a place that is lost before the beginning is asked for again; one that is in use is waited for, and no longer than -t says', async () => {
+test('a place that is lost before the beginning is asked for again, one that is in use waited for until -t', async () => {
   await withSandbox(async (sandbox) => {
     // The first stage has a place for 0.9 s; the second one's node, asked for the first time, takes longer to give one.
     const hasty = { env: { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/hasty`, DIPUS_TIME_SCALE: '0.03' } };

@@ -178,7 +178,10 @@ function addTests(): void {
       for (const value of ['yes', 'ask', 'accept-new', 'no'])
         failed(
           await logIn([`StrictHostKeyChecking ${value}`]),
-          /^login: cannot trust ssh:\/\/box: ITS HOST KEY HAS CHANGED, or somebody else answers: it shows ED25519 key SHA256:.* instead of the known ED25519 key SHA256:.* \(.*known:2\)$/,
+          new RegExp(
+            String.raw`^login: cannot trust ssh:\/\/box: ITS HOST KEY HAS CHANGED, or somebody else answers: it shows ` +
+              String.raw`ED25519 key SHA256:.* instead of the known ED25519 key SHA256:.* \(.*known:2\)$`,
+          ),
           /^login: hint: if its administrator confirms the new key: ssh-keygen -f .*known -R '\[127\.0\.0\.1\]:\d+'$/,
         );
       assert.is(readFileSync(known, 'utf8'), changed);
@@ -242,7 +245,10 @@ function addTests(): void {
         const only = ['IdentityFile none', 'PreferredAuthentications publickey'];
         failed(
           await logIn(only),
-          /^login: cannot log in to ssh:\/\/box: permission denied for root; the server takes publickey, password, keyboard-interactive; tried nothing$/,
+          new RegExp(
+            String.raw`^login: cannot log in to ssh:\/\/box: permission denied for root; the server takes publickey, ` +
+              String.raw`password, keyboard-interactive; tried nothing$`,
+          ),
           /a password can be typed only on a terminal/,
         );
         makeKey(`${dir}/keys/stranger`);
@@ -334,8 +340,14 @@ function addTests(): void {
       writeFileSync(`${sshd.dir}/authorized_keys`, '');
       failed(
         await logIn(['IdentityFile none', `CertificateFile ${key}-cert.pub`], ['ssh://nobody@box'], { SSH_AUTH_SOCK: socket }),
-        /^login: cannot log in to ssh:\/\/nobody@box: permission denied for nobody; .*; not usable agent key .*: certificates are not supported, /,
-        /^login: hint: ssh can carry a socket: ssh -N -L LOCAL\.sock:REMOTE\.sock ssh:\/\/nobody@box; then use unix:\/\/\/DIR\/LOCAL\.sock$/,
+        new RegExp(
+          String.raw`^login: cannot log in to ssh:\/\/nobody@box: permission denied for nobody; .*; not usable ` +
+            String.raw`agent key .*: certificates are not supported, `,
+        ),
+        new RegExp(
+          String.raw`^login: hint: ssh can carry a socket: ssh -N -L LOCAL\.sock:REMOTE\.sock ssh:\/\/nobody@box; ` +
+            String.raw`then use unix:\/\/\/DIR\/LOCAL\.sock$`,
+        ),
       );
     });
   });
@@ -345,7 +357,10 @@ function addTests(): void {
       async ({ logIn }) =>
         failed(
           await logIn([]),
-          /^login: cannot log in to ssh:\/\/box: permission denied for root; the server takes (?:gssapi-keyex, )?gssapi-with-mic; tried nothing$/,
+          new RegExp(
+            String.raw`^login: cannot log in to ssh:\/\/box: permission denied for root; the server takes ` +
+              String.raw`(?:gssapi-keyex, )?gssapi-with-mic; tried nothing$`,
+          ),
           /^login: hint: ssh can carry a socket: ssh -N -L LOCAL\.sock:REMOTE\.sock ssh:\/\/box; then use unix:\/\/\/DIR\/LOCAL\.sock$/,
         ),
       { config: ['PubkeyAuthentication no', 'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'GSSAPIAuthentication yes'] },

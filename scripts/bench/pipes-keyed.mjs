@@ -13,7 +13,7 @@ export async function prepare(stage) {
     { name: 'ssh | ssh', script: `ssh bench '${zeros}' | ssh bench 'wc -c'`, lacks },
   ].map((way) => ({ ...way, script: `export PATH='${sshd?.env.PATH}'; ${way.script}` }));
   return {
-    title: `${bytes / 2 ** 20} MiB of zeros through two stages by an encrypted link, and what one CPU second of all that takes part carries`,
+    title: `${bytes / 2 ** 20} MiB of zeros through two stages by a keyed link, and what one CPU second of all that takes part carries`,
     unit: 'MB/s',
     contenders: contendersOf(stage, { bytes, processes: [...a.processes, ...b.processes, ...(sshd ? [sshd.process] : [])], ways }),
     targets: [atLeast('dpipes ssh://', 1.3, 'ssh | ssh'), atLeast(perSecond('dpipes ssh://'), 1.65, perSecond('ssh | ssh'))],

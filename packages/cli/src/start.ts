@@ -55,7 +55,8 @@ export function take(name: string): string {
   return value;
 }
 
-function isProgram(path: string): boolean {
+/** Whether a path is that of a file that may be run. */
+export function isProgram(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();

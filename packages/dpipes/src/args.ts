@@ -11,7 +11,8 @@ import { readWishes, type Wishes } from './wishes.ts';
 const commandLine: Configured = {
   tool: 'dpipes',
   forms: [
-    '[-e | --sh] [-n] [-F FORMAT] [-N NODE]... [-r REGISTRY] [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] [--plan | --check] [--direct] ' +
+    '[-e | --sh] [-n] [-F FORMAT] [-N NODE]... [-r REGISTRY] [-O NAME=VALUE]... [--need WHAT]... [-t SECS] [-f FILE] [-v] ' +
+      '[--plan | --check] [--direct] ' +
       '[--plain-links] [-p] [--tag] [--last] [--status FD] PIPELINE',
   ],
   summary: 'Runs a pipeline whose stages are on several hosts; what they say to each other does not pass through this one.',

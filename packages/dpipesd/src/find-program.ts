@@ -1,5 +1,5 @@
-import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
+import { isProgram } from '@dipus/cli/start';
 
 /** The file that a shell would run for a name; undefined where there is none. */
 export function findProgram(name: string, path: string): string | undefined {
@@ -8,13 +8,4 @@ export function findProgram(name: string, path: string): string | undefined {
     .split(delimiter)
     .map((dir) => join(dir === '' ? '.' : dir, name))
     .find(isProgram);
-}
-
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
 }
