@@ -79,11 +79,12 @@ export function holdInput(source: Duplex, { writeFd, group, change }: HeldInputO
   return new Guarded(child, { source, copied, word: word!, writeFd, passed: changing?.passed });
 }
 
-/** Undefined where the connection is lost already. */
+/** Undefined where the connection is lost already. One that has ended, with nothing in it, Node may have closed: that is no loss. */
 function startCopier(source: Socket | undefined, writeFd: number, group: number): ChildProcess | undefined {
-  if (source?.destroyed) return undefined;
+  const hasEnded = source?.readableEnded;
+  if (source?.destroyed && !hasEnded) return undefined;
   return spawn('/bin/sh', ['-c', script, 'sh', String(group)], {
-    stdio: [source ?? 'pipe', writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    stdio: [hasEnded ? 'ignore' : (source ?? 'pipe'), writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
     detached: true,
   });

@@ -64,6 +64,9 @@ export class Stage {
   #input: StageInput | undefined;
   #output: CountedCopy | undefined;
   #endReport: () => void = () => {};
+  /** What came while its program was being started: it is for that all the same. */
+  #wholeBytes: number | undefined;
+  readonly #signals = new Set<SignalName>();
 
   /** Answers PREPARED. */
   constructor(connection: ControlConnection, { links, place, prepare }: StageOptions) {
@@ -78,11 +81,13 @@ export class Stage {
   handle(request: StageRequest): void {
     if (request.kind === 'link') this.#link(request.link);
     if (request.kind === 'go') void this.#go();
-    if (request.kind === 'end') this.#input?.certify(request.bytes);
+    if (request.kind === 'end') this.#certify(request.bytes);
   }
 
   signal(name: SignalName): void {
-    if (this.#state === 'running' && this.#program) signalGroup(this.#program.pid, name);
+    if (this.#state !== 'running') return;
+    if (this.#program) signalGroup(this.#program.pid, name);
+    else this.#signals.add(name);
   }
 
   /** Its client has gone: nobody says any more how its input ended, so its program must not see an end. */
@@ -94,6 +99,11 @@ export class Stage {
     if (this.#state !== 'linking') return;
     const wrong = this.#connections.link(link);
     if (wrong !== undefined) this.#fail(wrong);
+  }
+
+  #certify(bytes: number): void {
+    if (this.#input) this.#input.certify(bytes);
+    else this.#wholeBytes = bytes;
   }
 
   async #go(): Promise<void> {
@@ -141,6 +151,8 @@ export class Stage {
       throw error;
     }
     if (target && stdout) this.#output = this.#copyOut(stdout, target, changes?.output);
+    if (this.#wholeBytes !== undefined) this.#input?.certify(this.#wholeBytes);
+    for (const name of this.#signals) signalGroup(this.#program.pid, name);
   }
 
   async #changesOf(objects: StageObjects, from: LinkOrigin | undefined): Promise<StageChanges> {
