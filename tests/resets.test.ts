@@ -1,9 +1,11 @@
 // A connection that is broken off must not look as if it had ended, also where the reset comes in one with the last bytes.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
 import * as assert from 'uvu/assert';
 import { wasTcpReset } from '@dipus/relay/reset';
-import { eventually, rounds, sleep, suite, within, withSandbox, type Program } from './harness.ts';
+import { eventually, rounds, sleep, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { childrenOf } from './processes.ts';
 
 const test = suite('resets');
 
@@ -80,6 +82,48 @@ test('dcat tells it, with and without a link between, while it sends and when it
             `${isLinked ? 'linked' : 'by itself'}, ${isEnded ? 'ended' : 'sending'}`,
           );
         }
+    close();
+  }));
+
+/** A cat that begins to read late from a TCP connection, and ends late where it has written to one. */
+function slowCat(sandbox: Sandbox): Record<string, string | undefined> {
+  const folder = `${sandbox.dir}/slow`;
+  mkdirSync(folder);
+  const script = `#!/bin/sh
+isTcp() { test -S "/proc/$$/fd/$1" && ! grep -qw "$(stat -L -c %i "/proc/$$/fd/$1")" /proc/net/unix; }
+isTcp 0 && sleep 0.5
+isTcp 1 || exec /bin/cat
+/bin/cat
+status=$?
+[ -z "$LATE" ] || sleep 1
+exit $status
+`;
+  writeFileSync(`${folder}/cat`, script, { mode: 0o755 });
+  return { ...sandbox.env, PATH: `${folder}:${process.env['PATH']}` };
+}
+
+test('a reset that a write meets first is none that reading would tell of', () =>
+  withSandbox(async (sandbox) => {
+    const connections: Socket[] = [];
+    const { port, close } = await listening((connection) => void connections.push(connection.resume()));
+    const uri = `tcp://127.0.0.1:${port}`;
+    const env = slowCat(sandbox);
+    const link = sandbox.start('dlink', [uri, 'linked'], { env: { ...env, LATE: '1' } });
+    await link.line();
+    for (const isLinked of [false, true]) {
+      const dcat = sandbox.start('dcat', [isLinked ? 'linked' : uri], { env: isLinked ? sandbox.env : env });
+      // A link leaves what is long to other processes.
+      const bytes = isLinked ? 5 << 20 : 0;
+      if (bytes > 0) dcat.child.stdin!.write(Buffer.alloc(bytes));
+      await eventually('a connection', () => connections.length > 0);
+      const connection = connections.shift()!;
+      await eventually('all of it', () => connection.bytesRead === bytes);
+      if (isLinked) await eventually('what copies', () => childrenOf(link.pid).length >= 2);
+      breaking(connection);
+      await once(connection, 'close');
+      dcat.child.stdin!.write('x');
+      assert.is((await within(10_000, 'the end', dcat.ended)).status, 125, isLinked ? 'linked' : 'by itself');
+    }
     close();
   }));
 

@@ -1,6 +1,6 @@
 import type { Duplex, Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { Failure } from '@dipus/proto/failure';
+import { codeOf, Failure } from '@dipus/proto/failure';
 import { startCopy, type Copy } from '@dipus/relay/cat';
 import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Progress } from './progress.ts';
@@ -8,6 +8,9 @@ import type { Source } from './source.ts';
 
 // What a connection that is new takes in one call.
 const shortBytes = 16 << 10;
+
+/** All was sent, or the service reads no more, or a write has met a reset, or it was stopped. */
+export type SendResult = 'sent' | 'refused' | 'reset' | 'stopped';
 
 /** Sends sources to a socket, one behind the other. Does not shut it down. */
 export class Input {
@@ -31,10 +34,13 @@ export class Input {
     return isAll ? bytes : undefined;
   }
 
-  /** How it ended: all was sent, or the service reads no more, or it was stopped. Rejects with Failure for a source that cannot be read. */
-  async send(socket: Duplex): Promise<'sent' | 'refused' | 'stopped'> {
+  /** Rejects with Failure for a source that cannot be read. */
+  async send(socket: Duplex): Promise<SendResult> {
     const taken = this.#taken;
-    if (taken.length > 0 && (await new Promise((resolve) => socket.write(taken, resolve)))) return 'refused';
+    if (taken.length > 0) {
+      const error = await new Promise((resolve) => socket.write(taken, resolve));
+      if (error) return codeOf(error) === 'ECONNRESET' ? 'reset' : 'refused';
+    }
     for (const source of this.#sources) {
       if (this.#isStopped) return 'stopped';
       const end = await this.#sendOne(source, socket);
@@ -43,7 +49,7 @@ export class Input {
       if (end.kind === 'end' && end.wasReset) throw new Failure('read', source.name, 'connection reset by peer');
       if (end.kind === 'stopped') return 'stopped';
       if (end.kind === 'write-error') throw new Failure('send', source.name, end.reason);
-      if (end.kind === 'refused') return 'refused';
+      if (end.kind === 'refused') return end.wasReset ? 'reset' : 'refused';
     }
     return 'sent';
   }

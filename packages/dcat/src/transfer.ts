@@ -1,17 +1,19 @@
 // One stream through an open service: both directions at once, to the end of both and the status.
 import { createWriteStream } from 'node:fs';
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
-import { aborted } from '@dipus/proto/waiting';
+import { aborted, delay } from '@dipus/proto/waiting';
 import { startCopy, type Copy } from '@dipus/relay/cat';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
 import type { CopyResult } from '@dipus/relay/copy-result';
 import { guardSocket } from '@dipus/relay/guarded-socket';
+import { takesNoMore } from '@dipus/relay/reset';
 import { startShortCopy } from '@dipus/relay/short-copy';
-import type { Input } from './input.ts';
+import type { Input, SendResult } from './input.ts';
 import type { OpenService } from './open-first.ts';
 import { leaveSession } from './parting.ts';
 import type { Progress } from './progress.ts';
@@ -56,17 +58,21 @@ async function leave({ session }: OpenService, input: Input, output: Copy): Prom
 }
 
 /** In one call, and its end behind it: there is no moment in which our death would look like an end that is none. */
-async function sendShort(data: Socket, bytes: Buffer): Promise<void> {
+async function sendShort(data: Socket, bytes: Buffer): Promise<SendResult> {
+  let how: SendResult = 'sent';
   // Whoever reads no input may answer all the same.
-  guardSocket(data, { writeFailed: () => {} });
+  guardSocket(data, { writeFailed: (error) => (how = codeOf(error) === 'ECONNRESET' ? 'reset' : 'refused') });
   await new Promise<void>((resolve) => data.once('close', resolve).end(bytes, resolve));
+  return how;
 }
 
-async function send(service: OpenService, input: Input): Promise<void> {
-  if ((await input.send(service.data)) === 'sent') service.data.end();
+async function send(service: OpenService, input: Input): Promise<SendResult> {
+  const how = await input.send(service.data);
+  if (how === 'sent') service.data.end();
+  return how;
 }
 
-async function finished(service: OpenService, output: Copy, sending: Promise<void>): Promise<TransferResult> {
+async function finished(service: OpenService, output: Copy, sending: Promise<SendResult>): Promise<TransferResult> {
   const lost = service.outcome.then((outcome) => {
     if ('exit' in outcome) return new Promise<never>(() => {});
     if ('error' in outcome) throw new Failure('use', service.path, outcome.error.reason);
@@ -75,12 +81,19 @@ async function finished(service: OpenService, output: Copy, sending: Promise<voi
   const end = await Promise.race([output.ended, lost]);
   if (end.kind === 'refused') return 'output gone';
   if (end.kind === 'write-error') throw new Failure('write to', 'stdout', end.reason);
-  if (end.kind === 'end' && end.wasReset && service.isRemote)
+  if (end.kind === 'end' && service.isRemote && (end.wasReset || (await hasMetReset(service.data, sending))))
     throw new Failure('read from', service.path, 'the connection broke off').withHint('the output may be incomplete');
   if (end.kind === 'read-error') throw new Failure('read from', service.path, end.reason);
   if (service.session) return Promise.race([service.outcome.then((outcome) => ('exit' in outcome ? { exit: outcome.exit } : lost)), lost]);
   if (!service.isRemote) await Promise.race([sending, closedByPeer(service.data)]);
   return { exit: { code: 0 } };
+}
+
+/** Whether a write of ours has met a reset, of which reading then saw nothing. A copier that has met one says so at once. */
+async function hasMetReset(data: Duplex, sending: Promise<SendResult>): Promise<boolean> {
+  if (!(data instanceof Socket)) return false;
+  const asked = takesNoMore(data).then((isOver) => (isOver || data.writableEnded ? sending : undefined));
+  return (await Promise.race([asked, delay(timing.partingMs)])) === 'reset';
 }
 
 function startOutput(service: OpenService, progress: Progress | undefined): Copy {

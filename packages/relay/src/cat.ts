@@ -165,7 +165,8 @@ async function bothEnded(copy: Copy, pumped: Promise<CopyResult>): Promise<CopyR
 function failureOf(complaint: string, otherwise: string): CopyResult {
   const text = complaint.trim().split('\n').at(-1) ?? '';
   const isWrite = /write error|standard output|stdout/.test(text);
-  if (/Connection reset|Broken pipe/.test(text)) return isWrite ? { kind: 'refused' } : { kind: 'end', wasReset: true };
+  if (/Connection reset/.test(text)) return { kind: isWrite ? 'refused' : 'end', wasReset: true };
+  if (/Broken pipe/.test(text)) return { kind: 'refused' };
   const reason =
     text === ''
       ? otherwise

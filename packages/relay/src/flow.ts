@@ -6,7 +6,7 @@ import { gatherer } from '@dipus/proto/gathering';
 import { startCopy, type Copy } from './cat.ts';
 import type { CopyResult } from './copy-result.ts';
 import type { Endpoint } from './endpoint.ts';
-import { wasTcpReset } from './reset.ts';
+import { takesNoMore, wasTcpReset } from './reset.ts';
 
 export interface FlowEvents {
   /** Sees each chunk before it is passed on. */
@@ -71,7 +71,7 @@ export class Flow {
   handOver(): void {
     if (this.source.kind === 'channel' || this.target.kind === 'channel') return;
     this.#copy = startCopy(this.source.socket, this.target.socket);
-    void this.#copy.ended.then((end) => this.#copied(end));
+    void this.#copy.ended.then(async (end) => this.#copied(end, end.kind === 'end' && (await this.#wasReset(end))));
   }
 
   /** The source cannot be read any more. */
@@ -133,11 +133,15 @@ export class Flow {
     this.#events.written();
   };
 
-  #copied(end: CopyResult): void {
+  #copied(end: CopyResult, wasReset: boolean): void {
     if (end.kind === 'stopped' || this.#isStopped) return;
-    if (end.kind === 'end' && !(end.wasReset && this.source.kind === 'tcp')) return this.#end();
+    if (end.kind === 'end' && !wasReset) return this.#end();
     if (end.kind === 'refused' && this.target.kind === 'unix') return this.#refuse();
     this.#break();
+  }
+
+  async #wasReset({ wasReset }: { readonly wasReset?: true }): Promise<boolean> {
+    return this.source.kind === 'tcp' && (wasReset || (await takesNoMore(this.source.socket)));
   }
 
   #end(): void {

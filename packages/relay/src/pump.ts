@@ -62,6 +62,8 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
  * what it is.
  */
 export function endOf(error: Error): CopyResult {
-  const isGone = ['EPIPE', 'ECONNRESET', 'ERR_STREAM_DESTROYED'].includes(codeOf(error) ?? '');
+  const code = codeOf(error) ?? '';
+  if (code === 'ECONNRESET') return { kind: 'refused', wasReset: true };
+  const isGone = ['EPIPE', 'ERR_STREAM_DESTROYED'].includes(code);
   return isGone ? { kind: 'refused' } : { kind: 'write-error', reason: reasonOf(error) };
 }

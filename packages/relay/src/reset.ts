@@ -31,6 +31,15 @@ export function wasTcpReset(source: Readable): boolean {
   }
 }
 
+/**
+ * Whether a TCP connection takes no more, asked by a write of nothing, once another process has read it to its end. The system tells of a
+ * reset once: where a write has met it, reading sees an end (tcp_reset and tcp_recvmsg of Linux). False where this side has ended it.
+ */
+export async function takesNoMore(socket: Socket): Promise<boolean> {
+  if (socket.writableEnded) return false;
+  return new Promise((resolve) => socket.write(Buffer.alloc(0), (error) => resolve(Boolean(error))));
+}
+
 /** The descriptor of a connection; undefined where it has none any more. */
 export function descriptorOf(socket: Socket): number | undefined {
   const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
