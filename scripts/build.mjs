@@ -13,9 +13,8 @@ const packageOf = (name) => JSON.parse(readFileSync(`packages/${name}/package.js
 const commands = readdirSync('packages').filter((name) => existsSync(`packages/${name}/src/cli.ts`));
 
 // Node loads a module of its own in up to 15 ms, and a run needs few of them: each is loaded where something of it is used first.
-const ours = new RegExp(
-  `^(?:node:)?(?:assert|child_process|crypto|dgram|dns|dns/promises|http|https|module|net|stream|stream/promises|timers/promises|tls|tty|zlib)$`,
-);
+const late = 'assert|child_process|crypto|dgram|dns|dns/promises|http|https|module|net|stream|stream/promises|timers/promises|tls|tty|zlib';
+const ours = new RegExp(`^(?:node:)?(?:${late})$`);
 const loadLate = {
   name: "load Node's modules late",
   setup(made) {

@@ -1,20 +1,20 @@
 // What an ask is answered with, and in which order: by table and by property.
 import * as assert from 'uvu/assert';
-import { answer, askOf, AskError, compareAreas, matches, parseAsk, parseServiceToMake, type PlacedService } from '@dipus/proto/ask';
+import { answer, askOf, AskError, compareAreas, matches, parseAsk, parseServiceToMake, type ServiceInArea } from '@dipus/proto/ask';
 import { parseServicePath, servicePath } from '@dipus/proto/name';
 import { isPrintable } from '@dipus/proto/printable';
 import { suite } from './harness.ts';
 
 const test = suite('asks');
 
-function place(path: string): PlacedService {
+function place(path: string): ServiceInArea {
   const slash = path.indexOf('/');
   const service = parseServicePath(path.slice(slash + 1));
   if (!service) throw new Error(`${path} is no service`);
   return { ...service, area: path.slice(0, slash) };
 }
 
-function pathOf(service: PlacedService): string {
+function pathOf(service: ServiceInArea): string {
   return `${service.area}/${servicePath(service)}`;
 }
 
@@ -318,7 +318,7 @@ test('every service is answered by its own path, first of all that are not calle
       for (const ask of [service.name, service.protocol, service.area, `${service.area}/${service.protocol}`, `${service.name}.*`])
         assert.ok(answer(parseAsk(ask), service), `${ask} to ${pathOf(service)}`);
       // The order does not depend on where the services were found.
-      const order = (list: readonly PlacedService[]): string[] => matches(parseAsk(service.name), list).map((each) => pathOf(each.service));
+      const order = (list: readonly ServiceInArea[]): string[] => matches(parseAsk(service.name), list).map((each) => pathOf(each.service));
       assert.equal(order(services), order([...services].reverse()));
     }
   }

@@ -18,7 +18,7 @@ function keep(): void {
   const known = new Set(users.split(','));
   const keeper = new Keeper(exporter, {
     program,
-    place: { root, uid: 0, uids: [0] },
+    tree: { root, uid: 0, uids: [0] },
     pair: () => ({ refusal: 'no such invitation' }),
     whyNot: (user) => (known.has(user) ? undefined : `no key acts as ${user}`),
   });

@@ -239,7 +239,7 @@ test('through the door of an exporter: paired, let in, and broken off when the l
     const watched = watchAuthorizedPeers(encode!, { warn: telling.warn, judgeAgain: () => review() });
     const judge = (pin: Pin, address: string): Grant | Refusal => authorize(watched.peers, { pin, address, now: Date.now() });
     const none = (): void => {};
-    const door = new Door<Grant>({ identity, places: 8, judge, pair, channel: none, https: none, ...telling });
+    const door = new Door<Grant>({ identity, maxConnections: 8, judge, pair, channel: none, https: none, ...telling });
     review = () => door.review();
     const server = door.server();
     try {

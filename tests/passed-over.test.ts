@@ -1,7 +1,7 @@
 // What others have made in the tree and cannot be read: it is passed over, and costs nothing but a look.
 import { existsSync, readdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { matches, parseAsk, AskError, type PlacedService } from '@dipus/proto/ask';
+import { matches, parseAsk, AskError, type ServiceInArea } from '@dipus/proto/ask';
 import { parseServicePath } from '@dipus/proto/name';
 import { bundle, has, rounds, suite, type Ended } from './harness.ts';
 import { bodyOf, talk } from './sep-pair.ts';
@@ -209,7 +209,7 @@ test('paths that no tree holds are none', () => {
 });
 
 test('no glob takes long, and one beyond all measure is refused', () => {
-  const services: PlacedService[] = Array.from({ length: 2000 }, (_, at) => ({
+  const services: ServiceInArea[] = Array.from({ length: 2000 }, (_, at) => ({
     ...parseServicePath(`${'a'.repeat(100)}/${'a'.repeat(100)}/${'a'.repeat(100)}${at}.h...0`)!,
     area: 'local',
   }));

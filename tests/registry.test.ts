@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Failure } from '@dipus/proto/failure';
-import { parseRegistry } from '@dipus/proto/registry-place';
+import { parseRegistry } from '@dipus/proto/registry-url';
 import { scaleTiming } from '@dipus/proto/timing';
 import { UriError } from '@dipus/proto/uri';
 import { openRegistry } from '@dipus/registry/open';

@@ -46,7 +46,7 @@ test('without rules', () => {
   assert.match(decided([], 'out pong unix:pong by 1000'), /^\+ no rule speaks of out: own user/);
   assert.match(decided([], 'out pong unix:pong by 0'), /^\+ /);
   assert.match(decided([], 'out pong unix:pong by 1001'), /^- no rule speaks of out: neither/);
-  // Rules of the other direction, and of places, close nothing.
+  // Rules of the other direction, and of targets, close nothing.
   const others = rulesOf('allow out pong', 'redirect a b');
   assert.match(decided(others, 'in pong tcp:192.0.2.7:5'), /^\+ exported/);
   assert.match(decided(others, 'in a'), /^\+ exported/);

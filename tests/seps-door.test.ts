@@ -226,7 +226,7 @@ test('a key has sixteen connections, all have as many as there are places', asyn
       assert.is((await failureOf(way.dial(keys.stranger))).code, 'EAGAIN');
       other.break('done');
     },
-    { places: 17, judge: (pin) => ({ pin, name: 'somebody', max: 8 }) },
+    { maxConnections: 17, judge: (pin) => ({ pin, name: 'somebody', max: 8 }) },
   );
 });
 

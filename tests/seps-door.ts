@@ -66,7 +66,7 @@ export async function withDoor(body: (way: Way) => Promise<void>, given: Partial
   const laptop: Peer = { pin: keys.laptop.pin, name: 'laptop', max: 1024 };
   const door = new Door<Peer>({
     identity: keys.door,
-    places: 64,
+    maxConnections: 64,
     judge: (pin) => (pin === laptop.pin ? laptop : { refusal: 'nobody knows it' }),
     channel: echo,
     https: (socket) => void socket.end('HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n'),

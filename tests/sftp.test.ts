@@ -1,7 +1,7 @@
 // SFTP in bytes, by table and by property; and when a directory there must be read again.
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
-import { readContents, ReadState, type RemotePlace } from '@dipus/ssh/tree/remote-directory';
+import { readContents, ReadState, type RemoteDirectory } from '@dipus/ssh/tree/remote-directory';
 import { isDirectory, isSocket, remoteTrust } from '@dipus/ssh/tree/remote-trust';
 import { whyNotAsRoot } from '@dipus/proto/trust';
 import { encodePacket, maxPacketBytes, modeOnly, PacketReader, Payload, request, SftpFormatError } from '@dipus/ssh/tree/sftp-packet';
@@ -77,29 +77,29 @@ test('a directory is read until its time tells of every change', () => {
 });
 
 test('names in a directory are services, directories, or nothing', () => {
-  const place: RemotePlace = { path: '/r/local/a', area: 'local', protocol: 'a', inherited: undefined };
+  const directory: RemoteDirectory = { path: '/r/local/a', area: 'local', protocol: 'a', inherited: undefined };
   const socket = (name: string, uid = 5): Parameters<typeof readContents>[1][number] => ({
     name,
     longName: `srwxr-xr-x    1 u g 0 Nov 21 04:42 ${name}`,
     file: { mode: 0o140755, uid, gid: 0, mtimeSeconds: 1 },
   });
-  const directory = (name: string): ReturnType<typeof socket> => ({
+  const subdirectory = (name: string): ReturnType<typeof socket> => ({
     ...socket(name),
     file: { mode: 0o40755, uid: 5, gid: 0, mtimeSeconds: 1 },
   });
   const names = ['x.h...0', '.x.h...0', 'y.h...1', 'evil\n.h...0', '../z.h...0', 'no', '.hidden.h...0'].map((name) => socket(name));
   const { services, directories } = readContents(
-    place,
+    directory,
     [
       ...names,
       socket('root.h...0', 0),
       socket('other.h...0', 6),
       socket('foreign.h...0'),
       socket('.foreign.h...0', 6),
-      directory('b'),
-      directory('.c'),
-      directory('d.h...0'),
-      directory('e/f'),
+      subdirectory('b'),
+      subdirectory('.c'),
+      subdirectory('d.h...0'),
+      subdirectory('e/f'),
     ],
     { untrusted: undefined, trust: remoteTrust(5) },
   );

@@ -92,7 +92,7 @@ test('@NODE and @SERVICE', () => {
     // Alone, and between others.
     for (const [at, whole] of [text, `@x { y; } | ${text}\n`].entries()) {
       const stage = splitPipeline(whole).stages[at]!;
-      assert.is(stage.place && `${stage.place.kind} ${stage.place.name}`, place, whole);
+      assert.is(stage.where && `${stage.where.kind} ${stage.where.name}`, place, whole);
       assert.is(stage.text, stageText, whole);
     }
   }
@@ -319,7 +319,7 @@ test('any text is split or refused, and a stage by itself is that stage', () => 
     }
     accepted++;
     for (const stage of stages) {
-      if (stage.place?.kind === 'service') continue;
+      if (stage.where?.kind === 'service') continue;
       // Only before a whole pipeline is `time` a word of bash.
       if (stage.name !== 'time') assert.equal(textsOf(stage.text), [stage.text], JSON.stringify(text));
     }

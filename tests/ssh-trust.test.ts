@@ -27,8 +27,8 @@ const keywords: Record<'honoured' | 'refused' | 'safe' | 'other', string> = {
     updatehostkeys xauthlocation gssapiclientidentity gssapiserveridentity`,
   other: `canonicaldomains canonicalizepermittedcnames canonicalizefallbacklocal canonicalizehostname canonicalizemaxdots channeltimeout
     compression connectionattempts enableescapecommandline escapechar fingerprinthash forkafterauthentication ignoreunknown ipqos loglevel
-    logverbose obscurekeystroketiming rekeylimit requesttty serveralivecountmax serveraliveinterval sessiontype stdinnull streamlocalbindmask
-    streamlocalbindunlink syslogfacility tag tcpkeepalive versionaddendum visualhostkey warnweakcrypto`,
+    logverbose obscurekeystroketiming rekeylimit requesttty serveralivecountmax serveraliveinterval sessiontype stdinnull
+    streamlocalbindmask streamlocalbindunlink syslogfacility tag tcpkeepalive versionaddendum visualhostkey warnweakcrypto`,
 };
 
 /** It has logged in. */

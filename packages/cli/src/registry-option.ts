@@ -1,5 +1,5 @@
 import { UriError } from '@dipus/proto/uri';
-import { parseRegistry, type RegistryPlace } from '@dipus/proto/registry-place';
+import { parseRegistry, type RegistryUrl } from '@dipus/proto/registry-url';
 import { UsageError } from './errors.ts';
 import type { Option } from './words.ts';
 
@@ -7,7 +7,7 @@ import type { Option } from './words.ts';
 export const registryOption: Omit<Option, 'describe'> = { short: 'r', value: 'REGISTRY' };
 
 /** Throws UsageError. */
-export function readRegistry(text: string | undefined): RegistryPlace | undefined {
+export function readRegistry(text: string | undefined): RegistryUrl | undefined {
   if (text === undefined) return undefined;
   try {
     return parseRegistry(text);

@@ -44,8 +44,8 @@ function behind(script: string, argv: Argv, path: string | undefined): Argv {
 
 /** Whether a program can be started by this name, as execvp(3) looks for it. */
 export function isFound(program: string, path: string | undefined): boolean {
-  const places = program.includes('/') ? [program] : (path ?? '').split(delimiter).map((dir) => `${dir || '.'}/${program}`);
-  return places.some(isProgram);
+  const paths = program.includes('/') ? [program] : (path ?? '').split(delimiter).map((dir) => `${dir || '.'}/${program}`);
+  return paths.some(isProgram);
 }
 
 /** A variable of the environment, which programs of ours must not have. */

@@ -10,10 +10,10 @@ export interface DaemonCommand<A extends DaemonArguments> {
   /** Throws UsageError. */
   parse(argv: readonly string[]): A | AskedText;
   /** Serves until it is stopped; `max` of the arguments is what there are descriptors for. */
-  serve(tree: Tree, args: A, place: DaemonPlace): Promise<void>;
+  serve(tree: Tree, args: A, surroundings: DaemonSurroundings): Promise<void>;
 }
 
-export interface DaemonPlace {
+export interface DaemonSurroundings {
   readonly context: Context;
   /** This host's name in service names. */
   readonly host: string;

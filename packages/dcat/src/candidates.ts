@@ -3,7 +3,7 @@ import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
 import { readService } from '@dipus/cli/service-operand';
-import { answer, type Ask, type PlacedService } from '@dipus/proto/ask';
+import { answer, type Ask, type ServiceInArea } from '@dipus/proto/ask';
 import type { SocketKind } from '@dipus/proto/sep';
 import type { RemoteUri } from '@dipus/proto/uri';
 import { openHost } from '@dipus/remote/open';
@@ -126,6 +126,6 @@ function localCandidate(service: ServiceToOpen, hasControl: boolean, rank: numbe
   return { path: service.file, kind: hasControl ? 'session' : 'plain', isRemote: false, rank, open };
 }
 
-function rankOf(ask: Ask, service: PlacedService): number {
+function rankOf(ask: Ask, service: ServiceInArea): number {
   return answer(ask, service)?.rank ?? 0;
 }

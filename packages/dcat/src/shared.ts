@@ -1,5 +1,5 @@
 // Sockets that an importer has for services of an ssh host: to use one is to share its connection.
-import { matches, type Ask, type PlacedService } from '@dipus/proto/ask';
+import { matches, type Ask, type ServiceInArea } from '@dipus/proto/ask';
 import { parseServicePath } from '@dipus/proto/name';
 import { parseUri, UriError, type HostUri } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
@@ -8,7 +8,7 @@ import { findServices, type Entry } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
 
-interface Origin extends PlacedService {
+interface Origin extends ServiceInArea {
   readonly entry: Entry;
 }
 

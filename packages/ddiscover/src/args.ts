@@ -2,7 +2,7 @@ import { UsageError } from '@dipus/cli/errors';
 import { isGiven, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
 import { registryOption, readRegistry } from '@dipus/cli/registry-option';
 import { timing } from '@dipus/proto/timing';
-import { isEntryName, type RegistryPlace } from '@dipus/proto/registry-place';
+import { isEntryName, type RegistryUrl } from '@dipus/proto/registry-url';
 
 const commandLine: CommandLine = {
   tool: 'ddiscover',
@@ -24,7 +24,7 @@ export interface Arguments {
   readonly isWatch: boolean;
   readonly isJson: boolean;
   /** What is asked in the stead of the LAN. */
-  readonly registry?: RegistryPlace;
+  readonly registry?: RegistryUrl;
   /** What it is asked for. */
   readonly name: string;
 }

@@ -2,13 +2,13 @@
 import { hostname, networkInterfaces } from 'node:os';
 import type { Entry } from '@dipus/registry/entry';
 import { openRegistry } from '@dipus/registry/open';
-import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { openTree } from '@dipus/tree/root';
 import { parseUri } from '@dipus/proto/uri';
 import type { Finding, Found } from './found.ts';
 
 export interface RegistryOptions {
-  readonly registry: RegistryPlace;
+  readonly registry: RegistryUrl;
   /** Of the entries. */
   readonly name: string;
   readonly isWatch: boolean;

@@ -4,7 +4,7 @@ import { isGiven, listOption, numberOption, parseCommandLine, secondsOption, tex
 import { readRegistry, registryOption } from '@dipus/cli/registry-option';
 import { readAsk } from '@dipus/cli/service-operand';
 import type { Ask } from '@dipus/proto/ask';
-import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { isUri, sepPort } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
@@ -50,7 +50,7 @@ export interface Arguments {
   readonly hasRules: boolean;
   readonly names: readonly string[];
   readonly mayAnnounce: boolean;
-  readonly registry?: RegistryPlace;
+  readonly registry?: RegistryUrl;
   readonly user?: string;
   readonly maxConnections: number;
   readonly graceMs?: number;

@@ -43,8 +43,8 @@ export async function dexport(args: Arguments, options: DexportOptions): Promise
   const views = deferred<Views>();
   const descriptors = new Descriptors();
   // A connection and its service's hold one each.
-  const places = Math.min(args.maxConnections, Math.ceil(descriptors.capacity / 2));
-  const entrance = await openEntrance(args, options, { ready: ready.promise, views: views.promise, descriptors, places });
+  const maxConnections = Math.min(args.maxConnections, Math.ceil(descriptors.capacity / 2));
+  const entrance = await openEntrance(args, options, { ready: ready.promise, views: views.promise, descriptors, maxConnections });
   let listening: readonly Listening[] = [];
   let offers: Offers | undefined;
   let announcing: readonly Announced[] = [];
@@ -87,12 +87,12 @@ interface Awaited {
   readonly ready: Promise<Answers>;
   readonly views: Promise<Views>;
   readonly descriptors: Descriptors;
-  readonly places: number;
+  readonly maxConnections: number;
 }
 
 async function openEntrance(args: Arguments, { context, openers }: DexportOptions, awaited: Awaited): Promise<Entrance> {
-  const { ready, views, descriptors, places } = awaited;
-  const limits = new Limits(places);
+  const { ready, views, descriptors, maxConnections } = awaited;
+  const limits = new Limits(maxConnections);
   if (!args.isSeps) return plainEntrance({ limits, ready });
   // Only what speaks TLS loads it.
   const { sepsEntrance } = await import('./seps-entrance.ts');
@@ -101,7 +101,7 @@ async function openEntrance(args: Arguments, { context, openers }: DexportOption
     context,
     environment: process.env,
     descriptors,
-    places,
+    maxConnections,
     ready,
     limits,
     isPlain: args.isPlain,

@@ -12,7 +12,7 @@ import { rootPath } from '@dipus/tree/root';
 import { readTrust, type Environment } from '@dipus/tree/trust';
 import { Keeper } from './keeper.ts';
 import { exporterRole } from './roles.ts';
-import type { OpenerPlace } from './orders.ts';
+import type { OpenerTree } from './orders.ts';
 
 // Root's rights come from two sets. What may be inherited is all that is left when the other one, the bounding set, is empty; and that one
 // stays empty for good, so that nothing this process could run would give it back what it has given up.
@@ -33,14 +33,14 @@ export interface KeepOptions {
 /** Starts the exporter and serves it until it ends. Resolves with how that was. Throws Failure. */
 export async function keep(context: Context, options: KeepOptions): Promise<number | EndedBySignal> {
   const { program, environment } = options;
-  const place = placeOf(options);
+  const tree = treeOf(options);
   const folder = configFolder(environment, readTrust(environment));
   // The exporter tells what is wrong with the file.
   const authorized = watchAuthorizedPeers(folder, { warn: () => {}, judgeAgain: () => {} });
   const exporter = startExporter(options);
   const keeper = new Keeper(exporter, {
     program,
-    place,
+    tree,
     whyNot: (user) => {
       const isNamed = (): boolean => authorized.peers.lines.some((line) => !('reason' in line) && line.user === user);
       // The exporter may have read the file before.
@@ -63,7 +63,7 @@ export async function keep(context: Context, options: KeepOptions): Promise<numb
   }
 }
 
-function placeOf({ user, environment }: KeepOptions): OpenerPlace {
+function treeOf({ user, environment }: KeepOptions): OpenerTree {
   const uid = userId(user);
   if (uid === undefined) throw new Failure('run as user', user, 'there is no such user');
   return { root: rootPath(environment), uid, uids: [...readTrust(environment, uid).uids] };

@@ -6,13 +6,13 @@ import type { JoinAnswer, JoinRequest } from '@dipus/seps/pairing';
 import { whyNobody } from '@dipus/seps/authorized-peers';
 import { userId } from '@dipus/tree/accounts';
 import { openerRole } from './roles.ts';
-import { parseOrder, parseReply, type OpenerPlace, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
+import { parseOrder, parseReply, type OpenerTree, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
 import { sendWith, type Channel, type Handle } from '@dipus/session/passed-socket';
 
 export interface KeeperOptions {
   /** The file of this very program. */
   readonly program: string;
-  readonly place: OpenerPlace;
+  readonly tree: OpenerTree;
   /** Why nothing is opened as this user; undefined where it may be. */
   whyNot(user: string): string | undefined;
   /** Takes an invitation. Throws Failure. */
@@ -103,7 +103,7 @@ class Opener {
   #isOver = false;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor(user: string, { program, place }: KeeperOptions, events: OpenerEvents) {
+  constructor(user: string, { program, tree }: KeeperOptions, events: OpenerEvents) {
     this.#events = events;
     this.#child = fork(program, [openerRole, user], {
       cwd: '/',
@@ -115,7 +115,7 @@ class Opener {
     this.#child.on('message', (message, handle) => this.#heard(message, handle as Handle | undefined));
     // An error is told where it could not be started.
     this.#child.once('error', () => this.#ended()).once('exit', () => this.#ended());
-    sendWith(this.#child, place);
+    sendWith(this.#child, tree);
   }
 
   carryOut(order: UserOrder, isSecond = false): void {

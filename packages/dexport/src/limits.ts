@@ -3,20 +3,20 @@ import { networkOf } from '@dipus/proto/ip-address';
 import { busy, type Refusal } from './refusal.ts';
 
 const maxUnfinishedHeads = 128;
-// One peer alone leaves a quarter of the places to others.
+// One peer alone leaves a quarter of the connections to others.
 const shareOfOne = 0.75;
 
 /** The limits that all listening addresses share. */
 export class Limits {
-  readonly #places: number;
+  readonly #max: number;
   readonly #share: number;
   readonly #connections = new Set<Socket>();
   readonly #unfinished = new Set<Socket>();
 
-  /** `places`: how many connections there may be in all. */
-  constructor(places: number) {
-    this.#places = places;
-    this.#share = Math.ceil(places * shareOfOne);
+  /** `max`: how many connections there may be in all. */
+  constructor(max: number) {
+    this.#max = max;
+    this.#share = Math.ceil(max * shareOfOne);
   }
 
   /** Counts a new connection, whose first head is to come. Returns why it must not be served. */
@@ -26,7 +26,7 @@ export class Limits {
       this.#connections.delete(socket);
       this.headComplete(socket);
     });
-    if (this.#connections.size > this.#places) return busy('too many connections');
+    if (this.#connections.size > this.#max) return busy('too many connections');
     if (countOf(socket, this.#connections, this.#share) > this.#share) return busy('too many connections from your address');
     return this.headBegins(socket);
   }

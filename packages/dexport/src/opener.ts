@@ -5,7 +5,7 @@ import type { State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
 import { trustOf } from '@dipus/tree/trust';
 import { ownAccess, type Access } from './access.ts';
-import { parseOrder, type OpenerPlace, type Order, type Reply } from './orders.ts';
+import { parseOrder, type OpenerTree, type Order, type Reply } from './orders.ts';
 import { sendWith, takeHandle } from '@dipus/session/passed-socket';
 import { dropTo } from '@dipus/tree/privileges';
 
@@ -13,8 +13,8 @@ import { dropTo } from '@dipus/tree/privileges';
 export function runOpener(user: string): void {
   dropTo(user);
   process.chdir('/');
-  process.once('message', (place: OpenerPlace) => {
-    const { root, uid, uids } = place;
+  process.once('message', (told: OpenerTree) => {
+    const { root, uid, uids } = told;
     const tree: Tree = { root, trust: trustOf(uid, new Set(uids)), passOver: () => {} };
     const access = ownAccess(tree);
     process.on('message', (message) => {

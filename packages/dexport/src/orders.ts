@@ -26,7 +26,7 @@ export type Reply =
   | { readonly id: number; readonly code?: string; readonly reason: string };
 
 /** What an opener is told first: below which tree it opens, whose root that is, and whose sockets may be relied on. */
-export interface OpenerPlace {
+export interface OpenerTree {
   readonly root: string;
   readonly uid: number;
   readonly uids: readonly number[];

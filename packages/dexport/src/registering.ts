@@ -5,7 +5,7 @@ import { everything } from '@dipus/proto/ask';
 import { Failure } from '@dipus/proto/failure';
 import { bracketed } from '@dipus/proto/ip-address';
 import { parsePin } from '@dipus/proto/pin';
-import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { targetOf } from '@dipus/proto/sep';
 import type { Entry } from '@dipus/registry/entry';
 import { openRegistry } from '@dipus/registry/open';
@@ -15,7 +15,7 @@ import { isLoopback, type Listening } from './listen.ts';
 import type { Offer, View } from './offers.ts';
 
 export interface RegisteringOptions {
-  readonly registry: RegistryPlace;
+  readonly registry: RegistryUrl;
   /** This host's name in service names. */
   readonly host: string;
   /** Names by which others reach this host, the first one first. */

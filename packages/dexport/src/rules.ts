@@ -31,6 +31,6 @@ function peerText(client: Client): string {
   const { remoteAddress = '', remotePort: port } = client;
   const identity = peerOf(client)?.grant.name;
   // The zone of an address is one of this host alone.
-  const place = { host: remoteAddress.replace(/%.*$/, ''), ...(port !== undefined && { port }) };
-  return formatPeer(identity === undefined ? { scheme: 'tcp', ...place } : { scheme: 'seps', identity, ...place });
+  const address = { host: remoteAddress.replace(/%.*$/, ''), ...(port !== undefined && { port }) };
+  return formatPeer(identity === undefined ? { scheme: 'tcp', ...address } : { scheme: 'seps', identity, ...address });
 }

@@ -22,7 +22,7 @@ export interface SepsEntranceOptions extends ServerOptions {
   readonly environment: Environment;
   readonly descriptors: Descriptors;
   /** How many connections there may be. */
-  readonly places: number;
+  readonly maxConnections: number;
   /** Whether plain text is taken too. */
   readonly isPlain: boolean;
   /** Of an exporter that root has started. */
@@ -32,7 +32,7 @@ export interface SepsEntranceOptions extends ServerOptions {
 
 /** Reads the key and authorized_peers as whoever starts it. Throws Failure. */
 export function sepsEntrance(options: SepsEntranceOptions): Entrance {
-  const { context, environment, descriptors, places, ready, limits, openers } = options;
+  const { context, environment, descriptors, maxConnections, ready, limits, openers } = options;
   const trust = readTrust(environment);
   const folder = configFolder(environment, trust);
   const identity = loadIdentity(folder);
@@ -42,7 +42,7 @@ export function sepsEntrance(options: SepsEntranceOptions): Entrance {
     identity,
     folder,
     whyNotUser: usersOfExporter({ uid: trust.uid, name: userName(trust.uid) }, userId),
-    places,
+    maxConnections,
     context,
     viewOf: (user) => options.viewOf(user),
     serve: (client) => known.serve(client),

@@ -20,7 +20,7 @@ export interface SepsOptions {
   /** Which users lines may name. */
   readonly whyNotUser: WhyNotUser;
   /** How many connections there may be. */
-  readonly places: number;
+  readonly maxConnections: number;
   readonly context: Context;
   viewOf(user: string | undefined): HeldView;
   /** Serves a client that is known. */
@@ -80,7 +80,7 @@ export class Seps {
   }
 
   #makeDoor(): Door<Guest> {
-    const { identity, places, context, plain } = this.#options;
+    const { identity, maxConnections, context, plain } = this.#options;
     const pair = servePairing({
       take: (request) => this.#take(request),
       joined: (name, pin) => context.warn(`paired with ${name}: ${pin}`),
@@ -89,7 +89,7 @@ export class Seps {
     });
     return new Door<Guest>({
       identity,
-      places,
+      maxConnections,
       judge: (pin, address) => {
         const grant = this.#judge(pin, address);
         return 'refusal' in grant ? grant : guestOf(grant);

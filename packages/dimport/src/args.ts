@@ -23,7 +23,7 @@ const commandLine: CommandLine = {
 const leastPollMs = 100;
 
 /** A path at which the first import that answers gets one more socket. */
-export interface WantedPlace {
+export interface WantedPath {
   readonly path: string;
   readonly ask: Ask;
 }
@@ -31,7 +31,7 @@ export interface WantedPlace {
 export interface Arguments {
   readonly text?: string;
   readonly uris: readonly RemoteUri[];
-  readonly places: readonly WantedPlace[];
+  readonly paths: readonly WantedPath[];
   readonly isFromStdin: boolean;
   readonly isOnce: boolean;
   /** What is read from stdin may only be a host by seps. */
@@ -54,7 +54,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   return {
     ...(text !== undefined && { text }),
     uris: isFromStdin ? [] : operands.map(readUri),
-    places: readPlaces(listOption(values, 'at')),
+    paths: readPaths(listOption(values, 'at')),
     isFromStdin,
     isOnce,
     isSepsOnly: isGiven(values, 'seps'),
@@ -63,15 +63,15 @@ export function parseArguments(argv: readonly string[]): Arguments {
   };
 }
 
-function readPlaces(texts: readonly string[]): WantedPlace[] {
-  const places = texts.map(readPlace);
-  const twice = places.find(({ path }, at) => places.findIndex((place) => place.path === path) !== at);
+function readPaths(texts: readonly string[]): WantedPath[] {
+  const paths = texts.map(readPath);
+  const twice = paths.find(({ path }, at) => paths.findIndex((one) => one.path === path) !== at);
   if (twice) throw new UsageError(`--at ${printable(twice.path)} is given more than once`);
-  return places;
+  return paths;
 }
 
 /** `PATH=SERVICE`, PATH without `=`. Throws UsageError. */
-function readPlace(text: string): WantedPlace {
+function readPath(text: string): WantedPath {
   const refused = (reason: string): UsageError => new UsageError(`--at ${printable(text)}: ${reason}`);
   const [, path = '', service = ''] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
   if (path === '') throw refused('not PATH=SERVICE');

@@ -12,7 +12,7 @@ import { aborted, delay } from '@dipus/proto/waiting';
 import { openHost } from '@dipus/remote/open';
 import { readUser, type Tree, type User } from '@dipus/tree/root';
 import { readUri, type Arguments } from './args.ts';
-import { Places } from './places.ts';
+import { FixedPaths } from './fixed-paths.ts';
 import { Source } from './source.ts';
 import type { ImportOptions } from './import-options.ts';
 
@@ -27,8 +27,8 @@ const descriptorsOfImport = 3;
 
 /** Imports until it is stopped, or with --once until the last host has gone. Returns the exit status. Throws Failure. */
 export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportOptions): Promise<number> {
-  const places = new Places(args.places, context);
-  const sources = new Sources(importOptions(tree, places, context), args, context);
+  const paths = new FixedPaths(args.paths, context);
+  const sources = new Sources(importOptions(tree, paths, context), args, context);
   for (const uri of args.uris) await sources.add(uri);
   context.ready();
   const status = await Promise.race([
@@ -38,16 +38,16 @@ export async function dimport(args: Arguments, tree: Tree, { context, lines }: D
   ]);
   if (context.stop.aborted) await sources.finish(context);
   else sources.closeHosts();
-  await places.close();
+  await paths.close();
   return status;
 }
 
-function importOptions(tree: Tree, places: Places, context: Context): ImportOptions {
+function importOptions(tree: Tree, paths: FixedPaths, context: Context): ImportOptions {
   const descriptors = new Descriptors();
   const most = Math.max(1, Math.min(maxImports, Math.floor(descriptors.capacity / 2 / descriptorsOfImport)));
   context.explain(`${descriptors.limit} descriptors: up to ${most} imports`);
   const { stop, print, warn, explain } = context;
-  return { tree, area: ownArea(), descriptors, places, maxImports: most, stop, print, warn, explain };
+  return { tree, area: ownArea(), descriptors, paths, maxImports: most, stop, print, warn, explain };
 }
 
 /** The area of this user's imports. Throws Failure for a user whose name is taken. */

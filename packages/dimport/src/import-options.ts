@@ -1,6 +1,6 @@
 import type { Descriptors } from '@dipus/cli/descriptors';
 import type { Tree } from '@dipus/tree/root';
-import type { Places } from './places.ts';
+import type { FixedPaths } from './fixed-paths.ts';
 
 /** What all imports of this process share. */
 export interface ImportOptions {
@@ -8,7 +8,7 @@ export interface ImportOptions {
   /** The area of the imports: the user's. */
   readonly area: string;
   readonly descriptors: Descriptors;
-  readonly places: Places;
+  readonly paths: FixedPaths;
   /** The most services that are imported from one host. */
   readonly maxImports: number;
   /** Ends what still waits. */

@@ -69,13 +69,13 @@ export class Imports {
     this.#removedAt.set(path, Date.now());
     this.#release(made.kept);
     this.#options.print(`- ${made.path}\n`);
-    this.#options.places.leave(made);
+    this.#options.paths.leave(made);
   }
 
-  /** To places of the user's own choosing. */
+  /** To paths of the user's own choosing. */
   #offer(made: Made): void {
     const { proxy, kept } = made;
-    this.#options.places.offer(made, { ...kept.claim.service, area: this.#options.area }, () => proxy.openPlain());
+    this.#options.paths.offer(made, { ...kept.claim.service, area: this.#options.area }, () => proxy.openPlain());
   }
 
   #release(kept: KeptService): void {
@@ -163,7 +163,7 @@ export class Imports {
         if (isSame) return;
         print(`- ${made.path}\n+ ${belowRoot(path)}\n`);
         made.path = belowRoot(path);
-        this.#options.places.leave(made);
+        this.#options.paths.leave(made);
         this.#offer(made);
       },
       lost: (error) => this.#options.warn(error),

@@ -35,13 +35,16 @@ export function jobsWanted({ jobs, leftOut }: JobFile, surroundings: Surrounding
   const firstOf = ({ stages }: JobLine): string => stages[0]!.tool;
   const defaults = defaultJobs(surroundings);
   const names = new Set(defaults.map(firstOf));
-  const places = defaults.flatMap((one) => {
+  const standing = defaults.flatMap((one) => {
     const instead = jobs.filter((each) => firstOf(each) === firstOf(one));
     if (instead.length > 0) return instead;
     return one.stages.some(({ tool }) => left.has(tool)) ? [] : [one];
   });
   const others = jobs.filter((each) => !names.has(firstOf(each)));
-  return [...places, ...others].map((one) => ({ ...one, stages: one.stages.map((each) => staying(speaking(each, surroundings.isSeps))) }));
+  return [...standing, ...others].map((one) => ({
+    ...one,
+    stages: one.stages.map((each) => staying(speaking(each, surroundings.isSeps))),
+  }));
 }
 
 /** The tools that a line may leave out. */

@@ -28,8 +28,8 @@ function isLeftover(pid: number, root: string): boolean {
   const text = read(pid, 'environ')
     .split('\0')
     .find((each) => each.startsWith(`${variable}=`));
-  const [, uid, keeper, start, place] = /^\w+=(\d+) (\d+) (\d+) ([^]*)$/.exec(text ?? '') ?? [];
-  if (pid === process.pid || place !== root || Number(uid) !== process.geteuid!()) return false;
+  const [, uid, keeper, start, itsRoot] = /^\w+=(\d+) (\d+) (\d+) ([^]*)$/.exec(text ?? '') ?? [];
+  if (pid === process.pid || itsRoot !== root || Number(uid) !== process.geteuid!()) return false;
   return startOf(Number(keeper)) !== start;
 }
 

@@ -81,6 +81,6 @@ async function watch({ host, uri, isAll, warn }: Watching, events: ServiceEvents
 function nameOf(host: RemoteHost, service: RemoteService): Named {
   const path = host.pathOf(service);
   // An exporter offers one area; elsewhere it belongs to the name. What only a URI names has none.
-  const place = { ...(!host.hasExporter && { area: service.area }), ...(service.area === '' && { path }) };
-  return { path, full: host.uriOf(service), members: () => ({ ...describeService(service), ...place }) };
+  const where = { ...(!host.hasExporter && { area: service.area }), ...(service.area === '' && { path }) };
+  return { path, full: host.uriOf(service), members: () => ({ ...describeService(service), ...where }) };
 }

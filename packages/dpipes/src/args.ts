@@ -5,7 +5,7 @@ import { readRegistry, registryOption } from '@dipus/cli/registry-option';
 import { objectFormats } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
 import { quoted } from '@dipus/proto/quoted';
-import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { readWishes, type Wishes } from './wishes.ts';
 
 const commandLine: Configured = {
@@ -91,7 +91,7 @@ export interface Arguments {
   readonly readsNothing: boolean;
   readonly nodes: readonly string[];
   /** What knows more of them. */
-  readonly registry?: RegistryPlace;
+  readonly registry?: RegistryUrl;
   readonly timeoutMs?: number;
   readonly wishes: Wishes;
   readonly isPlan: boolean;

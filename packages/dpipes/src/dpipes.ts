@@ -19,12 +19,12 @@ import { FlowLines } from './flow-lines.ts';
 import { linkAll } from './link.ts';
 import { checkNotMixed } from './mixed.ts';
 import { Nodes } from './nodes.ts';
-import type { Place } from './place.ts';
+import type { Candidate } from './candidate.ts';
 import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
 import { RunningPipe } from './running-pipe.ts';
 import { checkDescriptor, StageStatus } from './stage-status.ts';
 import { TaggedLines } from './tagged-lines.ts';
-import { findPlaces, nameOf, NoPlace, type WantedStage } from './wanted.ts';
+import { findCandidates, nameOf, NoCandidate, type WantedStage } from './wanted.ts';
 import { checkPrograms } from './wishes.ts';
 
 const flowMs = 500;
@@ -38,7 +38,7 @@ export async function dpipes(args: Arguments, openTree: () => Tree, context: Con
   const deadline = timeoutMs === 0 ? Infinity : Date.now() + timeoutMs;
   try {
     checkPrograms(args.wishes, pipeline.stages);
-    const find = (): Promise<WantedStage[]> => findPlaces(pipeline.stages, nodes, { deadline, stop: context.stop });
+    const find = (): Promise<WantedStage[]> => findCandidates(pipeline.stages, nodes, { deadline, stop: context.stop });
     const wanted = await inTime('place', find(), deadline);
     if (!args.mayMix) checkNotMixed(wanted);
     if (args.isPlan) return printPlan(wanted, context);
@@ -46,9 +46,9 @@ export async function dpipes(args: Arguments, openTree: () => Tree, context: Con
     const result = await Promise.race([runStages(pipeline, { args, wanted, find, nodes, deadline }, context), aborted(context.stop)]);
     return result ?? 0;
   } catch (error) {
-    if (!(error instanceof NoPlace || error instanceof NotRun)) throw error;
+    if (!(error instanceof NoCandidate || error instanceof NotRun)) throw error;
     context.warn(error);
-    return error instanceof NoPlace ? 127 : 126;
+    return error instanceof NoCandidate ? 127 : 126;
   } finally {
     nodes.close();
   }
@@ -64,30 +64,30 @@ function readPipeline(text: string): Pipeline {
 }
 
 function printPlan(wanted: readonly WantedStage[], context: Context): number {
-  const used = new Map<Place, number>();
-  for (const { number, stage, places } of wanted) {
-    const place = inOrder(places, used)[0]!;
-    used.set(place, (used.get(place) ?? 0) + 1);
-    const { running, max } = place.info;
-    context.print(`${number} ${textOf(stage)}\t${place.path}\t${running} of ${max} running\n`);
+  const used = new Map<Candidate, number>();
+  for (const { number, stage, candidates } of wanted) {
+    const candidate = inOrder(candidates, used)[0]!;
+    used.set(candidate, (used.get(candidate) ?? 0) + 1);
+    const { running, max } = candidate.info;
+    context.print(`${number} ${textOf(stage)}\t${candidate.path}\t${running} of ${max} running\n`);
   }
   return 0;
 }
 
 function printReady(stages: readonly ReadyStage[], context: Context): number {
-  for (const { wanted, place } of stages) context.print(`${wanted.number} ${textOf(wanted.stage)}\t${place.path}\n`);
+  for (const { wanted, candidate } of stages) context.print(`${wanted.number} ${textOf(wanted.stage)}\t${candidate.path}\n`);
   return 0;
 }
 
-function textOf({ text, place }: Stage): string {
-  return text === '' ? `@${place!.name}` : text;
+function textOf({ text, where }: Stage): string {
+  return text === '' ? `@${where!.name}` : text;
 }
 
 interface Run {
   readonly args: Arguments;
   readonly wanted: readonly WantedStage[];
   readonly nodes: Nodes;
-  /** Looks for the places of all stages again. */
+  /** Looks for the candidates of all stages again. */
   find(): Promise<WantedStage[]>;
   /** Until when all of it is to be linked. */
   readonly deadline: number;
@@ -124,7 +124,7 @@ async function runStages(
     stop,
     explain,
   }).finally(() => nodes.tellSilent());
-  for (const one of stages) hosts.set(one.wanted, one.place.hosts[0] ?? '');
+  for (const one of stages) hosts.set(one.wanted, one.candidate.hosts[0] ?? '');
   let status: StageStatus | undefined;
   try {
     if (args.isCheck) return printReady(stages, context);

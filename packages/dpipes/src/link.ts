@@ -9,7 +9,7 @@ import { startCountedCopy } from '@dipus/relay/counted-copy';
 import { StageOver } from '@dipus/session/stage-client';
 import { ownHost } from '@dipus/tree/root';
 import { lateness } from './deadline.ts';
-import { isSecret, originOf, uriOf, waysTo } from './place.ts';
+import { isSecret, originOf, uriOf, waysTo } from './candidate.ts';
 import { NotNow, type ReadyStage } from './prepare.ts';
 import type { OwnLinks } from './running-pipe.ts';
 import { nameOf } from './wanted.ts';
@@ -60,9 +60,9 @@ async function linkStages(from: ReadyStage, to: ReadyStage, { isDirect, explain 
     { by: to, half: 'in' as const },
   ];
   const own = await ownWay(from, to);
-  const isKeyed = own === undefined && isSecret(from.place, to.place);
+  const isKeyed = own === undefined && isSecret(from.candidate, to.candidate);
   const calls = (caller: Caller, other: ReadyStage) => (): Promise<string | undefined> =>
-    called(caller, other, { isKeyed, to: own ?? waysTo(other.place, caller.by.place) });
+    called(caller, other, { isKeyed, to: own ?? waysTo(other.candidate, caller.by.candidate) });
   const ways: ['direct' | 'reverse', string, () => Promise<string | undefined>][] = [
     ['direct', 'linked', calls(first, to)],
     ['reverse', 'linked, by a call from the second', calls(second, from)],
@@ -115,8 +115,8 @@ async function calledAtPort({ by, half }: Caller, other: ReadyStage): Promise<st
 }
 
 /** Of an input: the stage in front of it. */
-function fromOf(half: LinkHalf, { place }: ReadyStage): Pick<Link, 'from'> {
-  return half === 'in' ? { from: originOf(place) } : {};
+function fromOf(half: LinkHalf, { candidate }: ReadyStage): Pick<Link, 'from'> {
+  return half === 'in' ? { from: originOf(candidate) } : {};
 }
 
 function otherHalf(half: LinkHalf): LinkHalf {
@@ -124,14 +124,14 @@ function otherHalf(half: LinkHalf): LinkHalf {
 }
 
 /** This host's own end of a stage's link, not read yet; `from`: the stage whose output is written to an input, else it is this host's. */
-async function ownLink({ wanted, place, client }: ReadyStage, half: LinkHalf, from?: ReadyStage): Promise<Duplex> {
+async function ownLink({ wanted, candidate, client }: ReadyStage, half: LinkHalf, from?: ReadyStage): Promise<Duplex> {
   const token = newToken();
   const isLate = lateness();
-  const connection = await place.open('data').catch((error: unknown) => {
+  const connection = await candidate.open('data').catch((error: unknown) => {
     throw new (isLate() ? NotNow : Failure)('link', nameOf(wanted), `it cannot be connected to: ${reasonOf(error)}`);
   });
   connection.on('error', () => {}).pause();
-  const origin = half === 'in' && { from: from ? originOf(from.place) : ownOrigin(connection) };
+  const origin = half === 'in' && { from: from ? originOf(from.candidate) : ownOrigin(connection) };
   const waiting = client.link({ half, token, ...origin });
   waiting.catch(() => {});
   await new Promise<void>((resolve) => connection.write(linkPreface(half, token), () => resolve()));

@@ -8,7 +8,7 @@ import { askOf, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri, parseUri, UriError, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
 import { Failure } from '@dipus/proto/failure';
 import { parseServicePath } from '@dipus/proto/name';
-import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { RegistryUrl } from '@dipus/proto/registry-url';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { probeRemote } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
@@ -16,7 +16,7 @@ import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { lateness } from './deadline.ts';
-import { hostIn, placeOf, type Place, type Service } from './place.ts';
+import { hostIn, candidateOf, type Candidate, type Service } from './candidate.ts';
 import { Registered } from './registered.ts';
 import { startNode } from './start-node.ts';
 
@@ -25,7 +25,7 @@ const nodePort = 7371;
 
 export interface WhereNodesAre {
   readonly nodes: readonly string[];
-  readonly registry?: RegistryPlace;
+  readonly registry?: RegistryUrl;
 }
 
 export class Nodes {
@@ -70,16 +70,16 @@ export class Nodes {
   }
 
   /** Those of these services that can be stages. One that does not answer in time is left out. */
-  async placesAt(services: readonly Service[]): Promise<readonly Place[]> {
-    const places = await Promise.all(
+  async candidatesAt(services: readonly Service[]): Promise<readonly Candidate[]> {
+    const candidates = await Promise.all(
       services.map(async (service) => {
         const isLate = lateness();
-        const place = await placeOf(service);
-        if (!place && isLate()) this.#silent.set(service, undefined);
-        return place;
+        const candidate = await candidateOf(service);
+        if (!candidate && isLate()) this.#silent.set(service, undefined);
+        return candidate;
       }),
     );
-    return places.filter((place) => place !== undefined);
+    return candidates.filter((candidate) => candidate !== undefined);
   }
 
   /** Whether somebody has not answered in time since this was asked last: later it may. */

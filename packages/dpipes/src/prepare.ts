@@ -6,14 +6,14 @@ import type { Prepare } from '@dipus/proto/pipe';
 import { StageClient, StageOver, type StageEvents } from '@dipus/session/stage-client';
 import { inOrder } from './choose.ts';
 import { before } from './deadline.ts';
-import type { Place } from './place.ts';
+import type { Candidate } from './candidate.ts';
 import { nameOf, type WantedStage } from './wanted.ts';
 import { wishesOf, type Wishes } from './wishes.ts';
 
 /** A stage that has its place. */
 export interface ReadyStage {
   readonly wanted: WantedStage;
-  readonly place: Place;
+  readonly candidate: Candidate;
   readonly client: StageClient;
   /** The service, as its host calls it. */
   readonly service: string;
@@ -41,9 +41,9 @@ export class NotNow extends Failure {}
 /** Prepares all stages; nothing runs yet. Rejects with NotRun or NotNow, and leaves no place taken. */
 export async function prepareAll(wanted: readonly WantedStage[], options: PrepareOptions): Promise<ReadyStage[]> {
   const pipe = randomBytes(16).toString('hex');
-  const used = new Map<Place, number>();
-  const orders = wanted.map(({ places }) => {
-    const order = inOrder(places, used);
+  const used = new Map<Candidate, number>();
+  const orders = wanted.map(({ candidates }) => {
+    const order = inOrder(candidates, used);
     used.set(order[0]!, (used.get(order[0]!) ?? 0) + 1);
     return order;
   });
@@ -73,12 +73,16 @@ interface Pipe {
   readonly options: PrepareOptions;
 }
 
-async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, stages, options }: Pipe): Promise<ReadyStage | Failure> {
+async function prepareOne(
+  wanted: WantedStage,
+  order: readonly Candidate[],
+  { pipe, stages, options }: Pipe,
+): Promise<ReadyStage | Failure> {
   let failure: Failure | undefined;
-  for (const place of order) {
+  for (const candidate of order) {
     const { flowMs } = options;
-    const { text, argv, place: at, joinsStderr } = wanted.stage;
-    const command = at?.kind === 'service' ? {} : { command: text, ...(argv && { argv }) };
+    const { text, argv, where, joinsStderr } = wanted.stage;
+    const command = where?.kind === 'service' ? {} : { command: text, ...(argv && { argv }) };
     const wishes = wishesOf(options.wishes, wanted.stage);
     const prepare: Prepare = {
       pipe,
@@ -91,20 +95,20 @@ async function prepareOne(wanted: WantedStage, order: readonly Place[], { pipe, 
     };
     let client: StageClient | undefined;
     try {
-      const control = place.open('control');
+      const control = candidate.open('control');
       client = new StageClient(await before(options.deadline, control).catch(leave(control)), prepare, options.events(wanted));
       const prepared = await before(options.deadline, client.prepared);
-      options.explain(`${nameOf(wanted)} has a place at ${place.path}`);
+      options.explain(`${nameOf(wanted)} has a place at ${candidate.path}`);
       if (prepared.ignored) options.explain(`${nameOf(wanted)}: the node ignores ${prepared.ignored.join(', ')}`);
       const hasOwnShell = wishes.options?.['shell'] !== undefined && prepared.ignored?.includes('shell') !== true;
-      return { wanted, place, client, service: prepared.service, hasOwnShell };
+      return { wanted, candidate, client, service: prepared.service, hasOwnShell };
     } catch (error) {
       client?.close();
       const isFinal = error instanceof StageOver && 'error' in error.result && !error.result.error.retry;
-      options.explain(`${nameOf(wanted)} at ${place.path}: ${reasonOf(error)}`);
+      options.explain(`${nameOf(wanted)} at ${candidate.path}: ${reasonOf(error)}`);
       // What will not change counts only where it is all there is.
       const Kind = isFinal ? NotRun : NotNow;
-      if (!failure || failure instanceof NotRun) failure = new Kind('run', `${nameOf(wanted)} at ${place.path}`, reasonOf(error));
+      if (!failure || failure instanceof NotRun) failure = new Kind('run', `${nameOf(wanted)} at ${candidate.path}`, reasonOf(error));
       if (isFinal && wanted.stage.needsBash && / cannot read it: /.test(reasonOf(error)))
         failure = failure.withHint("it has syntax of bash: -O shell=/bin/bash where the node takes that, or bash -c '...'");
     }

@@ -1,6 +1,6 @@
 // Where a registry says that stages can run.
 import type { Ask } from '@dipus/proto/ask';
-import type { RegistryPlace } from '@dipus/proto/registry-place';
+import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { parseUri, type Uri } from '@dipus/proto/uri';
 import { openRegistry } from '@dipus/registry/open';
 import type { Registry } from '@dipus/registry/registry';
@@ -10,21 +10,21 @@ import type { Tree } from '@dipus/tree/root';
 const maxAsked = 64;
 
 export class Registered {
-  readonly #place: RegistryPlace;
+  readonly #url: RegistryUrl;
   readonly #openTree: () => Tree;
   #registry: Promise<Registry> | undefined;
 
-  constructor(place: RegistryPlace, openTree: () => Tree) {
-    this.#place = place;
+  constructor(url: RegistryUrl, openTree: () => Tree) {
+    this.#url = url;
     this.#openTree = openTree;
   }
 
   /** URIs of what may answer an ask; `host` is what the node has to be called, where that matters. Rejects with Failure. */
   async find(ask: Ask, host: string | undefined): Promise<Uri[]> {
-    this.#registry ??= openRegistry(this.#place, this.#openTree);
+    this.#registry ??= openRegistry(this.#url, this.#openTree);
     const registry = await this.#registry;
     // DNS names exporters alone, which are asked themselves.
-    if (this.#place.kind === 'dns') return (await registry.list('dipus')).map(({ uri }) => parseUri(uri));
+    if (this.#url.kind === 'dns') return (await registry.list('dipus')).map(({ uri }) => parseUri(uri));
     const entries = await registry.list(ask.segments.join('.'));
     const wanted = host === undefined ? entries : entries.filter((entry) => entry.host === host || entry.uri === host);
     // An exporter that was started anew has two of them for a while.

@@ -81,9 +81,9 @@ export class RunningPipe {
   /** A stage that could not be started says so by its end, which is the better reason. */
   async #explained(stages: readonly ReadyStage[], error: unknown): Promise<unknown> {
     if (error instanceof Failure) return error;
-    for (const { client, wanted, place } of stages) {
+    for (const { client, wanted, candidate } of stages) {
       const result = await Promise.race([client.ended, Promise.resolve(undefined)]);
-      if (result && 'error' in result) return new Failure('start', `${nameOf(wanted)} at ${place.path}`, result.error.reason);
+      if (result && 'error' in result) return new Failure('start', `${nameOf(wanted)} at ${candidate.path}`, result.error.reason);
     }
     return new Failure('start', 'the pipeline', error);
   }
@@ -101,7 +101,7 @@ export class RunningPipe {
     const exit = exitOf(stage, await stage.client.ended);
     this.wrote(stage.wanted);
     const why = this.#whyNoEnd(exit);
-    if (why !== undefined) throw this.#fail(new Failure('go on behind', `${nameOf(stage.wanted)} at ${stage.place.path}`, why));
+    if (why !== undefined) throw this.#fail(new Failure('go on behind', `${nameOf(stage.wanted)} at ${stage.candidate.path}`, why));
     if (!next) return exit;
     // Without a length its reader had ended before: there is nothing to end.
     if (exit.out !== undefined) next.client.certify(exit.out);
@@ -136,10 +136,10 @@ export class RunningPipe {
   }
 }
 
-function exitOf({ wanted, place }: ReadyStage, result: SessionResult): Exit {
+function exitOf({ wanted, candidate }: ReadyStage, result: SessionResult): Exit {
   if ('exit' in result) return result.exit;
   const reason = 'lost' in result ? 'the connection to it is lost' : result.error.reason;
-  throw new Failure('finish', `${nameOf(wanted)} at ${place.path}`, reason);
+  throw new Failure('finish', `${nameOf(wanted)} at ${candidate.path}`, reason);
 }
 
 /** That of the rightmost stage that has not ended well; a stage whose reader has ended before it is none of these. */

@@ -66,9 +66,9 @@ export class StageStatus {
   }
 
   #of(stage: ReadyStage, link: string): object {
-    const { wanted, place, service } = stage;
+    const { wanted, candidate, service } = stage;
     const name = wanted.stage.name === undefined ? {} : { name: wanted.stage.name };
-    return { stage: wanted.number, ...name, node: place.path, service, ...this.#endOf(stage), link };
+    return { stage: wanted.number, ...name, node: candidate.path, service, ...this.#endOf(stage), link };
   }
 
   #endOf(stage: ReadyStage): object {

@@ -70,8 +70,8 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   const inTurn = (work: () => Promise<void>): void => void (queue = queue.then(work).catch((error: unknown) => failure.reject(error)));
   const reap = (entry: Entry): void => {
     context.explain(`looking at ${entry.file}`);
-    const place = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: new Map() };
-    inTurn(() => reapDirectory(tree, place, { ask, report: { ...report, passedOver: () => {} }, stop }));
+    const directory = { path: dirname(entry.file), area: entry.area, protocol: entry.protocol, entries: [], directories: new Map() };
+    inTurn(() => reapDirectory(tree, directory, { ask, report: { ...report, passedOver: () => {} }, stop }));
   };
   const deaths = new Deaths<Entry>({
     dial: ({ file }) => openService({ file, trustedBy: tree }, 'control'),

@@ -1,5 +1,5 @@
 import { refuseBeyondLoopback } from '@dipus/daemon/arguments';
-import type { DaemonPlace } from '@dipus/daemon/start';
+import type { DaemonSurroundings } from '@dipus/daemon/start';
 import { openEntrance } from '@dipus/ipc/entrance';
 import { resolveAddresses } from '@dipus/ipc/listen';
 import { openTcp } from '@dipus/ipc/open-uri';
@@ -11,7 +11,7 @@ import type { Arguments } from './args.ts';
 const scheme = 'tcp';
 
 /** Serves until it is stopped. Throws Failure and UsageError. */
-export async function dtcp(tree: Tree, args: Arguments, { context, host }: DaemonPlace): Promise<void> {
+export async function dtcp(tree: Tree, args: Arguments, { context, host }: DaemonSurroundings): Promise<void> {
   const addresses = await resolveAddresses(args.addresses);
   if (!args.isPlain) refuseBeyondLoopback(addresses, { protocol: 'TCP', whoever: 'whoever reaches the port' });
   const rundirs = rundirsOf(process.env, []);

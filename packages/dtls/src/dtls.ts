@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { DaemonPlace } from '@dipus/daemon/start';
+import type { DaemonSurroundings } from '@dipus/daemon/start';
 import { Refused } from '@dipus/ipc/answer';
 import { openEntrance } from '@dipus/ipc/entrance';
 import { resolveAddresses } from '@dipus/ipc/listen';
@@ -16,7 +16,7 @@ import { acceptSecure, connectSecure, type WantedKey } from './secure.ts';
 const scheme = 'tls';
 
 /** Serves until it is stopped. Throws Failure. */
-export async function dtls(tree: Tree, args: Arguments, { context, host }: DaemonPlace): Promise<void> {
+export async function dtls(tree: Tree, args: Arguments, { context, host }: DaemonSurroundings): Promise<void> {
   const keys = new KeyFile(args.keys, context.warn);
   const addresses = await resolveAddresses(args.addresses);
   const rundirs = rundirsOf(process.env, []);

@@ -1,5 +1,5 @@
 import { refuseBeyondLoopback } from '@dipus/daemon/arguments';
-import type { DaemonPlace } from '@dipus/daemon/start';
+import type { DaemonSurroundings } from '@dipus/daemon/start';
 import { resolveAddresses } from '@dipus/ipc/listen';
 import { rundirsOf } from '@dipus/ipc/rundir';
 import { runDaemon } from '@dipus/ipc/run-daemon';
@@ -9,7 +9,7 @@ import { openWeb } from './connect.ts';
 import { openWebEntrance } from './entrance.ts';
 
 /** Serves until it is stopped. Throws Failure and UsageError. */
-export async function dws(tree: Tree, args: Arguments, { context, host }: DaemonPlace): Promise<void> {
+export async function dws(tree: Tree, args: Arguments, { context, host }: DaemonSurroundings): Promise<void> {
   const addresses = await resolveAddresses(args.addresses);
   if (!args.isPlain) refuseBeyondLoopback(addresses, { protocol: 'a WebSocket', whoever: 'whoever reaches the port' });
   const rundirs = rundirsOf(process.env, []);

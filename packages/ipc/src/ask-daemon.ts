@@ -24,13 +24,13 @@ export interface WantedUri {
 
 /**
  * The protocols in which the daemon of a scheme is looked for. A daemon of other people's, which knows no frames and passes on bytes, needs
- * only the place that all of them have.
+ * only the one that all of them have.
  */
-const places: Readonly<Record<Framing, readonly string[]>> = { zig: ['ipc'], c: ['ipc/c', 'ipc'], bytes: ['uri', 'ipc'] };
+const protocols: Readonly<Record<Framing, readonly string[]>> = { zig: ['ipc'], c: ['ipc/c', 'ipc'], bytes: ['uri', 'ipc'] };
 
 /** The daemons of a scheme, the first to be tried first; none where none runs. Throws Failure. */
 export function findDaemons(tree: Tree, scheme: string, framing: Framing): readonly Entry[] {
-  return places[framing].flatMap((protocol) => {
+  return protocols[framing].flatMap((protocol) => {
     const ask = { segments: ['local', ...protocol.split('/'), scheme], hasGlob: false };
     const found = findServices(tree, ask).map(({ entry }) => entry);
     return found.filter((entry) => entry.area === 'local' && entry.protocol === protocol && entry.name === scheme);
@@ -42,12 +42,12 @@ export function findDaemons(tree: Tree, scheme: string, framing: Framing): reado
  * Rejects with Refused, or the system's error.
  */
 export async function openByDaemon(tree: Tree, wanted: WantedUri, stop: AbortSignal): Promise<Socket | undefined> {
-  return openFirst(findDaemons(tree, wanted.scheme, wanted.framing), stop, (entry) => askAt(placeOf(entry, tree), wanted.uri, stop));
+  return openFirst(findDaemons(tree, wanted.scheme, wanted.framing), stop, (entry) => askAt(toAsk(entry, tree), wanted.uri, stop));
 }
 
 /** The same for a connection that is handed on by its descriptor: nothing of what is behind the answer has been read. */
 export async function openForHandOver(tree: Tree, wanted: WantedUri, stop: AbortSignal): Promise<Socket | undefined> {
-  return openFirst(findDaemons(tree, wanted.scheme, wanted.framing), stop, (entry) => askUnread(placeOf(entry, tree), wanted.uri, stop));
+  return openFirst(findDaemons(tree, wanted.scheme, wanted.framing), stop, (entry) => askUnread(toAsk(entry, tree), wanted.uri, stop));
 }
 
 /**
@@ -61,12 +61,12 @@ export async function openProven(tree: Tree, { scheme, uri }: WantedUri, stop: A
   });
 }
 
-interface DaemonPlace extends ServiceToOpen {
+interface DaemonToAsk extends ServiceToOpen {
   /** Of the ask and its answer. */
   readonly era: Era;
 }
 
-function placeOf({ file, protocol }: Entry, tree: Tree): DaemonPlace {
+function toAsk({ file, protocol }: Entry, tree: Tree): DaemonToAsk {
   return { file, trustedBy: tree, era: protocol === 'ipc/c' ? 'c' : 'zig' };
 }
 
@@ -86,20 +86,20 @@ async function openFirst<T>(entries: readonly Entry[], stop: AbortSignal, open: 
   return undefined;
 }
 
-async function askAt(place: DaemonPlace, uri: string, stop: AbortSignal): Promise<Socket> {
-  const socket = await openService(place, 'plain');
+async function askAt(daemon: DaemonToAsk, uri: string, stop: AbortSignal): Promise<Socket> {
+  const socket = await openService(daemon, 'plain');
   return answered(socket, stop, async () => {
-    socket.write(encodeIpcFrame(place.era, uri));
-    const length = payloadBytes(place.era, await readExactly(socket, headBytes[place.era]), maxAnswerBytes);
+    socket.write(encodeIpcFrame(daemon.era, uri));
+    const length = payloadBytes(daemon.era, await readExactly(socket, headBytes[daemon.era]), maxAnswerBytes);
     return (await readExactly(socket, length)).toString();
   });
 }
 
-async function askUnread(place: DaemonPlace, uri: string, stop: AbortSignal): Promise<Socket> {
-  const answer = exactAnswer(place.era);
-  const socket = await openService(place, 'plain', answer.onread);
+async function askUnread(daemon: DaemonToAsk, uri: string, stop: AbortSignal): Promise<Socket> {
+  const answer = exactAnswer(daemon.era);
+  const socket = await openService(daemon, 'plain', answer.onread);
   return answered(socket, stop, () => {
-    socket.write(encodeIpcFrame(place.era, uri));
+    socket.write(encodeIpcFrame(daemon.era, uri));
     socket.resume();
     const ended = new Promise<never>((_, reject) => {
       socket.once('error', reject).once('close', () => reject(new Refused('it ended without an answer')));

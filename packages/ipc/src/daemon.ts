@@ -48,15 +48,15 @@ export interface RunningDaemon {
   release(): void;
 }
 
-/** One of its names. */
-interface Place {
+/** One of its names, and how it is spoken to by that. */
+interface DaemonName {
   readonly scheme: string;
   readonly protocol: string;
   readonly era: Era;
   readonly framing: Framing;
 }
 
-const places: readonly Omit<Place, 'scheme'>[] = [
+const names: readonly Omit<DaemonName, 'scheme'>[] = [
   { protocol: 'ipc', era: 'zig', framing: 'zig' },
   { protocol: 'ipc/c', era: 'c', framing: 'c' },
   { protocol: 'uri', era: 'zig', framing: 'bytes' },
@@ -77,13 +77,13 @@ export async function serveDaemon(tree: Tree, options: DaemonOptions): Promise<R
   try {
     let path: string | undefined;
     for (const scheme of schemes) {
-      for (const place of places) {
-        const wanted = { area: 'local', protocol: place.protocol, name: scheme, host };
-        const connected = (client: Socket): void => void connections.serve(client, { scheme, ...place });
+      for (const name of names) {
+        const wanted = { area: 'local', protocol: name.protocol, name: scheme, host };
+        const connected = (client: Socket): void => void connections.serve(client, { scheme, ...name });
         const service = { connected, running: () => connections.count, max, stop, warn };
         // A stream of bytes may be cut anywhere, which a session tells.
         const begin = (session: Session): void => connections.begin(session, scheme);
-        const kept = await keepInfoService(tree, wanted, { ...service, ...(place.framing === 'bytes' && { begin }) });
+        const kept = await keepInfoService(tree, wanted, { ...service, ...(name.framing === 'bytes' && { begin }) });
         releases.push(kept.release);
         path ??= kept.path;
       }
@@ -132,7 +132,7 @@ class Connections {
   }
 
   /** Never rejects. */
-  async serve(client: Socket, place: Place): Promise<void> {
+  async serve(client: Socket, name: DaemonName): Promise<void> {
     const left = new AbortController();
     const timer = setTimeout(() => left.abort(), timing.headMs);
     this.#clients.add(client);
@@ -145,11 +145,11 @@ class Connections {
       });
     try {
       if (this.count > this.#options.max) throw new Refused('too many connections');
-      const opened = await this.#open(client, place, left.signal);
+      const opened = await this.#open(client, name, left.signal);
       clearTimeout(timer);
-      await this.#relay(client, place, opened);
+      await this.#relay(client, name, opened);
     } catch (error) {
-      this.#refuse(client, place, error);
+      this.#refuse(client, name, error);
     }
   }
 
@@ -180,14 +180,14 @@ class Connections {
     for (const client of this.#clients) client.destroy();
   }
 
-  async #open(client: Socket, { scheme, era, framing }: Place, left: AbortSignal): Promise<Endpoint> {
+  async #open(client: Socket, { scheme, era, framing }: DaemonName, left: AbortSignal): Promise<Endpoint> {
     const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
     const length = payloadBytes(era, await Promise.race([readExactly(client, headBytes[era]), ended]), maxAskBytes);
     const uri = (await Promise.race([readExactly(client, length), ended])).toString();
     return this.#openUri(uri, { scheme, framing }, left);
   }
 
-  async #openUri(uri: string, { scheme, framing }: Pick<Place, 'scheme' | 'framing'>, left: AbortSignal): Promise<Endpoint> {
+  async #openUri(uri: string, { scheme, framing }: Pick<DaemonName, 'scheme' | 'framing'>, left: AbortSignal): Promise<Endpoint> {
     if (!uri.startsWith(`${scheme}://`)) throw new Refused(`${printable(uri)} is no ${scheme}://`);
     const ended = new Promise<never>((_, reject) => left.addEventListener('abort', () => reject(new Refused('given up'))));
     const opening = this.#options.open(uri, left, framing);
@@ -200,7 +200,7 @@ class Connections {
     }
   }
 
-  async #relay(client: Socket, { scheme, era, framing }: Place, opened: Endpoint): Promise<void> {
+  async #relay(client: Socket, { scheme, era, framing }: DaemonName, opened: Endpoint): Promise<void> {
     client.write(encodeIpcFrame(era, 'ok'));
     const isWhole = framing === 'bytes' || opened.socket.readableObjectMode;
     const target: Endpoint = isWhole ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
@@ -209,7 +209,7 @@ class Connections {
     this.#options.explain(`${scheme}: ${await relayed.ended}`);
   }
 
-  #refuse(client: Socket, { era }: Place, error: unknown): void {
+  #refuse(client: Socket, { era }: DaemonName, error: unknown): void {
     const reason = this.#reasonFor(error);
     if (client.destroyed) return;
     client.end(encodeIpcFrame(era, `no: ${reason.slice(0, maxAnswerBytes / 4)}`));

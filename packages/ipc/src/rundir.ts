@@ -7,7 +7,7 @@ import type { Era } from '@dipus/proto/ipc-frame';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
 import { whyNotAsRoot } from '@dipus/proto/trust';
-import { placeSocket, type PlacedSocket, type Tenant } from '@dipus/tree/place';
+import { listenAt, type ListeningSocket, type Tenant } from '@dipus/tree/listening-socket';
 import type { Tree } from '@dipus/tree/root';
 import { underUmask } from '@dipus/tree/umask';
 
@@ -63,9 +63,9 @@ export async function keepRundirSocket(
     createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => tenant.connected(connection)).on('error', (error) =>
       tenant.warn(error),
     );
-  const place = (): Promise<PlacedSocket> => placeSocket(path, { ...tenant, open });
+  const listen = (): Promise<ListeningSocket> => listenAt(path, { ...tenant, open });
   try {
-    const kept = keep(await place(), place, { path, warn: (error) => tenant.warn(error) });
+    const kept = keep(await listen(), listen, { path, warn: (error) => tenant.warn(error) });
     return {
       path,
       release: () => {
@@ -81,8 +81,8 @@ export async function keepRundirSocket(
 
 /** Programs of libipc unlink whatever is at their path. */
 function keep(
-  first: PlacedSocket,
-  place: () => Promise<PlacedSocket>,
+  first: ListeningSocket,
+  listen: () => Promise<ListeningSocket>,
   { path, warn }: { path: string; warn(error: unknown): void },
 ): { release(): void } {
   let socket = first;
@@ -92,7 +92,7 @@ function keep(
     socket.release();
     for (let isTold = false; !released.signal.aborted; isTold = true) {
       try {
-        socket = await place();
+        socket = await listen();
         if (released.signal.aborted) return socket.release();
         return warn(`${path} was taken away; made it again`);
       } catch (error) {

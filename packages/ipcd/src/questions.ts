@@ -10,7 +10,7 @@ import { Lines } from '@dipus/proto/lines';
 import { isName } from '@dipus/proto/name';
 import { parsePeer, PeerError } from '@dipus/proto/peer';
 import { printable } from '@dipus/proto/printable';
-import { findPlace } from '@dipus/proto/rules';
+import { findTarget } from '@dipus/proto/rules';
 import { listeningFiles } from '@dipus/tree/listening';
 import { Denied, lineOf, routeOut } from './routing.ts';
 import type { AsksOptions } from './asks.ts';
@@ -67,7 +67,7 @@ async function wayIn(service: string, from: string, { book, grounds, log }: Asks
     throw new Denied('not allowed');
   }
   log.explain(`allow ${line}: ${rule}`);
-  const redirect = findPlace(await book.rules(), 'redirect', service);
+  const redirect = findTarget(await book.rules(), 'redirect', service);
   const target = parseTarget(redirect?.target ?? service);
   if (target.kind === 'uri') throw new Denied('it is redirected to another host');
   return pathOf(target, isExportedOnly ? { ...grounds, rundirs: [], area: 'exported' } : grounds);

@@ -22,7 +22,7 @@ export interface Ask {
 export const everything: Ask = { segments: [], hasGlob: false };
 
 /** A service and the area (`local`, `exported`, a user) in which it lies. */
-export interface PlacedService extends Service {
+export interface ServiceInArea extends Service {
   readonly area: string;
 }
 
@@ -65,7 +65,7 @@ function bounded(segments: readonly string[]): readonly string[] {
 }
 
 /** Whether, and how well, a service answers an ask. Pure; the best of the possible readings counts. */
-export function answer(ask: Ask, service: PlacedService): Answer | undefined {
+export function answer(ask: Ask, service: ServiceInArea): Answer | undefined {
   const whole = answerWithoutArea(ask, ask.segments, service);
   if (ask.segments[0] !== service.area) return whole;
   const inArea = answerWithoutArea(ask, ask.segments.slice(1), service);
@@ -79,7 +79,7 @@ export function canName({ segments, hasGlob }: Ask): boolean {
 }
 
 /** The services that answer an ask, in the one order that "first match" means. */
-export function matches<T extends PlacedService>(ask: Ask, services: Iterable<T>): { service: T; named: boolean }[] {
+export function matches<T extends ServiceInArea>(ask: Ask, services: Iterable<T>): { service: T; named: boolean }[] {
   const found: { service: T; named: boolean; rank: number; key: string }[] = [];
   for (const service of services) {
     const result = answer(ask, service);
@@ -105,7 +105,7 @@ function areaOrder(area: string): number {
   return area === 'exported' ? 1 : 2;
 }
 
-function answerWithoutArea(ask: Ask, segments: readonly string[], service: PlacedService): Answer | undefined {
+function answerWithoutArea(ask: Ask, segments: readonly string[], service: ServiceInArea): Answer | undefined {
   if (ask.hasGlob) return answerGlob(segments, service);
   const last = segments.at(-1);
   if (last === undefined) return { rank: rank.prefix, named: false };
@@ -125,7 +125,7 @@ function nameForm(text: string, service: Service): 'whole' | 'part' | undefined 
   return text === formatServiceName(service) ? 'whole' : undefined;
 }
 
-function answerGlob(segments: readonly string[], service: PlacedService): Answer | undefined {
+function answerGlob(segments: readonly string[], service: ServiceInArea): Answer | undefined {
   const protocol = service.protocol === '' ? [] : service.protocol.split('/');
   const names = [service.name, `${service.name}.${service.host}`, formatServiceName(service)];
   const readings = [protocol, ...names.map((name) => [name]), ...names.map((name) => [...protocol, name])];

@@ -1,12 +1,12 @@
 /** Another host, whatever the way to it. Types only: each scheme has its own package, and @dipus/remote opens them. */
 import type { Duplex } from 'node:stream';
-import type { PlacedService, Ask } from './ask.ts';
+import type { ServiceInArea, Ask } from './ask.ts';
 import type { Failure } from './failure.ts';
 import type { Pin } from './pin.ts';
 import type { OfferedService, SocketKind } from './sep.ts';
 
 /** A service of another host. `hasControl`: it has a control socket on that host. */
-export interface RemoteService extends OfferedService, PlacedService {
+export interface RemoteService extends OfferedService, ServiceInArea {
   /** Why an ask that does not name it must not pick it. */
   readonly untrusted?: string;
 }

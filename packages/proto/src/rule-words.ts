@@ -3,7 +3,7 @@ import { parseTarget, TargetError } from './ipc-target.ts';
 import { isName } from './name.ts';
 import { parsePeerPattern, PeerError, type PeerPattern } from './peer.ts';
 import { printable } from './printable.ts';
-import type { AccessRule, PlaceRule, Rule } from './rules.ts';
+import type { AccessRule, TargetRule, Rule } from './rules.ts';
 
 /** Numbers of users and groups by their names; undefined for what there is not. */
 export interface Accounts {
@@ -34,7 +34,7 @@ export function parseRule(words: readonly string[], accounts: Accounts): Rule {
   const [kind = '', ...rest] = words;
   const text = words.join(' ');
   if (kind === 'allow' || kind === 'deny') return { kind, ...parseAccess(rest, accounts), text };
-  if (kind === 'redirect' || kind === 'route') return { kind, ...parsePlace(kind, rest), text };
+  if (kind === 'redirect' || kind === 'route') return { kind, ...parseTargetRule(kind, rest), text };
   throw new RuleError(`${printable(kind)} is not allow, deny, redirect or route`);
 }
 
@@ -79,7 +79,7 @@ function isBy([first, second]: readonly string[]): boolean {
   return first === 'by' && second !== undefined;
 }
 
-function parsePlace(kind: 'redirect' | 'route', words: readonly string[]): Pick<PlaceRule, 'service' | 'target'> {
+function parseTargetRule(kind: 'redirect' | 'route', words: readonly string[]): Pick<TargetRule, 'service' | 'target'> {
   const [service, target, extra] = words;
   const what = kind === 'route' ? 'URI' : 'TARGET';
   if (service === undefined || target === undefined) throw new RuleError(`SERVICE and ${what} are not both given`);

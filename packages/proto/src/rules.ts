@@ -17,14 +17,14 @@ export interface AccessRule {
 }
 
 /** `redirect` and `route`: where a service is. */
-export interface PlaceRule {
+export interface TargetRule {
   readonly kind: 'redirect' | 'route';
   readonly service: string;
   readonly target: string;
   readonly text: string;
 }
 
-export type Rule = AccessRule | PlaceRule;
+export type Rule = AccessRule | TargetRule;
 
 /** Whoever asks to go out. */
 export interface Asker {
@@ -75,8 +75,8 @@ export function decide(
 }
 
 /** The first `redirect` or `route` of a service. */
-export function findPlace(rules: readonly Rule[], kind: PlaceRule['kind'], service: string): PlaceRule | undefined {
-  return rules.find((rule): rule is PlaceRule => rule.kind === kind && wildcardMatches(rule.service, service));
+export function findTarget(rules: readonly Rule[], kind: TargetRule['kind'], service: string): TargetRule | undefined {
+  return rules.find((rule): rule is TargetRule => rule.kind === kind && wildcardMatches(rule.service, service));
 }
 
 /** Where a service leads, and by what. */
@@ -88,11 +88,11 @@ export interface Way {
 
 /** One step, never a chain: `redirect`, the last item of the asker's IPC_NETWORK for this name, `route`, the service itself. */
 export function route(rules: readonly Rule[], { service, network }: { readonly service: string; readonly network: string }): Way {
-  const redirect = findPlace(rules, 'redirect', service);
+  const redirect = findTarget(rules, 'redirect', service);
   if (redirect) return { target: redirect.target, by: redirect.text };
   const wanted = networkTarget(network, service);
   if (wanted !== undefined) return { target: wanted, by: 'IPC_NETWORK' };
-  const usual = findPlace(rules, 'route', service);
+  const usual = findTarget(rules, 'route', service);
   return usual ? { target: usual.target, by: usual.text } : { target: service };
 }
 

@@ -142,12 +142,12 @@ function parseHost(name: HostScheme, rest: string): HostUri {
   const [beforeQuery = '', ...queries] = rest.split('?');
   const slash = beforeQuery.indexOf('/');
   const authority = slash < 0 ? beforeQuery : beforeQuery.slice(0, slash);
-  const [, user, place] = /^(?:([^@]*)@)?([^]*)$/u.exec(authority)!;
+  const [, user, hostPort] = /^(?:([^@]*)@)?([^]*)$/u.exec(authority)!;
   const root = parseQuery(name, queries);
   return {
     scheme: name,
     ...(user === undefined ? {} : { user: checkUser(name, user) }),
-    ...parseHostPort(place!),
+    ...parseHostPort(hostPort!),
     ask: parseUriAsk(slash < 0 ? '' : beforeQuery.slice(slash)),
     ...(root === undefined ? {} : { root }),
   };

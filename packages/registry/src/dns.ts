@@ -1,6 +1,6 @@
 import { Resolver } from 'node:dns/promises';
 import { codeOf, Failure } from '@dipus/proto/failure';
-import type { DnsPlace } from '@dipus/proto/registry-place';
+import type { DnsUrl } from '@dipus/proto/registry-url';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { parseValue, type Entry } from './entry.ts';
@@ -10,10 +10,10 @@ import type { Registration, Registry, RegistryEvents } from './registry.ts';
 
 /** Exporters that SRV records name (RFC 2782), whose order is theirs. A TXT record `seps=1` beside them says that they speak TLS. */
 export class DnsRegistry implements Registry {
-  readonly #place: DnsPlace;
+  readonly #url: DnsUrl;
 
-  constructor(place: DnsPlace) {
-    this.#place = place;
+  constructor(url: DnsUrl) {
+    this.#url = url;
   }
 
   async list(name: string): Promise<Entry[]> {
@@ -34,18 +34,18 @@ export class DnsRegistry implements Registry {
   }
 
   register(): Registration {
-    throw new Failure('register at', this.#place.printed, 'DNS can only be read');
+    throw new Failure('register at', this.#url.printed, 'DNS can only be read');
   }
 
   close(): void {}
 
   #checkName(name: string): void {
-    if (name !== 'dipus') throw new Failure('ask', this.#place.printed, `DNS names exporters, not ${name}`);
+    if (name !== 'dipus') throw new Failure('ask', this.#url.printed, `DNS names exporters, not ${name}`);
   }
 
   /** URIs by themselves. */
   async #read(): Promise<Map<string, string>> {
-    const { server, domain, printed } = this.#place;
+    const { server, domain, printed } = this.#url;
     const resolver = new Resolver({ timeout: timing.registryMs / 2, tries: 2 });
     if (server !== undefined) resolver.setServers([server]);
     const [records, texts] = await Promise.all([

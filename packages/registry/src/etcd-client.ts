@@ -8,23 +8,23 @@ import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import type { HostPort } from '@dipus/proto/uri';
 import { EtcdError, readAnswer, readLines, reasonIn, type Answer, type StreamOptions } from './etcd-answer.ts';
-import { etcdPort, type EtcdPlace, type FileOption } from '@dipus/proto/registry-place';
+import { etcdPort, type EtcdUrl, type FileOption } from '@dipus/proto/registry-url';
 
 type Module = typeof http | typeof https;
 
 /** Asks the members of an etcd, the next one where one does not answer. */
 export class EtcdClient {
   readonly printed: string;
-  readonly #place: EtcdPlace;
+  readonly #url: EtcdUrl;
   #modules: Promise<{ module: Module; agent: Agent; tls: RequestOptions }> | undefined;
   /** Which member is asked. */
   #at = 0;
   #token: string | undefined;
   #localAddress: string | undefined;
 
-  constructor(place: EtcdPlace) {
-    this.#place = place;
-    this.printed = place.printed;
+  constructor(url: EtcdUrl) {
+    this.#url = url;
+    this.printed = url.printed;
   }
 
   /** The address of this host from which the last answer was asked for. */
@@ -57,9 +57,9 @@ export class EtcdClient {
   }
 
   async #withToken<T>(work: (token: string | undefined) => Promise<T>): Promise<T> {
-    if (this.#place.user === undefined) return work(undefined);
+    if (this.#url.user === undefined) return work(undefined);
     const isFresh = this.#token === undefined;
-    this.#token ??= await this.#authenticate(this.#place.user);
+    this.#token ??= await this.#authenticate(this.#url.user);
     try {
       return await work(this.#token);
     } catch (error) {
@@ -71,7 +71,7 @@ export class EtcdClient {
   }
 
   async #authenticate(user: string): Promise<string> {
-    const password = readPrivate(this.#place.files['password-file']!).replace(/\r?\n$/, '');
+    const password = readPrivate(this.#url.files['password-file']!).replace(/\r?\n$/, '');
     try {
       const { token } = await readAnswer(await this.#post('/v3/auth/authenticate', { name: user, password }, {}), this.printed);
       if (typeof token !== 'string') throw new EtcdError('it gives no token', undefined);
@@ -83,7 +83,7 @@ export class EtcdClient {
 
   /** The answer of the first member that gives one, which is asked first from then on. */
   async #post(path: string, body: object, { token, stop }: { token?: string | undefined; stop?: AbortSignal }): Promise<IncomingMessage> {
-    const { hosts } = this.#place;
+    const { hosts } = this.#url;
     let failure: unknown;
     for (let tries = 0; tries < hosts.length; tries++) {
       try {
@@ -133,7 +133,7 @@ export class EtcdClient {
   }
 
   async #load(): Promise<{ module: Module; agent: Agent; tls: RequestOptions }> {
-    const { isSecure, files } = this.#place;
+    const { isSecure, files } = this.#url;
     const module = isSecure ? await import('node:https') : await import('node:http');
     const read = (name: FileOption): string | undefined => (files[name] === undefined ? undefined : readFile(files[name]));
     const tls = { ca: read('ca-file'), cert: read('cert-file'), key: files['key-file'] && readPrivate(files['key-file']) };

@@ -7,23 +7,23 @@ import { EtcdRegistration } from './etcd-registration.ts';
 import { EtcdWatch } from './etcd-watch.ts';
 import { keepTrying } from './keep-trying.ts';
 import { Known } from './known.ts';
-import type { EtcdPlace } from '@dipus/proto/registry-place';
+import type { EtcdUrl } from '@dipus/proto/registry-url';
 import { rangeOf, readRange } from './range.ts';
 import type { RegisterOptions, Registration, Registry, RegistryEvents } from './registry.ts';
 
 /** A registry in etcd. Keys are `PREFIX/v1/NAME/HOST/BOOT-N`, of which BOOT is another one for each process that registers. */
 export class EtcdRegistry implements Registry {
-  readonly #place: EtcdPlace;
+  readonly #url: EtcdUrl;
   readonly #client: EtcdClient;
 
-  constructor(place: EtcdPlace) {
-    this.#place = place;
-    this.#client = new EtcdClient(place);
+  constructor(url: EtcdUrl) {
+    this.#url = url;
+    this.#client = new EtcdClient(url);
   }
 
   async list(name: string): Promise<Entry[]> {
     try {
-      const { values } = await readRange(this.#client, rangeOf(this.#place.prefix, name));
+      const { values } = await readRange(this.#client, rangeOf(this.#url.prefix, name));
       return [...values.values()].map((value) => parseValue(name, value)).filter((entry) => entry !== undefined);
     } catch (error) {
       throw told('ask', this.#client.printed, error);
@@ -31,7 +31,7 @@ export class EtcdRegistry implements Registry {
   }
 
   async watch(name: string, events: RegistryEvents, stop: AbortSignal): Promise<void> {
-    const watch = new EtcdWatch(this.#client, rangeOf(this.#place.prefix, name), new Known(name, events));
+    const watch = new EtcdWatch(this.#client, rangeOf(this.#url.prefix, name), new Known(name, events));
     const work = async (isWell: () => void): Promise<void> => {
       try {
         await watch.follow(isWell, stop);
@@ -45,7 +45,7 @@ export class EtcdRegistry implements Registry {
   }
 
   register(options: RegisterOptions): Registration {
-    return new EtcdRegistration(this.#client, `${this.#place.prefix}/v1`, options);
+    return new EtcdRegistration(this.#client, `${this.#url.prefix}/v1`, options);
   }
 
   close(): void {

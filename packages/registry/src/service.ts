@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { Failure } from '@dipus/proto/failure';
 import { Lines } from '@dipus/proto/lines';
-import type { ServicePlace } from '@dipus/proto/registry-place';
+import type { ServiceUrl } from '@dipus/proto/registry-url';
 import { timing } from '@dipus/proto/timing';
 import { delay, pause } from '@dipus/proto/waiting';
 import { findServices } from '@dipus/tree/list';
@@ -20,11 +20,11 @@ const maxLineBytes = maxValueBytes + 1024;
 const maxEntries = 100_000;
 
 export class ServiceRegistry implements Registry {
-  readonly #place: ServicePlace;
+  readonly #url: ServiceUrl;
   readonly #openTree: () => Tree;
 
-  constructor(place: ServicePlace, openTree: () => Tree) {
-    this.#place = place;
+  constructor(url: ServiceUrl, openTree: () => Tree) {
+    this.#url = url;
     this.#openTree = openTree;
   }
 
@@ -55,12 +55,12 @@ export class ServiceRegistry implements Registry {
     const stop = new AbortController();
     let write = (): void => {};
     const work = (isWell: () => void): Promise<void> =>
-      this.#converse(`register ${this.#place.url}`, stop.signal, (socket) => {
+      this.#converse(`register ${this.#url.url}`, stop.signal, (socket) => {
         const written = new Map<string, string>();
         return (line) => {
           if (line !== 'ok') return;
           isWell();
-          explain(`${this.#place.printed}: registers`);
+          explain(`${this.#url.printed}: registers`);
           write = () => socket.write(linesFor(wanted.values(entries(undefined), formatValue), written));
           write();
         };
@@ -82,7 +82,7 @@ export class ServiceRegistry implements Registry {
     // What was told since the last line that says that this is all.
     let values = new Map<string, string>();
     let isAll = false;
-    await this.#converse(`watch ${this.#place.url} ${name}`, stop, () => (line) => {
+    await this.#converse(`watch ${this.#url.url} ${name}`, stop, () => (line) => {
       const [, sign, key, value = ''] = /^([+-]) (\S+)(?: (.*))?$/.exec(line) ?? [];
       if (line === '.') {
         isAll = true;
@@ -139,7 +139,7 @@ export class ServiceRegistry implements Registry {
   }
 
   async #connect(): Promise<Socket> {
-    const { scheme } = this.#place;
+    const { scheme } = this.#url;
     const tree = this.#openTree();
     const found = findServices(tree, { segments: ['local', 'registry', scheme], hasGlob: false }).map(({ entry }) => entry);
     const own = found.filter((entry) => entry.area === 'local' && entry.protocol === 'registry' && entry.name === scheme);
@@ -155,7 +155,7 @@ export class ServiceRegistry implements Registry {
   }
 
   #failure(cause: unknown): Failure {
-    return new Failure('ask', this.#place.printed, cause);
+    return new Failure('ask', this.#url.printed, cause);
   }
 }
 

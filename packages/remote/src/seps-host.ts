@@ -8,7 +8,7 @@ import type { Dialled, RemoteEvents, RemoteHost, RemoteQuery, RemoteService, Wat
 import { targetOf, type SocketKind } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
 import type { HostPort, HostUri } from '@dipus/proto/uri';
-import { formatAddress, placeOf, type ExporterAddress } from '@dipus/sep/address';
+import { formatAddress, hostAndPort, type ExporterAddress } from '@dipus/sep/address';
 import { listServices } from '@dipus/sep/list';
 import { dialService, dialServiceEarly } from '@dipus/sep/request';
 import { watchServices } from '@dipus/sep/watch';
@@ -55,7 +55,7 @@ export class SepsHost implements RemoteHost {
 
   constructor(uri: HostUri, options: SepsHostOptions) {
     const connect = (): Promise<Channel> => this.#open();
-    this.#address = { scheme: 'seps', ...placeOf(uri), connect, closed: this.#closed.signal };
+    this.#address = { scheme: 'seps', ...hostAndPort(uri), connect, closed: this.#closed.signal };
     this.#options = options;
     this.#host = uri.host;
     this.printed = formatAddress(this.#address);

@@ -17,7 +17,7 @@ export interface ExporterAddress {
 }
 
 /** Host and port of a URI, the port that of SEP where it names none. */
-export function placeOf({ host, port = sepPort }: HostUri): Pick<ExporterAddress, 'host' | 'port'> {
+export function hostAndPort({ host, port = sepPort }: HostUri): Pick<ExporterAddress, 'host' | 'port'> {
   return { host, port };
 }
 

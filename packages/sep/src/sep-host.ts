@@ -4,7 +4,7 @@ import { servicePath } from '@dipus/proto/name';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import { targetOf, type SocketKind } from '@dipus/proto/sep';
 import type { HostUri } from '@dipus/proto/uri';
-import { formatAddress, placeOf, type ExporterAddress } from './address.ts';
+import { formatAddress, hostAndPort, type ExporterAddress } from './address.ts';
 import { listServices } from './list.ts';
 import { dialService } from './request.ts';
 import { connectUnhurried } from './tcp.ts';
@@ -19,9 +19,9 @@ export class SepHost implements RemoteHost {
   readonly #closed = new AbortController();
 
   constructor(uri: HostUri, lookup: LookupFunction) {
-    const place = placeOf(uri);
-    const connect = (): Duplex => connectUnhurried({ ...place, lookup });
-    this.#address = { scheme: 'sep', ...place, connect, closed: this.#closed.signal };
+    const address = hostAndPort(uri);
+    const connect = (): Duplex => connectUnhurried({ ...address, lookup });
+    this.#address = { scheme: 'sep', ...address, connect, closed: this.#closed.signal };
     this.host = uri.host;
     this.printed = formatAddress(this.#address);
   }

@@ -113,7 +113,7 @@ export class Admission<T extends Unjudged> {
     this.#origins.delete(networks.find((network) => !this.#origins.get(network)!.isKnown) ?? networks[0]!);
   }
 
-  /** Which one makes place for one more from a network; undefined where there is place. */
+  /** Which one makes room for one more from a network; undefined where there is room. */
   #crowdFor(network: string): TooMany<T> | undefined {
     const own = this.#unjudged.get(network);
     if (own && own.size >= maxUnjudgedOfOne) return { one: oldestOf(own), why: 'too many unjudged connections from its address' };

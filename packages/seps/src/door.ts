@@ -27,7 +27,7 @@ export interface Refused {
 export interface DoorOptions<P extends Peer> extends DoorTelling, GuestEvents<P> {
   readonly identity: KeyPair;
   /** How many judged connections there may be. */
-  readonly places: number;
+  readonly maxConnections: number;
   /** Who this key is, coming from this address. Asked at each connection, and by `review`. */
   readonly judge: (pin: Pin, address: string) => P | Refused;
   /** HTTP without TLS; the callee's from now on. Where nobody takes it, it is answered by a sentence. */
@@ -49,7 +49,7 @@ export class Door<P extends Peer> {
 
   constructor(options: DoorOptions<P>) {
     this.#options = options;
-    this.#guests = new Guests(options.places);
+    this.#guests = new Guests(options.maxConnections);
     this.#log = new DoorLog(options);
     this.#tls = createTlsServer({
       key: options.identity.key,
@@ -200,7 +200,7 @@ export class Door<P extends Peer> {
 
   #welcome(visitor: Visitor, socket: TLSSocket, peer: P): void {
     const { raw, address } = visitor;
-    if (!this.#guests.hasPlace(peer.pin)) {
+    if (!this.#guests.hasRoom(peer.pin)) {
       this.#log.warn(`refused ${peer.name} (${address}): too many connections`);
       return refuse({ raw, socket, status: 503, text: tooManyConnections });
     }

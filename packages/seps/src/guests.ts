@@ -8,15 +8,15 @@ const maxOfOne = 16;
 const opens = { perSecond: 1000, burst: 2000 };
 
 export class Guests<P extends Peer> {
-  readonly #places: number;
+  readonly #max: number;
   readonly #all = new Set<Guest<P>>();
   readonly #counts = new Map<Pin, number>();
   /** Kept when the last connection of a pin closes: another one would begin with a full one. */
   readonly #opens = new Map<Pin, Allowance>();
 
-  /** `places`: how many connections there may be in all. */
-  constructor(places: number) {
-    this.#places = places;
+  /** `max`: how many connections there may be in all. */
+  constructor(max: number) {
+    this.#max = max;
   }
 
   get all(): readonly Guest<P>[] {
@@ -24,8 +24,8 @@ export class Guests<P extends Peer> {
   }
 
   /** Whether a key may have one connection more. */
-  hasPlace(pin: Pin): boolean {
-    return this.#all.size < this.#places && (this.#counts.get(pin) ?? 0) < maxOfOne;
+  hasRoom(pin: Pin): boolean {
+    return this.#all.size < this.#max && (this.#counts.get(pin) ?? 0) < maxOfOne;
   }
 
   /** Counts a connection until what is returned is called, once. */

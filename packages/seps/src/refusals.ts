@@ -2,11 +2,11 @@
 import type { Pin } from '@dipus/proto/pin';
 
 const aboutKey = 'this key';
-const aboutPlaces = 'busy';
+const aboutRoom = 'busy';
 
 export const withoutKey = 'show a key';
 export const noInvitation = 'no such invitation';
-export const tooManyConnections: string = `${aboutPlaces}: too many connections`;
+export const tooManyConnections: string = `${aboutRoom}: too many connections`;
 export function notAuthorisedHere(pin: Pin): string {
   return `${aboutKey} is not authorised here: ${pin}`;
 }
@@ -17,5 +17,5 @@ export function notAuthorisedAnyMore(pin: Pin): string {
 /** Which error of the system a refusal is: EACCES where it is about the key, EAGAIN where it may be asked again; else undefined. */
 export function codeOfRefusal(text: string): 'EACCES' | 'EAGAIN' | undefined {
   if (text === withoutKey || text.startsWith(aboutKey)) return 'EACCES';
-  return text.startsWith(aboutPlaces) ? 'EAGAIN' : undefined;
+  return text.startsWith(aboutRoom) ? 'EAGAIN' : undefined;
 }

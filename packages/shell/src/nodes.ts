@@ -17,7 +17,7 @@ export interface Range {
 
 export type PipelineTree = Pick<Pipeline, 'prefixes' | 'commands' | 'operators'>;
 
-type PlacedCommand = Command & { readonly name: Word };
+type NodeCommand = Command & { readonly name: Word };
 
 /** A text with blanks where its `@NODE`s were, as long as before, and what it is to a shell. */
 export interface WithoutNodes {
@@ -33,14 +33,14 @@ export function takeNodes(text: string): WithoutNodes {
     const script = parse(source);
     const commands = firstPipeline(script)?.commands ?? [];
     // Up to this one the tree is right: to a shell `@a { b; c; }` is a command with the argument `{`, and then another command.
-    const command = commands.find((one): one is PlacedCommand => isPlaced(source, one) && !isAlone(source, one));
+    const command = commands.find((one): one is NodeCommand => hasNode(source, one) && !isAlone(source, one));
     if ((command ? commands.indexOf(command) + 1 : commands.length) > maxStages) {
       throw new PipelineError(`more than ${maxStages} stages`, "let one stage have several commands: dpipes '(a | b) | c'");
     }
     if (!command) return { source, script, nodes };
     checkNode(source, command);
     const { pos, end } = command.name;
-    nodes.push({ name: placeName(source, command.name), pos, end });
+    nodes.push({ name: nodeName(source, command.name), pos, end });
     source = blanked(source, [{ pos, end }]);
   }
 }
@@ -54,12 +54,12 @@ export function firstPipeline(script: ParsedScript): PipelineTree | undefined {
 }
 
 /** Whether a command begins with `@`, neither quoted nor escaped. */
-export function isPlaced(source: string, command: CommandNode): command is PlacedCommand {
+export function hasNode(source: string, command: CommandNode): command is NodeCommand {
   return command.type === 'Command' && command.name !== undefined && source[command.name.pos] === '@';
 }
 
 /** What stands behind the `@`. Throws PipelineError where that is no name. */
-export function placeName(text: string, word: Word): string {
+export function nodeName(text: string, word: Word): string {
   const name = unreadOf(word)?.slice(1);
   if (name !== undefined && name !== '' && isPrintable(name)) return name;
   throw refusal(text, {
@@ -82,11 +82,11 @@ export function blanked(text: string, ranges: readonly Range[]): string {
 }
 
 /** Whether it is `@SERVICE`. The parser passes over a `(` behind a word. */
-function isAlone(source: string, { name, prefix, suffix }: PlacedCommand): boolean {
+function isAlone(source: string, { name, prefix, suffix }: NodeCommand): boolean {
   return prefix.length + suffix.length === 0 && !/^(?:[ \t]|\\\n)*\(/.test(source.slice(name.end));
 }
 
-function checkNode(text: string, { name, prefix, suffix }: PlacedCommand): void {
+function checkNode(text: string, { name, prefix, suffix }: NodeCommand): void {
   const here = { pos: name.pos, words: name.text };
   if (prefix.length > 0) {
     throw refusal(text, { ...here, reason: 'does not begin its stage', hint: `dpipes '${name.text} X=1 COMMAND'` });

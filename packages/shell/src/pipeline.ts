@@ -2,7 +2,7 @@
 import type { ParsedScript } from 'unbash';
 import { checkBetween } from './between.ts';
 import { blanked, firstPipeline, takeNodes, type NodeWord, type PipelineTree } from './nodes.ts';
-import { placeOf, PipelineError, refusal, shortened } from './refusal.ts';
+import { positionOf, PipelineError, refusal, shortened } from './refusal.ts';
 import { bodiesOf, checkLength, stageOf, type Part, type Stage } from './stage.ts';
 import { survey, type SyntaxFault } from './survey.ts';
 
@@ -44,7 +44,7 @@ function checkCharacters(text: string): void {
   const pos = text.search(/[\0\ufffd]|\p{Surrogate}/u);
   if (pos < 0) return;
   const what = text[pos] === '\0' ? 'a NUL' : 'bytes that are not UTF-8';
-  throw new PipelineError(`${what} at ${placeOf(text, pos)}`, "printf '\\000' writes such a byte by its number in octal");
+  throw new PipelineError(`${what} at ${positionOf(text, pos)}`, "printf '\\000' writes such a byte by its number in octal");
 }
 
 function checkErrors(text: string, { errors = [] }: ParsedScript): void {
@@ -53,7 +53,7 @@ function checkErrors(text: string, { errors = [] }: ParsedScript): void {
 
 function checkFault(text: string, fault: SyntaxFault | undefined): void {
   if (!fault) return;
-  const where = placeOf(text, fault.pos);
+  const where = positionOf(text, fault.pos);
   const isBehindPipe = /^expected command after '\|&?'$/.test(fault.message);
   const negation = isBehindPipe && /^\s*!/.exec(text.slice(fault.pos));
   if (negation) {

@@ -10,7 +10,7 @@ export class PipelineError extends Error {
   }
 }
 
-/** What is wrong with the words that stand at a place of the text. */
+/** What is wrong with the words that stand at a position of the text. */
 export interface Fault {
   readonly pos: number;
   readonly words: string;
@@ -20,11 +20,11 @@ export interface Fault {
 
 /** `WORDS at character N REASON`. */
 export function refusal(text: string, { pos, words, reason, hint }: Fault): PipelineError {
-  return new PipelineError(`${shortened(words)} at ${placeOf(text, pos)} ${reason}`, hint);
+  return new PipelineError(`${shortened(words)} at ${positionOf(text, pos)} ${reason}`, hint);
 }
 
 /** `character N`, or `line N, character N` where there are several lines; counted from 1, as people count. */
-export function placeOf(text: string, pos: number): string {
+export function positionOf(text: string, pos: number): string {
   const lines = text.slice(0, pos).split('\n');
   const character = `character ${[...lines.at(-1)!].length + 1}`;
   return text.includes('\n') ? `line ${lines.length}, ${character}` : character;

@@ -1,11 +1,11 @@
 import type { CommandNode, HereDoc, PipeOperator } from 'unbash';
-import { isPlaced, placeName, type NodeWord, type Range } from './nodes.ts';
+import { hasNode, nodeName, type NodeWord, type Range } from './nodes.ts';
 import { PipelineError } from './refusal.ts';
 import type { Survey } from './survey.ts';
 import { literalOf } from './word.ts';
 
 /** Where a stage runs, as it was written: on a node, or it is a service itself. */
-export interface Place {
+export interface Where {
   readonly kind: 'node' | 'service';
   readonly name: string;
 }
@@ -14,7 +14,7 @@ export interface Place {
 export interface Stage {
   /** The source, without `@NODE` and with its here-documents behind it; empty for `@SERVICE`. */
   readonly text: string;
-  readonly place: Place | undefined;
+  readonly where: Where | undefined;
   /** The last part of the path of the program; undefined where a shell must be asked which it is. */
   readonly name: string | undefined;
   /** The words of a simple command to which a shell would do nothing but take their quotes away; undefined for any other. */
@@ -40,13 +40,13 @@ const maxStageBytes = 64_512;
 export function stageOf(source: string, part: Part, bodies: readonly Range[]): Stage {
   const { command, survey, operator, node } = part;
   const joinsStderr = operator === '|&';
-  if (isPlaced(source, command)) {
-    const place: Place = { kind: 'service', name: placeName(source, command.name) };
-    return { text: '', place, name: undefined, argv: undefined, joinsStderr, needsBash: false };
+  if (hasNode(source, command)) {
+    const where: Where = { kind: 'service', name: nodeName(source, command.name) };
+    return { text: '', where, name: undefined, argv: undefined, joinsStderr, needsBash: false };
   }
   return {
     text: textOf(source, part, bodies),
-    place: node && { kind: 'node', name: node.name },
+    where: node && { kind: 'node', name: node.name },
     name: nameOf(command),
     argv: argvOf(command),
     joinsStderr,

@@ -23,7 +23,7 @@ export function readBytes(socket: Socket, count: number): Promise<Buffer> {
   }).then((first) => setImmediate(first));
 }
 
-export interface Place {
+export interface TcpAddress {
   readonly host: string;
   readonly port: number;
 }
@@ -38,13 +38,13 @@ export const socketOptions = { allowHalfOpen: true, keepAlive: true, keepAliveIn
  * Connects, says `hello` and takes exactly `count` bytes of answer: not one more is read, so that the socket can be given to a command
  * whose data may already be on the way. The caller owns the socket.
  */
-export async function askExactly(place: Place, hello: string, count: number): Promise<{ socket: Socket; answer: Buffer }> {
+export async function askExactly(address: TcpAddress, hello: string, count: number): Promise<{ socket: Socket; answer: Buffer }> {
   const answer = Buffer.alloc(count);
   let filled = 0;
   return new Promise((resolve, reject) => {
     const socket = connect({
       ...socketOptions,
-      ...place,
+      ...address,
       onread: {
         // The system call reads into what is left of the answer, and so never past it.
         buffer: () => Buffer.alloc(Math.max(count - filled, 1)),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { delay } from '@dipus/proto/waiting';
-import { askExactly, readBytes, socketOptions, type Place } from './bytes.ts';
+import { askExactly, readBytes, socketOptions, type TcpAddress } from './bytes.ts';
 import { answerBytes, isAnswer, formatCall } from './handshake.ts';
 import type { Pair } from './listen.ts';
 
@@ -46,12 +46,12 @@ async function openFirst(starts: readonly (() => Promise<Reached>)[], over: Abor
 }
 
 interface Reached {
-  readonly place: Place;
+  readonly address: TcpAddress;
   readonly control: Socket;
 }
 
-async function openControl(place: Place, { token, nonce }: { token: string; nonce: string }, over: AbortSignal): Promise<Reached> {
-  const control = connect({ ...socketOptions, ...place });
+async function openControl(address: TcpAddress, { token, nonce }: { token: string; nonce: string }, over: AbortSignal): Promise<Reached> {
+  const control = connect({ ...socketOptions, ...address });
   const drop = (): void => void control.destroy(new Error('given up'));
   over.addEventListener('abort', drop);
   control.on('error', () => {});
@@ -66,12 +66,12 @@ async function openControl(place: Place, { token, nonce }: { token: string; nonc
   } finally {
     over.removeEventListener('abort', drop);
   }
-  return { place, control };
+  return { address, control };
 }
 
-async function openData({ place, control }: Reached, token: string, nonce: string): Promise<Pair> {
+async function openData({ address, control }: Reached, token: string, nonce: string): Promise<Pair> {
   try {
-    const { socket, answer } = await askExactly(place, formatCall(token, { role: 'd', nonce }), answerBytes);
+    const { socket, answer } = await askExactly(address, formatCall(token, { role: 'd', nonce }), answerBytes);
     if (!isAnswer(token, { role: 'd', nonce }, answer)) throw new Error('somebody else listens at that port');
     return { control, data: socket, answer: () => {} };
   } catch (error) {

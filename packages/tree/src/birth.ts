@@ -54,21 +54,21 @@ type Birthplace = Pick<Newborn, 'at' | 'leave'>;
 /** Makes a directory for sockets to be born in, which goes with them where that fails. */
 async function bearIn<T>(directory: HeldDirectory, wish: Wish, body: (bearOne: BearOne) => Promise<T>): Promise<T & Birthplace> {
   const name = birthName(randomBytes(4).toString('hex'));
-  const place = makePrivateDirectory(directory, name);
+  const birthplace = makePrivateDirectory(directory, name);
   const made: OwnFile[] = [];
   const leave = (): void => {
-    removeOwn(place, made);
+    removeOwn(birthplace, made);
     removeIfEmpty(directory.at(name));
-    place.close();
+    birthplace.close();
   };
   const bearOne: BearOne = async (server, fileName) => {
-    const file = await bind(place, server, fileName);
+    const file = await bind(birthplace, server, fileName);
     made.push(file);
-    grant(place, file, { ...wish, fileName: `${directory.path}/${fileName}` });
+    grant(birthplace, file, { ...wish, fileName: `${directory.path}/${fileName}` });
     return file;
   };
   try {
-    return { ...(await body(bearOne)), at: place.at, leave };
+    return { ...(await body(bearOne)), at: birthplace.at, leave };
   } catch (error) {
     leave();
     throw error;
@@ -84,29 +84,29 @@ function removeIfEmpty(path: string): void {
   }
 }
 
-async function bind(place: HeldDirectory, server: Server, finalName: string): Promise<OwnFile> {
+async function bind(birthplace: HeldDirectory, server: Server, finalName: string): Promise<OwnFile> {
   const hex = randomBytes(4).toString('hex');
   // libuv unlinks the path that was bound when the server closes: random, so that it never is a path of anybody else.
-  const fileName = [bindingName(finalName, hex), birthName(hex)].find((name) => bindPath(place, name) !== undefined);
+  const fileName = [bindingName(finalName, hex), birthName(hex)].find((name) => bindPath(birthplace, name) !== undefined);
   if (fileName === undefined)
-    throw new Failure('create', `${place.path}/${finalName}`, `a path beyond ${maxPathBytes} bytes, which this system cannot reach`);
+    throw new Failure('create', `${birthplace.path}/${finalName}`, `a path beyond ${maxPathBytes} bytes, which this system cannot reach`);
   // Node binds before listen() returns.
-  underUmask(0o177, () => server.listen({ path: bindPath(place, fileName)!, backlog: 4096 }));
+  underUmask(0o177, () => server.listen({ path: bindPath(birthplace, fileName)!, backlog: 4096 }));
   await once(server, 'listening');
-  const { dev, ino } = lstatSync(place.at(fileName));
+  const { dev, ino } = lstatSync(birthplace.at(fileName));
   return { fileName, dev, ino };
 }
 
 /** The group first, so that no mode is ever given to another group than the one it is meant for. */
-function grant(place: HeldDirectory, file: OwnFile, { fileName, gid, mode = 0o600 }: Wish): void {
+function grant(birthplace: HeldDirectory, file: OwnFile, { fileName, gid, mode = 0o600 }: Wish): void {
   try {
-    if (gid !== undefined) setAccess(place, file, { gid });
+    if (gid !== undefined) setAccess(birthplace, file, { gid });
   } catch (error) {
     throw new Failure('set group of', fileName, error).withHint('you must be a member of the group');
   }
   try {
     // A default ACL of the directory counts instead of the umask.
-    setAccess(place, file, { mode });
+    setAccess(birthplace, file, { mode });
   } catch (error) {
     throw new Failure('set mode of', fileName, error);
   }

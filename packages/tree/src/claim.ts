@@ -125,13 +125,13 @@ interface Settled {
 /** Finds a number and links the final names. */
 async function settle(directory: HeldDirectory, newborn: Newborn, order: { wanted: Wanted; stop: AbortSignal }): Promise<Settled> {
   const { wanted, stop } = order;
-  const place = { directory, mayRemove: removableIn(directory), stop };
+  const room = { directory, mayRemove: removableIn(directory), stop };
   for (let instance = wanted.instance ?? wanted.leastInstance ?? 0; instance <= maxInstance;) {
     const service = { protocol: wanted.protocol, name: wanted.name, host: wanted.host, instance };
     const fileName = formatServiceName(service);
     const files = publish(directory, newborn, fileName);
     if (files) return { service, files };
-    const why = await makeRoom(place, fileName);
+    const why = await makeRoom(room, fileName);
     if (why === undefined) continue;
     if (wanted.instance !== undefined)
       throw new Failure('create', `${directory.path}/${fileName}`, why).withHint('leave out the number to get a free one');
@@ -162,14 +162,14 @@ function publish(directory: HeldDirectory, newborn: Newborn, fileName: string): 
   }
 }
 
-interface Place {
+interface Room {
   readonly directory: HeldDirectory;
   mayRemove(file: Stats): boolean;
   readonly stop: AbortSignal;
 }
 
 /** Removes what is dead at a name. Returns why the name is not to be had, or undefined where it may be free now. */
-async function makeRoom({ directory, mayRemove, stop }: Place, fileName: string): Promise<string | undefined> {
+async function makeRoom({ directory, mayRemove, stop }: Room, fileName: string): Promise<string | undefined> {
   const there = [fileName, controlName(fileName)].flatMap((name) => statAt(directory.at(name)) ?? []);
   // Dead or alive, what only somebody else may remove stays, and nobody is made to wait for it.
   const foreign = there.find((file) => !mayRemove(file));

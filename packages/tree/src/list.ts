@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
-import { answer, canName, matches, type Ask, type PlacedService } from '@dipus/proto/ask';
+import { answer, canName, matches, type Ask, type ServiceInArea } from '@dipus/proto/ask';
 import { codeOf, Failure, systemError } from '@dipus/proto/failure';
 import {
   controlName,
@@ -19,7 +19,7 @@ import type { Tree } from './root.ts';
 export type FileFacts = Pick<Stats, 'dev' | 'ino' | 'mode' | 'uid' | 'gid' | 'mtimeMs'>;
 
 /** A service as it stands in the tree. */
-export interface Entry extends PlacedService {
+export interface Entry extends ServiceInArea {
   readonly file: string;
   readonly stat: FileFacts;
   /** Something stands at the name of its control socket; whether that exists for us is known when it is opened. */
@@ -29,7 +29,7 @@ export interface Entry extends PlacedService {
 }
 
 /** Where a directory stands: an area or what is below it. */
-export interface Place {
+export interface TreeDirectory {
   readonly path: string;
   readonly area: string;
   readonly protocol: string;
@@ -51,7 +51,7 @@ export interface Walk {
   /** Also what lies below directories that are not trusted. */
   readonly hasUntrusted: boolean;
   /** Is asked of each name before its file is looked at. */
-  isWanted(service: PlacedService): boolean;
+  isWanted(service: ServiceInArea): boolean;
 }
 
 const everything: Walk = { hasUntrusted: true, isWanted: () => true };
@@ -61,7 +61,7 @@ const everything: Walk = { hasUntrusted: true, isWanted: () => true };
  * Throws Failure.
  */
 export function findServices(tree: Tree, ask: Ask, all = false): { entry: Entry; named: boolean }[] {
-  const isWanted = ask.segments.length === 0 ? everything.isWanted : (service: PlacedService) => answer(ask, service) !== undefined;
+  const isWanted = ask.segments.length === 0 ? everything.isWanted : (service: ServiceInArea) => answer(ask, service) !== undefined;
   const entries: Entry[] = [];
   for (const directory of scanTree(tree, { hasUntrusted: all || canName(ask), isWanted })) entries.push(...directory.entries);
   return matches(ask, entries)
@@ -74,49 +74,51 @@ export function findEntry(tree: Tree, file: string): Entry | undefined {
   const [area = '', ...rest] = file.slice(tree.root.length + 1).split('/');
   const service = parseServicePath(rest.join('/'));
   if (!file.startsWith(`${tree.root}/`) || !service || !isSegment(area)) return undefined;
-  let place: Place | undefined = enter(tree, { path: `${tree.root}/${area}`, area, protocol: '', untrusted: undefined });
-  for (const name of service.protocol.split('/').filter(Boolean)) place &&= enter(tree, childOf(place, name));
-  const isWanted = ({ name, host, instance }: PlacedService): boolean =>
+  let directory: TreeDirectory | undefined = enter(tree, { path: `${tree.root}/${area}`, area, protocol: '', untrusted: undefined });
+  for (const name of service.protocol.split('/').filter(Boolean)) directory &&= enter(tree, childOf(directory, name));
+  const isWanted = ({ name, host, instance }: ServiceInArea): boolean =>
     name === service.name && host === service.host && instance === service.instance;
-  return place && scanDirectory(tree, place, { hasUntrusted: true, isWanted }).entries[0];
+  return directory && scanDirectory(tree, directory, { hasUntrusted: true, isWanted }).entries[0];
 }
 
 /** Every directory that can hold services: areas and what is below them, each parent before its children. Throws Failure. */
 export function* scanTree(tree: Tree, walk: Walk = everything): Generator<ScannedDirectory> {
   for (const area of readRoot(tree)) {
     if (!isSegment(area)) continue;
-    const place = enter(tree, { path: `${tree.root}/${area}`, area, protocol: '', untrusted: undefined });
-    if (place) yield* scanBelow(tree, place, walk);
+    const directory = enter(tree, { path: `${tree.root}/${area}`, area, protocol: '', untrusted: undefined });
+    if (directory) yield* scanBelow(tree, directory, walk);
   }
 }
 
-function* scanBelow(tree: Tree, place: Place, walk: Walk): Generator<ScannedDirectory> {
-  if (place.untrusted !== undefined && !walk.hasUntrusted) return;
-  const scanned = scanDirectory(tree, place, walk);
+function* scanBelow(tree: Tree, directory: TreeDirectory, walk: Walk): Generator<ScannedDirectory> {
+  if (directory.untrusted !== undefined && !walk.hasUntrusted) return;
+  const scanned = scanDirectory(tree, directory, walk);
   yield scanned;
-  for (const [name, stat] of scanned.directories) yield* scanBelow(tree, judged(tree, childOf(place, name), stat), walk);
+  for (const [name, stat] of scanned.directories) yield* scanBelow(tree, judged(tree, childOf(directory, name), stat), walk);
 }
 
-/** The place as its directory's owner and mode make it; undefined where there is no directory. */
-function enter(tree: Tree, place: Place): Place | undefined {
-  const stat = lookAt(tree, place.path);
-  return stat?.isDirectory() ? judged(tree, place, stat) : undefined;
+/** The directory as its owner and mode make it; undefined where there is no directory. */
+function enter(tree: Tree, directory: TreeDirectory): TreeDirectory | undefined {
+  const stat = lookAt(tree, directory.path);
+  return stat?.isDirectory() ? judged(tree, directory, stat) : undefined;
 }
 
 /** The same of a directory that has been looked at. */
-export function judged(tree: Tree, place: Place, stat: Stats): Place {
-  if (place.untrusted !== undefined) return place;
+export function judged(tree: Tree, directory: TreeDirectory, stat: Stats): TreeDirectory {
+  if (directory.untrusted !== undefined) return directory;
   const why = whyNotDirectory(stat, tree.trust);
-  return why === undefined ? place : { ...place, untrusted: `directory ${place.path.slice(place.path.lastIndexOf('/') + 1)} ${why}` };
+  return why === undefined
+    ? directory
+    : { ...directory, untrusted: `directory ${directory.path.slice(directory.path.lastIndexOf('/') + 1)} ${why}` };
 }
 
-export function childOf({ path, area, protocol, untrusted }: Place, name: string): Place {
+export function childOf({ path, area, protocol, untrusted }: TreeDirectory, name: string): TreeDirectory {
   return { path: `${path}/${name}`, area, protocol: protocol === '' ? name : `${protocol}/${name}`, untrusted };
 }
 
 /** One directory without what is below it; empty where it is gone or cannot be read. Throws Failure. */
-export function scanDirectory(tree: Tree, place: Place, walk: Walk = everything): ScannedDirectory {
-  const { path, area, protocol } = place;
+export function scanDirectory(tree: Tree, directory: TreeDirectory, walk: Walk = everything): ScannedDirectory {
+  const { path, area, protocol } = directory;
   const names = new Set(readDirectory(tree, path));
   const directories = new Map<string, Stats>();
   const seen: Seen[] = [];
@@ -133,27 +135,31 @@ export function scanDirectory(tree: Tree, place: Place, walk: Walk = everything)
     if (isLast) tree.passOver(`${path}/${fileName}`, `deeper than ${maxDepth} directories`);
     else directories.set(fileName, stat);
   }
-  return { path, area, protocol, entries: entriesOf(tree, place, { seen, names }), directories };
+  return { path, area, protocol, entries: entriesOf(tree, directory, { seen, names }), directories };
 }
 
 interface Seen {
-  readonly service: PlacedService;
+  readonly service: ServiceInArea;
   readonly fileName: string;
   readonly stat: FileFacts;
   readonly links: number;
 }
 
-function entriesOf({ trust }: Tree, place: Place, { seen, names }: { seen: readonly Seen[]; names: ReadonlySet<string> }): Entry[] {
-  const whyNot = (stat: FileFacts, links: number): string | undefined => place.untrusted ?? whyNotSocket(stat, links, trust);
+function entriesOf(
+  { trust }: Tree,
+  directory: TreeDirectory,
+  { seen, names }: { seen: readonly Seen[]; names: ReadonlySet<string> },
+): Entry[] {
+  const whyNot = (stat: FileFacts, links: number): string | undefined => directory.untrusted ?? whyNotSocket(stat, links, trust);
   // Only what is trusted otherwise: reading the directory again is worth it then.
   const doubtful = seen.filter(({ stat, links }) => links === 2 && whyNot(stat, 1) === undefined);
   const own = ownLinks(
-    place.path,
+    directory.path,
     doubtful.map(({ fileName }) => fileName),
   );
   return seen.map(({ service: { area, protocol, name, host, instance }, fileName, stat, links }) => {
     const why = whyNot(stat, links === 2 && own.has(stat.ino) ? 1 : links);
-    const file = `${place.path}/${fileName}`;
+    const file = `${directory.path}/${fileName}`;
     const entry = { area, protocol, name, host, instance, file, stat, hasControl: names.has(controlName(fileName)) };
     return why === undefined ? entry : { ...entry, untrusted: why };
   });
@@ -202,6 +208,6 @@ function readDirectory(tree: Tree, path: string): string[] {
 }
 
 /** The path of an entry below the root, as `dls` prints it. */
-export function entryPath(entry: PlacedService): string {
+export function entryPath(entry: ServiceInArea): string {
   return `${entry.area}/${servicePath(entry)}`;
 }

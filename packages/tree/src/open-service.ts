@@ -37,24 +37,24 @@ async function open(service: ServiceToOpen, half: 'plain' | 'control', onread: O
   const held: HeldFile[] = [];
   const hold = (path: string): HeldFile => held[held.push(holdFile(path)) - 1]!;
   try {
-    const place = { directory: holdPlace(service, hold), fileName: basename(service.file) };
-    const plain = hold(`${place.directory}/${place.fileName}`);
-    checkPlain(service, plain.stat, place);
-    return await connectHeld(half === 'plain' ? plain : holdControl(place, plain, hold), onread);
+    const named = { directory: holdDirectoryOf(service, hold), fileName: basename(service.file) };
+    const plain = hold(`${named.directory}/${named.fileName}`);
+    checkPlain(service, plain.stat, named);
+    return await connectHeld(half === 'plain' ? plain : holdControl(named, plain, hold), onread);
   } finally {
     for (const file of held) file.close();
   }
 }
 
-interface Place {
+interface NamedFile {
   readonly directory: string;
   readonly fileName: string;
 }
 
-function holdControl({ directory, fileName }: Place, plain: HeldFile, hold: (path: string) => HeldFile): HeldFile {
-  const place = { directory, fileName: controlName(fileName) };
-  const control = hold(`${directory}/${place.fileName}`);
-  const why = whyNotControl(control.stat, linksOf(control.stat, place), plain.stat);
+function holdControl({ directory, fileName }: NamedFile, plain: HeldFile, hold: (path: string) => HeldFile): HeldFile {
+  const named = { directory, fileName: controlName(fileName) };
+  const control = hold(`${directory}/${named.fileName}`);
+  const why = whyNotControl(control.stat, linksOf(control.stat, named), plain.stat);
   if (why) throw systemError('ENOENT', `its control socket ${why}`);
   return control;
 }
@@ -80,7 +80,7 @@ export function controlPath(file: string): string {
 }
 
 /** Steps down from the root, each directory by the descriptor of the one above it. Returns a path of the one in which the service lies. */
-function holdPlace({ file, trustedBy }: ServiceToOpen, hold: (path: string) => HeldFile): string {
+function holdDirectoryOf({ file, trustedBy }: ServiceToOpen, hold: (path: string) => HeldFile): string {
   if (!trustedBy) return dirname(file);
   const { root, trust } = trustedBy;
   let directory = hold(root);
@@ -92,15 +92,15 @@ function holdPlace({ file, trustedBy }: ServiceToOpen, hold: (path: string) => H
   return directory.connectPath;
 }
 
-function checkPlain({ trustedBy }: ServiceToOpen, stat: Stats, place: Place): void {
+function checkPlain({ trustedBy }: ServiceToOpen, stat: Stats, named: NamedFile): void {
   if (!stat.isSocket()) throw systemError('ENOTSOCK', 'is not a socket');
   if (!trustedBy) return;
   // Links are counted only where the rest is right: that reads the directory.
-  const why = whyNotSocket(stat, 1, trustedBy.trust) ?? whyNotSocket(stat, linksOf(stat, place), trustedBy.trust);
+  const why = whyNotSocket(stat, 1, trustedBy.trust) ?? whyNotSocket(stat, linksOf(stat, named), trustedBy.trust);
   if (why) throw new Distrust(why);
 }
 
-function linksOf(stat: Stats, { directory, fileName }: Place): number {
+function linksOf(stat: Stats, { directory, fileName }: NamedFile): number {
   if (stat.nlink !== 2) return stat.nlink;
   return ownLinks(directory, [fileName]).has(stat.ino) ? 1 : 2;
 }

@@ -110,19 +110,19 @@ async function isCandidateDead(held: HeldDirectory, { fileName, kind }: Candidat
 
 /** Whether nothing lives in the directory of a claimer, and it is too old for one that has only just made it. */
 async function isBirthplaceDead(held: HeldDirectory, fileName: string): Promise<boolean> {
-  let place: HeldDirectory | undefined;
+  let birthplace: HeldDirectory | undefined;
   try {
-    place = holdDirectory(held.at(fileName));
-    if (isYoung(place.stat)) return false;
-    const names = readdirSync(place.accessPath);
-    const dead = await keepFew(names, async (name) => isDead(await probeFile(place!.at(name))));
+    birthplace = holdDirectory(held.at(fileName));
+    if (isYoung(birthplace.stat)) return false;
+    const names = readdirSync(birthplace.accessPath);
+    const dead = await keepFew(names, async (name) => isDead(await probeFile(birthplace!.at(name))));
     return dead.length === names.length;
   } catch (error) {
     // Gone meanwhile, or not ours to look into.
     if (codeOf(error) === undefined) throw error;
     return false;
   } finally {
-    place?.close();
+    birthplace?.close();
   }
 }
 
@@ -139,16 +139,16 @@ async function bury(held: HeldDirectory, candidate: Candidate, report: ReapRepor
 async function isBuried(held: HeldDirectory, { fileName, kind }: Candidate): Promise<boolean> {
   if (kind === 'service') return (await buryService(held, fileName)) === 'removed';
   if (kind === 'socket') return (await buryFile(held, fileName)) === 'removed';
-  const place = holdDirectory(held.at(fileName));
+  const birthplace = holdDirectory(held.at(fileName));
   try {
-    for (const name of readdirSync(place.accessPath)) await buryFile(place, name);
+    for (const name of readdirSync(birthplace.accessPath)) await buryFile(birthplace, name);
     rmdirSync(held.at(fileName));
     return true;
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTEMPTY') return false;
     throw error;
   } finally {
-    place.close();
+    birthplace.close();
   }
 }
 

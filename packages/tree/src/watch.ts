@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { isSegment } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
-import { childOf, judged, lookAt, scanDirectory, type Entry, type Place, type ScannedDirectory } from './list.ts';
+import { childOf, judged, lookAt, scanDirectory, type Entry, type TreeDirectory, type ScannedDirectory } from './list.ts';
 import type { Tree } from './root.ts';
 
 export interface TreeEvents {
@@ -38,7 +38,7 @@ export function watchTree(tree: Tree, events: TreeEvents, options: WatchOptions)
 interface Watched {
   /** Which directory it is, and who may do what in it: that decides about everything below it. */
   readonly rights: string;
-  readonly place: Place;
+  readonly directory: TreeDirectory;
   watch: FSWatcher | undefined;
   /** How many events have come since it was last looked at. */
   unread: number;
@@ -90,7 +90,7 @@ class Watcher implements TreeWatch {
   }
 
   /** The root holds nothing but areas: it has no name of one. */
-  get #root(): Place {
+  get #root(): TreeDirectory {
     return { path: this.#tree.root, area: '', protocol: '', untrusted: undefined };
   }
 
@@ -123,25 +123,25 @@ class Watcher implements TreeWatch {
     const paths = [...this.#dirty];
     this.#dirty.clear();
     for (const path of paths) {
-      const place = path === this.#tree.root ? this.#root : this.#known.get(path)?.place;
-      if (place) this.#visit(place, false);
+      const directory = path === this.#tree.root ? this.#root : this.#known.get(path)?.directory;
+      if (directory) this.#visit(directory, false);
     }
     const now = performance.now();
     this.#restUntil = now + Math.min((now - beganAt) * (share - 1), floodMs);
   }
 
   /** Brings what is known of a directory up to date; `deep`: also of those below that have not changed themselves. */
-  #visit(unjudged: Place, deep: boolean): void {
+  #visit(unjudged: TreeDirectory, deep: boolean): void {
     if (this.#isClosed) return;
     const { path } = unjudged;
     const stat = lookAt(this.#tree, path);
     if (!stat?.isDirectory()) return this.#drop(path);
     const isRoot = path === this.#tree.root;
-    const place = isRoot ? unjudged : judged(this.#tree, { ...unjudged, untrusted: this.#inherited(unjudged) }, stat);
+    const directory = isRoot ? unjudged : judged(this.#tree, { ...unjudged, untrusted: this.#inherited(unjudged) }, stat);
     const before = this.#known.get(path);
-    if (before && (before.rights !== rightsOf(stat) || before.place.untrusted !== place.untrusted)) this.#drop(path);
-    if (place.untrusted !== undefined && !this.#options.hasUntrusted) return this.#drop(path);
-    const known = this.#known.get(path) ?? newlyWatched(place, stat);
+    if (before && (before.rights !== rightsOf(stat) || before.directory.untrusted !== directory.untrusted)) this.#drop(path);
+    if (directory.untrusted !== undefined && !this.#options.hasUntrusted) return this.#drop(path);
+    const known = this.#known.get(path) ?? newlyWatched(directory, stat);
     this.#known.set(path, known);
     known.unread = 0;
     if (this.#deaf.delete(path)) {
@@ -149,20 +149,20 @@ class Watcher implements TreeWatch {
       known.watch = undefined;
     }
     // The watch stands before the look, so that nothing is missed between them.
-    known.watch ??= this.#armPlace(known);
-    const scanned = this.#scan(place);
+    known.watch ??= this.#armKnown(known);
+    const scanned = this.#scan(directory);
     if (scanned) this.#compare(known, scanned, deep);
   }
 
-  /** Why what lies above a place is not trusted, as it was last seen. */
-  #inherited({ path }: Place): string | undefined {
-    return this.#known.get(dirname(path))?.place.untrusted;
+  /** Why what lies above a directory is not trusted, as it was last seen. */
+  #inherited({ path }: TreeDirectory): string | undefined {
+    return this.#known.get(dirname(path))?.directory.untrusted;
   }
 
-  #scan(place: Place): ScannedDirectory | undefined {
+  #scan(directory: TreeDirectory): ScannedDirectory | undefined {
     try {
-      const scanned = scanDirectory(this.#tree, place);
-      return place.area === '' ? { ...scanned, entries: [] } : scanned;
+      const scanned = scanDirectory(this.#tree, directory);
+      return directory.area === '' ? { ...scanned, entries: [] } : scanned;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       this.#events.trouble(error);
@@ -181,26 +181,28 @@ class Watcher implements TreeWatch {
       if (!other || !isSame(entry, other)) this.#events.added(entry);
     }
     known.entries = now;
-    const children = new Map([...scanned.directories].filter(([name]) => this.#isWanted(known.place, name)));
-    for (const name of known.children) if (!children.has(name)) this.#drop(`${known.place.path}/${name}`);
+    const children = new Map([...scanned.directories].filter(([name]) => this.#isWanted(known.directory, name)));
+    for (const name of known.children) if (!children.has(name)) this.#drop(`${known.directory.path}/${name}`);
     known.children = new Set(children.keys());
     for (const [name, stat] of children) {
-      const child = this.#childOf(known.place, name);
+      const child = this.#childOf(known.directory, name);
       if (deep || this.#isChanged(child, stat)) this.#visit(child, deep);
     }
   }
 
-  #isWanted({ area }: Place, name: string): boolean {
+  #isWanted({ area }: TreeDirectory, name: string): boolean {
     return area !== '' || (isSegment(name) && (this.#options.area ?? name) === name);
   }
 
-  #isChanged(child: Place, stat: Stats): boolean {
+  #isChanged(child: TreeDirectory, stat: Stats): boolean {
     const seen = this.#known.get(child.path);
-    return seen?.rights !== rightsOf(stat) || seen.place.untrusted !== judged(this.#tree, child, stat).untrusted;
+    return seen?.rights !== rightsOf(stat) || seen.directory.untrusted !== judged(this.#tree, child, stat).untrusted;
   }
 
-  #childOf(place: Place, name: string): Place {
-    return place.area === '' ? { path: `${place.path}/${name}`, area: name, protocol: '', untrusted: undefined } : childOf(place, name);
+  #childOf(directory: TreeDirectory, name: string): TreeDirectory {
+    return directory.area === ''
+      ? { path: `${directory.path}/${name}`, area: name, protocol: '', untrusted: undefined }
+      : childOf(directory, name);
   }
 
   /** Forgets a directory and all below it. */
@@ -214,8 +216,8 @@ class Watcher implements TreeWatch {
     for (const entry of known.entries.values()) this.#events.removed(entry);
   }
 
-  #armPlace(known: Watched): FSWatcher | undefined {
-    const { path } = known.place;
+  #armKnown(known: Watched): FSWatcher | undefined {
+    const { path } = known.directory;
     return this.#arm(path, (isItself) => {
       if (isItself) this.#deaf.add(path);
       if (++known.unread <= maxUnread) return this.#touch(path);
@@ -251,8 +253,8 @@ class Watcher implements TreeWatch {
   }
 }
 
-function newlyWatched(place: Place, stat: Stats): Watched {
-  return { rights: rightsOf(stat), place, watch: undefined, unread: 0, entries: new Map(), children: new Set() };
+function newlyWatched(directory: TreeDirectory, stat: Stats): Watched {
+  return { rights: rightsOf(stat), directory, watch: undefined, unread: 0, entries: new Map(), children: new Set() };
 }
 
 function rightsOf({ ino, mode, uid, gid }: Stats): string {

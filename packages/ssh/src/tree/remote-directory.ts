@@ -1,13 +1,13 @@
 // One directory of a tree of a remote host: what is in it, and whether it must be read again.
 import { controlName, isSegment, isTooLong, parseServiceName } from '@dipus/proto/name';
-import type { PlacedService } from '@dipus/proto/ask';
+import type { ServiceInArea } from '@dipus/proto/ask';
 import { whyNotControl, whyNotSocket, type Trust } from '@dipus/proto/trust';
 import { isDirectory, isSocket, linksOf } from './remote-trust.ts';
 import type { RemoteName } from './sftp.ts';
 import type { RemoteFile } from './sftp-packet.ts';
 
 /** A service as it stands in a tree of a remote host. */
-export interface RemoteServiceFile extends PlacedService {
+export interface RemoteServiceFile extends ServiceInArea {
   /** The path of its socket on the remote host. */
   readonly file: string;
   /** Whether it has a control socket beside it. */
@@ -18,7 +18,7 @@ export interface RemoteServiceFile extends PlacedService {
 }
 
 /** Where a directory stands. The root has no area, and holds nothing but areas. */
-export interface RemotePlace {
+export interface RemoteDirectory {
   readonly path: string;
   readonly area: string | undefined;
   readonly protocol: string;
@@ -42,28 +42,28 @@ export interface Standing {
  * What the names in a directory stand for; what is no service and no directory of the tree is left out. Symbolic links are not
  * followed.
  */
-export function readContents(place: RemotePlace, names: readonly RemoteName[], { untrusted, trust }: Standing): RemoteContents {
+export function readContents(directory: RemoteDirectory, names: readonly RemoteName[], { untrusted, trust }: Standing): RemoteContents {
   const directories = names.filter(({ name, file }) => isDirectory(file) && isSegment(name)).map(({ name }) => name);
   const services = new Map<string, RemoteServiceFile>();
-  if (place.area === undefined) return { services, directories: new Set(directories) };
+  if (directory.area === undefined) return { services, directories: new Set(directories) };
   const all = new Map(names.map((each) => [each.name, each]));
   for (const each of names) {
     const parsed = isSocket(each.file) ? parseServiceName(each.name) : undefined;
-    const file = `${place.path}/${each.name}`;
+    const file = `${directory.path}/${each.name}`;
     if (!parsed || isTooLong(file)) continue;
     const why = untrusted ?? whyNotSocket(each.file, linksOf(each), trust);
     const beside = all.get(controlName(each.name));
     const hasControl = beside !== undefined && whyNotControl(beside.file, linksOf(beside), each.file) === undefined;
-    const service = { ...parsed, area: place.area, protocol: place.protocol, file, hasControl, facts: each.file };
+    const service = { ...parsed, area: directory.area, protocol: directory.protocol, file, hasControl, facts: each.file };
     services.set(file, why === undefined ? service : { ...service, untrusted: why });
   }
   return { services, directories: new Set(directories) };
 }
 
-export function childOf(place: RemotePlace, name: string, inherited: string | undefined): RemotePlace {
-  const path = `${place.path}/${name}`;
-  if (place.area === undefined) return { path, area: name, protocol: '', inherited };
-  return { path, area: place.area, protocol: place.protocol === '' ? name : `${place.protocol}/${name}`, inherited };
+export function childOf(directory: RemoteDirectory, name: string, inherited: string | undefined): RemoteDirectory {
+  const path = `${directory.path}/${name}`;
+  if (directory.area === undefined) return { path, area: name, protocol: '', inherited };
+  return { path, area: directory.area, protocol: directory.protocol === '' ? name : `${directory.protocol}/${name}`, inherited };
 }
 
 export function isSameService(a: RemoteServiceFile, b: RemoteServiceFile): boolean {

@@ -6,7 +6,7 @@ import {
   readContents,
   ReadState,
   type RemoteContents,
-  type RemotePlace,
+  type RemoteDirectory,
   type RemoteServiceFile,
 } from './remote-directory.ts';
 import { maxDepth, maxTreePathBytes } from '@dipus/proto/name';
@@ -33,7 +33,7 @@ export interface RemoteRoot {
 }
 
 interface Known {
-  readonly place: RemotePlace;
+  readonly directory: RemoteDirectory;
   readonly state: ReadState;
   untrusted: string | undefined;
   contents: RemoteContents;
@@ -83,12 +83,12 @@ export class RemoteTree {
       throw error;
     }
     this.#budget = { leftBytes: maxLookBytes };
-    const known = [...this.#known.values()].map(({ place }) => place);
-    await this.#visitAll(known.length === 0 ? [this.#rootPlace] : known);
+    const known = [...this.#known.values()].map(({ directory }) => directory);
+    await this.#visitAll(known.length === 0 ? [this.#rootDirectory] : known);
     if (this.#budget.leftBytes <= 0) this.#events.trouble(`more than ${maxLookBytes >> 20} MiB of names; the rest is left out`);
   }
 
-  get #rootPlace(): RemotePlace {
+  get #rootDirectory(): RemoteDirectory {
     return { path: this.#root.path, area: undefined, protocol: '', inherited: undefined };
   }
 
@@ -113,34 +113,34 @@ export class RemoteTree {
     }
   }
 
-  /** Visits places, and what new ones are found in them. A few at a time: answers come in order anyway. */
-  async #visitAll(places: RemotePlace[]): Promise<void> {
-    for (let round = places; round.length > 0;) {
-      const found = (await mapFew(round, maxAtOnce, (place) => this.#visit(place))).flat();
+  /** Visits directories, and what new ones are found in them. A few at a time: answers come in order anyway. */
+  async #visitAll(directories: RemoteDirectory[]): Promise<void> {
+    for (let round = directories; round.length > 0;) {
+      const found = (await mapFew(round, maxAtOnce, (directory) => this.#visit(directory))).flat();
       // What others have made must not hide what is ours: the budget is spent on it last.
       round = found.sort((a, b) => Number(a.inherited !== undefined) - Number(b.inherited !== undefined));
     }
   }
 
   /** Brings what is known of a directory up to date. Returns the directories in it that were not known. */
-  async #visit(place: RemotePlace): Promise<RemotePlace[]> {
-    if (this.#budget.leftBytes <= 0 && !this.#known.has(place.path)) return [];
-    const file = await this.#lookAt(place.path);
+  async #visit(directory: RemoteDirectory): Promise<RemoteDirectory[]> {
+    if (this.#budget.leftBytes <= 0 && !this.#known.has(directory.path)) return [];
+    const file = await this.#lookAt(directory.path);
     if (!file) {
-      this.#drop(place.path);
+      this.#drop(directory.path);
       return [];
     }
-    const why = place.area === undefined ? undefined : whyNotDirectory(file, this.#trust!);
-    const untrusted = place.inherited ?? (why && `directory ${place.path.slice(place.path.lastIndexOf('/') + 1)} ${why}`);
-    const before = this.#known.get(place.path);
-    if (before && before.untrusted !== untrusted) this.#drop(place.path);
-    const known = this.#known.get(place.path) ?? { place, state: new ReadState(), untrusted, contents: nothing };
-    this.#known.set(place.path, known);
+    const why = directory.area === undefined ? undefined : whyNotDirectory(file, this.#trust!);
+    const untrusted = directory.inherited ?? (why && `directory ${directory.path.slice(directory.path.lastIndexOf('/') + 1)} ${why}`);
+    const before = this.#known.get(directory.path);
+    if (before && before.untrusted !== untrusted) this.#drop(directory.path);
+    const known = this.#known.get(directory.path) ?? { directory, state: new ReadState(), untrusted, contents: nothing };
+    this.#known.set(directory.path, known);
     const nowMs = performance.now();
     const mustRead = known.state.mustRead(file, nowMs) || this.#isThorough;
     if (!mustRead || this.#budget.leftBytes <= 0) return [];
     const contents = await this.#read(known);
-    if (!contents || this.#known.get(place.path) !== known) return [];
+    if (!contents || this.#known.get(directory.path) !== known) return [];
     known.state.wasRead(nowMs);
     return this.#compare(known, contents);
   }
@@ -158,9 +158,9 @@ export class RemoteTree {
 
   /** Undefined where it has gone meanwhile; nothing where it may not be read. */
   async #read(known: Known): Promise<RemoteContents | undefined> {
-    const { place, untrusted } = known;
+    const { directory, untrusted } = known;
     try {
-      return readContents(place, await this.#sftp.list(place.path, this.#budget), { untrusted, trust: this.#trust! });
+      return readContents(directory, await this.#sftp.list(directory.path, this.#budget), { untrusted, trust: this.#trust! });
     } catch (error) {
       if (!(error instanceof SftpError)) throw error;
       if (error.code === 'EACCES') return nothing;
@@ -169,7 +169,7 @@ export class RemoteTree {
     }
   }
 
-  #compare(known: Known, contents: RemoteContents): RemotePlace[] {
+  #compare(known: Known, contents: RemoteContents): RemoteDirectory[] {
     const { services, directories } = known.contents;
     known.contents = contents;
     for (const [file, service] of services) {
@@ -180,17 +180,17 @@ export class RemoteTree {
       const before = services.get(file);
       if (!before || !isSameService(before, service)) this.#events.added(service);
     }
-    for (const name of directories) if (!contents.directories.has(name)) this.#drop(`${known.place.path}/${name}`);
-    return this.#newPlaces(known);
+    for (const name of directories) if (!contents.directories.has(name)) this.#drop(`${known.directory.path}/${name}`);
+    return this.#newDirectories(known);
   }
 
-  #newPlaces({ place, untrusted, contents }: Known): RemotePlace[] {
+  #newDirectories({ directory, untrusted, contents }: Known): RemoteDirectory[] {
     const rootBytes = Buffer.byteLength(this.#root.path);
-    const places = [...contents.directories]
-      .map((name) => childOf(place, name, untrusted))
+    const directories = [...contents.directories]
+      .map((name) => childOf(directory, name, untrusted))
       .filter(({ path }) => !this.#known.has(path) && Buffer.byteLength(path) - rootBytes <= maxTreePathBytes);
-    const isDeep = place.path.slice(this.#root.path.length).split('/').length > maxDepth;
-    if (places.length === 0 || (!isDeep && this.#known.size + places.length <= maxDirectories)) return places;
+    const isDeep = directory.path.slice(this.#root.path.length).split('/').length > maxDepth;
+    if (directories.length === 0 || (!isDeep && this.#known.size + directories.length <= maxDirectories)) return directories;
     this.#events.trouble(isDeep ? `directories deeper than ${maxDepth} are left out` : `more than ${maxDirectories} directories`);
     return [];
   }

@@ -1,62 +1,62 @@
 // Sockets at paths of the user's own choosing, each for the first import that answers.
 import type { Server } from 'node:net';
 import type { Context } from '@dipus/cli/run';
-import { answer, type PlacedService } from '@dipus/proto/ask';
+import { answer, type ServiceInArea } from '@dipus/proto/ask';
 import { timing } from '@dipus/proto/timing';
-import { placeSocket, type PlacedSocket } from '@dipus/tree/place';
-import type { WantedPlace } from './args.ts';
+import { listenAt, type ListeningSocket } from '@dipus/tree/listening-socket';
+import type { WantedPath } from './args.ts';
 
 type Telling = Pick<Context, 'print' | 'warn' | 'stop'>;
 
 /** What stands for an import: each is known by its key. */
 type Key = object;
 
-/** All places. An import is offered to each and gets those that it is the first for; when it leaves, the next one gets them. */
-export class Places {
-  readonly #places: readonly Place[];
+/** All paths. An import is offered to each and gets those that it is the first for; when it leaves, the next one gets them. */
+export class FixedPaths {
+  readonly #paths: readonly FixedPath[];
 
-  constructor(wanted: readonly WantedPlace[], telling: Telling) {
-    this.#places = wanted.map((place) => new Place(place, telling));
+  constructor(wanted: readonly WantedPath[], telling: Telling) {
+    this.#paths = wanted.map((one) => new FixedPath(one, telling));
   }
 
   /** `open` makes the server of a plain socket. */
-  offer(key: Key, service: PlacedService, open: () => Server): void {
-    for (const place of this.#places) place.offer(key, service, open);
+  offer(key: Key, service: ServiceInArea, open: () => Server): void {
+    for (const one of this.#paths) one.offer(key, service, open);
   }
 
   /** Its sockets are gone when this returns. */
   leave(key: Key): void {
-    for (const place of this.#places) place.leave(key);
+    for (const one of this.#paths) one.leave(key);
   }
 
   /** Resolves when nothing is there, and nothing can come any more. */
   async close(): Promise<void> {
-    await Promise.all(this.#places.map((place) => place.close()));
+    await Promise.all(this.#paths.map((one) => one.close()));
   }
 }
 
-class Place {
-  readonly #wanted: WantedPlace;
+class FixedPath {
+  readonly #wanted: WantedPath;
   readonly #telling: Telling;
   /** Those that answer, in the order in which they came. */
   readonly #matches = new Map<Key, () => Server>();
   readonly #closed = new AbortController();
   readonly #timer: NodeJS.Timeout;
-  #held: { key: Key; socket: PlacedSocket } | undefined;
+  #held: { key: Key; socket: ListeningSocket } | undefined;
   #work: Promise<void> | undefined;
   #told = '';
   /** A look at what is in the way is a connection to it: ever more rarely. */
   #pauseMs: number = timing.keepMs;
   #pausesUntilMs = 0;
 
-  constructor(wanted: WantedPlace, telling: Telling) {
+  constructor(wanted: WantedPath, telling: Telling) {
     this.#wanted = wanted;
     this.#telling = telling;
     // What was in the way may go, and what was there be taken away.
     this.#timer = setInterval(() => this.#look(), timing.keepMs).unref();
   }
 
-  offer(key: Key, service: PlacedService, open: () => Server): void {
+  offer(key: Key, service: ServiceInArea, open: () => Server): void {
     if (!answer(this.#wanted.ask, service)) return;
     this.#matches.set(key, open);
     this.#look();
@@ -90,7 +90,7 @@ class Place {
         const [first] = this.#matches;
         if (!first) return;
         const [key, open] = first;
-        const socket = await placeSocket(path, { open, stop: AbortSignal.any([this.#closed.signal, this.#telling.stop]) });
+        const socket = await listenAt(path, { open, stop: AbortSignal.any([this.#closed.signal, this.#telling.stop]) });
         // It may have left meanwhile.
         if (this.#matches.get(key) !== open) {
           socket.release();

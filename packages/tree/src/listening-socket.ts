@@ -12,7 +12,7 @@ import { holdDirectory, statAt, type HeldDirectory } from './directory.ts';
 import { isStillThere, linkNew, removeOwn, type Access, type OwnFile } from './own-file.ts';
 
 /** A socket that listens at its path. */
-export interface PlacedSocket {
+export interface ListeningSocket {
   /** Whether it still stands at its path. */
   isThere(): boolean;
   /** Removes it where it is still there, and stops listening. Open connections live on. Once is enough. */
@@ -33,14 +33,14 @@ export interface Tenant {
  * Makes a server listen at `path`: never open to more than `access` says, never visible before it listens, never in the place of anything
  * but a dead socket of this user's own. Throws Failure.
  */
-export async function placeSocket(path: string, { open, stop, access }: Tenant): Promise<PlacedSocket> {
+export async function listenAt(path: string, { open, stop, access }: Tenant): Promise<ListeningSocket> {
   let directory: HeldDirectory | undefined;
   const server = open();
   try {
     // The user may name it by a symbolic link, as /var/run is one.
     directory = holdDirectory(realpathSync(dirname(path)));
     const file = await settle(directory, server, { ...access, fileName: basename(path), stop });
-    return placed(path, server, { directory, file });
+    return listening(path, server, { directory, file });
   } catch (error) {
     if (server.listening) server.close();
     directory?.close();
@@ -75,7 +75,7 @@ async function makeRoom(directory: HeldDirectory, fileName: string, stop: AbortS
   await sleep(timing.newbornMs / 4, undefined, { signal: stop });
 }
 
-function placed(path: string, server: Server, made: { directory: HeldDirectory; file: OwnFile }): PlacedSocket {
+function listening(path: string, server: Server, made: { directory: HeldDirectory; file: OwnFile }): ListeningSocket {
   const { directory, file } = made;
   let isReleased = false;
   return {

@@ -25,7 +25,7 @@ export interface Service {
 }
 
 /** A service that has said that it may be a stage. */
-export interface Place extends Service {
+export interface Candidate extends Service {
   readonly info: Info;
   /** What its host is called: here, and by itself. */
   readonly hosts: readonly string[];
@@ -33,7 +33,7 @@ export interface Place extends Service {
 }
 
 /** Asks a service what it is doing; undefined where it does not answer, or says that it can be no stage. */
-export async function placeOf(service: Service): Promise<Place | undefined> {
+export async function candidateOf(service: Service): Promise<Candidate | undefined> {
   const info = await askInfo((half) => service.open(half)).catch(() => undefined);
   if (info?.pipe === undefined) return undefined;
   const { origin } = info;
@@ -59,23 +59,23 @@ export function uriOf(path: string): string {
 }
 
 /** What the next stage is told of where its input comes from. */
-export function originOf({ uri, hosts }: Place): LinkOrigin {
+export function originOf({ uri, hosts }: Candidate): LinkOrigin {
   const parsed = uri !== undefined && /^(?:seps?|ssh):/.test(uri) ? parseUri(uri) : undefined;
   if (!parsed || parsed.scheme === 'unix' || parsed.scheme === 'daemon') return { addr: hosts.find(Boolean) ?? 'localhost', port: null };
   return { addr: parsed.host, port: parsed.port ?? (parsed.scheme === 'ssh' ? sshPort : sepPort) };
 }
 
-/** The URIs by which one place can call another one. */
-export function waysTo(to: Place, from: Place): readonly string[] {
+/** The URIs by which one candidate can call another one. */
+export function waysTo(to: Candidate, from: Candidate): readonly string[] {
   if (isHere(to, from)) return [uriOf(to.file!)];
   return to.uri !== undefined && /^seps?:/.test(to.uri) ? [to.uri] : [];
 }
 
-/** Whether a link between two places is encrypted: what this host reaches so must not say it to anybody on the way. */
-export function isSecret(one: Place, other: Place): boolean {
+/** Whether a link between two candidates is encrypted: what this host reaches so must not say it to anybody on the way. */
+export function isSecret(one: Candidate, other: Candidate): boolean {
   return !isHere(one, other) && one.reach !== 'plain' && other.reach !== 'plain';
 }
 
-function isHere(one: Place, other: Place): boolean {
+function isHere(one: Candidate, other: Candidate): boolean {
   return one.reach === 'here' && other.reach === 'here';
 }

@@ -4,7 +4,7 @@ import { isPrintable, printable } from './printable.ts';
 import { decodeSegment, parseHostPort, UriError, type HostPort } from './uri.ts';
 
 /** `etcd://[USER@]HOST[:PORT][,HOST[:PORT]]...[/PREFIX][?FILE-OPTIONS]`, `etcds://` by TLS. */
-export interface EtcdPlace {
+export interface EtcdUrl {
   readonly kind: 'etcd';
   readonly isSecure: boolean;
   readonly user?: string;
@@ -17,7 +17,7 @@ export interface EtcdPlace {
 }
 
 /** SRV records, read-only: `dns:[//SERVER[:PORT]/]NAME` (RFC 4501). */
-export interface DnsPlace {
+export interface DnsUrl {
   readonly kind: 'dns';
   /** `ADDRESS[:PORT]` of the name server; that of the system unless given. */
   readonly server?: string;
@@ -26,7 +26,7 @@ export interface DnsPlace {
 }
 
 /** Any other URL: what the service that is named like its scheme makes of it. */
-export interface ServicePlace {
+export interface ServiceUrl {
   readonly kind: 'service';
   readonly scheme: string;
   readonly url: string;
@@ -34,7 +34,7 @@ export interface ServicePlace {
 }
 
 /** A registry, as the words of a user name it. */
-export type RegistryPlace = EtcdPlace | DnsPlace | ServicePlace;
+export type RegistryUrl = EtcdUrl | DnsUrl | ServiceUrl;
 
 /** What may stand in the query of a URL: the absolute path of a file. */
 const fileOptions = ['password-file', 'ca-file', 'cert-file', 'key-file'] as const;
@@ -44,7 +44,7 @@ export const etcdPort = 2379;
 const form = 'etcd://HOST, etcds://HOST or dns:_dipus._tcp.DOMAIN';
 
 /** Reads what a user calls a registry. Throws UriError. */
-export function parseRegistry(text: string): RegistryPlace {
+export function parseRegistry(text: string): RegistryUrl {
   if (text.startsWith('dns:')) return parseDns(text);
   const [, scheme, rest] = /^([a-z][a-z0-9+-]*):\/\/(\S+)$/.exec(text) ?? [];
   if (scheme === undefined || rest === undefined || !isPrintable(text)) throw new UriError(`is no registry, such as ${form}`);
@@ -55,14 +55,14 @@ export function parseRegistry(text: string): RegistryPlace {
   return { kind: 'service', scheme, url: text, printed: text };
 }
 
-function parseDns(text: string): DnsPlace {
+function parseDns(text: string): DnsUrl {
   const [, server, domain = ''] = /^dns:(?:\/\/([^/]*)\/)?(.*)$/.exec(text) ?? [];
   if (!/^[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/.test(domain) || domain.length > 254) throw new UriError('is not dns:[//SERVER/]NAME');
   if (server !== undefined && !parseAddress(parseHostPort(server).host)) throw new UriError('has a name server that is no IP address');
   return { kind: 'dns', ...(server !== undefined && { server }), domain, printed: text };
 }
 
-function parseEtcd(scheme: string, rest: string): EtcdPlace {
+function parseEtcd(scheme: string, rest: string): EtcdUrl {
   const [, user, hosts = '', path = '', query] = /^(?:([^@/?]*)@)?([^/?]*)(\/[^?]*)?(?:\?(.*))?$/.exec(rest) ?? [];
   if (user !== undefined && (user === '' || user.includes(':')))
     throw new UriError(user === '' ? 'names no user' : 'has a password: only a file may, named by ?password-file=/FILE');
