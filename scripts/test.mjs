@@ -22,6 +22,7 @@ function sizeOf(file) {
 }
 
 const total = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
 
 async function runFile(file) {
   const started = Date.now();
@@ -53,8 +54,11 @@ async function runFile(file) {
   console.log(
     `${failed ? 'FAILED' : 'ok'}  ${file.replace('.test.js', '')}  ${passed} passed${failed ? `, ${failed} failed` : ''}  ${seconds} s`,
   );
-  if (failed) console.log(output.replace(/^/gm, '    '));
-  else skips.forEach((line) => console.log(`    ${line}`));
+  if (failed) {
+    console.log(output.replace(/^/gm, '    '));
+    failures.push(...(output.match(/(?<=FAIL {2}).*/g) ?? [`${file.replace('.test.js', '')}  as a whole`]));
+  }
+  if (!failed) skips.forEach((line) => console.log(`    ${line}`));
 }
 
 const queue = [...files];
@@ -63,5 +67,7 @@ await Promise.all(
     for (let file = queue.shift(); file; file = queue.shift()) await runFile(file);
   }),
 );
-console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+// Again at the end, where they are found.
+console.log(['', ...failures.map((title) => `FAILED  ${title}`)].join('\n'));
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 if (total.failed > 0 || total.passed === 0 || (process.env.CI && total.skipped > 0)) process.exitCode = 1;
