@@ -606,8 +606,8 @@ test('bad input: one clear line, status 125', async () => {
       [[], 'dcat: no SERVICE given'],
       [[''], 'dcat: SERVICE is empty'],
       [['--bogus', 'x'], 'dcat: unknown option --bogus'],
-      [['a//b'], 'dcat: SERVICE "a//b" has an empty part'],
-      [['x/..'], 'dcat: SERVICE "x/.." has a part ..'],
+      [['a//b'], 'dcat: SERVICE "a//b": has an empty part'],
+      [['x/..'], 'dcat: SERVICE "x/..": has a part ..'],
       [['-t', 'soon', 'x'], 'dcat: --timeout soon: not a number of seconds'],
     ] as const) {
       const { status, stderr } = await sandbox.run('dcat', [...args]);

@@ -199,7 +199,7 @@ test('hosts from stdin come and go, and stay at its end', async () => {
     tell(`- ${uri}`);
     await here.has(0);
     tell('+ nonsense');
-    await here.program.says(/^dimport: cannot read stdin: URI "nonsense" is not a URI\n/);
+    await here.program.says(/^dimport: cannot read stdin: URI "nonsense": is not a URI\n/);
     tell(uri);
     await here.has(1);
     here.program.child.stdin!.end();

@@ -161,7 +161,7 @@ test('dimport makes a socket of a service behind a URI, while it can be reached'
       const raw = await run('dimport', ['tcp://printer:9100']);
       assert.equal(
         [raw.status, raw.stderr.split('\n')[0]],
-        [2, 'dimport: URI "tcp://printer:9100" names no service; dlink gives it a name'],
+        [2, 'dimport: URI "tcp://printer:9100": names no service; dlink gives it a name'],
       );
     },
     // How often it is looked at.

@@ -2,17 +2,13 @@
 import { parseGrantOptions, type GrantOptions } from '@dipus/proto/grant';
 import { parseExporter } from '@dipus/proto/known-line';
 import { isPeerName, LineError } from '@dipus/proto/peers-file';
-import { UriError, type HostPort } from '@dipus/proto/uri';
+import type { HostPort } from '@dipus/proto/uri';
 import { UsageError } from './errors.ts';
+import { readOperand } from './operand.ts';
 
 /** `HOST[:PORT]` of an exporter. Throws UsageError. */
 export function readExporter(text: string): HostPort {
-  try {
-    return parseExporter(text);
-  } catch (error) {
-    if (error instanceof UriError) throw new UsageError(`HOST ${JSON.stringify(text)}: ${error.message}`);
-    throw error;
-  }
+  return readOperand('HOST', text, parseExporter);
 }
 
 /** Throws UsageError where a peer cannot be called so. */

@@ -1,8 +1,8 @@
 // SERVICE on a command line (dipus(7), Asking for a service).
 import { resolve } from 'node:path';
-import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
-import { isUri, parseUri, UriError, type RemoteUri } from '@dipus/proto/uri';
-import { UsageError } from './errors.ts';
+import { parseAsk, type Ask } from '@dipus/proto/ask';
+import { isUri, parseUri, type RemoteUri } from '@dipus/proto/uri';
+import { readOperand } from './operand.ts';
 
 /** What a SERVICE asks for: something of this host's tree, one socket anywhere here, something of another host, what a daemon opens. */
 export type Wanted = Ask | { readonly file: string } | RemoteUri;
@@ -11,20 +11,11 @@ export type Wanted = Ask | { readonly file: string } | RemoteUri;
 export function readService(text: string): Wanted {
   if (text.startsWith('/')) return { file: resolve(text) };
   if (!isUri(text)) return readAsk(text);
-  const uri = orUsageError(text, () => parseUri(text));
+  const uri = readOperand('SERVICE', text, parseUri);
   return uri.scheme === 'unix' ? { file: resolve(uri.path) } : uri;
 }
 
 /** One that is neither a URI nor an absolute path. Throws UsageError. */
 export function readAsk(text: string): Ask {
-  return orUsageError(text, () => parseAsk(text));
-}
-
-function orUsageError<T>(text: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof AskError || error instanceof UriError) throw new UsageError(`SERVICE ${JSON.stringify(text)} ${error.message}`);
-    throw error;
-  }
+  return readOperand('SERVICE', text, parseAsk);
 }

@@ -2,10 +2,10 @@
 import { resolve } from 'node:path';
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, numberOption, secondsOption, textOption, type ParsedLine } from '@dipus/cli/options';
+import { readOperand } from '@dipus/cli/operand';
 import type { OptionTable } from '@dipus/cli/words';
 import { isLoopback, parseListenAddress, type ListenAddress } from '@dipus/ipc/listen';
 import { parseNamedService, type NamedService } from '@dipus/ipc/way-in';
-import { AskError } from '@dipus/proto/ask';
 import { printable } from '@dipus/proto/printable';
 import { isUri } from '@dipus/proto/uri';
 
@@ -96,10 +96,5 @@ function readAddress(text: string): ListenAddress {
 function readService(text: string | undefined): NamedService | undefined {
   if (text === undefined) return undefined;
   if (isUri(text)) throw new UsageError(`--to ${printable(text)} is a URI`, `dlink ${printable(text)} NAME makes it a service`);
-  try {
-    return parseNamedService(text.startsWith('/') ? resolve(text) : text);
-  } catch (error) {
-    if (error instanceof AskError) throw new UsageError(`--to ${printable(text)} ${error.message}`);
-    throw error;
-  }
+  return readOperand('--to', text, () => parseNamedService(text.startsWith('/') ? resolve(text) : text));
 }

@@ -1,5 +1,6 @@
 import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, parseCommandLine, secondsOption, type CommandLine } from '@dipus/cli/options';
+import { readOperand } from '@dipus/cli/operand';
 import { AskError, parseAsk, type Ask } from '@dipus/proto/ask';
 import { printable } from '@dipus/proto/printable';
 import { isUri, parseUri, UriError, type RemoteUri } from '@dipus/proto/uri';
@@ -89,13 +90,10 @@ function readPath(text: string): WantedPath {
 
 /** The URI of a host, or of a service that has a name. Throws UsageError. */
 export function readUri(text: string): RemoteUri {
-  try {
+  return readOperand('URI', text, () => {
     const uri = parseUri(text);
     if (uri.scheme === 'unix') throw new UriError('names a socket of this host');
     if (uri.scheme === 'daemon' && uri.service === undefined) throw new UriError('names no service; dlink gives it a name');
     return uri;
-  } catch (error) {
-    if (error instanceof UriError) throw new UsageError(`URI ${JSON.stringify(text)} ${error.message}`);
-    throw error;
-  }
+  });
 }

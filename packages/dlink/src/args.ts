@@ -1,6 +1,7 @@
 import { UsageError } from '@dipus/cli/errors';
 import { offerOptions, readOffer, readServiceToMake, type OfferOptions } from '@dipus/cli/offer-options';
 import { isGiven, numberOption, parseCommandLine, type CommandLine } from '@dipus/cli/options';
+import { readOperand } from '@dipus/cli/operand';
 import { parseNetworkUri } from '@dipus/ipc/tcp';
 import { printable } from '@dipus/proto/printable';
 import { parseUri, UriError, type Uri } from '@dipus/proto/uri';
@@ -45,25 +46,13 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
 }
 
 function readUri(text: string): Uri {
-  try {
+  return readOperand('URI', text, () => {
     const uri = parseUri(text);
-    if (uri.scheme === 'daemon' && ['tcp', 'udp'].includes(uri.daemon)) checkAddress(uri.text);
+    // What may be opened without a daemon, which would say the same to each client.
+    if (uri.scheme === 'daemon' && ['tcp', 'udp'].includes(uri.daemon)) parseNetworkUri(uri.text);
     if (uri.scheme === 'sep' || uri.scheme === 'seps' || uri.scheme === 'ssh') {
       if (uri.ask.segments.length === 0) throw new UriError('names no service');
     }
     return uri;
-  } catch (error) {
-    if (error instanceof UriError) throw new UsageError(`URI ${printable(text)} ${error.message}`);
-    throw error;
-  }
-}
-
-/** Of what may be opened without a daemon, which would say the same to each client. */
-function checkAddress(uri: string): void {
-  try {
-    parseNetworkUri(uri);
-  } catch (error) {
-    if (error instanceof UriError) throw new UsageError(`URI ${printable(uri)}: ${error.message}`);
-    throw error;
-  }
+  });
 }

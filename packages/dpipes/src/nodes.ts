@@ -1,11 +1,12 @@
 // Where stages can run: services of this host's tree, its imports among them, and of hosts that are named.
 import { resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { UsageError } from '@dipus/cli/errors';
 import type { Context } from '@dipus/cli/run';
 import { openPrompter } from '@dipus/cli/prompter';
-import { askOf, AskError, parseAsk, type Ask } from '@dipus/proto/ask';
-import { isUri, parseUri, UriError, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
+import { readOperand } from '@dipus/cli/operand';
+import { readAsk } from '@dipus/cli/service-operand';
+import { askOf, parseAsk, type Ask } from '@dipus/proto/ask';
+import { isUri, parseUri, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
 import { Failure } from '@dipus/proto/failure';
 import { parseServicePath } from '@dipus/proto/name';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
@@ -65,7 +66,7 @@ export class Nodes {
   /** What a SERVICE is, an ask of this host or a URI. Rejects with Failure and UsageError. */
   async findService(text: string): Promise<Service[]> {
     if (!isUri(text)) return text.startsWith('/') ? [serviceAt(resolve(text))] : findLocal(this.#openTree(), readAsk(text));
-    const uri = readUri(text);
+    const uri = readOperand('SERVICE', text, parseUri);
     return uri.scheme === 'unix' ? [serviceAt(uri.path)] : this.#listOf(uri, uri.ask);
   }
 
@@ -197,25 +198,7 @@ function serviceAt(file: string): Service {
 /** `HOST` or `HOST:PORT` is the exporter of a dpipesd. */
 function readNode(text: string): Uri {
   const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text);
-  return readUri(isUri(text) ? text : `sep://${text}${hasPort ? '' : `:${nodePort}`}`, `-N ${text}`);
-}
-
-function readUri(text: string, label = `SERVICE ${JSON.stringify(text)}`): Uri {
-  try {
-    return parseUri(text);
-  } catch (error) {
-    if (error instanceof UriError) throw new UsageError(`${label}: ${error.message}`);
-    throw error;
-  }
-}
-
-function readAsk(text: string): Ask {
-  try {
-    return parseAsk(text);
-  } catch (error) {
-    if (error instanceof AskError) throw new UsageError(`SERVICE ${JSON.stringify(text)} ${error.message}`);
-    throw error;
-  }
+  return readOperand('-N', text, () => parseUri(isUri(text) ? text : `sep://${text}${hasPort ? '' : `:${nodePort}`}`));
 }
 
 /** The ask for what runs any command. */
