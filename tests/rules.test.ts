@@ -161,13 +161,13 @@ test('words that are no rule', () => {
 
 test('a file: comments, blanks, and each line that is wrong', () => {
   const text = '# all of it\n\nallow in authd   # who may\n  deny in * *\nallow up x\nredirect authd nextversion-authd\nroute log\n';
-  const { rules, bad } = parseRules(text, accounts);
+  const { rules, faults } = parseRules(text, accounts);
   assert.equal(
     rules.map((rule) => rule.text),
     ['allow in authd', 'deny in * *', 'redirect authd nextversion-authd'],
   );
   assert.equal(
-    bad.map(({ line }) => line),
+    faults.map(({ line }) => line),
     [5, 7],
   );
   assert.equal(parseRules('allow in a\r\n', accounts).rules.length, 1);
@@ -175,8 +175,8 @@ test('a file: comments, blanks, and each line that is wrong', () => {
 
 test('the example of the page', () => {
   const { commands } = examplesOf('man').find(({ page }) => page === 'ipcd.rules.5')!;
-  const { rules, bad } = parseRules(commands.join('\n'), accounts);
-  assert.equal([rules.length, bad], [6, []]);
+  const { rules, faults } = parseRules(commands.join('\n'), accounts);
+  assert.equal([rules.length, faults], [6, []]);
 });
 
 test('routes: redirect, IPC_NETWORK, route, itself; one step', () => {

@@ -1,4 +1,5 @@
 // A file of long options: dpipesd.conf(5).
+import { linesOf } from '@dipus/proto/file-lines';
 import { printable } from '@dipus/proto/printable';
 import { UsageError } from './errors.ts';
 
@@ -13,16 +14,15 @@ export interface ConfigLine {
 
 /** Reads the lines of a file; `path` is for messages. Throws UsageError. */
 export function parseConfigLines(text: string, path: string): ConfigLine[] {
-  return text.split('\n').flatMap((content, at) => {
-    const one = parseLine(content.replace(/\r$/, ''), (reason) => new UsageError(`${printable(path)}:${at + 1}: ${reason}`, grammar));
-    return one ? [{ line: at + 1, ...one }] : [];
+  return linesOf(text).map(({ line, content }) => {
+    const fault = (reason: string): UsageError => new UsageError(`${printable(path)}:${line}: ${reason}`, grammar);
+    return { line, ...parseLine(content.replace(/\r$/, ''), fault) };
   });
 }
 
 const grammar = 'a line is NAME, NAME VALUE or NAME=VALUE, with the long name of an option; # begins a comment';
 
-function parseLine(content: string, fault: (reason: string) => Error): Omit<ConfigLine, 'line'> | undefined {
-  if (/^\s*(?:#|$)/.test(content)) return undefined;
+function parseLine(content: string, fault: (reason: string) => Error): Omit<ConfigLine, 'line'> {
   const [, name, rest] = /^\s*([a-z][a-z0-9-]*)(?:\s*=\s*(.*)|\s+(.*)|)$/.exec(content)?.filter((part) => part !== undefined) ?? [];
   if (name === undefined) throw fault(`cannot read ${printable(content.trim())}`);
   const value = rest === undefined ? '' : valueOf(rest, fault);

@@ -91,7 +91,7 @@ function newJobSource({ file }: Arguments, { log, folder }: Pick<DipusdOptions, 
     const tools = defaultTools();
     const strange = lines.leftOut.filter(({ tool }) => !tools.includes(tool));
     const unknown = strange.map(({ line, tool }) => ({ line, reason: `${tool} would not run: -NAME is one of ${tools.join(', ')}` }));
-    for (const { line, reason } of [...lines.bad, ...unknown]) log.warn(new Failure('read', `${path}:${line}`, reason));
+    for (const { line, reason } of [...lines.faults, ...unknown]) log.warn(new Failure('read', `${path}:${line}`, reason));
     return () => jobsWanted(lines, { services: existsSync(services) ? services : undefined, isSeps: seps.isOpen });
   };
   return { seps, read };

@@ -1,4 +1,5 @@
 // The file of dipusd: a tool with its options a line, `-NAME` to leave one out that would run otherwise.
+import { linesOf, readLines, type FileLine, type LineFault } from '@dipus/proto/file-lines';
 
 /** One program to run. */
 export interface Stage {
@@ -11,46 +12,33 @@ export interface JobLine {
   readonly stages: readonly Stage[];
 }
 
-/** A line that is not understood, and why. */
-export interface BadLine {
-  readonly line: number;
-  readonly reason: string;
-}
-
 export interface JobFile {
   readonly jobs: readonly JobLine[];
-  readonly leftOut: readonly { readonly line: number; readonly tool: string }[];
-  readonly bad: readonly BadLine[];
+  readonly leftOut: readonly LeftOut[];
+  readonly faults: readonly LineFault[];
+}
+
+/** A tool that is left out, and the line that says so. */
+export interface LeftOut {
+  readonly line: number;
+  readonly tool: string;
 }
 
 class LineError extends Error {}
 
 /** Reads the file. Empty lines and those beginning with `#` are passed over; one that is not understood comes beside the others. */
 export function parseJobFile(text: string): JobFile {
-  const jobs: JobLine[] = [];
-  const leftOut: { line: number; tool: string }[] = [];
-  const bad: BadLine[] = [];
   const seen = new Map<string, number>();
-  for (const [at, content] of text.split('\n').entries()) {
-    if (/^\s*(?:#|$)/.test(content)) continue;
-    const line = at + 1;
-    try {
-      const [, tool] = /^\s*-(\S+)\s*$/.exec(content) ?? [];
-      if (tool !== undefined) {
-        leftOut.push({ line, tool });
-        continue;
-      }
-      const job = parseJobLine(content);
-      const before = seen.get(JSON.stringify(job));
-      if (before !== undefined) throw new LineError(`the same as line ${before}`);
-      seen.set(JSON.stringify(job), line);
-      jobs.push(job);
-    } catch (error) {
-      if (!(error instanceof LineError)) throw error;
-      bad.push({ line, reason: error.message });
-    }
-  }
-  return { jobs, leftOut, bad };
+  const { read, faults } = readLines(linesOf(text), LineError, ({ line, content }: FileLine): JobLine | LeftOut => {
+    const [, tool] = /^\s*-(\S+)\s*$/.exec(content) ?? [];
+    if (tool !== undefined) return { line, tool };
+    const job = parseJobLine(content);
+    const before = seen.get(JSON.stringify(job));
+    if (before !== undefined) throw new LineError(`the same as line ${before}`);
+    seen.set(JSON.stringify(job), line);
+    return job;
+  });
+  return { jobs: read.filter((one) => 'stages' in one), leftOut: read.filter((one) => 'tool' in one), faults };
 }
 
 /** Reads `TOOL [ARGUMENT...] [| TOOL [ARGUMENT...]]...`. Throws LineError. */

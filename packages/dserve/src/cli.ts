@@ -50,9 +50,9 @@ function sourceOf({ service, from }: Arguments, context: Context): Source {
 }
 
 function readServices(file: string, context: Context): Asked[] {
-  const { services, bad } = parseServiceFile(readText(file), ownHost(process.env));
+  const { services, faults } = parseServiceFile(readText(file), ownHost(process.env));
   const label = file === '-' ? 'stdin' : file;
-  for (const { line, reason } of bad) context.warn(new Failure('read', `${label}:${line}`, reason));
+  for (const { line, reason } of faults) context.warn(new Failure('read', `${label}:${line}`, reason));
   return services.map(({ line, request }) => ({ request: checked(request, context), origin: `${label}:${line}` }));
 }
 

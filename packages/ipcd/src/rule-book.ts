@@ -108,8 +108,8 @@ function readFile(file: string): { rules: readonly Rule[]; stamp: string } {
     const stat = fstatSync(descriptor, { bigint: true });
     const why = whyNot(stat);
     if (why !== undefined) throw new Failure('read', file, why);
-    const { rules, bad } = parseRules(readFileSync(descriptor, 'utf8'), accounts);
-    if (bad[0]) throw new Failure('read', `${file}:${bad[0].line}`, bad.map(reasonOfLine).join('; '));
+    const { rules, faults } = parseRules(readFileSync(descriptor, 'utf8'), accounts);
+    if (faults[0]) throw new Failure('read', `${file}:${faults[0].line}`, faults.map(reasonOfLine).join('; '));
     return { rules, stamp: stampOf(stat) };
   } catch (error) {
     throw error instanceof Failure ? error : new Failure('read', file, error);

@@ -1,8 +1,9 @@
 // A line of authorized_peers: `PIN NAME [OPTION…]` (dipus-keys(7), FILES).
+import type { LineFault } from './file-lines.ts';
 import { answer, AskError, parseAsk, type Ask } from './ask.ts';
 import type { Service } from './name.ts';
 import { isWithin, parseAddress, parseExactNetwork, type Network } from './ip-address.ts';
-import { checkVisible, fieldsOf, isPeerName, LineError, quoteField, readPeersFile, readPin, type LineFault } from './peers-file.ts';
+import { checkVisible, fieldsOf, isPeerName, LineError, quoteField, readPeersFile, readPin } from './peers-file.ts';
 import { parsePin, type Pin } from './pin.ts';
 
 /** What the options of a line, or of an invitation, say. */

@@ -1,5 +1,6 @@
+import { readLines, type LineFault } from './file-lines.ts';
 import { bracketed } from './ip-address.ts';
-import { checkVisible, fieldsOf, isPeerName, LineError, readPeersFile, readPin, type LineFault } from './peers-file.ts';
+import { checkVisible, fieldsOf, isPeerName, LineError, readPeersFile, readPin } from './peers-file.ts';
 import type { Pin } from './pin.ts';
 import { UriError, parseHostPort, sepPort, type HostPort } from './uri.ts';
 
@@ -32,17 +33,8 @@ export function parseExporter(text: string): HostPort {
 /** Reads known_peers. What cannot be read knows nobody; see readPeersFile for what throws LineError. */
 export function parseKnownPeers(text: string): KnownLines {
   const file = readPeersFile(text);
-  const lines: KnownLine[] = [];
-  const faults: LineFault[] = [];
-  for (const each of file.lines) {
-    try {
-      lines.push({ line: each.line, ...readKnown(fieldsOf(each)) });
-    } catch (error) {
-      if (!(error instanceof LineError)) throw error;
-      faults.push({ line: each.line, reason: error.message });
-    }
-  }
-  return { lines, revoked: file.revoked, faults };
+  const { read, faults } = readLines(file.lines, LineError, (each) => ({ line: each.line, ...readKnown(fieldsOf(each)) }));
+  return { lines: read, revoked: file.revoked, faults };
 }
 
 /** A line for known_peers. */

@@ -9,12 +9,6 @@ import { isPrintable } from './printable.ts';
 /** Why a line cannot be read. */
 export class LineError extends Error {}
 
-/** A line that counts for nothing, and why. */
-export interface LineFault {
-  readonly line: number;
-  readonly reason: string;
-}
-
 /** A line that has a meaning; the first one of a file is 1. */
 export interface PeersLine {
   readonly line: number;

@@ -1,4 +1,5 @@
 /** The words of a rule, and files of rules: ipcd.rules(5). */
+import { linesOf, readLines, type LineFault } from './file-lines.ts';
 import { parseTarget, TargetError } from './ipc-target.ts';
 import { isName } from './name.ts';
 import { parsePeerPattern, PeerError, type PeerPattern } from './peer.ts';
@@ -21,12 +22,6 @@ export class RuleError extends Error {
   }
 }
 
-/** A line of a file that is no rule. */
-export interface BadLine {
-  readonly line: number;
-  readonly reason: string;
-}
-
 const quoteHint = "quote '*', which the shell replaces by the names of files";
 
 /** Reads the words of one rule. Throws RuleError. */
@@ -39,23 +34,12 @@ export function parseRule(words: readonly string[], accounts: Accounts): Rule {
 }
 
 /** Reads a file of rules: one a line, `#` begins a comment. */
-export function parseRules(text: string, accounts: Accounts): { readonly rules: readonly Rule[]; readonly bad: readonly BadLine[] } {
-  const rules: Rule[] = [];
-  const bad: BadLine[] = [];
-  for (const [at, line] of text.split('\n').entries()) {
-    const words = line
-      .replace(/(?:^|\s)#.*$/, '')
-      .split(/\s+/)
-      .filter(Boolean);
-    if (words.length === 0) continue;
-    try {
-      rules.push(parseRule(words, accounts));
-    } catch (error) {
-      if (!(error instanceof RuleError)) throw error;
-      bad.push({ line: at + 1, reason: error.message });
-    }
-  }
-  return { rules, bad };
+export function parseRules(text: string, accounts: Accounts): { readonly rules: readonly Rule[]; readonly faults: readonly LineFault[] } {
+  const { read, faults } = readLines(linesOf(text), RuleError, ({ content }) => {
+    const words = content.replace(/\s#.*$/, '').trim();
+    return parseRule(words.split(/\s+/), accounts);
+  });
+  return { rules: read, faults };
 }
 
 function parseAccess(words: readonly string[], accounts: Accounts): Pick<AccessRule, 'direction' | 'service' | 'peer' | 'by'> {
