@@ -35,6 +35,25 @@ if (has('tmux')) {
       await service.stop();
     });
   });
+
+  test('a program begins with the size that the terminal has by then', async () => {
+    await withSandbox(async (sandbox) => {
+      const sized = 'until stty size | grep -x "30 90"; do sleep 0.1; done; read -r line';
+      const service = sandbox.start('dserve', ['--pty', '-n', '1', sized, 'sized']);
+      await service.line();
+      const first = sandbox.start('dcat', ['-v', 'sized']);
+      await first.says(/using /);
+      await withScreen(sandbox, sandbox.env, async (screen) => {
+        await screen.type('dcat -v sized', 'Enter');
+        await screen.shows(/at its limit, waiting/);
+        await screen.resize(90, 30);
+        first.signal('SIGKILL');
+        await screen.shows(/^30 90$/m);
+        await screen.type('', 'Enter');
+        await screen.shows(/here> $/m);
+      });
+    });
+  });
 } else {
   test.skip('~. behind a newline', 'there is no tmux');
 }

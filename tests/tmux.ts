@@ -6,6 +6,7 @@ export interface Screen {
   shows(pattern: RegExp): Promise<void>;
   /** Types text as it is, then presses keys by tmux's names for them. */
   type(text: string, ...keys: string[]): Promise<void>;
+  resize(cols: number, rows: number): Promise<void>;
   /** What stands there now. */
   read(): Promise<string>;
 }
@@ -26,6 +27,7 @@ export async function withScreen({ dir, run }: Sandbox, env: NodeJS.ProcessEnv, 
     await body({
       shows,
       read,
+      resize: async (cols, rows) => void (await tmux('resize-window', '-x', String(cols), '-y', String(rows))),
       type: async (text, ...keys) => {
         if (text !== '') await tmux('send-keys', '-l', '--', text);
         if (keys.length > 0) await tmux('send-keys', ...keys);

@@ -19,13 +19,15 @@ export interface RawTerminal {
   restore(): void;
 }
 
-/** Raw mode until restore(); `resized` is told of each new size. If this process is killed, the terminal is put back all the same. */
+/** Raw mode until restore(); `resized` is told the size, and each new one. If this process is killed, the terminal is put back all the same. */
 export async function enterRawMode(resized: (size: TerminalSize) => void): Promise<RawTerminal> {
   const dismissGuard = await armGuard();
   const typed = new ReadStream(stdin);
   typed.setRawMode(true);
   const onResize = (): void => resized(terminalSize());
   process.on('SIGWINCH', onResize);
+  // It may have changed since it was asked for first: a service may have been waited for in between.
+  onResize();
   return {
     typed,
     restore: () => {
