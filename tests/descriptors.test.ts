@@ -4,7 +4,7 @@ import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, wr
 import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { canLock, tryLock } from '@dipus/descriptors/lock';
-import { deadDescriptor, descriptorOf, receiveDescriptors, sendDescriptor, setBlocking } from '@dipus/descriptors/passing';
+import { deadDescriptor, openDescriptor, receiveDescriptors, sendDescriptor, setBlocking } from '@dipus/descriptors/passing';
 import { knownPeer, peerCredentials } from '@dipus/descriptors/peer-credentials';
 import { codeOf } from '@dipus/proto/failure';
 import { suite, withSandbox } from './harness.ts';
@@ -70,7 +70,7 @@ test('a queue that is full, a peer that has gone, a connection that is closed', 
     // How many may be on their way is limited as well.
     assert.ok(['EAGAIN', 'ETOOMANYREFS'].includes(codeOfSending()!));
     a.destroy();
-    assert.throws(() => descriptorOf(a), /is closed/);
+    assert.throws(() => openDescriptor(a), /is closed/);
     assert.is(knownPeer(a), undefined);
     b.destroy();
   }));
@@ -84,7 +84,7 @@ test('a dead descriptor has ended', () => {
 
 test('one that waits does so for everybody who has it', () =>
   withPair((a) => {
-    const fd = descriptorOf(a);
+    const fd = openDescriptor(a);
     const flags = (): number => Number.parseInt(/flags:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))![1]!, 8);
     assert.ok(flags() & 0o4000);
     setBlocking(fd);

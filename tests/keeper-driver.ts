@@ -4,7 +4,8 @@
 import { fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { Keeper } from '../packages/dexport/src/keeper.ts';
-import { socketOf, type Handle } from '@dipus/session/passed-socket';
+import type { Handle } from '@dipus/proto/handle';
+import { socketOf } from '@dipus/session/passed-socket';
 import { scaleTiming } from '@dipus/proto/timing';
 
 const [program = '', root = '', users = ''] = process.argv.slice(2);

@@ -2,6 +2,7 @@
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { codeOf, systemError } from '@dipus/proto/failure';
+import { descriptorOf } from '@dipus/proto/handle';
 import { libc, type MessageHeader } from './libc.ts';
 
 const SOL_SOCKET = 1;
@@ -18,14 +19,10 @@ const O_NONBLOCK = 0o4000;
 // SCM_MAX_FD: the kernel takes no more in one message.
 const maxDescriptors = 253;
 
-/**
- * The descriptor of a connection that is open in this process. Only for the same turn of the event loop: once the socket is closed it may
- * be somebody else's. Throws where it has none.
- */
-export function descriptorOf(socket: Socket): number {
-  // oxlint-disable-next-line no-underscore-dangle
-  const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
-  if (fd === undefined || fd < 0) throw systemError('EBADF', 'the connection is closed');
+/** The descriptor of a connection that is open in this process, for the same turn of the event loop. Throws where it has none. */
+export function openDescriptor(socket: Socket): number {
+  const fd = descriptorOf(socket);
+  if (fd === undefined) throw systemError('EBADF', 'the connection is closed');
   return fd;
 }
 
@@ -40,7 +37,7 @@ export function sendDescriptor(socket: Socket, bytes: Buffer, descriptor: number
   control.writeInt32LE(SOL_SOCKET, c.wordBytes);
   control.writeInt32LE(SCM_RIGHTS, c.wordBytes + 4);
   control.writeInt32LE(descriptor, headBytes(c.wordBytes));
-  const sent = c.sendmsg(descriptorOf(socket), messageOf(bytes, control), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const sent = c.sendmsg(openDescriptor(socket), messageOf(bytes, control), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) throw c.systemError();
   // The descriptor is with the first byte.
   if (sent < bytes.length) throw systemError('EAGAIN', 'the queue of the peer is full');
@@ -61,7 +58,7 @@ export function receiveDescriptors(socket: Socket, maxBytes: number): Received |
   const bytes = Buffer.alloc(maxBytes);
   const control = Buffer.alloc(align(headBytes(c.wordBytes) + 4 * maxDescriptors, c.wordBytes));
   const message = messageOf(bytes, control);
-  const got = c.recvmsg(descriptorOf(socket), message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  const got = c.recvmsg(openDescriptor(socket), message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got >= 0) return { bytes: bytes.subarray(0, got), descriptors: descriptorsIn(control.subarray(0, message.controllen), c.wordBytes) };
   const error = c.systemError();
   if (codeOf(error) === 'EAGAIN') return undefined;

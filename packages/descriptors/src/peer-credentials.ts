@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { libc } from './libc.ts';
-import { descriptorOf } from './passing.ts';
+import { openDescriptor } from './passing.ts';
 
 /** As they were when the peer connected, or began to listen. */
 export interface PeerCredentials {
@@ -23,7 +23,7 @@ const maxGroups = 65_536;
 /** Throws the system's error, and Failure where koffi is missing. */
 export function peerCredentials(socket: Socket): PeerCredentials {
   const c = libc();
-  const fd = descriptorOf(socket);
+  const fd = openDescriptor(socket);
   const value = Buffer.alloc(12);
   if (c.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, [value.length]) < 0) throw c.systemError();
   const gid = value.readUInt32LE(8);

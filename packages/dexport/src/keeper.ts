@@ -7,7 +7,8 @@ import { whyNobody } from '@dipus/seps/authorized-peers';
 import { userId } from '@dipus/tree/accounts';
 import { openerRole } from './roles.ts';
 import { parseOrder, parseReply, type OpenerTree, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
-import { sendWith, type Channel, type Handle } from '@dipus/session/passed-socket';
+import type { Handle } from '@dipus/proto/handle';
+import { sendWith, type Channel } from '@dipus/session/passed-socket';
 
 export interface KeeperOptions {
   /** The file of this very program. */

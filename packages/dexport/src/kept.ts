@@ -2,7 +2,8 @@
 import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { Openers } from './openers.ts';
-import type { Channel, Handle } from '@dipus/session/passed-socket';
+import type { Handle } from '@dipus/proto/handle';
+import type { Channel } from '@dipus/session/passed-socket';
 
 /** Without its keeper an exporter ends: nobody opens for it any more, and a successor needs its port. */
 export class Kept {

@@ -6,7 +6,8 @@ import type { JoinAnswer, JoinRequest } from '@dipus/seps/pairing';
 import type { State } from '@dipus/tree/probe';
 import type { Access } from './access.ts';
 import { parseReply, type Order, type PairOrder, type UserOrder } from './orders.ts';
-import { sendWith, socketOf, type Channel, type Handle } from '@dipus/session/passed-socket';
+import type { Handle } from '@dipus/proto/handle';
+import { sendWith, socketOf, type Channel } from '@dipus/session/passed-socket';
 
 type Look = Extract<Order, { look: unknown }>['look'];
 type Done = Socket | readonly State[] | JoinAnswer;

@@ -1,7 +1,7 @@
 // What a program of libipc is answered: a connection, by its descriptor, or a refusal (ipc(5), Asks).
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { deadDescriptor, descriptorOf, sendDescriptor, setBlocking } from '@dipus/descriptors/passing';
+import { deadDescriptor, openDescriptor, sendDescriptor, setBlocking } from '@dipus/descriptors/passing';
 import { codeOf } from '@dipus/proto/failure';
 import { encodeIpcFrame, type Era } from '@dipus/proto/ipc-frame';
 import { printable } from '@dipus/proto/printable';
@@ -13,7 +13,7 @@ const carrier = Buffer.from('\0');
 /** Gives the client the connection, which has not been read, and closes our copies of both. Throws the system's error where it has gone. */
 export function handOver(client: Socket, era: Era, opened: Socket): void {
   try {
-    const descriptor = descriptorOf(opened);
+    const descriptor = openDescriptor(opened);
     setBlocking(descriptor);
     give(client, era, descriptor);
   } finally {

@@ -1,8 +1,8 @@
-/* oxlint-disable no-underscore-dangle -- the handle of a socket is named so (Node, net) */
 import { readSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { codeOf } from '@dipus/proto/failure';
+import { descriptorOf } from '@dipus/proto/handle';
 
 /**
  * Breaks a TCP connection: its other side gets a reset. libuv refuses that while a shutdown is on its way (uv_tcp_close_reset), and Node
@@ -38,10 +38,4 @@ export function wasTcpReset(source: Readable): boolean {
 export async function takesNoMore(socket: Socket): Promise<boolean> {
   if (socket.writableEnded) return false;
   return new Promise((resolve) => socket.write(Buffer.alloc(0), (error) => resolve(Boolean(error))));
-}
-
-/** The descriptor of a connection; undefined where it has none any more. */
-export function descriptorOf(socket: Socket): number | undefined {
-  const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
-  return fd === undefined || fd < 0 ? undefined : fd;
 }

@@ -3,11 +3,11 @@
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { descriptorOf, type Handle } from '@dipus/proto/handle';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
-import { descriptorOf } from '@dipus/relay/reset';
-import { sendCopy, sendWith, socketOf, type Handle } from './passed-socket.ts';
+import { sendCopy, sendWith, socketOf } from './passed-socket.ts';
 
 /** How a process is started that calls runHolder(). */
 export interface HolderProgram {

@@ -1,14 +1,8 @@
-/* oxlint-disable no-underscore-dangle -- the handle of a socket is named so (Node, net) */
 // Connections that go from process to process. As sockets Node would begin to read them in each, and what a process on the way has read is
 // lost: so they go as the handles below, which are not read before somebody wants to.
 import type { ChildProcess, SendHandle } from 'node:child_process';
 import { Socket } from 'node:net';
-
-/** A connection without a reader. */
-export interface Handle {
-  readonly fd?: number;
-  close(): void;
-}
+import { handleOf, takeHandleOf, type Handle } from '@dipus/proto/handle';
 
 /** The other end of a channel to a process. */
 export type Channel = Pick<ChildProcess, 'connected' | 'send'>;
@@ -25,16 +19,14 @@ export function sendWith(channel: Channel, message: object, handle?: Handle): vo
  * the one before it, or when nobody is there.
  */
 export async function sendCopy(channel: Channel, message: object, socket: Socket): Promise<void> {
-  const handle = handleOf(socket)._handle as SendHandle | null;
+  const handle = handleOf(socket) as SendHandle | undefined;
   if (!handle || !channel.connected) return;
   await new Promise<void>((resolve) => channel.send(message, handle, {}, () => resolve()));
 }
 
 /** The handle of a connection that nobody reads yet, which is no longer this socket's. */
 export function takeHandle(socket: Socket): Handle {
-  const held = handleOf(socket);
-  const handle = held._handle!;
-  held._handle = null;
+  const handle = takeHandleOf(socket)!;
   socket.destroy();
   return handle;
 }
@@ -43,8 +35,4 @@ export function takeHandle(socket: Socket): Handle {
 export function socketOf(handle: Handle): Socket {
   const options = { handle, allowHalfOpen: true, pauseOnCreate: true, readable: true, writable: true };
   return new Socket(options);
-}
-
-function handleOf(socket: Socket): { _handle: Handle | null } {
-  return socket as unknown as { _handle: Handle | null };
 }
