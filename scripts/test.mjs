@@ -11,6 +11,7 @@ const { values, positionals } = parseArgs({
   options: { long: { type: 'boolean', default: false }, jobs: { type: 'string', default: String(availableParallelism() + 1) } },
   allowPositionals: true,
 });
+const endMs = 20_000;
 const fileDeadlineMs = (values.long ? 90 : 12) * 60_000;
 const files = readdirSync('build/tests')
   .filter((file) => file.endsWith('.test.js') && readdirSync('tests').includes(file.replace(/js$/, 'ts')))
@@ -32,7 +33,12 @@ async function runFile(file) {
     detached: true,
   });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text) => {
+      output += text;
+      // A test that fails may leave what keeps its process.
+      if (/^\s*Duration:/m.test(text)) setTimeout(() => child.kill('SIGKILL'), endMs).unref();
+    });
   const timer = setTimeout(() => {
     output += `\nnot ended within ${fileDeadlineMs / 60_000} minutes\n`;
     process.kill(-child.pid, 'SIGKILL');

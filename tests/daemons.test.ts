@@ -188,7 +188,7 @@ test('a host that says nothing is given up', () =>
         silent.close();
       }
     },
-    { DIPUS_TIME_SCALE: '0.05' },
+    { DIPUS_TIME_SCALE: '0.1' },
   ));
 
 for (const name of daemons)
