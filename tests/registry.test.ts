@@ -20,7 +20,7 @@ const test = suite('registry');
 /** An entry stands for 2 s without its owner, the least that etcd allows. */
 const quick = { DIPUS_TIME_SCALE: '0.2' };
 // What this very process asks does not wait for long.
-scaleTiming(0.2);
+scaleTiming(0.6);
 const user = process.geteuid!() === 0 ? ['--user', 'root'] : [];
 
 interface World extends Sandbox {
@@ -238,8 +238,8 @@ test('whatever answers in the stead of etcd is one line', async () => {
     'it does not answer as etcd does: HTTP 200': (response) => response.end('[]'),
     'it tells no revision': (response) => response.end('{"kvs":[7,null,{"key":7}]}'),
     'no leader': (response) => response.writeHead(503).end('{"error":"etcdserver: no leader","message":"etcdserver: no leader","code":14}'),
-    'no answer within 1 s': () => {},
-    'no whole answer within 1 s': (response) => void response.write('{'),
+    'no answer within 3 s': () => {},
+    'no whole answer within 3 s': (response) => void response.write('{'),
     'its answer is too long': (response) => response.end(Buffer.alloc(17 * 1024 * 1024)),
     'it has ended the connection': (response) => response.destroy(),
   };
