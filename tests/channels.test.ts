@@ -13,7 +13,8 @@ import {
 } from '@dipus/proto/channel-frame';
 import { codeOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import type { Channel, ChannelError } from '@dipus/seps/channel';
+import type { Channel } from '@dipus/seps/channel';
+import type { ChannelError } from '@dipus/seps/channel-error';
 import { eventually, rounds, sleep, suite, within } from './harness.ts';
 import { echo, readAll, take, withDoor, type Way } from './seps-door.ts';
 

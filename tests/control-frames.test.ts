@@ -9,10 +9,10 @@ import {
   parseStart,
   parseStarted,
   parseWaiting,
-  formatJson,
   signalNames,
   type Info,
 } from '@dipus/proto/control';
+import { formatPayload } from '@dipus/proto/json-payload';
 import { busy, parseSessionError, permissionsChanged, formatSessionError } from '@dipus/proto/session-error';
 import { rounds, suite } from './harness.ts';
 
@@ -126,11 +126,11 @@ test('RESIZE', () => {
 
 test('what we print is what we read', () => {
   const info: Info = { origin: 'sep://h', since: 1, running: 2, waiting: 3, max: 4, tty: true };
-  assert.equal(parseInfo(Buffer.from(formatJson(info))), info);
-  assert.equal(parseStart(Buffer.from(formatJson({ token }))), { token });
-  assert.equal(parseExit(Buffer.from(formatJson({ signal: 'KILL' }))), { signal: 'KILL' });
-  assert.equal(parseWaiting(Buffer.from(formatJson({ ahead: 7 }))), { ahead: 7 });
-  assert.equal(parseSize(Buffer.from(formatJson({ cols: 3, rows: 4 }))), { cols: 3, rows: 4 });
+  assert.equal(parseInfo(Buffer.from(formatPayload(info))), info);
+  assert.equal(parseStart(Buffer.from(formatPayload({ token }))), { token });
+  assert.equal(parseExit(Buffer.from(formatPayload({ signal: 'KILL' }))), { signal: 'KILL' });
+  assert.equal(parseWaiting(Buffer.from(formatPayload({ ahead: 7 }))), { ahead: 7 });
+  assert.equal(parseSize(Buffer.from(formatPayload({ cols: 3, rows: 4 }))), { cols: 3, rows: 4 });
 });
 
 test('what is no object is nothing, and nothing throws', () => {

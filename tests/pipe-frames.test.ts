@@ -2,16 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { linkPreface, parsePreface } from '@dipus/proto/control';
-import {
-  formatPipePayload,
-  parseFlow,
-  parseInputEnd,
-  parseEnded,
-  parseLink,
-  parseLinked,
-  parsePrepare,
-  parsePrepared,
-} from '@dipus/proto/pipe';
+import { formatPayload } from '@dipus/proto/json-payload';
+import { parsePrepare, parsePrepared } from '@dipus/proto/pipe';
+import { parseFlow, parseInputEnd, parseEnded, parseLink, parseLinked } from '@dipus/proto/pipe-link';
 import { rounds, suite } from './harness.ts';
 
 const test = suite('pipe-frames');
@@ -20,7 +13,7 @@ const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value) ?? ''
 const parsers = { parsePrepare, parsePrepared, parseLink, parseLinked, parseInputEnd, parseEnded, parseFlow };
 
 test('what is printed is what is read, without keys that nobody knows', () => {
-  const samples: [keyof typeof parsers, Parameters<typeof formatPipePayload>[0]][] = [
+  const samples: [keyof typeof parsers, Parameters<typeof formatPayload>[0]][] = [
     ['parsePrepare', { pipe: token, stage: 1, stages: 1 }],
     ['parsePrepare', { pipe: token, stage: 64, stages: 64, command: 'sort -rn', need: { secure: true } }],
     ['parsePrepare', { pipe: token, stage: 1, stages: 2, command: '' }],
@@ -46,7 +39,7 @@ test('what is printed is what is read, without keys that nobody knows', () => {
     ['parseEnded', { half: 'in', error: 'the connection broke off' }],
   ];
   for (const [name, value] of samples) {
-    assert.equal(parsers[name](Buffer.from(formatPipePayload(value))), value);
+    assert.equal(parsers[name](Buffer.from(formatPayload(value))), value);
     assert.equal(parsers[name](json({ ...value, more: 1 })), value);
   }
 });

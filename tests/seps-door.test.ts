@@ -17,7 +17,8 @@ import {
 } from '@dipus/proto/channel-frame';
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
-import type { Channel, ChannelError } from '@dipus/seps/channel';
+import type { Channel } from '@dipus/seps/channel';
+import type { ChannelError } from '@dipus/seps/channel-error';
 import { Channels } from '@dipus/seps/channels';
 import { dial } from '@dipus/seps/dial';
 import type { Peer } from '@dipus/seps/peer';

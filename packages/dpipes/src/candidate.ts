@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Info } from '@dipus/proto/control';
 import { parseServiceName } from '@dipus/proto/name';
-import type { LinkOrigin } from '@dipus/proto/pipe';
+import type { LinkOrigin } from '@dipus/proto/pipe-link';
 import { parseUri, sepPort } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
 

@@ -1,5 +1,5 @@
 import { size } from '@dipus/cli/size';
-import type { StageFlow } from '@dipus/proto/pipe';
+import type { StageFlow } from '@dipus/proto/pipe-link';
 
 export interface FlowLinesOptions {
   readonly names: readonly string[];

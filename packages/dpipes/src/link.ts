@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { linkPreface } from '@dipus/proto/control';
-import type { Link, LinkHalf, LinkOrigin } from '@dipus/proto/pipe';
+import type { Link, LinkHalf, LinkOrigin } from '@dipus/proto/pipe-link';
 import { startCountedCopy } from '@dipus/relay/counted-copy';
 import { StageOver } from '@dipus/session/stage-client';
 import { ownHost } from '@dipus/tree/root';

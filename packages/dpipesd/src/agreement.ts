@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { ObjectSettings } from '@dipus/objects/settings';
 import { reasonOf } from '@dipus/proto/failure';
-import { formatPipePayload, objectOptions, type Prepare } from '@dipus/proto/pipe';
+import { formatPayload } from '@dipus/proto/json-payload';
+import { objectOptions, type Prepare } from '@dipus/proto/pipe';
 import { timing } from '@dipus/proto/timing';
 import type { Words } from '@dipus/programs/program';
 import type { App } from './app.ts';
@@ -84,7 +85,7 @@ async function mayRun(argv: readonly [string, ...string[]], prepare: Prepare, se
   const [program, ...args] = argv;
   const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'inherit'], cwd: '/', timeout: timing.authMs, killSignal: 'SIGKILL' });
   child.stdin.on('error', () => {});
-  child.stdin.end(`${formatPipePayload({ ...prepare, service })}\n`);
+  child.stdin.end(`${formatPayload({ ...prepare, service })}\n`);
   const [code] = await once(child, 'exit').catch(() => [127]);
   return code === 0;
 }

@@ -53,7 +53,7 @@ const tellers: Readonly<Record<string, Tell>> = {
     const pipes = pipesOf(seen.list().filter(({ state }) => state !== 'over')).length;
     return ok({ version, host, user, since, running: places.running, max: places.max, pipes, apps: apps.length, drains: places.drains });
   },
-  apps: ({ apps, places }) => ok(apps.map((app) => ({ ...app, running: places.ofApps.get(app) ?? 0 }))),
+  apps: ({ apps, places }) => ok(apps.map((app) => ({ ...app, running: places.runningOf(app) }))),
   pipes: ({ seen }) => ok(pipesOf(seen.list())),
   config: ({ settings }) => ok(settings.map(({ name, value, origin }) => ({ name, ...(value !== undefined && { value }), origin }))),
   auth: ({ user, mayRun }, { by, uid, readsOnly }) =>

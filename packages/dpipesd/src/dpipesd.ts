@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
 import { objectOptions } from '@dipus/proto/pipe';
 import { timing } from '@dipus/proto/timing';
-import { aborted, deferred, pause } from '@dipus/proto/waiting';
+import { aborted, pause } from '@dipus/proto/waiting';
 import { requireGroup, userName } from '@dipus/tree/accounts';
 import type { Wanted } from '@dipus/tree/claim';
 import { readUser, type Tree } from '@dipus/tree/root';
@@ -22,7 +22,8 @@ import { dialStage } from './dial.ts';
 import { startExporter, type Exporter } from './exporter.ts';
 import { findProgram } from './find-program.ts';
 import { openLinkPort } from './link-port.ts';
-import { Offer, type Places } from './offer.ts';
+import { Offer } from './offer.ts';
+import { Places } from './places.ts';
 import { SeenStages } from './seen-stages.ts';
 import { acceptsAll, acceptsThese } from './stage-options.ts';
 import { anyCommand, onlyThese, type WhatRuns } from './what-runs.ts';
@@ -39,13 +40,7 @@ export async function dpipesd(
 ): Promise<void> {
   const { stop, stopNow, warn, explain } = context;
   sweepFifos();
-  const places: Places = {
-    max: args.max,
-    running: 0,
-    drains: false,
-    ofApps: new Map(),
-    ...(args.isOnce && { once: { isTaken: false, over: deferred() } }),
-  };
+  const places = new Places(args);
   const open = { stop, warn, explain, prompter: () => undefined, user: () => readUser(process.env), tree: () => tree };
   const ways: LinkWays = { dial: (uri) => dialStage(uri, mayCall, open), listen: (take) => openLinkPort(take, args.linkPorts) };
   const offers: Offer[] = [];
@@ -93,7 +88,7 @@ export async function dpipesd(
     else if (args.log !== undefined) writeTo(args.log);
     // Whoever starts it for one stage, by ssh(1) say, may be gone before that comes.
     if (args.isOnce && !isInBackground) context.endWithReader();
-    await Promise.race([aborted(stop), places.once?.over.promise ?? never, exporter?.lost ?? never]);
+    await Promise.race([aborted(stop), places.over, exporter?.lost ?? never]);
   } finally {
     await exporter?.end();
     api?.close();

@@ -1,6 +1,6 @@
 // The figures of a dpipesd as OpenMetrics 1.0.0 has them, which Prometheus reads.
 import type { App } from './app.ts';
-import type { Places } from './offer.ts';
+import type { Places } from './places.ts';
 import type { SeenStages } from './seen-stages.ts';
 
 /** What is counted. */
@@ -59,7 +59,7 @@ function familiesOf({ version, host, user, since, places, apps, seen }: Counted)
       name: 'dpipesd_app_running',
       type: 'gauge',
       help: 'Stages of each app',
-      samples: apps.map((app) => [{ app: app.name }, places.ofApps.get(app) ?? 0] as const),
+      samples: apps.map((app) => [{ app: app.name }, places.runningOf(app)] as const),
     },
   ];
 }

@@ -8,7 +8,8 @@ import { Failure, reasonOf } from '@dipus/proto/failure';
 import { endGroup, killGroup } from '@dipus/programs/group';
 import { startProgram } from '@dipus/programs/program';
 import { formatServiceName, type Service } from '@dipus/proto/name';
-import { pipeVersion, type LinkOrigin, type Prepare } from '@dipus/proto/pipe';
+import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
+import type { LinkOrigin } from '@dipus/proto/pipe-link';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
 import { partFrom, serveControl } from '@dipus/session/control-server';
@@ -20,21 +21,9 @@ import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
 import type { Tree } from '@dipus/tree/root';
 import { agree, type Agreement, type Terms } from './agreement.ts';
-import type { App } from './app.ts';
+import type { Places } from './places.ts';
 import type { SeenStages, StageRecord } from './seen-stages.ts';
 import { NotToRun, type WhatRuns } from './what-runs.ts';
-
-/** The places of a dpipesd, which all its names share. */
-export interface Places {
-  readonly max: number;
-  running: number;
-  /** No new stages are taken. */
-  drains: boolean;
-  /** How many of them are those of an app. */
-  readonly ofApps: Map<App, number>;
-  /** Where there is to be one stage alone: whether it has come, and its end. */
-  readonly once?: { isTaken: boolean; readonly over: Deferred<void> };
-}
 
 /** By this the stages of this process know each other. */
 const same = randomBytes(16).toString('hex');
@@ -140,16 +129,15 @@ export class Offer {
 
   async #prepare(prepare: Prepare, control: Duplex): Promise<PreparedStage | SessionError> {
     const { places } = this.#options;
-    if (places.drains) return { reason: 'it takes no new stages now', retry: true };
-    if (places.once?.isTaken) return { reason: 'it was there for one stage', retry: false };
-    if (this.#isClosed || !this.#kept || places.running >= places.max) return busy;
+    const why = places.whyNone();
+    if (why) return why;
+    if (this.#isClosed || !this.#kept) return busy;
     const { service } = this.#kept.claim;
-    places.running++;
+    places.take();
     this.#running++;
-    if (places.once) places.once.isTaken = true;
     try {
       const agreement = await agree(prepare, formatServiceName(service), this.#options.terms);
-      if (this.#enterApp(agreement.app)) return this.#place(this.#identityOf(prepare, service, control), agreement);
+      if (places.enterApp(agreement.app)) return this.#place(this.#identityOf(prepare, service, control), agreement);
     } catch (error) {
       this.#leaveUnused();
       if (!(error instanceof NotToRun)) this.#options.warn(new Failure('prepare', 'a stage', error));
@@ -205,7 +193,7 @@ export class Offer {
       release: (result) => {
         clearTimeout(timer);
         if (group !== undefined) this.#groups.delete(group);
-        this.#leaveApp(app);
+        places.leaveApp(app);
         record.ended(result);
         this.#release(prepare, result);
       },
@@ -218,35 +206,19 @@ export class Offer {
     return connection;
   }
 
-  /** False: as many of it run as may. */
-  #enterApp(app: App | undefined): boolean {
-    const { ofApps } = this.#options.places;
-    const running = (app && ofApps.get(app)) ?? 0;
-    if (app && running >= (app.max ?? Infinity)) return false;
-    if (app) ofApps.set(app, running + 1);
-    return true;
-  }
-
-  #leaveApp(app: App | undefined): void {
-    const { ofApps } = this.#options.places;
-    if (app) ofApps.set(app, ofApps.get(app)! - 1);
-  }
-
   #leaveUnused(): void {
+    this.#options.places.giveBack();
     this.#leave();
-    const { once } = this.#options.places;
-    if (once) once.isTaken = false;
   }
 
   #release({ stage, stages }: Prepare, result: StageResult): void {
+    this.#options.places.leave();
     this.#leave();
     const how = 'exit' in result ? JSON.stringify(result.exit) : result.error;
     this.#options.explain(`stage ${stage} of ${stages} is over: ${how}`);
-    this.#options.places.once?.over.resolve();
   }
 
   #leave(): void {
-    this.#options.places.running--;
     this.#running--;
     if (this.#running === 0) this.#idle?.resolve();
   }

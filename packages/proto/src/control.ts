@@ -1,6 +1,6 @@
 /** What the control socket says: its prefaces and the payloads of its frames (frame.ts has their shape). */
 import { isCount, isTexts, parseObject } from './json-payload.ts';
-import type { LinkHalf } from './pipe.ts';
+import type { LinkHalf } from './pipe-link.ts';
 
 export interface TerminalSize {
   readonly cols: number;
@@ -77,10 +77,6 @@ export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
   if (word === undefined || token === undefined) return 'broken';
   if (word !== 'DATA') return { kind: word.toLowerCase() as LinkHalf, token, isKeyed: key !== undefined, rest };
   return key === undefined ? { kind: 'data', token, rest } : 'broken';
-}
-
-export function formatJson(value: Start | { tty: boolean } | Exit | Info | TerminalSize | { ahead: number }): string {
-  return JSON.stringify(value);
 }
 
 /** `status 3` or `signal TERM`. */

@@ -1,19 +1,8 @@
-/** What a stage of a pipeline and its client say to each other: the payloads of frames 13 to 20 (sep(5), Stages). */
-import { isCount, isTexts, parseObject } from './json-payload.ts';
-
-/** What its input comes over, and its output goes over. */
-export type LinkHalf = 'in' | 'out';
+/** What a stage of a pipeline and its client say to each other: the payloads of frames 13 to 20 (sep(5), Stages); of its connections: pipe-link.ts. */
+import { isCount, isObject, isTexts, parseObject } from './json-payload.ts';
 
 /** How streams of objects are written. */
 export type ObjectFormat = 'json' | 'yaml';
-
-/** Where the input of a stage comes from. */
-export interface LinkOrigin {
-  /** The address or name of a host. */
-  readonly addr: string;
-  /** Null where it is reached by none. */
-  readonly port: number | null;
-}
 
 /** Asks a service to be a stage; nothing runs yet. */
 export interface Prepare {
@@ -51,52 +40,6 @@ export interface Prepared {
   /** 32 hexadecimal digits, those of its process, and its path: by this others of the same process call it. */
   readonly same?: string;
   readonly path?: string;
-}
-
-/** Tells a stage to wait for one of its two connections, or to make it. */
-export interface Link {
-  readonly half: LinkHalf;
-  /** What the connection shows: good once, for timing.linkMs. */
-  readonly token: string;
-  /** URIs of the service at the other end: the first that answers is called. Without them the stage waits to be called. */
-  readonly to?: readonly string[];
-  /** 64 hexadecimal digits, by which both ends know each other: the link is encrypted. */
-  readonly key?: string;
-  /** It waits at a port of its own, which wants a key. */
-  readonly listen?: boolean;
-  /** Of an input: who writes to it. */
-  readonly from?: LinkOrigin;
-}
-
-/** One of its connections is there, or is not to be had. */
-export interface Linked {
-  readonly half: LinkHalf;
-  /** Who was called. */
-  readonly via?: string;
-  /** It waits here, `ADDR:PORT`; another LINKED follows. */
-  readonly listening?: readonly string[];
-  readonly error?: string;
-}
-
-/** How many bytes an input has, of which the end is then a true end. */
-export interface InputEnd {
-  readonly bytes: number;
-}
-
-/** The input has ended after so many bytes, and waits for END; or has broken off, so that none may come. */
-export type InputEnded = { readonly half: 'in' } & ({ readonly bytes: number } | { readonly error: string });
-
-/** All of the output has gone over its link, though the program may go on. */
-export interface OutputEnded {
-  readonly half: 'out';
-  readonly bytes: number;
-}
-
-/** How far a stage is: what has come in and gone out, as far as that is known, and what it waits for. */
-export interface StageFlow {
-  readonly in?: number;
-  readonly out?: number;
-  readonly waits: 'input' | 'output' | 'program';
 }
 
 /** Which extension of the control socket a service with `"pipe":1` in its INFO speaks. */
@@ -148,76 +91,18 @@ export function parsePrepared(payload: Buffer): Prepared | undefined {
   return { version, host, service, running, max, ...(isTexts(ignored) && { ignored }), ...own };
 }
 
-/** Reads LINK; undefined: not valid. */
-export function parseLink(payload: Buffer): Link | undefined {
-  const { half, token, to, key, listen, from } = parseObject(payload) ?? {};
-  if (!isHalf(half) || !isToken(token)) return undefined;
-  if (to !== undefined && !isTexts(to)) return undefined;
-  if (key !== undefined && !isKey(key)) return undefined;
-  // Whoever reaches a port has shown nothing else.
-  if (listen === true && (key === undefined || to)) return undefined;
-  if (from !== undefined && !isOrigin(from)) return undefined;
-  const origin = from && { from: { addr: from.addr, port: from.port } };
-  return { half, token, ...(to && { to }), ...(key !== undefined && { key }), ...(listen === true && { listen }), ...origin };
-}
-
-/** Reads LINKED; undefined: not valid. */
-export function parseLinked(payload: Buffer): Linked | undefined {
-  const { half, via, listening, error } = parseObject(payload) ?? {};
-  if (!isHalf(half)) return undefined;
-  const told = { ...(typeof via === 'string' && { via }), ...(isTexts(listening) && { listening }) };
-  return { half, ...told, ...(typeof error === 'string' && { error }) };
-}
-
-/** Reads END; undefined: not valid. */
-export function parseInputEnd(payload: Buffer): InputEnd | undefined {
-  const { bytes } = parseObject(payload) ?? {};
-  return isCount(bytes) ? { bytes } : undefined;
-}
-
-/** Reads ENDED; undefined: not valid. */
-export function parseEnded(payload: Buffer): InputEnded | OutputEnded | undefined {
-  const { half, bytes, error } = parseObject(payload) ?? {};
-  if (!isHalf(half)) return undefined;
-  if (typeof error === 'string' && half === 'in') return { half, error };
-  if (!isCount(bytes)) return undefined;
-  return half === 'in' ? { half, bytes } : { half, bytes };
-}
-
-/** Reads FLOW; undefined: not valid. */
-export function parseFlow(payload: Buffer): StageFlow | undefined {
-  const { in: came, out, waits } = parseObject(payload) ?? {};
-  if (waits !== 'input' && waits !== 'output' && waits !== 'program') return undefined;
-  return { ...(isCount(came) && { in: came }), ...(isCount(out) && { out }), waits };
-}
-
-export function formatPipePayload(value: Prepare | Prepared | Link | Linked | InputEnd | InputEnded | OutputEnded | StageFlow): string {
-  return JSON.stringify(value);
-}
-
-function isHalf(value: unknown): value is LinkHalf {
-  return value === 'in' || value === 'out';
-}
-
 function isFormat(value: unknown): value is ObjectFormat {
   return objectFormats.some((one) => one === value);
 }
 
-function isOrigin(value: unknown): value is LinkOrigin {
-  return isObject(value) && isHostText(value['addr']) && (value['port'] === null || isCount(value['port'], 65_535));
-}
-
-// It goes into the environment of programs.
-function isHostText(value: unknown): value is string {
+/** Whether a text may be a host's name in the environment of programs. */
+export function isHostText(value: unknown): value is string {
   return typeof value === 'string' && value.length <= maxHostBytes && /^[^\0-\x20\x7f]+$/.test(value);
 }
 
-function isToken(value: unknown): value is string {
+/** Whether it is what a pipeline, a process or a link is known by: 32 hexadecimal digits. */
+export function isToken(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
-}
-
-function isKey(value: unknown): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }
 
 function isOptions(value: unknown): value is Record<string, string> {
@@ -228,8 +113,4 @@ function isOptions(value: unknown): value is Record<string, string> {
 /** Whether an option of a stage can be called so: `nice`, `env:LANG`. */
 export function isStageOption(name: string): boolean {
   return /^[a-z][a-z0-9-]*(?::[A-Za-z_]\w*)?$/.test(name);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -9,23 +9,11 @@ import {
   maxDataBytes,
   type ResetReason,
 } from '@dipus/proto/channel-frame';
+import type { ChannelError } from './channel-error.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox, type Written } from './outbox.ts';
 import type { Peer } from './peer.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
-
-/** A channel was reset by its other side, or its connection is lost: bytes may be missing. EAGAIN: there were too many. */
-export class ChannelError extends Error {
-  readonly code: string;
-  readonly reason: ResetReason;
-
-  constructor(reason: ResetReason, message: string) {
-    super(message);
-    this.name = 'ChannelError';
-    this.code = reason === 'busy' ? 'EAGAIN' : 'ECONNRESET';
-    this.reason = reason;
-  }
-}
 
 /** What a channel uses of its connection. */
 export interface ChannelLink extends WindowBudget {

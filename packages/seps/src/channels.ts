@@ -14,7 +14,8 @@ import {
 } from '@dipus/proto/channel-frame';
 import { timing } from '@dipus/proto/timing';
 import { deferred } from '@dipus/proto/waiting';
-import { ChannelError, type Channel, type ChannelLink } from './channel.ts';
+import type { Channel, ChannelLink } from './channel.ts';
+import { ChannelError } from './channel-error.ts';
 import { OpenChannels } from './open-channels.ts';
 import type { Peer } from './peer.ts';
 import { Pulse } from './pulse.ts';

@@ -5,7 +5,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { codeOf, Failure, systemError } from '@dipus/proto/failure';
 import type { Pin } from '@dipus/proto/pin';
 import { timing } from '@dipus/proto/timing';
-import { ChannelError } from './channel.ts';
+import { ChannelError } from './channel-error.ts';
 import { Channels } from './channels.ts';
 import type { Peer } from './peer.ts';
 import { codeOfRefusal } from './refusals.ts';

@@ -9,7 +9,8 @@ import {
   type ChannelFrame,
   type ResetReason,
 } from '@dipus/proto/channel-frame';
-import { Channel, ChannelError, type ChannelLink } from './channel.ts';
+import { Channel, type ChannelLink } from './channel.ts';
+import { ChannelError } from './channel-error.ts';
 
 export interface OpenChannelsOptions {
   readonly link: ChannelLink;

@@ -1,15 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import {
-  controlPreface,
-  dataPreface,
-  formatJson,
-  parseInfo,
-  type Info,
-  type SignalName,
-  type Start,
-  type TerminalSize,
-} from '@dipus/proto/control';
+import { controlPreface, dataPreface, parseInfo, type Info, type SignalName, type Start, type TerminalSize } from '@dipus/proto/control';
+import { formatPayload } from '@dipus/proto/json-payload';
 import { encodeFrame, FrameDecoder, frameType } from '@dipus/proto/frame';
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
@@ -39,14 +31,14 @@ export async function startSession(dial: Dial, wanted: Omit<Start, 'token'>, eve
     throw error;
   }
   data.on('error', () => {});
-  const start = encodeFrame(frameType.start, formatJson({ token, ...wanted }));
+  const start = encodeFrame(frameType.start, formatPayload({ token, ...wanted }));
   const client = new ClientConnection(control, events);
   client.begin(start);
   data.write(dataPreface(token));
   return {
     data,
     signal: (name) => client.send(encodeFrame(frameType.signal, name)),
-    resize: (size) => client.send(encodeFrame(frameType.resize, formatJson(size))),
+    resize: (size) => client.send(encodeFrame(frameType.resize, formatPayload(size))),
     close: () => client.close(),
   };
 }

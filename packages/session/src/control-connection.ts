@@ -3,30 +3,26 @@ import {
   parseSignal,
   parseSize,
   parseStart,
-  formatJson,
   type Exit,
   type Info,
   type SignalName,
   type Start,
   type TerminalSize,
 } from '@dipus/proto/control';
+import { formatPayload } from '@dipus/proto/json-payload';
 import { encodeFrame, FrameDecoder, FrameError, frameType, maxPayloadBytes, type Frame } from '@dipus/proto/frame';
+import { parsePrepare, type Prepare, type Prepared } from '@dipus/proto/pipe';
 import {
-  formatPipePayload,
   parseInputEnd,
   parseLink,
-  parsePrepare,
   type InputEnded,
   type Link,
   type Linked,
   type OutputEnded,
-  type Prepare,
-  type Prepared,
   type StageFlow,
-} from '@dipus/proto/pipe';
+} from '@dipus/proto/pipe-link';
 import type { SessionError } from '@dipus/proto/session-error';
-import { socketsSeen } from '@dipus/proto/sockets-seen';
-import { timing } from '@dipus/proto/timing';
+import { PingWatch } from './ping-watch.ts';
 import { errorFrame, part } from './preface.ts';
 
 /** What a client asks of a stage (sep(5), Stages). */
@@ -55,10 +51,9 @@ export class ControlConnection {
   readonly #acts: ClientActs;
   readonly #info: () => Info | Promise<Info>;
   readonly #decoder = new FrameDecoder();
+  readonly #pings = new PingWatch(() => this.#leave());
   #frames: Frame[] = [];
   #isOver = false;
-  #pingedAt: number | undefined;
-  #awaitsPings = false;
 
   constructor(socket: Duplex, info: () => Info | Promise<Info>, acts: ClientActs) {
     this.#socket = socket;
@@ -91,11 +86,11 @@ export class ControlConnection {
   }
 
   started(tty: boolean): void {
-    this.#send(frameType.started, formatJson({ tty }));
+    this.#send(frameType.started, formatPayload({ tty }));
   }
 
   waiting(ahead: number): void {
-    this.#send(frameType.waiting, formatJson({ ahead }));
+    this.#send(frameType.waiting, formatPayload({ ahead }));
   }
 
   /** Bytes of the program's stderr; `drained` is called when more may come. */
@@ -109,50 +104,37 @@ export class ControlConnection {
   }
 
   prepared(prepared: Prepared): void {
-    this.#send(frameType.prepared, formatPipePayload(prepared));
+    this.#send(frameType.prepared, formatPayload(prepared));
   }
 
   linked(linked: Linked): void {
-    this.#send(frameType.linked, formatPipePayload(linked));
+    this.#send(frameType.linked, formatPayload(linked));
   }
 
-  /** From now on a client that has sent PING and sends none any more is gone: what is told to it may never arrive, which TCP says late. */
+  /** From now on a client that has sent PING and sends none any more is gone. */
   expectPings(): void {
-    this.#awaitsPings = true;
-    this.#lookForPing();
+    this.#pings.begin();
   }
 
   /** The client may be silent again. */
   expectNoPings(): void {
-    this.#awaitsPings = false;
+    this.#pings.end();
   }
 
   linkEnded(ended: InputEnded | OutputEnded): void {
-    this.#send(frameType.ended, formatPipePayload(ended));
+    this.#send(frameType.ended, formatPayload(ended));
   }
 
   flow(flow: StageFlow): void {
-    this.#send(frameType.flow, formatPipePayload(flow));
+    this.#send(frameType.flow, formatPayload(flow));
   }
 
   exit(exit: Exit): void {
-    this.#finish(encodeFrame(frameType.exit, formatJson(exit)));
+    this.#finish(encodeFrame(frameType.exit, formatPayload(exit)));
   }
 
   fail(error: SessionError): void {
     this.#finish(errorFrame(error));
-  }
-
-  #lookForPing(): void {
-    if (this.#pingedAt === undefined || !this.#awaitsPings || this.#isOver) return;
-    const leftMs = this.#pingedAt + 3 * timing.pingMs - Date.now();
-    const look = async (): Promise<void> => {
-      // What came while this process could not run is read first.
-      await socketsSeen();
-      if (this.#awaitsPings && Date.now() - this.#pingedAt! > 3 * timing.pingMs) this.#leave();
-      else this.#lookForPing();
-    };
-    setTimeout(() => void look(), Math.max(leftMs, 0) + 1).unref();
   }
 
   #send(type: number, payload: Uint8Array | string): boolean {
@@ -208,7 +190,7 @@ export class ControlConnection {
       case frameType.inputEnd:
         return this.#endInput(frame.payload);
       case frameType.ping:
-        this.#pingedAt = Date.now();
+        this.#pings.pinged();
         return this.#answer(frameType.pong, frame.payload.subarray(0, 64));
       case frameType.askInfo:
         return void this.#answerInfo();
@@ -225,7 +207,7 @@ export class ControlConnection {
   }
 
   async #answerInfo(): Promise<void> {
-    this.#answer(frameType.info, formatJson(await this.#info()));
+    this.#answer(frameType.info, formatPayload(await this.#info()));
   }
 
   #answer(type: number, payload: Uint8Array | string): void {

@@ -1,4 +1,4 @@
-import type { StageFlow } from '@dipus/proto/pipe';
+import type { StageFlow } from '@dipus/proto/pipe-link';
 import type { CopyState } from '@dipus/relay/copier-state';
 
 /** What can say how far it is; undefined when that cannot be seen, or not any more. */

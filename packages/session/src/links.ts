@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { reasonOf } from '@dipus/proto/failure';
-import type { LinkHalf } from '@dipus/proto/pipe';
+import type { LinkHalf } from '@dipus/proto/pipe-link';
 import { timing } from '@dipus/proto/timing';
 import { answerSecurely } from './secure-link.ts';
 

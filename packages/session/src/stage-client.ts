@@ -1,20 +1,18 @@
 import type { Duplex } from 'node:stream';
 import type { SignalName } from '@dipus/proto/control';
+import { formatPayload } from '@dipus/proto/json-payload';
 import { encodeFrame, frameType, type Frame } from '@dipus/proto/frame';
+import { parsePrepared, type Prepare, type Prepared } from '@dipus/proto/pipe';
 import {
-  formatPipePayload,
   parseEnded,
   parseFlow,
   parseLinked,
-  parsePrepared,
   type InputEnded,
   type Link,
   type Linked,
   type LinkHalf,
-  type Prepare,
-  type Prepared,
   type StageFlow,
-} from '@dipus/proto/pipe';
+} from '@dipus/proto/pipe-link';
 import { deferred, type Deferred } from '@dipus/proto/waiting';
 import { ClientConnection, type SessionResult } from './client-connection.ts';
 
@@ -62,7 +60,7 @@ export class StageClient {
       ended: (outcome) => this.#end(outcome),
     });
     for (const { promise } of [this.#prepared, this.#started]) promise.catch(() => {});
-    this.#connection.begin(encodeFrame(frameType.prepare, formatPipePayload(prepare)), true);
+    this.#connection.begin(encodeFrame(frameType.prepare, formatPayload(prepare)), true);
   }
 
   /** What it says of itself. Rejects with StageOver where it cannot be a stage. */
@@ -75,7 +73,7 @@ export class StageClient {
     if (this.#isOver) throw new StageOver(await this.ended);
     const linked = deferred<Linked>();
     this.#linked.set(link.half, linked);
-    this.#send(frameType.link, formatPipePayload(link));
+    this.#send(frameType.link, formatPayload(link));
     return linked.promise;
   }
 
@@ -99,7 +97,7 @@ export class StageClient {
 
   /** Its whole input has so many bytes: where that is what came, its end is let through. */
   certify(bytes: number): void {
-    this.#send(frameType.inputEnd, formatPipePayload({ bytes }));
+    this.#send(frameType.inputEnd, formatPayload({ bytes }));
   }
 
   signal(name: SignalName): void {

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { linkPreface } from '@dipus/proto/control';
 import { reasonOf } from '@dipus/proto/failure';
-import type { Link, LinkHalf, LinkOrigin } from '@dipus/proto/pipe';
+import type { Link, LinkHalf, LinkOrigin } from '@dipus/proto/pipe-link';
 import { callFirst } from './call-first.ts';
 import type { ControlConnection } from './control-connection.ts';
 import type { Links } from './links.ts';

@@ -1,5 +1,5 @@
 // Object mode: what the input and the output of a stage are changed by. dpipes(1), Objects.
-import type { LinkOrigin } from '@dipus/proto/pipe';
+import type { LinkOrigin } from '@dipus/proto/pipe-link';
 import type { ObjectSettings } from '@dipus/objects/settings';
 import type { Change } from '@dipus/relay/changed-pump';
 import { programName, type StageIdentity } from './stage-variables.ts';

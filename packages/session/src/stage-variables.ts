@@ -1,5 +1,6 @@
 import type { Service } from '@dipus/proto/name';
-import type { LinkOrigin, Prepare } from '@dipus/proto/pipe';
+import type { Prepare } from '@dipus/proto/pipe';
+import type { LinkOrigin } from '@dipus/proto/pipe-link';
 
 /** What a stage is, for its program. */
 export interface StageIdentity {

@@ -1,11 +1,14 @@
 // Changes of the tree as they happen (dipus(7), Life of a socket): one kernel watch per directory, a slow rescan below it.
-import { watch, type FSWatcher, type Stats } from 'node:fs';
-import { basename, dirname } from 'node:path';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import type { FSWatcher, Stats } from 'node:fs';
+import { dirname } from 'node:path';
+import { Failure } from '@dipus/proto/failure';
 import { isSegment } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
+import { GatheredPaths } from './gathered-paths.ts';
+import { KernelWatches } from './kernel-watch.ts';
 import { childOf, judged, lookAt, scanDirectory, type Entry, type TreeDirectory, type ScannedDirectory } from './list.ts';
 import type { Tree } from './root.ts';
+import { isSame, newlyWatched, rightsOf, type WatchedDirectory } from './watched-directory.ts';
 
 export interface TreeEvents {
   /** A socket file that was not there, or has been replaced, or whose trust or mode has changed. */
@@ -35,45 +38,27 @@ export function watchTree(tree: Tree, events: TreeEvents, options: WatchOptions)
   return watcher;
 }
 
-interface Watched {
-  /** Which directory it is, and who may do what in it: that decides about everything below it. */
-  readonly rights: string;
-  readonly directory: TreeDirectory;
-  watch: FSWatcher | undefined;
-  /** How many events have come since it was last looked at. */
-  unread: number;
-  entries: Map<string, Entry>;
-  children: ReadonlySet<string>;
-}
-
-// Events come in crowds; this collects one crowd.
-const gatherMs = 5;
-// Of the time, one part in so many goes into looking at what others change all the time.
-const share = 5;
 // A directory that changes faster than this between two looks is not listened to for a while: the events alone would take all the time.
 const maxUnread = 4096;
-const floodMs = 80;
 
 class Watcher implements TreeWatch {
   readonly #tree: Tree;
   readonly #events: TreeEvents;
   readonly #options: WatchOptions;
-  readonly #known = new Map<string, Watched>();
-  readonly #dirty = new Set<string>();
+  readonly #known = new Map<string, WatchedDirectory>();
+  readonly #changed = new GatheredPaths((path) => this.#lookAt(path));
+  readonly #watches: KernelWatches;
   /** Directories whose watch has told of their own end. One that is made again may have the number of the old one. */
   readonly #deaf = new Set<string>();
-  /** Why watches could not be had, each told once. */
-  readonly #told = new Set<string>();
   #parent: FSWatcher | undefined;
-  #timer: NodeJS.Timeout | undefined;
   #rescan: NodeJS.Timeout | undefined;
-  #restUntil = 0;
   #isClosed = false;
 
   constructor(tree: Tree, events: TreeEvents, options: WatchOptions) {
     this.#tree = tree;
     this.#events = events;
     this.#options = options;
+    this.#watches = new KernelWatches(tree, (error) => events.trouble(error));
   }
 
   begin(): void {
@@ -83,7 +68,7 @@ class Watcher implements TreeWatch {
 
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#changed.close();
     clearInterval(this.#rescan);
     this.#parent?.close();
     for (const { watch: each } of this.#known.values()) each?.close();
@@ -102,7 +87,7 @@ class Watcher implements TreeWatch {
   }
 
   #armParent(): FSWatcher | undefined {
-    return this.#arm(dirname(this.#tree.root), (isItself) => {
+    return this.#watches.watch(dirname(this.#tree.root), (isItself) => {
       if (isItself) {
         this.#parent?.close();
         this.#parent = this.#armParent();
@@ -111,23 +96,13 @@ class Watcher implements TreeWatch {
     });
   }
 
-  #touch(path: string, afterMs: number = gatherMs): void {
-    if (this.#isClosed) return;
-    this.#dirty.add(path);
-    this.#timer ??= setTimeout(() => this.#lookAtDirty(), Math.max(afterMs, this.#restUntil - performance.now()));
+  #touch(path: string): void {
+    if (!this.#isClosed) this.#changed.add(path);
   }
 
-  #lookAtDirty(): void {
-    this.#timer = undefined;
-    const beganAt = performance.now();
-    const paths = [...this.#dirty];
-    this.#dirty.clear();
-    for (const path of paths) {
-      const directory = path === this.#tree.root ? this.#root : this.#known.get(path)?.directory;
-      if (directory) this.#visit(directory, false);
-    }
-    const now = performance.now();
-    this.#restUntil = now + Math.min((now - beganAt) * (share - 1), floodMs);
+  #lookAt(path: string): void {
+    const directory = path === this.#tree.root ? this.#root : this.#known.get(path)?.directory;
+    if (directory) this.#visit(directory, false);
   }
 
   /** Brings what is known of a directory up to date; `deep`: also of those below that have not changed themselves. */
@@ -149,7 +124,7 @@ class Watcher implements TreeWatch {
       known.watch = undefined;
     }
     // The watch stands before the look, so that nothing is missed between them.
-    known.watch ??= this.#armKnown(known);
+    known.watch ??= this.#arm(known);
     const scanned = this.#scan(directory);
     if (scanned) this.#compare(known, scanned, deep);
   }
@@ -170,7 +145,7 @@ class Watcher implements TreeWatch {
     }
   }
 
-  #compare(known: Watched, scanned: ScannedDirectory, deep: boolean): void {
+  #compare(known: WatchedDirectory, scanned: ScannedDirectory, deep: boolean): void {
     const now = new Map(scanned.entries.map((entry) => [entry.file, entry]));
     for (const [file, entry] of known.entries) {
       const other = now.get(file);
@@ -216,55 +191,14 @@ class Watcher implements TreeWatch {
     for (const entry of known.entries.values()) this.#events.removed(entry);
   }
 
-  #armKnown(known: Watched): FSWatcher | undefined {
+  #arm(known: WatchedDirectory): FSWatcher | undefined {
     const { path } = known.directory;
-    return this.#arm(path, (isItself) => {
+    return this.#watches.watch(path, (isItself) => {
       if (isItself) this.#deaf.add(path);
       if (++known.unread <= maxUnread) return this.#touch(path);
       known.watch?.close();
       known.watch = undefined;
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-      this.#touch(path, floodMs);
+      if (!this.#isClosed) this.#changed.addFlooded(path);
     });
   }
-
-  /** `onEvent` is told whether the directory itself may have been removed or renamed. */
-  #arm(path: string, onEvent: (isItself: boolean) => void): FSWatcher | undefined {
-    try {
-      // libuv gives the directory's own name to what happens to itself.
-      const watcher = watch(path, (event, name) => onEvent(event === 'rename' && (name === null || name === basename(path))));
-      // A watch that fails is as good as none: the parent's tells of a removal, the rescan of the rest.
-      watcher.on('error', () => onEvent(false));
-      return watcher;
-    } catch (error) {
-      this.#tellUnwatched(path, error);
-      return undefined;
-    }
-  }
-
-  /** Where watches are short, that is told; where only this directory cannot be watched, it is passed over. */
-  #tellUnwatched(path: string, error: unknown): void {
-    const code = codeOf(error) ?? '';
-    if (!['ENOSPC', 'EMFILE', 'ENFILE', 'ENOMEM'].includes(code)) return this.#tree.passOver(path, error);
-    if (this.#told.has(code)) return;
-    this.#told.add(code);
-    this.#events.trouble(new Failure('watch', path, error));
-  }
-}
-
-function newlyWatched(directory: TreeDirectory, stat: Stats): Watched {
-  return { rights: rightsOf(stat), directory, watch: undefined, unread: 0, entries: new Map(), children: new Set() };
-}
-
-function rightsOf({ ino, mode, uid, gid }: Stats): string {
-  return `${ino} ${mode} ${uid} ${gid}`;
-}
-
-// ino alone is not enough: a freed one is given to the next file. mode and owner decide whether it may be used.
-function isSame(a: Entry, b: Entry): boolean {
-  const [x, y] = [a.stat, b.stat];
-  return (
-    x.ino === y.ino && x.mtimeMs === y.mtimeMs && x.mode === y.mode && x.uid === y.uid && x.gid === y.gid && a.untrusted === b.untrusted
-  );
 }
