@@ -80,6 +80,21 @@ test('one a line, in the order in which they would be tried; each form of asking
     }
   }));
 
+test('names in one directory, and below it, in the order of their bytes', () =>
+  withSandbox(async (sandbox) => {
+    const sorted = ['a/b.h', 'a/b.h-i', 'a/b.h.i', 'a/b-c.h', 'a/b/a.h', 'a/c.h'].map((name) => `${name}...0`);
+    sorted.splice(1, 0, 'a/b.h...9', 'a/b.h...10');
+    // The shorter of two is before the longer, whatever stands behind it in the name of its file; - is before . and that before /.
+    const byBytes = (text: string): Buffer => Buffer.from(text.replace(/\.\.\.\d+$/, ''));
+    sorted.sort((x, y) => Buffer.compare(byBytes(x), byBytes(y)) || Number(x.split('...')[1]) - Number(y.split('...')[1]));
+    const servers = await Promise.all(sorted.toReversed().map((path) => listen(`${sandbox.root}/local/${path}`)));
+    try {
+      assert.is(await dls(sandbox), sorted.map((path) => `local/${path}\n`).join(''));
+    } finally {
+      for (const server of servers) server.close();
+    }
+  }));
+
 test('what is no service is not listed', () =>
   withSandbox(async (sandbox) => {
     const { root } = sandbox;

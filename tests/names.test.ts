@@ -1,6 +1,7 @@
 // Names and paths of services: by table and by property.
 import * as assert from 'uvu/assert';
 import { everything, matches } from '@dipus/proto/ask';
+import { parseListening } from '@dipus/proto/listening';
 import {
   compareBytes,
   isBindingName,
@@ -105,6 +106,28 @@ test('where a socket stands that was bound under another name', () => {
     ['/run/foo.sock', '/run/foo.sock'],
   ] as const)
     assert.is(publishedPath(bound), published);
+});
+
+test('where something listens, by the text of /proc/net/unix', () => {
+  const line = (path: string, { flags = '00010000', type = '0001' } = {}): string =>
+    `00000000b070a4b4: 00000002 00000000 ${flags} ${type} 01 16741692 ${path}\n`;
+  const text = [
+    'Num       RefCount Protocol Flags    Type St Inode Path\n',
+    '00000000632f92ab: 00000003 00000000 00000000 0001 03 16912253\n',
+    line('/r/local/a/x.h...0'),
+    line('/r/local/a b/.y.h...0~89abcdef'),
+    line('/r/local/a/z.h...0', { flags: '00000000' }),
+    line('/r/local/a/d.h...0', { type: '0002' }),
+    line('@/abstract'),
+    line('/r/local/a/.~0123abcd/..w.h...0~89abcdef'),
+    line('/r/local/naïve.h...0'),
+  ].join('');
+  const listening = parseListening(text);
+  for (const path of ['/r/local/a/x.h...0', '/r/local/a b/y.h...0', '/r/local/a/.w.h...0', '/r/local/naïve.h...0'])
+    assert.ok(listening.has(path), path);
+  for (const path of ['/r/local/a/z.h...0', '/r/local/a/d.h...0', '/abstract', '/r/local/a/w.h...0'])
+    assert.not.ok(listening.has(path), path);
+  assert.is(parseListening('').size, 0);
 });
 
 test('names under which sockets are bound', () => {

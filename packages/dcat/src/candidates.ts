@@ -73,7 +73,7 @@ function findLocal(ask: Ask, openTree: () => Tree, explain: (message: string) =>
   const tree = openTree();
   const found = findServices(tree, ask);
   for (const { entry, named } of found) {
-    if (named && entry.stat.uid !== tree.trust.uid && entry.stat.uid !== 0) explain(`${entry.file} belongs to ${userName(entry.stat.uid)}`);
+    if (named && entry.uid !== tree.trust.uid && entry.uid !== 0) explain(`${entry.file} belongs to ${userName(entry.uid)}`);
   }
   return {
     candidates: found.map(({ entry, named }) =>

@@ -4,7 +4,8 @@ import { parseServicePath } from '@dipus/proto/name';
 import { parseUri, UriError, type HostUri } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
 import { userName } from '@dipus/tree/accounts';
-import { findServices, type Entry } from '@dipus/tree/list';
+import type { Entry } from '@dipus/tree/entry';
+import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
 

@@ -109,7 +109,7 @@ function readText(path: string, mustBe: boolean): string {
 /** Two of one user would get into each other's way. Throws Failure. */
 async function refuseSecond(tree: Tree, host: string): Promise<void> {
   for (const { entry } of findServices(tree, parseAsk('local'), false)) {
-    const isOurs = entry.protocol === '' && entry.name === 'dipusd' && entry.host === host && entry.stat.uid === process.geteuid!();
+    const isOurs = entry.protocol === '' && entry.name === 'dipusd' && entry.host === host && entry.uid === process.geteuid!();
     if (!isOurs) continue;
     const state = await probeService({ file: entry.file, trustedBy: tree });
     if (state === 'alive' || state === 'busy') throw new Failure('start', 'dipusd', `it runs already, and answers at ${entry.file}`);

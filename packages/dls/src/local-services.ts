@@ -1,12 +1,12 @@
 // The services of this host.
-import { basename } from 'node:path';
 import type { Context } from '@dipus/cli/run';
 import { answer, canName, type Ask } from '@dipus/proto/ask';
 import type { Info } from '@dipus/proto/control';
-import { parseServiceName, servicePath } from '@dipus/proto/name';
+import { servicePath } from '@dipus/proto/name';
 import { aborted, deferred } from '@dipus/proto/waiting';
 import { askInfo } from '@dipus/session/control-client';
-import { entryPath, findEntry, findServices, lookAt, type Entry, type FileFacts } from '@dipus/tree/list';
+import { Entry, type FileFacts } from '@dipus/tree/entry';
+import { findEntry, findServices, lookAt } from '@dipus/tree/list';
 import { listeningFiles } from '@dipus/tree/listening';
 import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open-service';
 import { mayOpen, probeService, type State } from '@dipus/tree/probe';
@@ -33,8 +33,9 @@ function findEntries(tree: Tree, wanted: LocalAsk, all: boolean): Entry[] {
   if (inTree) return [inTree];
   const stat = lookAt(tree, file);
   if (!stat?.isSocket()) return [];
-  const name = parseServiceName(basename(file)) ?? { name: basename(file), host: '', instance: 0 };
-  return [{ ...name, area: '', protocol: '', file, stat, hasControl: hasOwnControl(file) }];
+  const slash = file.lastIndexOf('/');
+  const directory = { path: file.slice(0, slash), area: '', protocol: '', untrusted: undefined };
+  return [new Entry(directory, file.slice(slash + 1), { facts: stat, hasControl: hasOwnControl(file) })];
 }
 
 interface Listing {
@@ -81,7 +82,7 @@ function serviceOf(tree: Tree, { area, file }: Entry): ServiceToOpen {
 
 /** As it is, with what its control socket tells, if it has one. */
 async function stateWithInfo(tree: Tree, seen: Entry, listening: ReadonlySet<string>): Promise<Found> {
-  const entry = { ...seen, hasControl: seen.hasControl && hasOwnControl(seen.file) };
+  const entry = seen.checked();
   if (entry.untrusted !== undefined) return stateOf(tree, entry);
   // A connection to a foreign service may start a program.
   if (!entry.hasControl && listening.has(entry.file)) return new LocalService(entry, mayOpen(entry.file) ? 'alive' : 'forbidden');
@@ -146,13 +147,13 @@ class LocalService implements Found {
   }
 
   get path(): string {
-    return this.#entry.area === '' ? this.#entry.file : entryPath(this.#entry);
+    return this.#entry.area === '' ? this.#entry.file : this.#entry.path;
   }
   get full(): string {
     return this.#entry.file;
   }
   get stat(): FileFacts {
-    return this.#entry.stat;
+    return this.#entry;
   }
   get untrusted(): string | undefined {
     return this.#entry.untrusted;

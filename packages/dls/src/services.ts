@@ -1,7 +1,7 @@
 // The services of this host or of another one: what dls asks of them.
 import type { Info } from '@dipus/proto/control';
 import { mapFew } from '@dipus/proto/waiting';
-import type { FileFacts } from '@dipus/tree/list';
+import type { FileFacts } from '@dipus/tree/entry';
 import type { State } from '@dipus/tree/probe';
 
 /** Which service it is. */

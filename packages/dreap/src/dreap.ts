@@ -7,9 +7,9 @@ import { isUri } from '@dipus/proto/uri';
 import { timing } from '@dipus/proto/timing';
 import { aborted, deferred } from '@dipus/proto/waiting';
 import { Deaths } from '@dipus/session/deaths';
-import type { Entry } from '@dipus/tree/list';
+import type { Entry } from '@dipus/tree/entry';
 import { listeningFiles } from '@dipus/tree/listening';
-import { hasOwnControl, openService } from '@dipus/tree/open-service';
+import { openService } from '@dipus/tree/open-service';
 import { reapDirectory, reapTree, type ReapReport } from '@dipus/tree/reap';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree } from '@dipus/tree/watch';
@@ -81,7 +81,7 @@ export async function reapAndWatch(tree: Tree, ask: Ask, context: DreapContext):
   const events = {
     added: (entry: Entry) => {
       if (!answer(ask, entry) || entry.untrusted !== undefined) return;
-      deaths.add({ ...entry, hasControl: entry.hasControl && hasOwnControl(entry.file) });
+      deaths.add(entry.checked());
     },
     removed: (entry: Entry) => deaths.remove(entry),
     trouble: report.trouble,

@@ -6,7 +6,7 @@ import { isName } from '@dipus/proto/name';
 import { isPrintable } from '@dipus/proto/printable';
 import { networkTarget } from '@dipus/proto/rules';
 import { isUri } from '@dipus/proto/uri';
-import type { Entry } from '@dipus/tree/list';
+import type { Entry } from '@dipus/tree/entry';
 import type { ServiceToOpen } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
 import { Refused, withCode } from './answer.ts';
@@ -47,9 +47,9 @@ export async function wayOut(service: string, { tree, environment, explain }: Wa
 }
 
 /** ipcd answers root and its own user. */
-function answersUs({ stat }: Entry): boolean {
+function answersUs(ipcd: Entry): boolean {
   const uid = process.geteuid!();
-  return uid === 0 || stat.uid === uid;
+  return uid === 0 || ipcd.uid === uid;
 }
 
 function wayByItem(item: string, grounds: Grounds): WayOut {

@@ -4,9 +4,9 @@ import {
   isTooLong,
   maxDepth,
   maxNameBytes,
+  nameAndHost,
   parseServiceName,
   formatServiceName,
-  sortKey,
   type Service,
 } from './name.ts';
 import { isPrintable, printable } from './printable.ts';
@@ -36,6 +36,7 @@ export interface Answer {
 export class AskError extends Error {}
 
 const rank = { path: 0, name: 1, protocol: 2, protocolAndName: 3, prefix: 4, glob: 5 } as const;
+const below: Answer = { rank: rank.prefix, named: false };
 
 /** Reads an ask as people write it: `…` stands for `...`, one `/` at the end is allowed. Throws AskError. */
 export function parseAsk(text: string): Ask {
@@ -80,18 +81,34 @@ export function canName({ segments, hasGlob }: Ask): boolean {
 
 /** The services that answer an ask, in the one order that "first match" means. */
 export function matches<T extends ServiceInArea>(ask: Ask, services: Iterable<T>): { service: T; named: boolean }[] {
-  const found: { service: T; named: boolean; rank: number; key: string }[] = [];
+  const found: (Ranked & { service: T; named: boolean })[] = [];
   for (const service of services) {
     const result = answer(ask, service);
-    if (result) found.push({ service, named: result.named, rank: result.rank, key: sortKey(service) });
+    if (result) found.push({ service, named: result.named, rank: result.rank, file: nameAndHost(service) });
   }
-  return found.sort(
-    (a, b) =>
-      a.rank - b.rank ||
-      compareAreas(a.service.area, b.service.area) ||
-      compareBytes(a.key, b.key) ||
-      a.service.instance - b.service.instance,
-  );
+  return found.sort(compareRanked);
+}
+
+interface Ranked {
+  readonly service: ServiceInArea;
+  readonly rank: number;
+  /** The name of its file without its number. */
+  readonly file: string;
+}
+
+/** By rank and area, by the bytes of their paths without their numbers, and by these. */
+function compareRanked(a: Ranked, b: Ranked): number {
+  return a.rank - b.rank || compareAreas(a.service.area, b.service.area) || comparePaths(a, b) || a.service.instance - b.service.instance;
+}
+
+function comparePaths(a: Ranked, b: Ranked): number {
+  // Most are beside each other.
+  if (a.service.protocol === b.service.protocol) return compareBytes(a.file, b.file);
+  return compareBytes(pathOf(a), pathOf(b));
+}
+
+function pathOf({ service: { protocol }, file }: Ranked): string {
+  return protocol === '' ? file : `${protocol}/${file}`;
 }
 
 /** local, exported, then imports by user. */
@@ -108,7 +125,7 @@ function areaOrder(area: string): number {
 function answerWithoutArea(ask: Ask, segments: readonly string[], service: ServiceInArea): Answer | undefined {
   if (ask.hasGlob) return answerGlob(segments, service);
   const last = segments.at(-1);
-  if (last === undefined) return { rank: rank.prefix, named: false };
+  if (last === undefined) return below;
   const directory = segments.slice(0, -1).join('/');
   const whole = segments.join('/');
   const named = nameForm(last, service);

@@ -5,6 +5,8 @@ export interface ServiceName {
   readonly name: string;
   readonly host: string;
   readonly instance: number;
+  /** `NAME.HOST`, where it need not be put together. */
+  readonly nameAndHost?: string;
 }
 
 /** A service by its place: its name and its protocol, segments joined by `/`, empty for none. */
@@ -24,13 +26,20 @@ const temporaryName = /^\.(?:.+\.\.\.\d+)?~[0-9a-f]{8}$/u;
 const birthDirectory = /\/\.~[0-9a-f]{8}$/;
 const asciiName = /^[!-~]+$/;
 
+/** Whether text is `NAME.HOST...N`. */
+export function isServiceName(text: string): boolean {
+  return SERVICE_NAME.test(text) && instanceOf(text) <= maxInstance && isFileName(text);
+}
+
 /** Reads `NAME.HOST...N`; undefined where the text is no service name. Inverse of formatServiceName. */
 export function parseServiceName(text: string): ServiceName | undefined {
-  const parts = SERVICE_NAME.exec(text);
-  if (!parts) return undefined;
-  const instance = Number(parts[3]);
-  if (instance > maxInstance || !isFileName(text)) return undefined;
-  return { name: parts[1]!, host: parts[2]!, instance };
+  if (!isServiceName(text)) return undefined;
+  const dot = text.indexOf('.');
+  return { name: text.slice(0, dot), host: text.slice(dot + 1, text.lastIndexOf('...')), instance: instanceOf(text) };
+}
+
+function instanceOf(text: string): number {
+  return Number(text.slice(text.lastIndexOf('.') + 1));
 }
 
 export function formatServiceName(service: ServiceName): string {
@@ -126,10 +135,9 @@ export function compareBytes(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** The path of a service without its number, by whose bytes services are ordered. */
-export function sortKey(service: Service): string {
-  const name = `${service.name}.${service.host}`;
-  return service.protocol === '' ? name : `${service.protocol}/${name}`;
+/** `NAME.HOST`. */
+export function nameAndHost(service: ServiceName): string {
+  return service.nameAndHost ?? `${service.name}.${service.host}`;
 }
 
 // U+FFFD is what a file name that is not UTF-8 reads as; such a name could not be opened again.

@@ -7,35 +7,14 @@ import {
   isTooLong,
   maxDepth,
   maxTreePathBytes,
+  isServiceName,
   parseServiceName,
   parseServicePath,
-  servicePath,
 } from '@dipus/proto/name';
-import { whyNotDirectory, whyNotSocket } from '@dipus/proto/trust';
+import { whyNotDirectory, whyNotSocket, type Trust } from '@dipus/proto/trust';
+import { Entry, type TreeDirectory } from './entry.ts';
 import { ownLinks } from './newborn.ts';
 import type { Tree } from './root.ts';
-
-/** What is kept of a file's status: a tree may hold very many. */
-export type FileFacts = Pick<Stats, 'dev' | 'ino' | 'mode' | 'uid' | 'gid' | 'mtimeMs'>;
-
-/** A service as it stands in the tree. */
-export interface Entry extends ServiceInArea {
-  readonly file: string;
-  readonly stat: FileFacts;
-  /** Something stands at the name of its control socket; whether that exists for us is known when it is opened. */
-  readonly hasControl: boolean;
-  /** Why an ask that does not name it must not pick it. */
-  readonly untrusted?: string;
-}
-
-/** Where a directory stands: an area or what is below it. */
-export interface TreeDirectory {
-  readonly path: string;
-  readonly area: string;
-  readonly protocol: string;
-  /** Why it, or something above it, is not trusted. */
-  readonly untrusted: string | undefined;
-}
 
 /** A directory of the tree with what was found in it. */
 export interface ScannedDirectory {
@@ -50,20 +29,21 @@ export interface ScannedDirectory {
 export interface Walk {
   /** Also what lies below directories that are not trusted. */
   readonly hasUntrusted: boolean;
-  /** Is asked of each name before its file is looked at. */
-  isWanted(service: ServiceInArea): boolean;
+  /** Is asked of each name before its file is looked at; without it all are wanted. */
+  readonly isWanted?: ((service: ServiceInArea) => boolean) | undefined;
 }
 
-const everything: Walk = { hasUntrusted: true, isWanted: () => true };
+const everything: Walk = { hasUntrusted: true };
 
 /**
  * What answers an ask, in order; what is not trusted only where the ask names it or `all` is wanted. What cannot be read is passed over.
  * Throws Failure.
  */
 export function findServices(tree: Tree, ask: Ask, all = false): { entry: Entry; named: boolean }[] {
-  const isWanted = ask.segments.length === 0 ? everything.isWanted : (service: ServiceInArea) => answer(ask, service) !== undefined;
+  const isWanted = ask.segments.length === 0 ? undefined : (service: ServiceInArea) => answer(ask, service) !== undefined;
   const entries: Entry[] = [];
-  for (const directory of scanTree(tree, { hasUntrusted: all || canName(ask), isWanted })) entries.push(...directory.entries);
+  for (const directory of scanTree(tree, { hasUntrusted: all || canName(ask), isWanted }))
+    for (const entry of directory.entries) entries.push(entry);
   return matches(ask, entries)
     .filter(({ service, named }) => all || named || service.untrusted === undefined)
     .map(({ service, named }) => ({ entry: service, named }));
@@ -119,50 +99,58 @@ export function childOf({ path, area, protocol, untrusted }: TreeDirectory, name
 /** One directory without what is below it; empty where it is gone or cannot be read. Throws Failure. */
 export function scanDirectory(tree: Tree, directory: TreeDirectory, walk: Walk = everything): ScannedDirectory {
   const { path, area, protocol } = directory;
-  const names = new Set(readDirectory(tree, path));
+  const names = readDirectory(tree, path);
+  const hidden = new Set(names.filter((name) => name.startsWith('.')));
   const directories = new Map<string, Stats>();
-  const seen: Seen[] = [];
+  const found = new FoundSockets(directory, tree.trust);
   const isLast = protocol !== '' && protocol.split('/').length >= maxDepth;
   for (const fileName of names) {
-    const parsed = parseServiceName(fileName);
-    if (!parsed && !isSegment(fileName)) continue;
-    const { name, host, instance } = parsed ?? { name: '', host: '', instance: 0 };
-    const service = { area, protocol, name, host, instance };
-    if (parsed && !walk.isWanted(service)) continue;
+    const isService = isServiceName(fileName);
+    if (isService ? !isWantedBy(walk, directory, fileName) : !isSegment(fileName)) continue;
     const stat = lookAt(tree, `${path}/${fileName}`);
-    if (parsed && stat?.isSocket()) seen.push({ service, fileName, stat: factsOf(stat), links: stat.nlink });
-    if (parsed || !stat?.isDirectory()) continue;
+    if (isService && stat?.isSocket()) found.add(fileName, stat, hidden.size > 0 && hidden.has(controlName(fileName)));
+    if (isService || !stat?.isDirectory()) continue;
     if (isLast) tree.passOver(`${path}/${fileName}`, `deeper than ${maxDepth} directories`);
     else directories.set(fileName, stat);
   }
-  return { path, area, protocol, entries: entriesOf(tree, directory, { seen, names }), directories };
+  return { path, area, protocol, entries: found.entries(), directories };
 }
 
-interface Seen {
-  readonly service: ServiceInArea;
-  readonly fileName: string;
-  readonly stat: FileFacts;
-  readonly links: number;
+function isWantedBy({ isWanted }: Walk, { area, protocol }: TreeDirectory, fileName: string): boolean {
+  return !isWanted || isWanted({ area, protocol, ...parseServiceName(fileName)! });
 }
 
-function entriesOf(
-  { trust }: Tree,
-  directory: TreeDirectory,
-  { seen, names }: { seen: readonly Seen[]; names: ReadonlySet<string> },
-): Entry[] {
-  const whyNot = (stat: FileFacts, links: number): string | undefined => directory.untrusted ?? whyNotSocket(stat, links, trust);
-  // Only what is trusted otherwise: reading the directory again is worth it then.
-  const doubtful = seen.filter(({ stat, links }) => links === 2 && whyNot(stat, 1) === undefined);
-  const own = ownLinks(
-    directory.path,
-    doubtful.map(({ fileName }) => fileName),
-  );
-  return seen.map(({ service: { area, protocol, name, host, instance }, fileName, stat, links }) => {
-    const why = whyNot(stat, links === 2 && own.has(stat.ino) ? 1 : links);
-    const file = `${directory.path}/${fileName}`;
-    const entry = { area, protocol, name, host, instance, file, stat, hasControl: names.has(controlName(fileName)) };
-    return why === undefined ? entry : { ...entry, untrusted: why };
-  });
+/** The sockets of one directory. */
+class FoundSockets {
+  readonly #directory: TreeDirectory;
+  readonly #trust: Trust;
+  readonly #entries: Entry[] = [];
+  /** Where those stand that would be relied on if their second link were their claimer's own. */
+  readonly #doubtful: number[] = [];
+
+  constructor(directory: TreeDirectory, trust: Trust) {
+    this.#directory = directory;
+    this.#trust = trust;
+  }
+
+  add(fileName: string, stat: Stats, hasControl: boolean): void {
+    if (stat.nlink === 2 && this.#whyNot(stat, 1) === undefined) this.#doubtful.push(this.#entries.length);
+    this.#entries.push(new Entry(this.#directory, fileName, { facts: stat, hasControl, untrusted: this.#whyNot(stat, stat.nlink) }));
+  }
+
+  entries(): readonly Entry[] {
+    const entries = this.#entries;
+    const own = ownLinks(
+      this.#directory.path,
+      this.#doubtful.map((at) => entries[at]!.fileName),
+    );
+    for (const at of this.#doubtful) if (own.has(entries[at]!.ino)) entries[at] = entries[at]!.trusted();
+    return entries;
+  }
+
+  #whyNot(stat: Stats, links: number): string | undefined {
+    return this.#directory.untrusted ?? whyNotSocket(stat, links, this.#trust);
+  }
 }
 
 /** What stands at a path, not followed; undefined where nothing does, or nothing that can be looked at. */
@@ -183,10 +171,6 @@ function isTheirs(error: unknown): boolean {
   return code !== undefined && !['EMFILE', 'ENFILE', 'ENOMEM'].includes(code);
 }
 
-function factsOf({ dev, ino, mode, uid, gid, mtimeMs }: Stats): FileFacts {
-  return { dev, ino, mode, uid, gid, mtimeMs };
-}
-
 function readRoot({ root }: Tree): string[] {
   try {
     return readdirSync(root);
@@ -205,9 +189,4 @@ function readDirectory(tree: Tree, path: string): string[] {
     if (codeOf(error) !== 'ENOENT') tree.passOver(path, error);
     return [];
   }
-}
-
-/** The path of an entry below the root, as `dls` prints it. */
-export function entryPath(entry: ServiceInArea): string {
-  return `${entry.area}/${servicePath(entry)}`;
 }

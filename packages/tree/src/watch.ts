@@ -4,9 +4,10 @@ import { dirname } from 'node:path';
 import { Failure } from '@dipus/proto/failure';
 import { isSegment } from '@dipus/proto/name';
 import { timing } from '@dipus/proto/timing';
+import type { Entry, TreeDirectory } from './entry.ts';
 import { GatheredPaths } from './gathered-paths.ts';
 import { KernelWatches } from './kernel-watch.ts';
-import { childOf, judged, lookAt, scanDirectory, type Entry, type TreeDirectory, type ScannedDirectory } from './list.ts';
+import { childOf, judged, lookAt, scanDirectory, type ScannedDirectory } from './list.ts';
 import type { Tree } from './root.ts';
 import { isSame, newlyWatched, rightsOf, type WatchedDirectory } from './watched-directory.ts';
 

@@ -1,5 +1,5 @@
 import type { FSWatcher, Stats } from 'node:fs';
-import type { Entry, TreeDirectory } from './list.ts';
+import type { Entry, TreeDirectory } from './entry.ts';
 
 /** What is known of a directory. */
 export interface WatchedDirectory {
@@ -26,8 +26,7 @@ export function rightsOf({ ino, mode, uid, gid }: Stats): string {
 /** Whether an entry is the one it was. */
 export function isSame(a: Entry, b: Entry): boolean {
   // ino alone is not enough: a freed one is given to the next file. mode and owner decide whether it may be used.
-  const [x, y] = [a.stat, b.stat];
   return (
-    x.ino === y.ino && x.mtimeMs === y.mtimeMs && x.mode === y.mode && x.uid === y.uid && x.gid === y.gid && a.untrusted === b.untrusted
+    a.ino === b.ino && a.mtimeMs === b.mtimeMs && a.mode === b.mode && a.uid === b.uid && a.gid === b.gid && a.untrusted === b.untrusted
   );
 }
