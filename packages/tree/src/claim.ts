@@ -20,6 +20,7 @@ import { buryFile, buryService } from './bury.ts';
 import { isInPlace, makeDirectory, notAllowed, removeEmptied, statAt, type HeldDirectory } from './directory.ts';
 import { isStillThere, linkNew, removableIn, removeOwn, type OwnFile } from './own-file.ts';
 import type { Tree } from './root.ts';
+import { shareDirectory } from './shared-directory.ts';
 import { isLinux, maxPathBytes } from './socket-file.ts';
 
 /** The service that somebody wants to make. Without `instance` the smallest free number is taken. */
@@ -77,7 +78,7 @@ export async function claim(tree: Tree, wanted: Wanted, claimant: Claimant): Pro
 
 async function claimOnce(tree: Tree, wanted: Wanted, { open, stop }: Claimant): Promise<Claim> {
   checkWhole(tree, wanted);
-  const directory = makeDirectory(tree, wanted.area, wanted.protocol);
+  const directory = shareDirectory(makeDirectory(tree, wanted.area, wanted.protocol));
   const fileName = formatServiceName({ ...wanted, instance: wanted.instance ?? 0 });
   const servers = open();
   let newborn: Newborn | undefined;

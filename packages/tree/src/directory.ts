@@ -77,7 +77,7 @@ export function removeEmptied(directory: HeldDirectory, protocol: string): void 
 }
 
 /** Whether a directory that is held still stands at its path; it may have been removed or renamed. */
-export function isInPlace(directory: HeldDirectory): boolean {
+export function isInPlace(directory: Pick<HeldDirectory, 'path' | 'stat'>): boolean {
   const stat = statAt(directory.path);
   return stat?.ino === directory.stat.ino && stat.dev === directory.stat.dev;
 }

@@ -1,11 +1,12 @@
 // A claimed name stays claimed for as long as its service lives, and both its sockets are open to the same people.
-import { watch, type FSWatcher, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
 import { claim, type Claim, type Claimant, type Wanted } from './claim.ts';
 import { isInPlace, statAt, type HeldDirectory } from './directory.ts';
-import { isStillThere, setAccess, type Access, type OwnFile } from './own-file.ts';
+import { keepLooking } from './kept-directory.ts';
+import { setAccess, type Access, type OwnFile } from './own-file.ts';
 import type { Tree } from './root.ts';
 
 export interface KeptService {
@@ -38,7 +39,6 @@ class Keeper implements KeptService {
   readonly #keeping: Keeping;
   readonly #released = new AbortController();
   #claim!: Claim;
-  #timer: NodeJS.Timeout | undefined;
   #unwatch: () => void = () => {};
   #isReclaiming = false;
 
@@ -55,22 +55,12 @@ class Keeper implements KeptService {
   async begin(): Promise<void> {
     this.#claim = await claim(this.#tree, this.#wanted, this.#keeping);
     this.#watch();
-    // It holds the process, which has nothing else left while it waits for a name that was lost.
-    this.#timer = setInterval(() => this.#look(), timing.keepMs * 0.9);
   }
 
   matchModes(): boolean {
-    const { directory, files } = this.#claim;
-    const [plain, control] = files;
     try {
-      const wanted = statOf(directory, plain);
-      const is = statOf(directory, control);
-      // Nothing of somebody else's that stands in the place of one of them is copied from, or changed.
-      if (!wanted || !is) return false;
-      const access = difference(wanted, is);
-      if (!access) return false;
-      follow(directory, control, access);
-      return true;
+      const files = this.#filesThere();
+      return files !== undefined && this.#match(...files);
     } catch (error) {
       // We may not even look into the directory for now.
       if (codeOf(error) === undefined) throw error;
@@ -80,32 +70,47 @@ class Keeper implements KeptService {
 
   release(): void {
     this.#released.abort();
-    clearInterval(this.#timer);
     this.#unwatch();
     this.#claim.release();
   }
 
   #watch(): void {
     this.#unwatch();
-    const ours = new Set(this.#claim.files.map((file) => file.fileName));
-    this.#unwatch = watchDirectory(this.#claim.directory.path, (fileName) => {
-      if (fileName === null || ours.has(fileName)) this.#look();
+    const { directory, files } = this.#claim;
+    this.#unwatch = keepLooking(directory, {
+      fileNames: files.map(({ fileName }) => fileName),
+      look: (isThere) => this.#look(() => isThere),
     });
   }
 
-  #look(isFirstLook = true): void {
+  #look(isDirectoryThere: () => boolean, isAgain = false): void {
     if (this.#isReleased || this.#isReclaiming) return;
-    const { directory, files } = this.#claim;
     try {
-      if (files.every((file) => isStillThere(directory, file)) && isInPlace(directory)) return void this.matchModes();
+      const files = isDirectoryThere() ? this.#filesThere() : undefined;
+      if (files) return void this.#match(...files);
+      // Taken aside by somebody who mistook it for the dead one before it, it is back in an instant.
+      if (!isAgain) return void setTimeout(() => this.#look(() => isInPlace(this.#claim.directory), true), timing.keepMs / 50);
     } catch (error) {
       if (codeOf(error) === undefined) throw error;
       return;
     }
-    // Taken aside by somebody who mistook it for the dead one before it, it is back in an instant.
-    if (isFirstLook) return void setTimeout(() => this.#look(false), timing.keepMs / 50);
     this.#isReclaiming = true;
     void this.#reclaim().finally(() => (this.#isReclaiming = false));
+  }
+
+  /** What is known of both sockets; undefined where one of them is not ours any more, which is then neither copied from nor changed. */
+  #filesThere(): [plain: Stats, control: Stats] | undefined {
+    const { directory, files } = this.#claim;
+    const plain = statOf(directory, files[0]);
+    const control = plain && statOf(directory, files[1]);
+    return control && [plain, control];
+  }
+
+  /** Whether they had other permissions. */
+  #match(plain: Stats, control: Stats): boolean {
+    const access = difference(plain, control);
+    if (access) follow(this.#claim.directory, this.#claim.files[1], access);
+    return access !== undefined;
   }
 
   get #isReleased(): boolean {
@@ -163,32 +168,4 @@ function follow(directory: HeldDirectory, file: OwnFile, access: Access): void {
     // Somebody gave the plain one away: we may not follow, so nobody may use ours. Where that fails too, the next look tries again.
     setAccess(directory, file, { mode: 0 });
   }
-}
-
-// One kernel watch for all services of this process in a directory.
-const watched = new Map<string, { watcher: FSWatcher; listeners: Set<Listener> }>();
-type Listener = (fileName: string | null) => void;
-
-function watchDirectory(path: string, listener: Listener): () => void {
-  let entry = watched.get(path);
-  if (!entry) {
-    const listeners = new Set<Listener>();
-    try {
-      const watcher = watch(path, { persistent: false }, (_, fileName) => listeners.forEach((each) => each(fileName)));
-      watcher.on('error', () => watcher.close());
-      entry = { watcher, listeners };
-    } catch {
-      // No more watches to be had: the timer still looks.
-      return () => {};
-    }
-    watched.set(path, entry);
-  }
-  const { watcher, listeners } = entry;
-  listeners.add(listener);
-  return () => {
-    listeners.delete(listener);
-    if (listeners.size > 0) return;
-    watcher.close();
-    if (watched.get(path)?.watcher === watcher) watched.delete(path);
-  };
 }

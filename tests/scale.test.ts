@@ -1,0 +1,55 @@
+// Many hosts and many services: what they cost does not grow beyond them, and what is too much is told of. The long form has a thousand hosts.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import * as assert from 'uvu/assert';
+import { eventually, rounds, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { importer, sockets } from './sep-pair.ts';
+
+const test = suite('scale');
+
+/** One exporter's services, offered by so many exporters, each at an address of its own. */
+async function exporters(sandbox: Sandbox, hosts: number, services: number): Promise<string[]> {
+  const { dir, root, start } = sandbox;
+  writeFileSync(`${dir}/services`, Array.from({ length: services }, (_, at) => `-x s${at}/p${at % 5} cat\n`).join(''));
+  start('dserve', ['--from', 'services']);
+  await eventually('all are offered', () => sockets(`${root}/exported`).length === services);
+  const all = Array.from({ length: hosts }, (_, at) => start('dexport', ['--user', 'root', '-l', `127.0.0.${at + 1}:0`]));
+  return Promise.all(all.map((one) => one.line()));
+}
+
+interface Holds {
+  readonly descriptors: number;
+  readonly watches: number;
+}
+
+function holdsOf({ pid }: Program): Holds {
+  const all = readdirSync(`/proc/${pid}/fdinfo`);
+  const infos = all.map((fd) => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')).join('');
+  return { descriptors: all.length, watches: infos.match(/^inotify /gm)?.length ?? 0 };
+}
+
+/** How many files a program looks at in so many seconds. */
+async function looks({ run }: Sandbox, { pid }: Program, forSeconds: number): Promise<number> {
+  const calls = 'trace=stat,lstat,newfstatat,statx';
+  const { stderr } = await run('timeout', ['-s', 'INT', String(forSeconds), 'strace', '-f', '-e', calls, '-p', String(pid)]);
+  return stderr.split('\n').filter((line) => line.includes('(')).length;
+}
+
+testWith(test, ['strace'], 'imports of several hosts: two descriptors each, and nothing is looked at while nothing happens', () =>
+  withSandbox(async (sandbox) => {
+    const [hosts, services] = [4, rounds(50, 500)];
+    const here = importer(sandbox, ...(await exporters(sandbox, hosts, services)));
+    await here.has(hosts * services);
+    const { descriptors, watches } = holdsOf(here.program);
+    assert.ok(descriptors <= 2 * hosts * services + 60, `${descriptors} descriptors`);
+    assert.is(watches, 5, 'one of each directory');
+    const count = await looks(sandbox, here.program, 3);
+    assert.ok(count < 100, `looked at ${count} files`);
+    // They are kept all the same.
+    const [one] = sockets(here.root);
+    await here.start('rm', [`${here.root}/${one}`]).ended;
+    await here.program.says(/was taken away; claimed it again/);
+    assert.is(sockets(here.root).length, hosts * services);
+  }),
+);
+
+test.run();
