@@ -52,4 +52,17 @@ testWith(test, ['strace'], 'imports of several hosts: two descriptors each, and 
   }),
 );
 
+test('more imports of several hosts than descriptors are enough for', () =>
+  withSandbox(async (sandbox) => {
+    const uris = await exporters(sandbox, 2, 40);
+    const env = { ...sandbox.env, DIPUS_ROOT: `${sandbox.dir}/b` };
+    const program = sandbox.start('bash', ['-c', `ulimit -n 200; exec dimport ${uris.join(' ')}`], { env });
+    await program.says(/descriptors are enough for \d+ imports in all; the rest is left out\n.*ulimit/);
+    const most = Number(/enough for (\d+) imports/.exec(program.stderr)![1]);
+    assert.ok(most > 30 && most < 50, `${most}`);
+    await eventually('all that there may be', () => sockets(`${sandbox.dir}/b`).length === most);
+    assert.not.match(program.stderr, /EMFILE|too many open files/);
+    assert.is((await sandbox.run('dcat', ['s0'], 'x', { env })).stdout.toString(), 'x');
+  }));
+
 test.run();

@@ -22,8 +22,10 @@ export interface DimportOptions {
   readonly lines?: AsyncIterable<string>;
 }
 
-const maxImports = 4096;
-const descriptorsOfImport = 3;
+/** The most services that are imported from one host. */
+const maxOfHost = 4096;
+// Its two sockets; those of one directory share the descriptor of that.
+const descriptorsOfImport = 2;
 
 /** Imports until it is stopped, or with --once until the last host has gone. Returns the exit status. Throws Failure. */
 export async function dimport(args: Arguments, tree: Tree, { context, lines }: DimportOptions): Promise<number> {
@@ -44,10 +46,10 @@ export async function dimport(args: Arguments, tree: Tree, { context, lines }: D
 
 function importOptions(tree: Tree, paths: FixedPaths, context: Context): ImportOptions {
   const descriptors = new Descriptors();
-  const most = Math.max(1, Math.min(maxImports, Math.floor(descriptors.capacity / 2 / descriptorsOfImport)));
+  const most = Math.max(1, Math.floor(descriptors.capacity / 2 / descriptorsOfImport));
   context.explain(`${descriptors.limit} descriptors: up to ${most} imports`);
   const { stop, print, warn, explain } = context;
-  return { tree, area: ownArea(), descriptors, paths, maxImports: most, stop, print, warn, explain };
+  return { tree, area: ownArea(), descriptors, paths, maxOfHost, room: { taken: 0, most }, stop, print, warn, explain };
 }
 
 /** The area of this user's imports. Throws Failure for a user whose name is taken. */

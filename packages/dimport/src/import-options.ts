@@ -10,7 +10,9 @@ export interface ImportOptions {
   readonly descriptors: Descriptors;
   readonly paths: FixedPaths;
   /** The most services that are imported from one host. */
-  readonly maxImports: number;
+  readonly maxOfHost: number;
+  /** How many there are of all hosts, and may be. */
+  readonly room: { taken: number; readonly most: number };
   /** Ends what still waits. */
   readonly stop: AbortSignal;
   print(lines: string): void;

@@ -41,22 +41,32 @@ export class Imports {
 
   add(service: RemoteService): void {
     const path = this.#host.pathOf(service);
-    if (!this.#wanted.has(path) && this.#wanted.size >= this.#options.maxImports) {
-      return this.#options.trouble(
-        new Failure('import all services of', this.#host.printed, `more than ${this.#options.maxImports}; the rest is left out`),
-      );
+    if (!this.#wanted.has(path)) {
+      const why = this.#whyFull();
+      if (why) return this.#options.trouble(why);
+      this.#options.room.taken++;
     }
     this.#wanted.set(path, service);
     void this.#work();
   }
 
+  #whyFull(): Failure | undefined {
+    const { maxOfHost, room } = this.#options;
+    const leftOut = (reason: string): Failure =>
+      new Failure('import all services of', this.#host.printed, `${reason}; the rest is left out`);
+    if (this.#wanted.size >= maxOfHost) return leftOut(`more than ${maxOfHost}`);
+    if (room.taken >= room.most) return leftOut(`descriptors are enough for ${room.most} imports in all`).withHint('ulimit -n allows more');
+    return undefined;
+  }
+
   remove(path: string): void {
-    this.#wanted.delete(path);
+    if (this.#wanted.delete(path)) this.#options.room.taken--;
     this.#drop(path);
   }
 
   /** Removes all. */
   clear(): void {
+    this.#options.room.taken -= this.#wanted.size;
     this.#wanted.clear();
     for (const path of this.#made.keys()) this.#drop(path);
     this.#removedAt.clear();
@@ -66,10 +76,19 @@ export class Imports {
     const made = this.#made.get(path);
     if (!made) return;
     this.#made.delete(path);
-    this.#removedAt.set(path, Date.now());
+    this.#noteRemoval(path);
     this.#release(made.kept);
     this.#options.print(`- ${made.path}\n`);
     this.#options.paths.leave(made);
+  }
+
+  /** Names that never come back are not remembered. */
+  #noteRemoval(path: string): void {
+    for (const [old, at] of this.#removedAt) {
+      if (Date.now() - at < timing.settleMs) break;
+      this.#removedAt.delete(old);
+    }
+    this.#removedAt.set(path, Date.now());
   }
 
   /** To paths of the user's own choosing. */
