@@ -1,7 +1,9 @@
 // Many hosts and many services: what they cost does not grow beyond them, and what is too much is told of. The long form has a thousand hosts.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventually, rounds, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, isLong, rounds, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { withEtcd } from './etcd.ts';
 import { importer, sockets } from './sep-pair.ts';
 
 const test = suite('scale');
@@ -64,5 +66,34 @@ test('more imports of several hosts than descriptors are enough for', () =>
     assert.not.match(program.stderr, /EMFILE|too many open files/);
     assert.is((await sandbox.run('dcat', ['s0'], 'x', { env })).stdout.toString(), 'x');
   }));
+
+testWith(test, ['etcd', 'etcdctl'], 'hosts of a registry that die at once are gone at once', () =>
+  withSandbox(
+    async (sandbox) => {
+      const [lasting, dying] = isLong ? [700, 300] : [35, 15];
+      const scale = Number(sandbox.env['DIPUS_TIME_SCALE'] ?? 1);
+      await withEtcd(sandbox, async ({ url }) => {
+        const hosts = (first: number, count: number): Program =>
+          sandbox.start(process.execPath, [resolve('scripts/scale/hosts.mjs'), url, `${first}`, `${count}`, '7370']);
+        const [, short] = [hosts(0, lasting), hosts(lasting, dying)];
+        const watching = sandbox.start('ddiscover', ['-a', '-w', '-r', url, 'dp.p8']);
+        const told = (sign: string): number =>
+          watching.stdout
+            .toString()
+            .split('\n')
+            .filter((line) => line.startsWith(sign)).length;
+        await eventually('all are told of', () => told('+') === lasting + dying, 60_000);
+        const died = Date.now();
+        await short.stop('SIGKILL');
+        await eventually('the dead have gone', () => told('-') === dying);
+        const ttlMs = Math.ceil(10 * scale) * 1000;
+        assert.ok(Date.now() - died < ttlMs + rounds(6000, 2000), `${Date.now() - died} ms`);
+        assert.is(told('+'), lasting + dying);
+        assert.is(told('-'), dying, 'and nobody else');
+      });
+    },
+    isLong ? {} : { DIPUS_TIME_SCALE: '0.5' },
+  ),
+);
 
 test.run();
