@@ -10,11 +10,13 @@ const all = Array.from({ length: exporters }, (_, at) => makeExporter(at));
 const { port } = await listen(all[0], 0);
 for (const one of all.slice(1)) await listen(one, port);
 console.log(all.map(({ address }) => `sep://${address}:${port}`).join('\n'));
-createInterface({ input: process.stdin }).on('line', (line) => {
-  const [sign, at, name] = line.split(' ');
-  if (sign === 'x') all[at].die();
-  else all[at].change(sign, pathOf(at, name));
-});
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const [sign, at, name] = line.split(' ');
+    if (sign === 'x') all[at].die();
+    else all[at].change(sign, pathOf(at, name));
+  })
+  .on('close', () => process.exit());
 
 function makeExporter(at) {
   const paths = new Set(Array.from({ length: services }, (_, number) => pathOf(at, `s${number}`)));
@@ -50,8 +52,8 @@ function eventOf(sign, path) {
   return `${JSON.stringify({ event: sign === '+' ? 'add' : 'remove', path, control: true })}\n`;
 }
 
-async function listen({ server, address }, port) {
-  server.listen(port, address);
+async function listen({ server, address }, wanted) {
+  server.listen(wanted, address);
   await once(server, 'listening');
   return server.address();
 }

@@ -9,7 +9,6 @@ const [first, count, port] = numbers.map(Number);
 const node = process.env.DIPUS_HOST;
 const programs = ['sort', ...Array.from({ length: 9 }, (_, at) => `p${at}`)];
 scaleTiming(Number(process.env.DIPUS_TIME_SCALE || 1));
-process.on('SIGTERM', () => process.exit());
 
 let registered = 0;
 let troubles = 0;

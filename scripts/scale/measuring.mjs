@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { cpuSeconds } from '../bench/cpu.mjs';
 
-export function print(what, value, unit = '', more = '') {
-  if (value === undefined) console.log(what);
-  else console.log(`  ${what.padEnd(58)} ${rounded(value)} ${unit}${more === '' ? '' : `  (${more})`}`);
+/** A figure with its unit, or a title. */
+export function print(what, value, unit = '') {
+  console.log(value === undefined ? what : `  ${what.padEnd(58)} ${rounded(value)} ${unit}`);
 }
 
 function rounded(value) {

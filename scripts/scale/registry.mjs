@@ -21,7 +21,7 @@ try {
     startHosts(etcd.url, 0, hosts - dying, port),
     startHosts(etcd.url, hosts - dying, dying, port),
   ]);
-  print('all have registered', seconds(began), 's', `${cpuSeconds([etcd.child]).toFixed(1)} s CPU of etcd`);
+  print('all have registered', seconds(began), `s (${cpuSeconds([etcd.child]).toFixed(1)} s CPU of etcd)`);
   print('resident memory of etcd', memoryOf(etcd.child.pid).nowBytes / 1e6, 'MB');
   print('CPU of etcd while all renew their leases', await idleCpu([etcd.child], 10), '%');
   print('CPU of all hosts meanwhile', await idleCpu([lasting, short], 10), '%');
@@ -58,13 +58,13 @@ try {
   print(`${dying} hosts die: the first has gone`, seconds(died), 's');
   await watched.until('-', before + dying);
   const all = seconds(died);
-  print('the last has gone', all, 's', `a lease is ${leaseSeconds} s`);
+  print('the last has gone', all, `s (a lease is ${leaseSeconds} s)`);
   if (all > leaseSeconds + 2) process.exitCode = 1;
 } finally {
   await stage.close();
 }
 
-async function startHosts(registry, first, count, port) {
-  const words = [resolve('scripts/scale/hosts.mjs'), registry, first, count, port].map(String);
+async function startHosts(first, count, { url, port }) {
+  const words = [resolve('scripts/scale/hosts.mjs'), url, first, count, port].map(String);
   return (await stage.startReady(process.execPath, words)).child;
 }
