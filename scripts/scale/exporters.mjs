@@ -16,7 +16,7 @@ createInterface({ input: process.stdin })
     if (sign === 'x') all[at].die();
     else all[at].change(sign, pathOf(at, name));
   })
-  .on('close', () => process.exit());
+  .on('close', () => all.forEach(({ die }) => die()));
 
 function makeExporter(at) {
   const paths = new Set(Array.from({ length: services }, (_, number) => pathOf(at, `s${number}`)));
