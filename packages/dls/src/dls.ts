@@ -5,7 +5,7 @@ import { everything } from '@dipus/proto/ask';
 import type { Tree } from '@dipus/tree/root';
 import type { Arguments } from './args.ts';
 import { openLocal } from './local-services.ts';
-import type { Found, Named, Services } from './services.ts';
+import { findAll, type Found, type Named, type Services } from './services.ts';
 import { formatEvent, formatJson, formatLong, formatShort } from './format.ts';
 import { openRemote } from './remote-services.ts';
 import { readRoute } from './route.ts';
@@ -44,7 +44,7 @@ async function read(service: string | undefined, openTree: () => Tree, context: 
 function find(services: Services, args: Arguments, { stop, explain }: Context): Promise<Found[]> {
   const looks = { isAll: args.isAll, isFirstOnly: args.isFirstOnly, withInfo: args.isLong || args.isJson };
   const look = async (isLate: () => boolean): Promise<Found[] | undefined> => {
-    const found = await services.list(looks);
+    const found = await findAll(services, looks);
     return found.length > 0 || isLate() ? found : undefined;
   };
   return untilThere(look, { waitMs: args.waitMs ?? 0, stop, waiting: () => explain('nothing is there, waiting for it') });

@@ -12,14 +12,14 @@ import { hasOwnControl, openService, type ServiceToOpen } from '@dipus/tree/open
 import { mayOpen, probeService, type State } from '@dipus/tree/probe';
 import type { Tree } from '@dipus/tree/root';
 import { watchTree } from '@dipus/tree/watch';
-import { lookAtAll, lookForOne, type Found, type Looks, type Services, type ServiceEvents } from './services.ts';
+import type { Found, Looks, Match, Services, ServiceEvents } from './services.ts';
 
 type LocalAsk = Ask | { readonly file: string };
 type Telling = Pick<Context, 'warn' | 'explain'>;
 
 export function openLocal(tree: Tree, wanted: LocalAsk, { warn, explain }: Telling): Services {
   return {
-    list: (looks) => list({ tree, looks, explain }, findEntries(tree, wanted, looks.isAll)),
+    matches: async (looks) => matchesOf({ tree, looks, explain }, findEntries(tree, wanted, looks.isAll)),
     watch: (isAll, events, stop) => watch({ tree, wanted, isAll, warn }, events, stop),
     close: () => {},
   };
@@ -44,7 +44,7 @@ interface Listing {
   readonly explain: Context['explain'];
 }
 
-async function list({ tree, looks, explain }: Listing, entries: readonly Entry[]): Promise<Found[]> {
+function matchesOf({ tree, looks, explain }: Listing, entries: readonly Entry[]): Match[] {
   const { isAll, isFirstOnly, withInfo } = looks;
   const listening = listeningFiles();
   const look = async (entry: Entry): Promise<Found | undefined> => {
@@ -57,13 +57,8 @@ async function list({ tree, looks, explain }: Listing, entries: readonly Entry[]
     if (isHidden) explain(`${entry.file} is ${found.state}`);
     return isHidden ? undefined : found;
   };
-  if (isFirstOnly) return lookForOne(entries, look);
-  if (withInfo) return lookAtAll(entries, look);
-  // What needs no look is not waited for: there may be very many.
-  const found = entries.map((entry) => knownState(entry, listening));
-  const open = [...entries.keys()].filter((at) => !found[at]);
-  await lookAtAll(open, async (at) => (found[at] = await look(entries[at]!)));
-  return found.filter((each) => each !== undefined);
+  const isKnown = !isFirstOnly && !withInfo;
+  return entries.map((entry) => (isKnown && knownState(entry, listening)) || (() => look(entry)));
 }
 
 function knownState(entry: Entry, listening: ReadonlySet<string>): Found | undefined {

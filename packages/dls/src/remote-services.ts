@@ -10,17 +10,16 @@ import { probeRemote, watchLiving, type RemoteState } from '@dipus/remote/living
 import { openHost } from '@dipus/remote/open';
 import { askInfo } from '@dipus/session/control-client';
 import { readUser, type Tree, type User } from '@dipus/tree/root';
-import { lookAtAll, lookForOne, type Found, type Looks, type Named, type Services, type ServiceEvents } from './services.ts';
+import type { Found, Looks, Named, Services, ServiceEvents } from './services.ts';
 
 /** Paths are those of the remote host, in full they are URIs. The host is connected to when it is asked. */
 export async function openRemote(uri: RemoteUri, openTree: () => Tree, { explain, stop, warn }: Context): Promise<Services> {
   const user = (): User => readUser(process.env);
   const host = await openHost(uri, { explain, warn, stop, prompter: openPrompter, user, tree: openTree });
   return {
-    list: async (looks) => {
+    matches: async (looks) => {
       const services = await host.list({ ask: uri.ask, isAll: looks.isAll });
-      const look = looks.isFirstOnly ? lookForOne<RemoteService> : lookAtAll<RemoteService>;
-      return look(services, (service) => findOne(host, service, looks));
+      return services.map((service) => () => findOne(host, service, looks));
     },
     watch: (isAll, events, stopWatch) => watch({ host, uri, isAll, warn }, events, stopWatch),
     close: () => host.close(),

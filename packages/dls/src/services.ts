@@ -40,26 +40,40 @@ export interface ServiceEvents {
   removed(service: Named): void;
 }
 
+/** A service that is known at once, or has to be looked at: undefined where it is not to be shown. */
+export type Match = Found | (() => Promise<Found | undefined>);
+
 /** The services that answer an ask, on whichever host. */
 export interface Services {
   /** What answers, in order. Rejects with Failure. */
-  list(looks: Looks): Promise<Found[]>;
+  matches(looks: Looks): Promise<readonly Match[]>;
   /** Tells of what there is, then of each change, until `stop` aborts. Rejects with Failure where that cannot be known any more. */
   watch(isAll: boolean, events: ServiceEvents, stop: AbortSignal): Promise<void>;
   close(): void;
 }
 
-/** Looks at items, a few at a time: each look may hold a descriptor or two. */
-export async function lookAtAll<T>(items: readonly T[], look: (item: T) => Promise<Found | undefined>): Promise<Found[]> {
-  const found = await mapFew(items, 32, look);
+// Each look may hold a descriptor or two.
+const maxLooks = 32;
+
+/** What is to be shown, in order. Rejects with Failure. */
+export async function findAll(services: Services, looks: Looks): Promise<Found[]> {
+  const matches = await services.matches(looks);
+  if (looks.isFirstOnly) return firstOf(matches);
+  // What needs no look is not waited for: there may be very many.
+  const found = matches.map((match) => (typeof match === 'function' ? undefined : match));
+  const unseen = [...found.keys()].filter((at) => !found[at]);
+  await mapFew(unseen, maxLooks, async (at) => (found[at] = await look(matches[at]!)));
   return found.filter((each) => each !== undefined);
 }
 
-/** Looks at items until one is found. */
-export async function lookForOne<T>(items: readonly T[], look: (item: T) => Promise<Found | undefined>): Promise<Found[]> {
-  for (const item of items) {
-    const found = await look(item);
+async function firstOf(matches: readonly Match[]): Promise<Found[]> {
+  for (const match of matches) {
+    const found = await look(match);
     if (found) return [found];
   }
   return [];
+}
+
+async function look(match: Match): Promise<Found | undefined> {
+  return typeof match === 'function' ? match() : match;
 }
