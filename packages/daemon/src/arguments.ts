@@ -4,8 +4,9 @@ import { UsageError } from '@dipus/cli/errors';
 import { isGiven, listOption, numberOption, secondsOption, textOption, type ParsedLine } from '@dipus/cli/options';
 import { readOperand } from '@dipus/cli/operand';
 import type { OptionTable } from '@dipus/cli/words';
-import { isLoopback, parseListenAddress, type ListenAddress } from '@dipus/ipc/listen';
+import { parseListenAddress, type ListenAddress } from '@dipus/ipc/listen';
 import { parseNamedService, type NamedService } from '@dipus/ipc/way-in';
+import { isLoopback } from '@dipus/proto/ip-address';
 import { printable } from '@dipus/proto/printable';
 import { isUri } from '@dipus/proto/uri';
 

@@ -4,6 +4,7 @@ import { isGiven, listOption, numberOption, parseCommandLine, secondsOption, tex
 import { readRegistry, registryOption } from '@dipus/cli/registry-option';
 import { readAsk } from '@dipus/cli/service-operand';
 import type { Ask } from '@dipus/proto/ask';
+import type { ListenAddress } from '@dipus/ipc/listen';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { isUri, sepPort } from '@dipus/proto/uri';
 
@@ -35,15 +36,10 @@ const commandLine: CommandLine = {
   },
 };
 
-export interface Address {
-  readonly address: string;
-  readonly port: number;
-}
-
 export interface Arguments {
   readonly text?: string;
   /** What -l says; empty: not given. */
-  readonly addresses: readonly Address[];
+  readonly addresses: readonly ListenAddress[];
   readonly isSeps: boolean;
   readonly isPlain: boolean;
   /** Whether ipcd is asked before each use. */
@@ -95,14 +91,14 @@ function refuseOldForm(operands: readonly string[]): void {
 }
 
 /** ADDR, ADDR:PORT, [ADDR6]:PORT or ADDR6. Throws UsageError. */
-function parseAddress(text: string): Address {
+function parseAddress(text: string): ListenAddress {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const address = bracketed ?? plain ?? text;
   const isWrong = plain === undefined && isIP(address.split('%')[0]!) !== 6;
   if (isWrong || Number(port ?? 0) > 65_535) {
     throw new UsageError(`--listen ${JSON.stringify(text)} is not ADDR[:PORT]`, 'an IPv6 address with a port stands in brackets');
   }
-  return { address, port: port === undefined ? sepPort : Number(port) };
+  return { host: address, port: port === undefined ? sepPort : Number(port) };
 }
 
 function readOffered(text: string): Ask {

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { lookup } from 'node:dns/promises';
-import { isIP, type AddressInfo, type Server } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { UsageError } from '@dipus/cli/errors';
+import { resolveAddresses, type ListenAddress } from '@dipus/ipc/listen';
 import { codeOf, Failure } from '@dipus/proto/failure';
-import { bracketed } from '@dipus/proto/ip-address';
+import { bracketed, isLoopback } from '@dipus/proto/ip-address';
 import { sepPort } from '@dipus/proto/uri';
-import type { Address, Arguments } from './args.ts';
+import type { Arguments } from './args.ts';
 import type { Entrance } from './entrance.ts';
 
 /** An address on which a server listens. */
@@ -24,7 +24,7 @@ export async function listenAll(
   explain: (message: string) => void,
 ): Promise<Listening[]> {
   const isOpen = args.isPlain || args.isSeps;
-  const wanted = args.addresses.length > 0 ? await resolveAll(args.addresses) : defaults(isOpen);
+  const wanted = args.addresses.length > 0 ? await resolveAddresses(args.addresses) : defaults(isOpen);
   if (!isOpen) refuseBeyondLoopback(wanted);
   const open: Listening[] = [];
   try {
@@ -40,36 +40,28 @@ export async function listenAll(
   }
 }
 
-function defaults(isOpen: boolean): Address[] {
-  return (isOpen ? ['0.0.0.0', '::'] : ['127.0.0.1', '::1']).map((address) => ({ address, port: sepPort }));
+function defaults(isOpen: boolean): ListenAddress[] {
+  return (isOpen ? ['0.0.0.0', '::'] : ['127.0.0.1', '::1']).map((host) => ({ host, port: sepPort }));
 }
 
-async function resolveAll(addresses: readonly Address[]): Promise<Address[]> {
-  const resolved = addresses.map(async ({ address, port }) => {
-    if (isIP(address.split('%')[0]!)) return { address, port };
-    try {
-      return { address: (await lookup(address)).address, port };
-    } catch (error) {
-      throw new Failure('listen on', address, error);
-    }
-  });
-  return Promise.all(resolved);
-}
-
-function refuseBeyondLoopback(addresses: readonly Address[]): void {
-  const beyond = addresses.find(({ address }) => !isLoopback(address));
+function refuseBeyondLoopback(addresses: readonly ListenAddress[]): void {
+  const beyond = addresses.find(({ host }) => !isLoopback(host));
   if (!beyond) return;
   throw new UsageError(
-    `-l ${beyond.address} needs --seps, or --plain: SEP is neither encrypted nor authenticated`,
+    `-l ${beyond.host} needs --seps, or --plain: SEP is neither encrypted nor authenticated`,
     'with --seps keys that are authorised may use what is in exported/, with --plain whoever reaches the port',
   );
 }
 
 /** `explain`: an address that this machine does not have is passed over. */
-async function listenOne({ address, port }: Address, server: Server, explain?: (message: string) => void): Promise<Listening | undefined> {
-  const name = bracketed(address);
+async function listenOne(
+  { host, port }: ListenAddress,
+  server: Server,
+  explain?: (message: string) => void,
+): Promise<Listening | undefined> {
+  const name = bracketed(host);
   try {
-    server.listen({ host: address, port, ipv6Only: true, backlog: 1024 });
+    server.listen({ host, port, ipv6Only: true, backlog: 1024 });
     await once(server, 'listening');
   } catch (error) {
     const isMissing = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL'].includes(codeOf(error) ?? '');
@@ -78,10 +70,5 @@ async function listenOne({ address, port }: Address, server: Server, explain?: (
     return undefined;
   }
   const bound = (server.address() as AddressInfo).port;
-  return { server, address, port: bound, uri: `${name}:${bound}`, isLoopback: isLoopback(address) };
-}
-
-/** Whether nobody but this host reaches an address. */
-export function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || /^::ffff:127\./i.test(address);
+  return { server, address: host, port: bound, uri: `${name}:${bound}`, isLoopback: isLoopback(host) };
 }

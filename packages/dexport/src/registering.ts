@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { isIPv6 } from 'node:net';
 import { everything } from '@dipus/proto/ask';
 import { Failure } from '@dipus/proto/failure';
-import { bracketed } from '@dipus/proto/ip-address';
+import { bracketed, isLoopback } from '@dipus/proto/ip-address';
 import { parsePin } from '@dipus/proto/pin';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { targetOf } from '@dipus/proto/sep';
@@ -11,7 +11,7 @@ import type { Entry } from '@dipus/registry/entry';
 import { openRegistry } from '@dipus/registry/open';
 import type { Tree } from '@dipus/tree/root';
 import type { Announced } from './announcing.ts';
-import { isLoopback, type Listening } from './listen.ts';
+import type { Listening } from './listen.ts';
 import type { Offer, View } from './offers.ts';
 
 export interface RegisteringOptions {

@@ -2,12 +2,11 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Admission } from '@dipus/ipc/admission';
-import type { Entrance } from '@dipus/ipc/entrance';
+import { listenAtAll, type Entrance } from '@dipus/ipc/entrance';
 import { openWay, relayGuest, type GuestService } from '@dipus/ipc/guest-service';
 import { letIn, tellRefusal, type House } from '@dipus/ipc/let-in';
-import { formatAddress, listenAt, plainAddress, type ListenAddress } from '@dipus/ipc/listen';
+import { plainAddress, type ListenAddress } from '@dipus/ipc/listen';
 import { waysIn, waysInTo } from '@dipus/ipc/way-in';
-import { reasonOf } from '@dipus/proto/failure';
 import { formatPeer, type Peer } from '@dipus/proto/peer';
 import { timing } from '@dipus/proto/timing';
 import { accept, readHandshake, wantsWebSocket, type Handshake } from './handshake.ts';
@@ -25,23 +24,9 @@ const scheme = 'ws';
 const maxHeaderSize = 16_384;
 
 /** Listens at addresses that have been resolved, and lets in whoever may. Throws Failure; nothing is left open then. */
-export async function openWebEntrance(addresses: readonly ListenAddress[], options: WebEntranceOptions): Promise<Entrance> {
-  const servers: Server[] = [];
-  const close = (): void => servers.forEach((server) => server.close());
+export function openWebEntrance(addresses: readonly ListenAddress[], options: WebEntranceOptions): Promise<Entrance> {
   const admission = new Admission<Socket>({ max: options.max });
-  const uris: string[] = [];
-  try {
-    for (const address of addresses) {
-      const server = serverOf(admission, options);
-      servers.push(server);
-      uris.push(formatAddress(scheme, await listenAt(server, address)));
-      server.on('error', (error) => options.explain(`cannot accept a connection: ${reasonOf(error)}`));
-    }
-    return { uris, close };
-  } catch (error) {
-    close();
-    throw error;
-  }
+  return listenAtAll(addresses, { scheme, server: () => serverOf(admission, options), explain: options.explain });
 }
 
 function serverOf(admission: Admission<Socket>, options: WebEntranceOptions): Server {

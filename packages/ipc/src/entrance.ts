@@ -24,19 +24,34 @@ export interface Entrance {
 }
 
 /** Listens at addresses that have been resolved, and lets in whoever may. Throws Failure; nothing is left open then. */
-export async function openEntrance(addresses: readonly ListenAddress[], options: EntranceOptions): Promise<Entrance> {
-  const servers: Server[] = [];
-  const close = (): void => servers.forEach((server) => server.close());
+export function openEntrance(addresses: readonly ListenAddress[], options: EntranceOptions): Promise<Entrance> {
+  const { scheme, explain } = options;
   const admission = new Admission<Socket>({ max: options.max });
+  const server = (): Server =>
+    createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (connection) => {
+      void receive(connection, admission, options);
+    });
+  return listenAtAll(addresses, { scheme, server, explain });
+}
+
+interface Doors {
+  readonly scheme: string;
+  /** Makes the server of an address. */
+  server(): Server;
+  explain(line: string): void;
+}
+
+/** Has a server listen at each address, which have been resolved. Throws Failure; nothing is left open then. */
+export async function listenAtAll(addresses: readonly ListenAddress[], { scheme, server, explain }: Doors): Promise<Entrance> {
+  const servers: Server[] = [];
+  const close = (): void => servers.forEach((one) => one.close());
   const uris: string[] = [];
   try {
     for (const address of addresses) {
-      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (connection) => {
-        void receive(connection, admission, options);
-      });
-      servers.push(server);
-      uris.push(formatAddress(options.scheme, await listenAt(server, address)));
-      server.on('error', (error) => options.explain(`cannot accept a connection: ${reasonOf(error)}`));
+      const one = server();
+      servers.push(one);
+      uris.push(formatAddress(scheme, await listenAt(one, address)));
+      one.on('error', (error) => explain(`cannot accept a connection: ${reasonOf(error)}`));
     }
     return { uris, close };
   } catch (error) {

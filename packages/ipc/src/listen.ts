@@ -32,11 +32,6 @@ export function resolveAddresses(addresses: readonly ListenAddress[]): Promise<L
   return Promise.all(resolved);
 }
 
-/** Whether nobody but this host reaches an address that has been resolved. */
-export function isLoopback(host: string): boolean {
-  return host.startsWith('127.') || host === '::1' || /^::ffff:127\./i.test(host);
-}
-
 /** `SCHEME://ADDR:PORT`. */
 export function formatAddress(scheme: string, { host, port }: ListenAddress): string {
   return `${scheme}://${bracketed(host)}:${port}`;

@@ -15,6 +15,11 @@ export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+/** Whether nobody but its own host reaches an address. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1' || /^::ffff:127\./i.test(address);
+}
+
 /** Whom an address stands for, as far as limits go: itself, or of IPv6 the network that one host may have to itself (RFC 6177). */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

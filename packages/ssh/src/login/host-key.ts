@@ -1,4 +1,5 @@
 import { Failure } from '@dipus/proto/failure';
+import { isLoopback } from '@dipus/proto/ip-address';
 import { findKnownKeys, recordKey, type KnownKey } from './known-hosts.ts';
 import type { LoginOptions } from './login-options.ts';
 import { fingerprintOf, rsaBits, shortType, typeOfKey } from './public-key.ts';
@@ -37,7 +38,7 @@ export async function judgeHostKey(blob: Buffer, config: SshConfig, judgement: J
   if (bits !== undefined && bits < hostKeys.leastRsaBits) throw refuse(`its RSA key has ${bits} bits, fewer than ${hostKeys.leastRsaBits}`);
   const revoked = revokedBy(blob, config, known);
   if (revoked !== undefined) throw refuse(`ITS HOST KEY IS REVOKED (${revoked}): ${shown}`);
-  if (hostKeys.isLocalhostTrusted && isLoopback(address)) return () => {};
+  if (hostKeys.isLocalhostTrusted && isLoopback(address ?? '')) return () => {};
   const plain = known.filter((each) => each.marker === 'key');
   const ofAddress = keysOfAddress(hostKeys, config, address);
   if (ofAddress.length > 0 && !ofAddress.some((each) => each.key === key) && hostKeys.strictness !== 'no') {
@@ -65,10 +66,6 @@ function keysOfAddress(hostKeys: SshConfig['hostKeys'], { port }: SshConfig, add
   const name = address !== undefined && hostKeys.isAddressChecked ? knownName(address, port) : hostKeys.name;
   if (name === hostKeys.name) return [];
   return findKnownKeys(filesOf(hostKeys), name).filter(({ marker }) => marker === 'key');
-}
-
-function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && /^(?:127\.|::1$|::ffff:127\.)/.test(address);
 }
 
 function changed(shown: string, plain: readonly KnownKey[]): string {
