@@ -8,7 +8,6 @@ import { openLocal } from './local-services.ts';
 import { findAll, type Found, type Named, type Services } from './services.ts';
 import { formatEvent, formatJson, formatLong, formatShort } from './format.ts';
 import { openRemote } from './remote-services.ts';
-import { readRoute } from './route.ts';
 
 /** What is shown to a person, who can do with a header. */
 export interface Audience {
@@ -39,6 +38,16 @@ export async function dls(args: Arguments, context: Context, { openTree, ...audi
 
 async function read(service: string | undefined, openTree: () => Tree, context: Context): Promise<Wanted> {
   return service === undefined ? everything : ((await readRoute(service, openTree, context)) ?? readService(service));
+}
+
+/** Where a name leads by IPC_NETWORK; undefined where that says nothing of it. Rejects with Failure. */
+async function readRoute(service: string, openTree: () => Tree, { explain }: Context): Promise<Wanted | undefined> {
+  // Without it that costs nothing.
+  if (!process.env['IPC_NETWORK']) return undefined;
+  const { wayOut } = await import('@dipus/ipc/way-out');
+  const way = await wayOut(service, { tree: openTree(), environment: process.env, explain });
+  if (!way) return undefined;
+  return 'uri' in way ? readService(way.uri) : { file: way.services[0]!.file };
 }
 
 function find(services: Services, args: Arguments, { stop, explain }: Context): Promise<Found[]> {

@@ -17,14 +17,13 @@ import { inOrder } from './choose.ts';
 import { before, TooLate } from './deadline.ts';
 import { FlowLines } from './flow-lines.ts';
 import { linkAll } from './link.ts';
-import { checkNotMixed } from './mixed.ts';
 import { Nodes } from './nodes.ts';
 import type { Candidate } from './candidate.ts';
 import { NotRun, prepareAll, type ReadyStage } from './prepare.ts';
 import { RunningPipe } from './running-pipe.ts';
 import { checkDescriptor, StageStatus } from './stage-status.ts';
 import { TaggedLines } from './tagged-lines.ts';
-import { findCandidates, nameOf, NoCandidate, type WantedStage } from './wanted.ts';
+import { checkNotMixed, findCandidates, nameOf, NoCandidate, type WantedStage } from './wanted.ts';
 import { checkPrograms } from './wishes.ts';
 
 const flowMs = 500;

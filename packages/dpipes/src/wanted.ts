@@ -4,7 +4,7 @@ import { pause } from '@dipus/proto/waiting';
 import type { Stage } from '@dipus/shell/stage';
 import { backOffMs } from './deadline.ts';
 import { anyNode, appNode, type Nodes } from './nodes.ts';
-import type { Candidate, Service } from './candidate.ts';
+import type { Candidate, Reach, Service } from './candidate.ts';
 
 /** A stage, and what it could run on. */
 export interface WantedStage {
@@ -94,4 +94,16 @@ export class NoCandidate extends Failure {}
 
 function notFound(what: string, reason: string, hint: string): Failure {
   return new NoCandidate('place', what, reason).withHint(hint);
+}
+
+/** Of nodes that are reached encrypted and others that are not, a link between two would be plain: throws Failure. */
+export function checkNotMixed(wanted: readonly WantedStage[]): void {
+  if (wanted.length < 2) return;
+  const candidates = wanted.flatMap((one) => one.candidates);
+  const find = (reach: Reach): Candidate | undefined => candidates.find((candidate) => candidate.reach === reach);
+  const [plain, secure] = [find('plain'), find('secure')];
+  if (!plain || !secure) return;
+  throw new Failure('link', `${plain.path} and ${secure.path}`, 'only the second is reached encrypted').withHint(
+    'name the nodes by -N or @NODE, or let the links be plain: --plain-links',
+  );
 }

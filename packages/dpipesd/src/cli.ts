@@ -1,10 +1,11 @@
+import { userInfo } from 'node:os';
 import { formatConfigLine } from '@dipus/cli/config-lines';
 import { run } from '@dipus/cli/run';
 import { Failure } from '@dipus/proto/failure';
 import { openTree, ownHost } from '@dipus/tree/root';
+import { dropTo } from '@dipus/tree/privileges';
 import { parseArguments } from './args.ts';
 import { isInBackground, startInBackground } from './background.ts';
-import { becomeUser } from './become-user.ts';
 import { dpipesd } from './dpipesd.ts';
 
 run({ name: 'dpipesd', isDaemon: true }, async (context) => {
@@ -24,3 +25,12 @@ run({ name: 'dpipesd', isDaemon: true }, async (context) => {
   await dpipesd(args, { tree: openTree(process.env, context.explain), host: ownHost(process.env) }, context);
   return 0;
 });
+
+/** Makes this process another user's, with the home directory and the names of that one. Throws Failure. */
+function becomeUser(name: string): void {
+  const wasRoot = process.getuid!() === 0;
+  dropTo(name);
+  if (!wasRoot) return;
+  const { username, homedir, shell } = userInfo();
+  Object.assign(process.env, { HOME: homedir, USER: username, LOGNAME: username, SHELL: shell ?? '/bin/sh' });
+}

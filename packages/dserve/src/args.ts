@@ -2,6 +2,7 @@ import { offerOptions, readOffer, readServiceToMake } from '@dipus/cli/offer-opt
 import { isGiven, numberOption, parseCommandLine, secondsOption, textOption, type CommandLine } from '@dipus/cli/options';
 import { UsageError } from '@dipus/cli/errors';
 import { splitWords } from '@dipus/cli/words';
+import { linesOf, readLines, type LineFault } from '@dipus/proto/file-lines';
 import { printable } from '@dipus/proto/printable';
 import type { ServiceRequest } from './service-request.ts';
 
@@ -63,7 +64,7 @@ export function parseArguments(argv: readonly string[], host: () => string): Arg
  * Reads a line that describes one service: `[OPTIONS] NAME[/PROTOCOL] COMMAND`, options as on the command line, COMMAND being all that is
  * left, as it is. Throws UsageError.
  */
-export function parseServiceLine(line: string, host: string): ServiceRequest {
+function parseServiceLine(line: string, host: string): ServiceRequest {
   const words: string[] = [];
   for (const { 0: word, index } of line.matchAll(/\S+/g)) {
     words.push(word);
@@ -99,4 +100,22 @@ function options(values: Readonly<Record<string, unknown>>): Pick<ServiceRequest
     max: numberOption(values, 'max', [1, 1_000_000]) ?? 64,
     hasTerminal: isGiven(values, 'pty'),
   };
+}
+
+/** What a line asks for. */
+interface ServiceLine {
+  readonly line: number;
+  readonly request: ServiceRequest;
+}
+
+/**
+ * Reads a file of services, a line each. Empty lines and those beginning with `#` are passed over. Lines that are no service are returned
+ * beside the good ones.
+ */
+export function parseServiceFile(text: string, host: string): { services: ServiceLine[]; faults: LineFault[] } {
+  const { read, faults } = readLines(linesOf(text), UsageError, ({ line, content }) => ({
+    line,
+    request: parseServiceLine(content, host),
+  }));
+  return { services: read, faults };
 }

@@ -4,9 +4,8 @@ import { readInput } from '@dipus/cli/input';
 import { printDiagnostics } from '@dipus/cli/output';
 import { run, type Context } from '@dipus/cli/run';
 import { openTree, ownHost } from '@dipus/tree/root';
-import { parseArguments, type Arguments } from './args.ts';
+import { parseArguments, parseServiceFile, type Arguments } from './args.ts';
 import { dserve, type Source } from './dserve.ts';
-import { parseServiceFile } from './service-file.ts';
 import type { ServiceRequest } from './service-request.ts';
 import type { Asked } from './services.ts';
 
