@@ -4,7 +4,8 @@ import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, isLong, rounds, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { withEtcd } from './etcd.ts';
-import { importer, sockets } from './sep-pair.ts';
+import { socketsOf } from './processes.ts';
+import { exporter, importer, sockets } from './sep-pair.ts';
 
 const test = suite('scale');
 
@@ -65,6 +66,25 @@ test('more imports of several hosts than descriptors are enough for', () =>
     await eventually('all that there may be', () => sockets(`${sandbox.dir}/b`).length === most);
     assert.not.match(program.stderr, /EMFILE|too many open files/);
     assert.is((await sandbox.run('dcat', ['s0'], 'x', { env })).stdout.toString(), 'x');
+  }));
+
+test('very many connections that wait at once for one host are no news', () =>
+  withSandbox(async (sandbox) => {
+    const { dir, start } = sandbox;
+    writeFileSync(`${dir}/services`, Array.from({ length: 20 }, (_, at) => `-x h${at}/work cat\n`).join(''));
+    start('dserve', ['--from', 'services']);
+    const there = await exporter(sandbox);
+    const here = importer(sandbox, there.uri);
+    await here.has(20);
+    const before = socketsOf(here.program.pid);
+    there.program.signal('SIGSTOP');
+    const asking = here.start('dcat', ['work']);
+    // It asks 16 of them how much they have to do.
+    await eventually('all are asked', () => socketsOf(here.program.pid) >= before + 2 * 16);
+    await asking.stop('SIGKILL');
+    there.program.signal('SIGCONT');
+    assert.is((await here.run('dcat', ['work'], 'x')).stdout.toString(), 'x');
+    assert.is(here.program.stderr, '');
   }));
 
 testWith(test, ['etcd', 'etcdctl'], 'hosts of a registry that die at once are gone at once', () =>

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { constants } from 'node:os';
 import { printable } from '@dipus/proto/printable';
 import { realTimeNumber } from '@dipus/proto/signal';
@@ -58,6 +59,8 @@ export interface EndedBySignal {
  * stays so.
  */
 export function run(tool: Tool, main: (context: Context) => Promise<number | void | EndedBySignal>): void {
+  // Very many may wait for one signal. Where that is more than ten, Node would say so to the user.
+  setMaxListeners(0);
   const stop = new AbortController();
   const stopNow = new AbortController();
   let intercept: (signal: StopSignal) => boolean = () => false;
