@@ -219,6 +219,56 @@ onEtcd('a watch has no gap over compaction, and takes nothing that is no entry',
   assert.not.match(watching.stderr, /compacted|cancelled/);
 });
 
+onEtcd('more entries than etcd gives at a time', async ({ etcd, run, find }) => {
+  const [count, atATime] = [2500, 100];
+  for (let from = 0; from < count; from += atATime) {
+    const lines = Array.from({ length: atATime }, (_, at) => `put /dipus/v1/dipus/h/${from + at} sep://h${from + at}:1\n`);
+    // A transaction: compares, what is done where they hold, and where not.
+    const { status, stderr } = await run(
+      'etcdctl',
+      ['--endpoints', `http://127.0.0.1:${etcd.door.port}`, 'txn'],
+      `\n${lines.join('')}\n\n`,
+      {
+        env: { ...process.env, ETCDCTL_API: '3' },
+      },
+    );
+    assert.is(status, 0, stderr);
+  }
+  assert.is((await find()).length, count);
+});
+
+testWith(test, ['etcd'], 'of three members one is killed: the others serve', () =>
+  withSandbox(
+    async ({ dir, env, start, run }) => {
+      const ports = await Promise.all(Array.from({ length: 6 }, freePort));
+      const cluster = [0, 1, 2].map((at) => `m${at}=http://127.0.0.1:${ports[at + 3]}`);
+      const members = [0, 1, 2].map((at) => {
+        const [clients, peers] = [`http://127.0.0.1:${ports[at]}`, `http://127.0.0.1:${ports[at + 3]}`];
+        const own = ['--name', `m${at}`, '--data-dir', `${dir}/m${at}`, '--initial-cluster', cluster.join(',')];
+        const clientUrls = ['--listen-client-urls', clients, '--advertise-client-urls', clients];
+        const peerUrls = ['--listen-peer-urls', peers, '--initial-advertise-peer-urls', peers];
+        return start('etcd', [...own, ...clientUrls, ...peerUrls, '--logger', 'zap', '--log-level', 'error']);
+      });
+      const url = `etcd://${[0, 1, 2].map((at) => `127.0.0.1:${ports[at]}`).join(',')}`;
+      const exporter = async (): Promise<[Program, string]> => {
+        const program = start('dexport', [...user, '-l', '127.0.0.1:0', '-r', url]);
+        return [program, await program.line()];
+      };
+      const watching = start('ddiscover', ['-a', '-w', '-r', url]);
+      const [first, uri] = await exporter();
+      assert.is(await watching.line(), `+ ${uri}`);
+      await members[0]!.stop('SIGKILL');
+      const [, next] = await exporter();
+      assert.is(await watching.line(), `+ ${next}`);
+      const found = await run('ddiscover', ['-a', '-r', url], '', { env: { ...env, DIPUS_TIME_SCALE: '1' } });
+      assert.equal(linesOf(found), [uri, next].sort());
+      await first.stop('SIGKILL');
+      assert.is(await watching.line(), `- ${uri}`);
+    },
+    { DIPUS_TIME_SCALE: '0.5' },
+  ),
+);
+
 onEtcd('what it prints is what dimport takes', async ({ dir, env, etcd, start, exporter }) => {
   const [program] = await exporter();
   await start('dserve', ['-x', 'cat', 'echo']).line();
