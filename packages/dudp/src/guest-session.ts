@@ -73,7 +73,9 @@ export class GuestSession {
     const { to, streams, explain, idleMs, stop } = this.#options;
     const left = new AbortController();
     const leave = (): void => left.abort();
-    const timer = setTimeout(leave, idleMs);
+    // The silence of its guest is not counted while its service takes time to answer.
+    const openMs = Math.max(idleMs, timing.startMs);
+    const timer = setTimeout(() => left.abort(`no place within ${openMs / 1000} s`), openMs);
     stop.addEventListener('abort', leave);
     try {
       const service = await openWay(await this.#ways(), { left: left.signal, explain });

@@ -12,7 +12,7 @@ import { hasOwnControl, openService } from '@dipus/tree/open-service';
 import { Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
 import { framed } from './framed.ts';
-import { openSession, reasonOfResult, type OpenSessionOptions } from './opened-session.ts';
+import { openSession, reasonOfResult, whyLeft, type OpenSessionOptions } from './opened-session.ts';
 import type { WayIn } from './way-in.ts';
 
 /** A service that takes a guest's bytes now. */
@@ -35,7 +35,7 @@ export async function openWay(ways: readonly WayIn[], options: OpenSessionOption
       return await openOne(way, options);
     } catch (error) {
       if (codeOf(error) === undefined && !(error instanceof Refused)) throw error;
-      if (options.left.aborted) break;
+      if (options.left.aborted) throw new Refused(whyLeft(options.left));
       options.explain(`${way.service.file}: ${reasonOf(error)}`);
       if (codeOf(error) !== 'ENOENT') why = reasonOf(error);
     }

@@ -19,7 +19,7 @@ export interface OpenedSession {
 }
 
 export interface OpenSessionOptions {
-  /** Nobody waits for it any more: nothing is left open then. */
+  /** Nobody waits for it any more: nothing is left open then. Its reason, where it is a text, says why. */
   readonly left: AbortSignal;
   explain(line: string): void;
 }
@@ -42,7 +42,7 @@ export async function openSession(
     stderr: (bytes) => explain(`${service.file}: ${bytes.toString().trimEnd()}`),
     ended: ended.resolve,
   });
-  const gone = aborted(left).then(() => 'it left');
+  const gone = aborted(left).then(() => whyLeft(left));
   const late = new AbortController();
   const silent = sleep(timing.startMs, undefined, { signal: late.signal }).then(() => `no answer within ${timing.startMs / 1000} s`);
   const begun = started.promise.then(() => undefined);
@@ -55,6 +55,10 @@ export async function openSession(
   session.close();
   session.data.destroy();
   throw new Refused(why);
+}
+
+export function whyLeft({ reason }: AbortSignal): string {
+  return typeof reason === 'string' ? reason : 'it left';
 }
 
 /** Why a session ended that has no status. */
