@@ -99,6 +99,8 @@ async function watch({ tree, wanted, isAll, warn }: Watching, events: ServiceEve
     const found = 'file' in wanted ? entry.file === wanted.file && { named: true } : answer(wanted, entry);
     return Boolean(found) && (isAll || entry.untrusted === undefined || (found as { named: boolean }).named);
   };
+  // There may be very many at the beginning: those that listen are not asked.
+  let listening: ReadonlySet<string> = listeningFiles();
   // Changes are told in the order in which they came, though looking at one takes a while.
   let queue = Promise.resolve();
   const failure = deferred<never>();
@@ -107,9 +109,9 @@ async function watch({ tree, wanted, isAll, warn }: Watching, events: ServiceEve
   const treeEvents = {
     added: (entry: Entry) => {
       if (!isWanted(entry)) return;
+      // What is shown though it is not trusted was named, or all is wanted.
+      const isProbed = !isAll && entry.untrusted === undefined && !listening.has(entry.file);
       inTurn(async () => {
-        // What is shown though it is not trusted was named, or all is wanted.
-        const isProbed = !isAll && entry.untrusted === undefined;
         if (isProbed && ['dead', 'untrusted'].includes(await probeService({ file: entry.file, trustedBy: tree }))) return;
         shown.add(entry.file);
         events.added(new LocalService(entry));
@@ -122,6 +124,8 @@ async function watch({ tree, wanted, isAll, warn }: Watching, events: ServiceEve
     trouble: warn,
   };
   const watching = watchTree(tree, treeEvents, { hasUntrusted: isAll || 'file' in wanted || canName(wanted) });
+  // What comes later is asked itself.
+  listening = new Set();
   try {
     await Promise.race([failure.promise, aborted(stop)]);
   } finally {
