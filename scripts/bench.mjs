@@ -6,7 +6,7 @@ import { printReport } from './bench/report.mjs';
 import { openStage } from './bench/stage.mjs';
 
 // In the order of the report; a new part is a new file and a name here.
-const here = ['throughput', 'latency', 'startup', 'list', 'memory', 'stop', 'stall'];
+const here = ['throughput', 'latency', 'startup', 'short', 'list', 'many', 'many-memory', 'memory', 'stop', 'stall'];
 const parts = [
   ...here,
   'socketpipe',
