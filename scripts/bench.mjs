@@ -30,6 +30,7 @@ const parts = [
   'round-trip',
   'daemons',
   'dlink',
+  'registry',
 ];
 
 const { values, positionals } = parseArgs({

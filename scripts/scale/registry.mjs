@@ -17,10 +17,8 @@ try {
   const dpipesd = stage.start('dpipesd', node);
   const port = Number((await lines(dpipesd, 3)).at(-1).split(':').at(-1));
   const began = performance.now();
-  const [lasting, short] = await Promise.all([
-    startHosts(etcd.url, 0, hosts - dying, port),
-    startHosts(etcd.url, hosts - dying, dying, port),
-  ]);
+  const at = { url: etcd.url, port };
+  const [lasting, short] = await Promise.all([startHosts(0, hosts - dying, at), startHosts(hosts - dying, dying, at)]);
   print('all have registered', seconds(began), `s (${cpuSeconds([etcd.child]).toFixed(1)} s CPU of etcd)`);
   print('resident memory of etcd', memoryOf(etcd.child.pid).nowBytes / 1e6, 'MB');
   print('CPU of etcd while all renew their leases', await idleCpu([etcd.child], 10), '%');
