@@ -32,8 +32,8 @@ interface World extends Sandbox {
   find(...args: string[]): Promise<string[]>;
 }
 
-function onEtcd(title: string, body: (world: World) => Promise<void>): void {
-  testWith(test, ['etcd', 'etcdctl'], title, () =>
+function onEtcd(title: string, body: (world: World) => Promise<void>, programs: readonly string[] = []): void {
+  testWith(test, ['etcd', 'etcdctl', ...programs], title, () =>
     withSandbox(async (sandbox) => withEtcd(sandbox, (etcd) => body(worldOf(sandbox, etcd))), quick),
   );
 }
@@ -219,23 +219,31 @@ onEtcd('a watch has no gap over compaction, and takes nothing that is no entry',
   assert.not.match(watching.stderr, /compacted|cancelled/);
 });
 
-onEtcd('more entries than etcd gives at a time', async ({ etcd, run, find }) => {
-  const [count, atATime] = [2500, 100];
-  for (let from = 0; from < count; from += atATime) {
-    const lines = Array.from({ length: atATime }, (_, at) => `put /dipus/v1/dipus/h/${from + at} sep://h${from + at}:1\n`);
-    // A transaction: compares, what is done where they hold, and where not.
-    const { status, stderr } = await run(
-      'etcdctl',
-      ['--endpoints', `http://127.0.0.1:${etcd.door.port}`, 'txn'],
-      `\n${lines.join('')}\n\n`,
-      {
-        env: { ...process.env, ETCDCTL_API: '3' },
-      },
-    );
-    assert.is(status, 0, stderr);
-  }
-  assert.is((await find()).length, count);
-});
+onEtcd(
+  'more entries than etcd gives at a time',
+  async ({ dir, env, etcd, run }) => {
+    const [count, atATime] = [2500, 100];
+    for (let from = 0; from < count; from += atATime) {
+      const lines = Array.from({ length: atATime }, (_, at) => `put /dipus/v1/dipus/h/${from + at} sep://h${from + at}:1\n`);
+      // A transaction: compares, what is done where they hold, and where not.
+      const { status, stderr } = await run(
+        'etcdctl',
+        ['--endpoints', `http://127.0.0.1:${etcd.door.port}`, 'txn'],
+        `\n${lines.join('')}\n\n`,
+        {
+          env: { ...process.env, ETCDCTL_API: '3' },
+        },
+      );
+      assert.is(status, 0, stderr);
+    }
+    const traced = ['-f', '-e', 'trace=socket', '-o', `${dir}/trace`, 'ddiscover', '-a', '-r', etcd.url];
+    const { status, stdout } = await run('strace', traced, '', { env: { ...env, DIPUS_TIME_SCALE: '1' } });
+    assert.equal([status, stdout.toString().split('\n').length - 1], [0, count]);
+    const looks = readFileSync(`${dir}/trace`, 'utf8').match(/AF_NETLINK/g)?.length ?? 0;
+    assert.ok(looks < 50, `${looks} looks at the addresses of this host`);
+  },
+  ['strace'],
+);
 
 testWith(test, ['etcd'], 'of three members one is killed: the others serve', () =>
   withSandbox(

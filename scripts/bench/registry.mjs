@@ -1,7 +1,7 @@
 // Listing what a registry has: ten programs of many hosts in an etcd, one of them, and as many entries of one name.
 import { startEtcd } from './etcd.mjs';
 import { lackOf } from './stage.mjs';
-import { atMostPlus } from './targets.mjs';
+import { atMost } from './targets.mjs';
 
 const programs = 10;
 const atATime = 100;
@@ -25,10 +25,7 @@ export async function prepare(stage) {
       { name: some, measure: list('dp.p3'), ...own },
       { name: all, measure: list('dipus'), ...own },
     ],
-    targets: [
-      atMostPlus(some, 'ddiscover --version', { extra: 150, unit: 'ms' }),
-      atMostPlus(all, 'ddiscover --version', { extra: 800, unit: 'ms' }),
-    ],
+    targets: [atMost(some, 2.5, 'ddiscover --version'), atMost(all, 5, 'ddiscover --version')],
   };
 }
 

@@ -43,8 +43,15 @@ function foundBy(key: string, { uri, ...facts }: Entry): Found {
 
 function isOwn(text: string): boolean {
   const uri = parseUri(text);
-  if (uri.scheme === 'unix') return true;
-  const names = [hostname(), hostname().split('.')[0]!, 'localhost'];
+  return uri.scheme === 'unix' || ownNames().has(uri.host);
+}
+
+let names: ReadonlySet<string> | undefined;
+
+/** Of this host, and its addresses. They may change, but not while thousands of entries are told of at once. */
+function ownNames(): ReadonlySet<string> {
+  if (names) return names;
+  setImmediate(() => (names = undefined));
   const addresses = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []);
-  return [...names, ...addresses].includes(uri.host);
+  return (names = new Set([hostname(), hostname().split('.')[0]!, 'localhost', ...addresses]));
 }
