@@ -87,8 +87,8 @@ test('a foreign service that resets: its answer is whole', async () => {
     try {
       await here.has(2);
       for (let round = 0; round < rounds(5, 100); round++) {
-        const { status, stdout } = await here.run('dcat', ['foreign'], 'x'.repeat(2_000_000));
-        assert.equal([status, stdout.toString()], [0, 'answer'], `round ${round}`);
+        const { status, stdout, stderr } = await here.run('dcat', ['foreign'], 'x'.repeat(2_000_000));
+        assert.equal([status, stdout.toString()], [0, 'answer'], `round ${round}: ${stderr}`);
       }
     } finally {
       server.close();
