@@ -87,7 +87,7 @@ test('a registry is used as it says', () =>
     const reason = 'has a password: only a file may, named by ?password-file=/FILE';
     assert.match(
       `${bad.status} ${bad.stderr}`,
-      new RegExp(`^2 ddiscover: --registry "etcd://u:secret@h" ${reason.replace('?', '.')}\\nddiscover: hint: .*\\n$`),
+      new RegExp(`^2 ddiscover: --registry "etcd://u:secret@h": ${reason.replace('?', '.')}\\nddiscover: hint: .*\\n$`),
     );
     for (const args of [['dipus'], ['-r', 'etcd://h', 'lame'], ['-t', '1', '-r', 'etcd://h']])
       assert.is((await run('ddiscover', args)).status, 2, args.join(' '));
