@@ -141,7 +141,7 @@ test('what may not run, is not there, or makes no sense', async () => {
       [['a', '|', 'b'], /^dpipes: PIPELINE is one word\ndpipes: hint: dpipes 'a \| b'\n/],
       [['a && b'], /^dpipes: PIPELINE: && at character 3 joins pipelines/],
       [['-e', '--sh', 'a'], /^dpipes: -e does not go with --sh\n/],
-      [['-N', 'foo bar', 'a'], /^dpipes: -N foo bar: /],
+      [['-N', 'foo bar', 'a'], /^dpipes: -N "foo bar": /],
       [['@bad..ask'], /^dpipes: /],
     ];
     for (const [args, stderr] of wrong) {

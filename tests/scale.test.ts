@@ -1,4 +1,4 @@
-// Many hosts and many services: what they cost does not grow beyond them, and what is too much is told of. The long form has a thousand hosts.
+// Many hosts and many services: what they cost does not grow beyond them, and what is too much is told. The long form has a thousand hosts.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';

@@ -1,4 +1,4 @@
-// Stands for many hosts: node hosts.mjs REGISTRY FIRST COUNT PORT. Each registers as dexport does, with a lease and a connection of its own:
+// Stands for many hosts: node hosts.mjs REGISTRY FIRST COUNT PORT. Each registers as dexport does, with its own lease and connection:
 // itself, a dpipesd and ten programs, at a loopback address of its own. Prints a line when all are registered; whoever kills it kills all.
 import { parseRegistry } from '@dipus/proto/registry-place';
 import { scaleTiming } from '@dipus/proto/timing';

@@ -1,4 +1,4 @@
-// Many hosts in a registry: node scripts/scale/registry.mjs [HOSTS [DYING]]. etcd and the commands are real; the hosts are two processes that
+// Many hosts in a registry: node scripts/scale/registry.mjs [HOSTS [DYING]]. etcd and the commands are real; hosts are two processes that
 // stand for them (hosts.mjs), and all of them are one dpipesd, by as many addresses.
 import { resolve } from 'node:path';
 import { cpuSeconds } from '../bench/cpu.mjs';

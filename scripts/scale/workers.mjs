@@ -1,4 +1,4 @@
-// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT]]]. Services of 50 hosts with 20 places each, imported into one tree;
+// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT]]]. Services of 50 hosts with 20 places each, imported to one tree;
 // GNU parallel runs jobs on them by CLIENT: dcat, socat (which stands for any program), or ssh, by `parallel --sshlogin`. The hosts are
 // 50 names that one dserve and one dexport offer, and one sshd.
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -3,7 +3,7 @@ import { printable } from '@dipus/proto/printable';
 import { UriError } from '@dipus/proto/uri';
 import { UsageError } from './errors.ts';
 
-/** What `parse` makes of a word of the command line, called `label`. Where it is no ask or URI: throws UsageError, `LABEL "WORD": REASON`. */
+/** What `parse` makes of a word of the command line, called `label`. Throws UsageError, `LABEL "WORD": REASON`, where it cannot be. */
 export function readOperand<T>(label: string, word: string, parse: (word: string) => T): T {
   try {
     return parse(word);

@@ -19,7 +19,7 @@ export interface RawTerminal {
   restore(): void;
 }
 
-/** Raw mode until restore(); `resized` is told the size, and each new one. If this process is killed, the terminal is put back all the same. */
+/** Raw mode until restore(); `resized` is told the size, and each new one. If this process is killed, the terminal is put back too. */
 export async function enterRawMode(resized: (size: TerminalSize) => void): Promise<RawTerminal> {
   const dismissGuard = await armGuard();
   const typed = new ReadStream(stdin);

@@ -1,4 +1,4 @@
-/** What a stage of a pipeline and its client say to each other: the payloads of frames 13 to 20 (sep(5), Stages); of its connections: pipe-link.ts. */
+/** What a stage of a pipeline and its client say to each other: payloads of frames 13 to 20 (sep(5), Stages). Links: pipe-link.ts. */
 import { isCount, isObject, isTexts, parseObject } from './json-payload.ts';
 
 /** How streams of objects are written. */

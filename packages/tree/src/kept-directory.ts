@@ -13,7 +13,7 @@ export interface KeptNames {
   look(isInPlace: boolean): void;
 }
 
-/** Has names looked at when they may have changed: at once where the kernel tells of it, and else within timing.keepMs. Returns how to stop. */
+/** Has names looked at when they may have changed: at once where the kernel tells of it, else within timing.keepMs. Returns how to stop. */
 export function keepLooking(directory: HeldDirectory, names: KeptNames): () => void {
   const key = `${directory.stat.dev} ${directory.stat.ino} ${directory.path}`;
   const kept = directories.get(key) ?? new KeptDirectory(directory);

@@ -3,7 +3,7 @@ import type { HeldDirectory } from './directory.ts';
 
 const held = new Map<string, { readonly directory: HeldDirectory; users: number }>();
 
-/** The same directory, over the descriptor by which this process holds it already; `directory` is owned and closed with the last of them. */
+/** The same directory, over the descriptor by which this process has it already; `directory` is owned and closed with the last of them. */
 export function shareDirectory(directory: HeldDirectory): HeldDirectory {
   const key = `${directory.stat.dev} ${directory.stat.ino} ${directory.path}`;
   const shared = held.get(key) ?? { directory, users: 0 };
