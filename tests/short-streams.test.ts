@@ -94,8 +94,11 @@ test('a client that is killed leaves no half of an input', () =>
     await eventually('the end of every program', () => readdirSync(dir).every((name) => !/^part\.\w+$/.test(name)) || undefined).catch(
       () => {},
     );
-    for (const name of readdirSync(dir).filter((one) => one.endsWith('.whole')))
-      assert.ok(readFileSync(`${dir}/${name}`).equals(bytes), `${name} has ${readFileSync(`${dir}/${name}`).length} bytes`);
+    for (const name of readdirSync(dir).filter((one) => one.endsWith('.whole'))) {
+      const content = readFileSync(`${dir}/${name}`);
+      // One that is killed before its first byte may show an empty input (sep(5), Control sockets), but never a part.
+      assert.ok(content.length === 0 || content.equals(bytes), `${name} has ${content.length} bytes`);
+    }
   }));
 
 test.run();

@@ -1,6 +1,6 @@
 // Stands for many hosts: node hosts.mjs REGISTRY FIRST COUNT PORT. Each registers as dexport does, with its own lease and connection:
 // itself, a dpipesd and ten programs, at a loopback address of its own. Prints a line when all are registered; whoever kills it kills all.
-import { parseRegistry } from '@dipus/proto/registry-place';
+import { parseRegistry } from '@dipus/proto/registry-url';
 import { scaleTiming } from '@dipus/proto/timing';
 import { openRegistry } from '@dipus/registry/open';
 
