@@ -313,7 +313,8 @@ testAsRoot(test, 'a socket of another user is never picked, only named', () =>
       assert.is(await out(run('dls', [ask])), '');
     }
     // The whole name, or a path, is consent; -v says whose it is.
-    for (const ask of ['lame.box...0', 'lame.box…0', 'local/lame.box...0', file]) assert.is(await out(run('dcat', [ask])), 'squatter', ask);
+    const named = ['lame.box...0', 'lame.box…0', 'local/lame.box...0', file];
+    for (const ask of named) assert.is(await out(run('dcat', [ask])), 'squatter', ask);
     assert.match((await run('dcat', ['-v', 'lame.box...0'])).stderr, new RegExp(`lame\\.box\\.\\.\\.0 belongs to ${mallory}\n`));
     assert.match(await out(run('dls', ['local/lame.box...0'])), /^local\/lame\.box\.\.\.0/);
     // Then the kernel decides: another user is let in by the mode alone.

@@ -12,6 +12,11 @@ const shortBytes = 16 << 10;
 /** All was sent, or the service reads no more, or a write has met a reset, or it was stopped. */
 export type SendResult = 'sent' | 'refused' | 'reset' | 'stopped';
 
+/** How a write that has failed ends the sending. */
+export function howRefused(error: unknown): SendResult {
+  return codeOf(error) === 'ECONNRESET' ? 'reset' : 'refused';
+}
+
 /** Sends sources to a socket, one behind the other. Does not shut it down. */
 export class Input {
   readonly #sources: readonly Source[];
@@ -39,7 +44,7 @@ export class Input {
     const taken = this.#taken;
     if (taken.length > 0) {
       const error = await new Promise((resolve) => socket.write(taken, resolve));
-      if (error) return codeOf(error) === 'ECONNRESET' ? 'reset' : 'refused';
+      if (error) return howRefused(error);
     }
     for (const source of this.#sources) {
       if (this.#isStopped) return 'stopped';

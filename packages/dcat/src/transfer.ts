@@ -13,7 +13,7 @@ import type { CopyResult } from '@dipus/relay/copy-result';
 import { guardSocket } from '@dipus/relay/guarded-socket';
 import { takesNoMore } from '@dipus/relay/reset';
 import { startShortCopy } from '@dipus/relay/short-copy';
-import type { Input, SendResult } from './input.ts';
+import { howRefused, type Input, type SendResult } from './input.ts';
 import type { OpenService } from './open-first.ts';
 import { leaveSession } from './parting.ts';
 import type { Progress } from './progress.ts';
@@ -61,7 +61,7 @@ async function leave({ session }: OpenService, input: Input, output: Copy): Prom
 async function sendShort(data: Socket, bytes: Buffer): Promise<SendResult> {
   let how: SendResult = 'sent';
   // Whoever reads no input may answer all the same.
-  guardSocket(data, { writeFailed: (error) => (how = codeOf(error) === 'ECONNRESET' ? 'reset' : 'refused') });
+  guardSocket(data, { writeFailed: (error) => (how = howRefused(error)) });
   await new Promise<void>((resolve) => data.once('close', resolve).end(bytes, resolve));
   return how;
 }

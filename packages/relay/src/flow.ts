@@ -71,7 +71,7 @@ export class Flow {
   handOver(): void {
     if (this.source.kind === 'channel' || this.target.kind === 'channel') return;
     this.#copy = startCopy(this.source.socket, this.target.socket);
-    void this.#copy.ended.then(async (end) => this.#copied(end, end.kind === 'end' && (await this.#wasReset(end))));
+    void this.#copy.ended.then((end) => this.#copied(end));
   }
 
   /** The source cannot be read any more. */
@@ -133,15 +133,12 @@ export class Flow {
     this.#events.written();
   };
 
-  #copied(end: CopyResult, wasReset: boolean): void {
+  async #copied(end: CopyResult): Promise<void> {
+    const isWhole = end.kind === 'end' && !(this.source.kind === 'tcp' && (end.wasReset || (await takesNoMore(this.source.socket))));
     if (end.kind === 'stopped' || this.#isStopped) return;
-    if (end.kind === 'end' && !wasReset) return this.#end();
+    if (isWhole) return this.#end();
     if (end.kind === 'refused' && this.target.kind === 'unix') return this.#refuse();
     this.#break();
-  }
-
-  async #wasReset({ wasReset }: { readonly wasReset?: true }): Promise<boolean> {
-    return this.source.kind === 'tcp' && (wasReset || (await takesNoMore(this.source.socket)));
   }
 
   #end(): void {
