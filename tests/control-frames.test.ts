@@ -28,6 +28,8 @@ test('START', () => {
   assert.equal(parseStart(json({ token, wait: false })), { token, wait: false });
   assert.equal(parseStart(json({ token, uri: 'tcp://h:1' })), { token, uri: 'tcp://h:1' });
   assert.equal(parseStart(json({ token, uri: 1 })), { token });
+  assert.equal(parseStart(json({ token, go: true })), { token, go: true });
+  for (const go of [false, 1, null, 'true']) assert.equal(parseStart(json({ token, go })), { token });
   for (const wait of [true, 0, null, 'false']) assert.equal(parseStart(json({ token, wait })), { token });
   const tty = { cols: 80, rows: 24, term: 'xterm-256color' };
   assert.equal(parseStart(json({ token, tty })), { token, tty });

@@ -515,7 +515,7 @@ test('a program that cannot be started: that client is told, the service lives o
     const service = sandbox.start('dserve', ['--from', 'services']);
     const path = await service.line();
     const { status, stderr } = await sandbox.run('dcat', ['long'], 'x');
-    assert.equal([status, stderr], [125, `dcat: cannot connect to ${path}: cannot start the program: argument list too long\n`]);
+    assert.equal([status, stderr], [125, `dcat: cannot use ${path}: cannot start the program: argument list too long\n`]);
     assert.is(await ask(path).catch(() => ''), '', 'a plain client gets nothing');
     assert.match((await sandbox.run('dls', ['-l', 'long'])).stdout.toString(), /^alive 0\/64 /);
     assert.is((await service.stop()).status, 0);

@@ -1,6 +1,6 @@
 // The control socket by hand: what sep(5) fixes on the wire, and what a client that breaks it gets.
 import { once } from 'node:events';
-import { existsSync, mkdirSync, statSync, chmodSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, chmodSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { controlPreface, dataPreface } from '@dipus/proto/control';
@@ -155,6 +155,38 @@ test('a byte before STARTED: ERROR, both closed', async () => {
     held.child.stdin!.end();
     await held.ended;
   });
+});
+
+test('where GO is wanted the program is started then, and not for whoever is lost before, or says nothing', async () => {
+  await withSandbox(
+    async (sandbox) => {
+      const { control } = await serve(sandbox, '-n', '1', 'echo run >> log; cat', 'echo');
+      const begin = async (): Promise<{ wire: Wire; data: Wire }> => {
+        const wire = new Wire(control, controlPreface, startOf(tokenA, { go: true }));
+        const data = new Wire(control, dataPreface(tokenA));
+        assert.is(await wire.frame(frameType.started), '{"tty":false}');
+        return { wire, data };
+      };
+      for (const isTold of [false, true]) {
+        const killed = await begin();
+        // Its input, with an end that only its death makes.
+        killed.data.socket.end(isTold ? 'a part' : '');
+        killed.wire.socket.destroy();
+      }
+      const silent = await begin();
+      silent.data.socket.end('never begun');
+      assert.equal(await silent.wire.error(), { reason: 'its client has gone, or has not begun it in time', retry: false });
+      assert.not.ok(existsSync(`${sandbox.dir}/log`));
+      const { wire, data } = await begin();
+      data.socket.end('x'.repeat(20_000));
+      await sleep(50);
+      wire.socket.write(encodeFrame(frameType.go));
+      assert.is(await wire.frame(frameType.exit), '{"code":0}');
+      assert.is(data.text, 'x'.repeat(20_000));
+      assert.is(readFileSync(`${sandbox.dir}/log`, 'utf8'), 'run\n');
+    },
+    { DIPUS_TIME_SCALE: '0.1' },
+  );
 });
 
 test('halves that stay alone are ended in time', async () => {

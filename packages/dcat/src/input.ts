@@ -6,8 +6,8 @@ import type { CopyResult } from '@dipus/relay/copy-result';
 import type { Progress } from './progress.ts';
 import type { Source } from './source.ts';
 
-// What a connection that is new takes in one call.
-const shortBytes = 16 << 10;
+// What a connection that is new takes in one call, also where nobody reads yet.
+const shortBytes = process.platform === 'linux' ? 16 << 10 : 4 << 10;
 
 /** All was sent, or the service reads no more, or a write has met a reset, or it was stopped. */
 export type SendResult = 'sent' | 'refused' | 'reset' | 'stopped';

@@ -133,7 +133,8 @@ function openSession({ path, isRemote, open }: Candidate, options: OpenFirstOpti
       },
     };
     const { terminal } = options;
-    startSession(open, { ...(terminal && { tty: terminal }), ...(!mayWait && { wait: false }) }, events).then(
+    // Killed before our input is on its way, we must not show the program an end: until GO there is none.
+    startSession(open, { go: true, ...(terminal && { tty: terminal }), ...(!mayWait && { wait: false }) }, events).then(
       (opened) => {
         session = opened;
         if (options.stop.aborted) stopped();

@@ -32,7 +32,10 @@ export async function transfer(
   const socket = service.data instanceof Socket ? service.data : undefined;
   const short = socket && input.takeShort();
   const output = socket && short ? startShortCopy(socket, stdout) : startOutput(service, options.progress);
+  // What was short is there, with its end; what is not is held by a copier from now on.
   const sending = socket && short ? sendShort(socket, short) : send(service, input);
+  if (socket && short) void sending.then(() => service.session?.go());
+  else service.session?.go();
   const stopped = aborted(options.stop).then(() => 'stopped' as const);
   try {
     const sendingFailed = sending.then(() => new Promise<never>(() => {}));

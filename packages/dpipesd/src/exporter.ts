@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import type { Readable } from 'node:stream';
 import { printDiagnostics } from '@dipus/cli/output';
 import { Failure } from '@dipus/proto/failure';
-import { guardGroup } from '@dipus/programs/guard';
+import { guardGroup, readyGuard } from '@dipus/programs/guard';
 
 /** The port of an exporter that offers stages alone. */
 const port = 7371;
@@ -36,12 +36,15 @@ export async function startExporter({ listen, isVerbose, registry }: ExporterOpt
     ...(isVerbose ? ['-v'] : []),
     ...(registry === undefined ? [] : ['-r', registry]),
   ];
+  readyGuard();
   const child = spawn('dexport', [...flags, 'dpipesd', 'dp/*'], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const release = guardGroup(child.pid);
   // What it says comes over this process, whose stderr may change.
   child.stderr.on('data', (bytes: Buffer) => printDiagnostics(bytes));
   const ended = once(child, 'exit').catch((error: unknown) => {
     throw new Failure('start', 'dexport', error).withHint('--plain needs it on PATH');
   });
+  void ended.finally(release).catch(() => {});
   const lost = ended.then(([code, signal]): never => {
     throw new Failure('go on', 'without its exporter', `dexport ended with ${signal ?? `status ${code}`}`);
   });
@@ -49,14 +52,12 @@ export async function startExporter({ listen, isVerbose, registry }: ExporterOpt
   const lines = await readLines(child.stdout, addresses.length / 2);
   // Where it has ended before, that is the news.
   if (lines === undefined) return lost;
-  const release = guardGroup(child.pid!);
   return {
     lines,
     lost,
     end: async () => {
       child.kill('SIGTERM');
       await ended;
-      release();
     },
   };
 }

@@ -1,7 +1,9 @@
 // Whoever has connected to a service, from there to the end of its program.
 import type { Socket } from 'node:net';
 import { reasonOf } from '@dipus/proto/failure';
-import type { Exit, Terminal } from '@dipus/proto/control';
+import type { Exit, SignalName, Terminal, TerminalSize } from '@dipus/proto/control';
+import { timing } from '@dipus/proto/timing';
+import { deferred } from '@dipus/proto/waiting';
 import { socketsSeen } from '@dipus/proto/sockets-seen';
 import type { Session } from '@dipus/session/session';
 import { signalGroup } from '@dipus/programs/group';
@@ -21,6 +23,8 @@ export interface Client {
   waits(ahead: number): void;
   /** Whether it is still there when its turn comes. */
   isWanted(): Promise<boolean>;
+  /** It has its place. Whether its program is to be started: it may have gone, or say nothing. */
+  mayStart(hasTerminal: boolean): Promise<boolean>;
   connected(): Connected;
   /** Its program runs. */
   started(program: Program, hasTerminal: boolean): void;
@@ -47,6 +51,9 @@ export class PlainClient implements Client {
   async isWanted(): Promise<boolean> {
     return !this.#hasWaited || isOpen(this.#connection);
   }
+  async mayStart(): Promise<boolean> {
+    return true;
+  }
   connected(): Connected {
     return { connection: this.#connection, terminal: usualTerminal };
   }
@@ -62,6 +69,10 @@ export class ControlClient implements Client {
   readonly kind = 'control';
   readonly #session: Session;
   #program: Program | undefined;
+  readonly #mayStart = deferred<boolean>();
+  /** What came before its program was started is for that all the same. */
+  readonly #signals = new Set<SignalName>();
+  #size: TerminalSize | undefined;
   #isGone = false;
   #hasWaited = false;
 
@@ -69,10 +80,12 @@ export class ControlClient implements Client {
   constructor(session: Session, gone: () => void) {
     this.#session = session;
     session.listen({
-      signal: (name) => this.#program && signalGroup(this.#program.pid, name),
-      resize: (size) => this.#program?.resize?.(size),
+      go: () => this.#mayStart.resolve(true),
+      signal: (name) => (this.#program ? signalGroup(this.#program.pid, name) : void this.#signals.add(name)),
+      resize: (size) => (this.#program ? this.#program.resize?.(size) : void (this.#size = size)),
       gone: () => {
         this.#isGone = true;
+        this.#mayStart.resolve(false);
         if (this.#program) this.#program.abandon();
         else gone();
       },
@@ -91,16 +104,25 @@ export class ControlClient implements Client {
     if (this.#hasWaited) await socketsSeen();
     return !this.#isGone;
   }
+  async mayStart(hasTerminal: boolean): Promise<boolean> {
+    if (!this.#session.start.go) return true;
+    this.#session.holdData();
+    this.#session.started(hasTerminal);
+    const timer = setTimeout(() => this.#mayStart.resolve(false), timing.prefaceMs);
+    return this.#mayStart.promise.finally(() => clearTimeout(timer));
+  }
   connected(): Connected {
     const { start } = this.#session;
     const readStderr: StderrReader = (bytes, drained) => this.#session.stderr(bytes, drained);
-    return { connection: this.#session.takeData() as Socket, terminal: start.tty ?? usualTerminal, readStderr };
+    return { connection: this.#session.takeData() as Socket, terminal: { ...(start.tty ?? usualTerminal), ...this.#size }, readStderr };
   }
   started(program: Program, hasTerminal: boolean): void {
     this.#program = program;
     void program.ended.catch(reasonOf).finally(() => (this.#program = undefined));
     if (this.#isGone) return program.abandon();
-    this.#session.started(hasTerminal);
+    if (!this.#session.start.go) this.#session.started(hasTerminal);
+    if (this.#size) program.resize?.(this.#size);
+    for (const name of this.#signals) signalGroup(program.pid, name);
   }
   ended(exit: Exit): void {
     this.#session.exit(exit);

@@ -159,9 +159,10 @@ export class Runs {
   async #run(client: Client, log: UseLog): Promise<void> {
     try {
       const command = this.#commandOf(await this.#options.claiming);
-      if (await client.isWanted()) await this.#runProgram(client, command, log);
+      const hasTerminal = this.#options.pty !== undefined;
+      if ((await client.isWanted()) && (await client.mayStart(hasTerminal))) await this.#runProgram(client, command, log);
       else {
-        client.failed('its client has gone');
+        client.failed('its client has gone, or has not begun it in time');
         log({ event: 'leave' });
       }
     } finally {

@@ -1,6 +1,6 @@
 // A process that outlives this one by a moment: the programs that are left when this one is killed are killed by it, before the end of a
-// client that has lost its service could pass for the end of their input. It sleeps until then, so that a program starts without a process
-// more.
+// client that has lost its service could pass for the end of their input. It sleeps until then, so that all programs but the first start
+// without a process more.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { timing } from '@dipus/proto/timing';
 
@@ -17,8 +17,14 @@ done
 const groups = new Set<number>();
 let guard: ChildProcess | undefined;
 
-/** Lets this process group not outlive this process. Returns how to say that it has ended. */
-export function guardGroup(pid: number): () => void {
+/** Has a guard run. Called before a program is started: one that began without would outlive this process, if that was killed just then. */
+export function readyGuard(): void {
+  if (!guard) startGuard();
+}
+
+/** Lets this process group not outlive this process; undefined: it could not be started. Returns how to say that it has ended. */
+export function guardGroup(pid: number | undefined): () => void {
+  if (pid === undefined) return () => {};
   groups.add(pid);
   if (guard) tell(`+ -${pid}\n`);
   else startGuard();
@@ -34,7 +40,7 @@ function startGuard(): void {
     if (guard !== child) return;
     guard = undefined;
     // Somebody has ended it. Where none can be started for now, the next program starts one.
-    if (groups.size > 0) setTimeout(() => guard ?? startGuard(), timing.keepMs).unref();
+    if (groups.size > 0) setTimeout(readyGuard, timing.keepMs).unref();
   };
   child.on('error', over).on('exit', over).unref();
   child.stdin?.on('error', () => {});

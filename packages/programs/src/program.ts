@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
-import { guardGroup } from './guard.ts';
+import { guardGroup, readyGuard } from './guard.ts';
 
 /** What is run: a command for `/bin/sh -c`, in this environment. */
 export interface Command {
@@ -50,13 +50,14 @@ export async function startProgram(program: Command | Words, ends: ProgramEnds):
   const stderr = joinsStderr ? stdout : 'inherit';
   const { argv, environment, directory } = wordsOf(program);
   const [file, ...args] = argv;
+  readyGuard();
   const child: ChildProcess = spawn(file, args, {
     stdio: [stdin, stdout, readStderr ? 'pipe' : stderr],
     env: environment,
     detached: true,
     ...(directory !== undefined && { cwd: directory }),
   });
-  const release = child.pid === undefined ? () => {} : guardGroup(child.pid);
+  const release = guardGroup(child.pid);
   await once(child, 'spawn');
   const exited = once(child, 'exit').then(([code, signal]): Exit => {
     release();

@@ -17,6 +17,8 @@ export interface Start {
   readonly tty?: Terminal;
   /** false: a service at its limit answers ERROR, to be asked again, instead of WAITING. */
   readonly wait?: boolean;
+  /** true: STARTED comes when the program has its place, and the program is started when GO comes, which the client sends last. */
+  readonly go?: boolean;
   /** What a protocol daemon is to open. */
   readonly uri?: string;
 }
@@ -91,7 +93,8 @@ export function parseStart(payload: Buffer): Start | undefined {
   const tty = value['tty'] === undefined ? undefined : terminalOf(value['tty']);
   const wait = value['wait'] === false ? false : undefined;
   const uri = typeof value['uri'] === 'string' ? value['uri'] : undefined;
-  return { token: value['token'], ...(tty && { tty }), ...(wait === false && { wait }), ...(uri !== undefined && { uri }) };
+  const more = { ...(wait === false && { wait }), ...(value['go'] === true && { go: true }), ...(uri !== undefined && { uri }) };
+  return { token: value['token'], ...(tty && { tty }), ...more };
 }
 
 export function parseStarted(payload: Buffer): { tty: boolean } | undefined {

@@ -6,6 +6,9 @@
 export interface Handle {
   /** Below 0 where it is closed. */
   readonly fd?: number;
+  reading?: boolean;
+  readStart?(): number;
+  readStop?(): number;
   close(): void;
 }
 
@@ -23,6 +26,30 @@ export function takeHandleOf(socket: object): Handle | undefined {
   const handle = handleOf(socket);
   (socket as Holder)._handle = null;
   return handle;
+}
+
+/**
+ * Pauses a net.Socket, and leaves in the kernel what comes from now on: whoever gets the connection reads it there. Node itself does so
+ * only for sockets with the option `onread`.
+ */
+export function stopReading(socket: Pausable): void {
+  socket.pause();
+  const handle = handleOf(socket);
+  if (!handle?.readStop) return;
+  handle.reading = false;
+  handle.readStop();
+}
+
+/** The end of stopReading(): what is read from now on, in a later turn of the event loop, waits in a socket that is still paused. */
+export function startReading(socket: object): void {
+  const handle = handleOf(socket);
+  if (!handle?.readStart || handle.reading !== false) return;
+  handle.reading = true;
+  handle.readStart();
+}
+
+interface Pausable {
+  pause(): unknown;
 }
 
 /**

@@ -15,6 +15,8 @@ export interface ClientSession {
   readonly data: Duplex;
   signal(name: SignalName): void;
   resize(size: TerminalSize): void;
+  /** Where `go` was wanted: the program may start. */
+  go(): void;
   /** Closes the control connection: the service ends the program. The data connection is the caller's. */
   close(): void;
 }
@@ -39,6 +41,7 @@ export async function startSession(dial: Dial, wanted: Omit<Start, 'token'>, eve
     data,
     signal: (name) => client.send(encodeFrame(frameType.signal, name)),
     resize: (size) => client.send(encodeFrame(frameType.resize, formatPayload(size))),
+    go: () => client.send(encodeFrame(frameType.go)),
     close: () => client.close(),
   };
 }

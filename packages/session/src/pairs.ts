@@ -3,6 +3,7 @@ import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
 import type { Prepare } from '@dipus/proto/pipe';
 import { busy, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
+import { startReading, stopReading } from '@dipus/proto/handle';
 import { ControlConnection, type StageRequest } from './control-connection.ts';
 import { Links, type ShownLink } from './links.ts';
 import type { Session, SessionHandler } from './session.ts';
@@ -141,6 +142,7 @@ class Half {
     this.#beginnings.start(start);
   }
   stage(request: StageRequest): void {
+    if (request.kind === 'go') this.#events?.go?.();
     if (request.kind !== 'prepare') return this.#stage?.handle(request);
     if (this.#hasBegun) return;
     this.#hasBegun = true;
@@ -175,9 +177,14 @@ class Half {
     this.#dropData = () => data.destroy();
     return {
       start,
+      holdData: () => {
+        data.off('data', early);
+        stopReading(data);
+      },
       takeData: () => {
         this.#dropData = () => {};
         data.off('data', early).pause();
+        startReading(data);
         return data;
       },
       started: (tty) => connection.started(tty),

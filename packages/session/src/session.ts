@@ -6,6 +6,8 @@ import type { PrepareStage } from './stage.ts';
 /** One START with its data connection. Whoever begins it calls exactly one of `exit` and `fail`. */
 export interface Session {
   readonly start: Start;
+  /** Lets the client send, while nobody reads: of where STARTED comes before the program is started. */
+  holdData(): void;
   /** The program's stdin and stdout to be: not read any more. Belongs to whoever begins the session. */
   takeData(): Duplex;
   /** The program runs, and our own copy of the data connection is closed. */
@@ -17,7 +19,15 @@ export interface Session {
   /** `retry`: the same may be asked again in a moment; no unless given. */
   fail(reason: string, retry?: boolean): void;
   /** What the client does from now on. `gone` is called at once if it is gone already. */
-  listen(events: { signal(name: SignalName): void; resize(size: TerminalSize): void; gone(): void }): void;
+  listen(events: SessionActs): void;
+}
+
+export interface SessionActs {
+  signal(name: SignalName): void;
+  resize(size: TerminalSize): void;
+  /** Of a START with `go`. */
+  go?(): void;
+  gone(): void;
 }
 
 /** What serves the sessions of one service. */
