@@ -175,7 +175,7 @@ test('where GO is wanted the program is started then, and not for whoever is los
       }
       const silent = await begin();
       silent.data.socket.end('never begun');
-      assert.equal(await silent.wire.error(), { reason: 'its client has gone, or has not begun it in time', retry: false });
+      assert.equal(await silent.wire.error(), { reason: 'its client has gone, or has sent no GO', retry: false });
       assert.not.ok(existsSync(`${sandbox.dir}/log`));
       const { wire, data } = await begin();
       data.socket.end('x'.repeat(20_000));

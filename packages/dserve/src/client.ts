@@ -109,7 +109,9 @@ export class ControlClient implements Client {
     this.#session.holdData();
     this.#session.started(hasTerminal);
     const timer = setTimeout(() => this.#mayStart.resolve(false), timing.prefaceMs);
-    return this.#mayStart.promise.finally(() => clearTimeout(timer));
+    const mayStart = await this.#mayStart.promise;
+    clearTimeout(timer);
+    return mayStart && !this.#isGone;
   }
   connected(): Connected {
     const { start } = this.#session;

@@ -162,7 +162,7 @@ export class Runs {
       const hasTerminal = this.#options.pty !== undefined;
       if ((await client.isWanted()) && (await client.mayStart(hasTerminal))) await this.#runProgram(client, command, log);
       else {
-        client.failed('its client has gone, or has not begun it in time');
+        client.failed('its client has gone, or has sent no GO');
         log({ event: 'leave' });
       }
     } finally {
