@@ -1,5 +1,5 @@
 // djoin: what it refuses, and what it says.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer as createPlainServer, type AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
@@ -7,8 +7,10 @@ import * as assert from 'uvu/assert';
 import { loadIdentity } from '@dipus/seps/identity';
 import { invite, openInvitations } from '@dipus/seps/invitations';
 import { makeCode } from '@dipus/seps/pair-proof';
-import { suite } from './harness.ts';
+import { eventually, has, suite, withSandbox } from './harness.ts';
 import { asRoot, withPair, until } from './pairing-pair.ts';
+import { commandOf } from './processes.ts';
+import { withScreen } from './tmux.ts';
 
 const test = suite('djoin');
 
@@ -65,5 +67,20 @@ test('a server that does not pair', () =>
     assert.match((await run('djoin', [`127.0.0.1:${port}`], makeCode())).stderr, /it speaks TLS, but is no exporter\n$/);
     server.close();
   }));
+
+const terminalGoes = 'a terminal that goes while a question is asked there ends it as it ends others';
+if (has('tmux')) {
+  test(terminalGoes, () =>
+    withSandbox(async (sandbox) => {
+      const { dir, env } = sandbox;
+      const pid = await withScreen(sandbox, env, async (screen) => {
+        await screen.type('clear; echo $$ > pid; exec djoin 127.0.0.1:1 2> said', 'Enter');
+        await screen.shows(/Code: ?$/m);
+        return Number(readFileSync(`${dir}/pid`, 'utf8'));
+      });
+      await eventually('its end', () => commandOf(pid) === '');
+      assert.is(readFileSync(`${dir}/said`, 'utf8'), '');
+    }));
+} else test.skip(terminalGoes, 'there is no tmux');
 
 test.run();

@@ -11,8 +11,8 @@ export interface Screen {
   read(): Promise<string>;
 }
 
-/** Runs a shell with this environment in a terminal of its own; its prompt is `here> `. */
-export async function withScreen({ dir, run }: Sandbox, env: NodeJS.ProcessEnv, body: (screen: Screen) => Promise<void>): Promise<void> {
+/** Runs a shell with this environment in a terminal of its own, which goes behind `body`; its prompt is `here> `. */
+export async function withScreen<T>({ dir, run }: Sandbox, env: NodeJS.ProcessEnv, body: (screen: Screen) => Promise<T>): Promise<T> {
   const tmux = async (...args: string[]): Promise<string> =>
     (await run('tmux', ['-S', `${dir}/tmux`, '-f', '/dev/null', ...args], '', { env })).stdout.toString();
   const read = (): Promise<string> => tmux('capture-pane', '-p', '-J');
@@ -24,7 +24,7 @@ export async function withScreen({ dir, run }: Sandbox, env: NodeJS.ProcessEnv, 
   try {
     await tmux('new-session', '-d', '-x', '150', '-y', '40', 'PS1="here> " sh -i');
     await shows(/here>/);
-    await body({
+    return await body({
       shows,
       read,
       resize: async (cols, rows) => void (await tmux('resize-window', '-x', String(cols), '-y', String(rows))),

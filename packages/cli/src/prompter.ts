@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { ReadStream } from 'node:tty';
+import { codeOf } from '@dipus/proto/failure';
 import { printable } from '@dipus/proto/printable';
 import type { Prompter } from '@dipus/proto/prompter';
 
@@ -46,7 +47,13 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
   return new Promise((resolve) => {
     const input = new ReadStream(openSync('/dev/tty', 'r'));
     const typed: string[] = [];
+    let isOver = false;
+    // A terminal that has gone holds the process no more, and its signal is still to come.
+    const hold = setInterval(() => {}, 2 ** 30);
     const end = (text: string): void => {
+      if (isOver) return;
+      isOver = true;
+      clearInterval(hold);
       stop.removeEventListener('abort', abort);
       input.setRawMode(false).destroy();
       show('\r\n');
@@ -54,19 +61,21 @@ function readLine(prompt: string, { isShown, stop }: { isShown: boolean; stop: A
     };
     const abort = (): void => end('');
     // The question ends after the program knows that it is stopped: the answer must not look like a no.
-    const interrupt = (): void => {
-      process.once('SIGINT', abort);
-      process.kill(process.pid, 'SIGINT');
+    const stopBy = (signal: 'SIGINT' | 'SIGHUP'): void => {
+      process.once(signal, abort);
+      process.kill(process.pid, signal);
     };
+    // That it has gone is told of also where it would be put back.
+    const hangUp = (): void => void (isOver || stopBy('SIGHUP'));
     stop.addEventListener('abort', abort);
-    input.on('error', abort);
+    input.on('error', hangUp).on('end', hangUp);
     input.setRawMode(true);
     show(printable(prompt));
     input.setEncoding('utf8').on('data', (text: string) => {
       for (const char of text) {
         const key = keyOf(char);
         if (key === 'enter' || (key === 'end' && typed.length === 0)) return end(typed.join(''));
-        if (key === 'interrupt') return interrupt();
+        if (key === 'interrupt') return stopBy('SIGINT');
         if (key === undefined) typed.push(char);
         const erased = erase(typed, key);
         if (isShown) show(key === undefined ? printable(char) : '\b \b'.repeat(erased.length));
@@ -97,11 +106,15 @@ function keyOf(char: string): Key | undefined {
   return keys[char];
 }
 
+/** Writes to the terminal; where that has gone, what is read from it says so. */
 function show(text: string): void {
-  const fd = openSync('/dev/tty', 'w');
+  let fd;
   try {
+    fd = openSync('/dev/tty', 'w');
     writeSync(fd, text);
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error;
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
 }
