@@ -1,7 +1,7 @@
 // Whom an importer trusts and an exporter lets in: first contact, changed keys, revoked ones, and what is said then.
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { eventually, has, isLong, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, has, isLong, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { exporter, offer, promised } from './sep-pair.ts';
 import { hostOf, sepsPair, type SepsPair } from './seps-pair.ts';
 import { withScreen } from './tmux.ts';
@@ -289,7 +289,6 @@ test('a line that cannot be read is told of once, and counts for nothing', async
     const imported = pair.importer(pair.uri);
     await imported.has(1);
     assert.is(imported.program.stderr, `dimport: cannot read ${pair.files.known}: line 2: it is not HOST PIN [NAME]\n`);
-    await sleep(0);
   });
 });
 
