@@ -1,6 +1,6 @@
 // What a registry has.
 import { hostname, networkInterfaces } from 'node:os';
-import type { Entry } from '@dipus/registry/entry';
+import type { RegistryEntry } from '@dipus/registry/registry-entry';
 import { openRegistry } from '@dipus/registry/open';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { openTree } from '@dipus/tree/root';
@@ -37,7 +37,7 @@ export async function findInRegistry(options: RegistryOptions, finding: Finding,
   }
 }
 
-function foundBy(key: string, { uri, ...facts }: Entry): Found {
+function foundBy(key: string, { uri, ...facts }: RegistryEntry): Found {
   return { key, uri, isOwn: isOwn(uri), facts };
 }
 

@@ -7,7 +7,7 @@ import { bracketed, isLoopback } from '@dipus/proto/ip-address';
 import { parsePin } from '@dipus/proto/pin';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { targetOf } from '@dipus/proto/sep';
-import type { Entry } from '@dipus/registry/entry';
+import type { RegistryEntry } from '@dipus/registry/registry-entry';
 import { openRegistry } from '@dipus/registry/open';
 import type { Tree } from '@dipus/tree/root';
 import type { Announced } from './announcing.ts';
@@ -35,7 +35,7 @@ export async function register(options: RegisteringOptions): Promise<Announced> 
   const registry = await openRegistry(options.registry, () => options.tree);
   const since = Date.now();
   let isTold = false;
-  const entries = (from: string | undefined): Entry[] => {
+  const entries = (from: string | undefined): RegistryEntry[] => {
     const uris = urisOf(options, from);
     if (uris.length === 0 && !isTold)
       warn(
@@ -57,7 +57,7 @@ export async function register(options: RegisteringOptions): Promise<Announced> 
   };
 }
 
-function entriesAt(uri: string, { host, text, view }: RegisteringOptions, since: number): Entry[] {
+function entriesAt(uri: string, { host, text, view }: RegisteringOptions, since: number): RegistryEntry[] {
   const pin = parsePin(text['pin'] ?? '');
   const shared = { since, ...(pin !== undefined && { pin }) };
   const stages = view.list(everything).flatMap((offer) => {

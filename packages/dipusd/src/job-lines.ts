@@ -2,14 +2,14 @@
 import { linesOf, readLines, type FileLine, type LineFault } from '@dipus/proto/file-lines';
 
 /** One program to run. */
-export interface Stage {
+export interface JobPart {
   readonly tool: string;
   readonly args: readonly string[];
 }
 
 /** Programs that are started and ended together, each reading what the one before it prints. */
 export interface JobLine {
-  readonly stages: readonly Stage[];
+  readonly parts: readonly JobPart[];
 }
 
 export interface JobFile {
@@ -38,26 +38,26 @@ export function parseJobFile(text: string): JobFile {
     seen.set(JSON.stringify(job), line);
     return job;
   });
-  return { jobs: read.filter((one) => 'stages' in one), leftOut: read.filter((one) => 'tool' in one), faults };
+  return { jobs: read.filter((one) => 'parts' in one), leftOut: read.filter((one) => 'tool' in one), faults };
 }
 
 /** Reads `TOOL [ARGUMENT...] [| TOOL [ARGUMENT...]]...`. Throws LineError. */
 function parseJobLine(content: string): JobLine {
-  const stages: Stage[] = [];
+  const parts: JobPart[] = [];
   let words: string[] = [];
-  const endStage = (): void => {
+  const endPart = (): void => {
     const [tool, ...args] = words;
     if (tool === undefined || tool === '') throw new LineError('a tool is missing beside |');
     if (tool.startsWith('-')) throw new LineError(`${tool} is no tool; -NAME stands alone on its line`);
-    stages.push({ tool, args });
+    parts.push({ tool, args });
     words = [];
   };
   for (const token of tokensOf(content)) {
-    if (token === pipe) endStage();
+    if (token === pipe) endPart();
     else words.push(token);
   }
-  endStage();
-  return { stages };
+  endPart();
+  return { parts };
 }
 
 const pipe = Symbol('|');

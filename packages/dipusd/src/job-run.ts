@@ -7,12 +7,12 @@ import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { deferred, delay } from '@dipus/proto/waiting';
 import { readyAfterMs, saysReady } from './habits.ts';
-import type { Stage } from './job-lines.ts';
+import type { JobPart } from './job-lines.ts';
 import type { JobRequest } from './jobs-wanted.ts';
 
 export interface RunOptions {
   readonly env: NodeJS.ProcessEnv;
-  /** A line of the output of the program of a stage. */
+  /** A line of the output of the program of a part. */
   heard(of: { readonly at: number; readonly pid: number; readonly from: 'stdout' | 'stderr' }, line: string): void;
 }
 
@@ -24,7 +24,7 @@ export interface RunResult {
 }
 
 export interface Run {
-  /** By stage; undefined for a program that does not run, or no more. */
+  /** By part; undefined for a program that does not run, or no more. */
   readonly pids: readonly (number | undefined)[];
   /** Resolves when it does its work, as far as can be told; never where it ends before. */
   readonly ready: Promise<void>;
@@ -39,19 +39,19 @@ const maxLineChars = 4096;
  * Starts the programs, each in a process group of its own. When one of them ends the others are ended too, with TERM and then KILL. It is
  * ready when the last one says so, or has run for so long.
  */
-export function startRun({ stages, input }: JobRequest, { env, heard }: RunOptions): Run {
+export function startRun({ parts, input }: JobRequest, { env, heard }: RunOptions): Run {
   const ready = deferred();
   const ended = deferred<RunResult>();
-  let left = stages.length;
+  let left = parts.length;
   let first: RunResult | undefined;
   let killing: NodeJS.Timeout | undefined;
-  const children = stages.map(({ tool, args }, at) => {
+  const children = parts.map(({ tool, args }, at) => {
     const [file, ...words] = wordsWithLimitOfUser([tool, ...args], env['PATH']);
     return spawn(file, words, { env, detached: true, stdio: [at > 0 || input !== undefined ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
   });
   const isRunning = (child: ChildProcess): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
   const signal = (name: NodeJS.Signals): void => children.filter(isRunning).forEach((child) => signalOne(child.pid!, name));
-  const last = stages.at(-1)!;
+  const last = parts.at(-1)!;
   const timer = setTimeout(ready.resolve, readyAfterMs(last));
 
   const oneEnded = async (child: ChildProcess, end: RunResult): Promise<void> => {
@@ -71,7 +71,7 @@ export function startRun({ stages, input }: JobRequest, { env, heard }: RunOptio
     ended.resolve(first);
   };
   for (const [at, child] of children.entries()) {
-    const { tool } = stages[at]!;
+    const { tool } = parts[at]!;
     child.once('error', (error) => child.pid === undefined && void oneEnded(child, { tool, how: `cannot be started: ${reasonOf(error)}` }));
     child.once('exit', (code, name) => void oneEnded(child, { tool, how: name ? `was ended by ${name}` : `ended with status ${code}` }));
     child.stdin?.on('error', () => {});
@@ -79,7 +79,7 @@ export function startRun({ stages, input }: JobRequest, { env, heard }: RunOptio
     const { pid, stdout, stderr } = child;
     eachLine(stderr!, (line) => heard({ at, pid, from: 'stderr' }, line));
     eachLine(stdout!, (line) => {
-      if (stages[at] === last && saysReady(last, line)) ready.resolve();
+      if (parts[at] === last && saysReady(last, line)) ready.resolve();
       heard({ at, pid, from: 'stdout' }, line);
     });
     const next = children[at + 1];
@@ -96,7 +96,7 @@ export function startRun({ stages, input }: JobRequest, { env, heard }: RunOptio
   };
 }
 
-export function showStage({ tool, args }: Stage): string {
+export function showPart({ tool, args }: JobPart): string {
   return [tool, ...args].join(' ');
 }
 

@@ -5,7 +5,7 @@ import { timing } from '@dipus/proto/timing';
 import { aborted, deferred, pause } from '@dipus/proto/waiting';
 import type { Log } from './log.ts';
 import type { JobRequest } from './jobs-wanted.ts';
-import { showStage, startRun, type Run, type RunResult } from './job-run.ts';
+import { showPart, startRun, type Run, type RunResult } from './job-run.ts';
 
 export interface JobOptions {
   /** Of its programs. */
@@ -50,7 +50,7 @@ export class Job {
   constructor(request: JobRequest, options: JobOptions) {
     this.request = request;
     this.#options = options;
-    this.#words = request.stages.map(() => '');
+    this.#words = request.parts.map(() => '');
     this.settled = this.#settled.promise;
     this.ended = this.#live().finally(() => {
       clearTimeout(this.#late);
@@ -64,7 +64,7 @@ export class Job {
 
   get rows(): Row[] {
     const { request, state } = this;
-    return request.stages.map(({ tool, args }, at) => {
+    return request.parts.map(({ tool, args }, at) => {
       const pid = this.#run?.pids[at];
       const known = { tool, args, state, since: this.#since, restarts: this.#restarts, words: this.#words[at]! };
       return pid === undefined ? known : { ...known, pid };
@@ -110,19 +110,19 @@ export class Job {
 
   async #runOnce(): Promise<{ end: RunResult; wasReady: boolean }> {
     const { env, log } = this.#options;
-    const { stages } = this.request;
+    const { parts } = this.request;
     this.#is('starting');
     const run = startRun(this.request, {
       env,
       heard: ({ at, pid, from }, line) => {
-        const { tool } = stages[at]!;
+        const { tool } = parts[at]!;
         if (from === 'stdout') return log.explain(`${tool} says ${line}`);
         this.#words[at] = printable(line).slice(0, maxWordsChars);
         log.said(tool, pid, line);
       },
     });
     this.#run = run;
-    log.explain(`starts ${stages.map(showStage).join(' | ')}, ${run.pids.join(' and ')}`);
+    log.explain(`starts ${parts.map(showPart).join(' | ')}, ${run.pids.join(' and ')}`);
     let wasReady = false;
     void run.ready.then(() => {
       wasReady = true;
@@ -131,7 +131,7 @@ export class Job {
     });
     const end = await run.ended;
     this.#run = undefined;
-    const at = stages.findIndex(({ tool }) => tool === end.tool);
+    const at = parts.findIndex(({ tool }) => tool === end.tool);
     if (this.#words[at] === '') this.#words[at] = end.how;
     return { end, wasReady };
   }

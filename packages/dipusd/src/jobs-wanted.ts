@@ -1,6 +1,6 @@
 // What is to run: what runs everywhere, changed by the file of dipusd.
 import { speaking, staying } from './habits.ts';
-import type { JobFile, JobLine, Stage } from './job-lines.ts';
+import type { JobFile, JobLine, JobPart } from './job-lines.ts';
 
 /** Programs to keep running. */
 export interface JobRequest extends JobLine {
@@ -21,7 +21,7 @@ function defaultJobs({ services }: Surroundings): JobRequest[] {
   return [
     job('dreap', '-w'),
     job('dexport'),
-    { stages: [stage('ddiscover', '-w'), stage('dimport', '--seps', '-')] },
+    { parts: [part('ddiscover', '-w'), part('dimport', '--seps', '-')] },
     services === undefined ? { ...job('dserve', '--from', '-'), input: builtInServices } : job('dserve', '--from', services),
   ];
 }
@@ -32,30 +32,30 @@ function defaultJobs({ services }: Surroundings): JobRequest[] {
  */
 export function jobsWanted({ jobs, leftOut }: JobFile, surroundings: Surroundings): JobRequest[] {
   const left = new Set(leftOut.map(({ tool }) => tool));
-  const firstOf = ({ stages }: JobLine): string => stages[0]!.tool;
+  const firstOf = ({ parts }: JobLine): string => parts[0]!.tool;
   const defaults = defaultJobs(surroundings);
   const names = new Set(defaults.map(firstOf));
   const standing = defaults.flatMap((one) => {
     const instead = jobs.filter((each) => firstOf(each) === firstOf(one));
     if (instead.length > 0) return instead;
-    return one.stages.some(({ tool }) => left.has(tool)) ? [] : [one];
+    return one.parts.some(({ tool }) => left.has(tool)) ? [] : [one];
   });
   const others = jobs.filter((each) => !names.has(firstOf(each)));
   return [...standing, ...others].map((one) => ({
     ...one,
-    stages: one.stages.map((each) => staying(speaking(each, surroundings.isSeps))),
+    parts: one.parts.map((each) => staying(speaking(each, surroundings.isSeps))),
   }));
 }
 
 /** The tools that a line may leave out. */
 export function defaultTools(): string[] {
-  return defaultJobs({ services: undefined, isSeps: false }).flatMap(({ stages }) => stages.map(({ tool }) => tool));
+  return defaultJobs({ services: undefined, isSeps: false }).flatMap(({ parts }) => parts.map(({ tool }) => tool));
 }
 
 function job(tool: string, ...args: string[]): JobRequest {
-  return { stages: [stage(tool, ...args)] };
+  return { parts: [part(tool, ...args)] };
 }
 
-function stage(tool: string, ...args: string[]): Stage {
+function part(tool: string, ...args: string[]): JobPart {
   return { tool, args };
 }

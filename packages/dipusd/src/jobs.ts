@@ -38,7 +38,7 @@ export class Jobs {
   /** Tries those again that are given up, and lets those read their files again that can. */
   again(): void {
     this.#jobs = this.#jobs.map((job) => (job.state === 'given up' ? new Job(job.request, this.#options) : job));
-    for (const job of this.#jobs) if (job.request.stages.every(readsAgain)) job.signal('SIGHUP');
+    for (const job of this.#jobs) if (job.request.parts.every(readsAgain)) job.signal('SIGHUP');
   }
 
   /** Ends them, the last one first. */
@@ -53,6 +53,6 @@ export class Jobs {
   }
 }
 
-function keyOf({ stages, input }: JobRequest): string {
-  return JSON.stringify([stages, input]);
+function keyOf({ parts, input }: JobRequest): string {
+  return JSON.stringify([parts, input]);
 }

@@ -3,7 +3,7 @@ import { codeOf, Failure } from '@dipus/proto/failure';
 import type { DnsUrl } from '@dipus/proto/registry-url';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
-import { parseValue, type Entry } from './entry.ts';
+import { parseValue, type RegistryEntry } from './registry-entry.ts';
 import { keepTrying } from './keep-trying.ts';
 import { Known } from './known.ts';
 import type { Registration, Registry, RegistryEvents } from './registry.ts';
@@ -16,7 +16,7 @@ export class DnsRegistry implements Registry {
     this.#url = url;
   }
 
-  async list(name: string): Promise<Entry[]> {
+  async list(name: string): Promise<RegistryEntry[]> {
     this.#checkName(name);
     const values = await this.#read();
     return [...values.values()].map((value) => parseValue(name, value)).filter((entry) => entry !== undefined);

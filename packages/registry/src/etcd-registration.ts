@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { timing } from '@dipus/proto/timing';
 import { delay, pause } from '@dipus/proto/waiting';
-import { formatValue } from './entry.ts';
+import { formatValue } from './registry-entry.ts';
 import { EtcdError, told } from './etcd-answer.ts';
 import type { EtcdClient } from './etcd-client.ts';
 import { keepTrying } from './keep-trying.ts';
 import { encode } from './range.ts';
 import type { RegisterOptions, Registration } from './registry.ts';
-import { Wanted } from './wanted.ts';
+import { EntryKeys } from './entry-keys.ts';
 
 /** Of one transaction; etcd allows 128 unless set otherwise. */
 const maxOperations = 100;
@@ -17,7 +17,7 @@ export class EtcdRegistration implements Registration {
   readonly #client: EtcdClient;
   readonly #prefix: string;
   readonly #options: RegisterOptions;
-  readonly #wanted: Wanted;
+  readonly #keys: EntryKeys;
   readonly #stop = new AbortController();
   readonly #ended: Promise<void>;
   /** Aborted when there is something to do. */
@@ -31,7 +31,7 @@ export class EtcdRegistration implements Registration {
     this.#client = client;
     this.#prefix = prefix;
     this.#options = options;
-    this.#wanted = new Wanted(randomBytes(8).toString('hex'));
+    this.#keys = new EntryKeys(randomBytes(8).toString('hex'));
     this.#ended = keepTrying((isWell) => this.#keep(isWell), {
       stop: this.#stop.signal,
       maxPauseMs: timing.leaseMs,
@@ -87,7 +87,7 @@ export class EtcdRegistration implements Registration {
 
   /** Makes of what stands there what is wanted. The keys are nobody else's, so nothing of others is ever touched. */
   async #write(): Promise<void> {
-    const values = this.#wanted.values(this.#options.entries(this.#client.localAddress), formatValue);
+    const values = this.#keys.values(this.#options.entries(this.#client.localAddress), formatValue);
     const changed = [...values].filter(([key, value]) => this.#written.get(key) !== value);
     const gone = [...this.#written.keys()].filter((key) => !values.has(key));
     const keyOf = (key: string): string => encode(`${this.#prefix}/${key}`);

@@ -1,6 +1,6 @@
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
-import { parseValue, type Entry } from './entry.ts';
+import { parseValue, type RegistryEntry } from './registry-entry.ts';
 import { told } from './etcd-answer.ts';
 import { EtcdClient } from './etcd-client.ts';
 import { EtcdRegistration } from './etcd-registration.ts';
@@ -21,7 +21,7 @@ export class EtcdRegistry implements Registry {
     this.#client = new EtcdClient(url);
   }
 
-  async list(name: string): Promise<Entry[]> {
+  async list(name: string): Promise<RegistryEntry[]> {
     try {
       const { values } = await readRange(this.#client, rangeOf(this.#url.prefix, name));
       return [...values.values()].map((value) => parseValue(name, value)).filter((entry) => entry !== undefined);

@@ -1,11 +1,11 @@
-import { parseValue, type Entry } from './entry.ts';
+import { parseValue, type RegistryEntry } from './registry-entry.ts';
 import type { RegistryEvents } from './registry.ts';
 
 /** What a watch has told of the entries of one name, by their keys. */
 export class Known {
   readonly #name: string;
   readonly #events: RegistryEvents;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, RegistryEntry>();
   #isReady = false;
 
   constructor(name: string, events: RegistryEvents) {

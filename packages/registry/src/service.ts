@@ -9,11 +9,11 @@ import { delay, pause } from '@dipus/proto/waiting';
 import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import type { Tree } from '@dipus/tree/root';
-import { formatValue, maxValueBytes, parseValue, type Entry } from './entry.ts';
+import { formatValue, maxValueBytes, parseValue, type RegistryEntry } from './registry-entry.ts';
 import { keepTrying } from './keep-trying.ts';
 import { Known } from './known.ts';
 import type { RegisterOptions, Registration, Registry, RegistryEvents } from './registry.ts';
-import { Wanted } from './wanted.ts';
+import { EntryKeys } from './entry-keys.ts';
 
 /** The most bytes of a line: a sign, a key and a value. */
 const maxLineBytes = maxValueBytes + 1024;
@@ -28,7 +28,7 @@ export class ServiceRegistry implements Registry {
     this.#openTree = openTree;
   }
 
-  async list(name: string): Promise<Entry[]> {
+  async list(name: string): Promise<RegistryEntry[]> {
     const over = new AbortController();
     let values: ReadonlyMap<string, string> = new Map();
     await this.#follow(name, over.signal, { all: (all) => ((values = all), over.abort()), put: () => {}, remove: () => {} });
@@ -51,7 +51,7 @@ export class ServiceRegistry implements Registry {
   }
 
   register({ entries, warn, explain }: RegisterOptions): Registration {
-    const wanted = new Wanted(randomBytes(8).toString('hex'));
+    const keys = new EntryKeys(randomBytes(8).toString('hex'));
     const stop = new AbortController();
     let write = (): void => {};
     const work = (isWell: () => void): Promise<void> =>
@@ -61,7 +61,7 @@ export class ServiceRegistry implements Registry {
           if (line !== 'ok') return;
           isWell();
           explain(`${this.#url.printed}: registers`);
-          write = () => socket.write(linesFor(wanted.values(entries(undefined), formatValue), written));
+          write = () => socket.write(linesFor(keys.values(entries(undefined), formatValue), written));
           write();
         };
       });

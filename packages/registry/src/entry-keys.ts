@@ -1,7 +1,7 @@
-import type { Entry } from './entry.ts';
+import type { RegistryEntry } from './registry-entry.ts';
 
 /** The keys of what one process registers: `NAME/HOST/BOOT-N`, of which N is the same as long as the URI is. */
-export class Wanted {
+export class EntryKeys {
   readonly #boot: string;
   readonly #numbers = new Map<string, number>();
 
@@ -11,7 +11,7 @@ export class Wanted {
   }
 
   /** Values by their keys. */
-  values(entries: readonly Entry[], format: (entry: Entry) => string): Map<string, string> {
+  values(entries: readonly RegistryEntry[], format: (entry: RegistryEntry) => string): Map<string, string> {
     return new Map(entries.map((entry) => [`${entry.name}/${entry.host}/${this.#boot}-${this.#numberOf(entry.uri)}`, format(entry)]));
   }
 

@@ -6,7 +6,7 @@ import { isPrintable } from '@dipus/proto/printable';
 import { parseUri, UriError } from '@dipus/proto/uri';
 
 /** Something that can be reached at a URI, as whoever has registered it says. */
-export interface Entry {
+export interface RegistryEntry {
   /** As isEntryName has it. */
   readonly name: string;
   readonly uri: string;
@@ -22,12 +22,12 @@ export interface Entry {
 export const maxValueBytes = 4096;
 
 /** The value of an entry, as text of one line. */
-export function formatValue({ uri, host, pin, since }: Entry): string {
+export function formatValue({ uri, host, pin, since }: RegistryEntry): string {
   return JSON.stringify({ uri, host, ...(pin !== undefined && { pin }), ...(since !== undefined && { since }) });
 }
 
 /** Reads a value, which is a JSON object or a URI alone. Whatever it is, this never throws: undefined for what is none. */
-export function parseValue(name: string, text: string): Entry | undefined {
+export function parseValue(name: string, text: string): RegistryEntry | undefined {
   if (Buffer.byteLength(text) > maxValueBytes) return undefined;
   const value = text.startsWith('{') ? parseObject(Buffer.from(text)) : { uri: text.trim() };
   const { uri, host, pin, since } = value ?? {};
