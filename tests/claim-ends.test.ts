@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, utimesSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
-import { eventually, has, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { bundle, eventually, has, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { ann, isRoot, testAsRoot, withUsers } from './users.ts';
 
 const test = suite('claim-ends');
@@ -105,6 +105,25 @@ testAsRoot(test, 'what a claim may not set is told as such, and nothing is left'
       ended.stderr,
       /^dserve: cannot set group of .*\/local\/a\/b\/\.echo\.box\.\.\.0: operation not permitted\n.*member of the group\n$/,
     );
+    assert.equal(everything(root), ['local']);
+  }),
+);
+
+testWith(test, ['strace'], 'a mode that may not be set is told as such, not as a group', () =>
+  withSandbox(async ({ root, run }) => {
+    const refuse = ['-f', '-qq', '-o', '/dev/null', '-e', 'inject=?chmod,?fchmodat:error=EPERM'];
+    const ended = await run('strace', [
+      ...refuse,
+      process.execPath,
+      bundle('dserve'),
+      '-m',
+      '660',
+      '-g',
+      String(process.getegid!()),
+      'cat',
+      'echo',
+    ]);
+    assert.equal([ended.status, ended.stderr], [1, `dserve: cannot set mode of ${root}/local/.echo.box...0: operation not permitted\n`]);
     assert.equal(everything(root), ['local']);
   }),
 );

@@ -80,7 +80,8 @@ if (has('tmux')) {
       });
       await eventually('its end', () => commandOf(pid) === '');
       assert.is(readFileSync(`${dir}/said`, 'utf8'), '');
-    }));
+    }),
+  );
 } else test.skip(terminalGoes, 'there is no tmux');
 
 test.run();
