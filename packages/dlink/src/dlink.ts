@@ -19,9 +19,9 @@ export async function dlink(tree: Tree, args: Arguments, { context, host }: { co
   const target = await openTarget(tree, args, context);
   try {
     const matchModes = (): boolean => kept.matchModes();
-    const link = new ServiceProxy(target, { max: args.max, streams, descriptors: new Descriptors(), matchModes, explain });
+    const proxy = new ServiceProxy(target, { max: args.max, streams, descriptors: new Descriptors(), matchModes, explain });
     const kept = await keepService(tree, wanted, {
-      open: () => link.open(),
+      open: () => proxy.open(),
       stop,
       reclaimed: (path) => warn(`${path} was taken away; claimed it again`),
       lost: warn,

@@ -1,4 +1,4 @@
-// Where the connections of a link lead.
+// Where the connections of a service of dlink lead.
 import { openPrompter } from '@dipus/cli/prompter';
 import type { Context } from '@dipus/cli/run';
 import { framed } from '@dipus/ipc/framed';
