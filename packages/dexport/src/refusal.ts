@@ -1,5 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { formatHttpAnswer } from '@dipus/proto/http-answer';
 import { sepVersion, versionHeader } from '@dipus/proto/sep';
 import { timing } from '@dipus/proto/timing';
 
@@ -32,23 +33,21 @@ const maxRefusedBytes = 64 << 20;
  */
 export function refuseRaw(socket: Socket, refusal: Refusal, lingerMs: number = timing.refusedBodyMs): void {
   if (!socket.writable) return void socket.destroy();
-  const body = `${refusal.message}\n`;
-  const headers = { ...commonHeaders(refusal), 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' };
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const status = `${refusal.status} ${STATUS_CODES[refusal.status]}`;
   socket.on('error', () => {});
-  socket.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n${head.join('')}\r\n${body}`);
+  socket.end(formatHttpAnswer({ status, headers: headersOf(refusal), text: refusal.message }));
   readAway(socket, socket, lingerMs);
 }
 
 /** Answers a request. Its body is read away, so that the client sees the reason. */
 export function refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
-  response.writeHead(refusal.status, commonHeaders(refusal));
+  response.writeHead(refusal.status, { 'Content-Type': 'text/plain; charset=utf-8', ...headersOf(refusal) });
   response.end(`${refusal.message}\n`);
   if (!request.complete) readAway(request, request.socket, timing.refusedBodyMs);
 }
 
-function commonHeaders(refusal: Refusal): Record<string, string> {
-  return { 'Content-Type': 'text/plain; charset=utf-8', [versionHeader]: sepVersion, ...refusal.headers };
+function headersOf(refusal: Refusal): Record<string, string> {
+  return { [versionHeader]: sepVersion, ...refusal.headers };
 }
 
 /** Reads away what comes, up to a limit and a time, then closes the connection. */

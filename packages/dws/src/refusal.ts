@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { Refused } from '@dipus/ipc/answer';
 import { isExpected } from '@dipus/ipc/let-in';
 import { reasonOf } from '@dipus/proto/failure';
+import { formatHttpAnswer } from '@dipus/proto/http-answer';
 import { timing } from '@dipus/proto/timing';
 
 /** A request that is refused with a status of its own. */
@@ -31,10 +32,7 @@ export function refusalOf(error: unknown): HttpRefusal {
 /** Answers on a connection that nobody else answers on, and closes it; what still comes is read away for a moment. */
 export function refuse(connection: Socket, { status, message, headers }: HttpRefusal): void {
   if (connection.destroyed) return;
-  const body = `${message}\n`;
-  const all = { ...headers, 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': String(Buffer.byteLength(body)) };
-  const lines = Object.entries({ ...all, Connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`);
-  connection.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
+  connection.end(formatHttpAnswer({ status: `${status} ${STATUS_CODES[status]}`, headers, text: message }));
   const timer = setTimeout(() => connection.destroy(), timing.refusedBodyMs);
   connection
     .once('end', () => connection.destroy())

@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { encodeGoodbye } from '@dipus/proto/channel-frame';
+import { formatHttpAnswer } from '@dipus/proto/http-answer';
 import { timing } from '@dipus/proto/timing';
 import { protocolName } from './secured.ts';
 
@@ -27,8 +28,7 @@ export function tellPlain(raw: Socket): void {
 }
 
 function httpAnswer(status: number, text: string): string {
-  const head = ['Content-Type: text/plain; charset=utf-8', `Content-Length: ${Buffer.byteLength(text) + 1}`, 'Connection: close'];
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('\r\n')}\r\n\r\n${text}\n`;
+  return formatHttpAnswer({ status: `${status} ${STATUS_CODES[status]}`, text });
 }
 
 /** What is still sent must not turn the answer into a reset. */
