@@ -491,7 +491,7 @@ test('chmod and chgrp by hand are followed by the control socket', () =>
         chownSync(path, uid, gid);
         await followed(`owner ${uid}:${gid}`);
       }
-    }
+    } else test.skip('chgrp by hand', 'only root can give files to any group');
     // The control socket alone is none of anybody's business: the plain one counts.
     chmodSync(control, 0o666);
     await followed('the control socket changed by hand');

@@ -394,7 +394,7 @@ test('a pause of the whole process is no silence of the host', async () => {
   );
 });
 
-test('thousands of one name get their numbers without searching', async () => {
+test('very many of one name get their numbers without searching', async () => {
   await withSandbox(async (sandbox) => {
     const evil = await hostile(sandbox, 'one-name');
     const here = importer(sandbox, evil.uri);

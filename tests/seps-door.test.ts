@@ -389,7 +389,7 @@ test('a side that is killed breaks its channels, and leaves nothing', async () =
   );
 });
 
-test('six hundred connections, every other one reset in the middle of a stream: descriptors are back', async () => {
+test('connections come and go, every other one reset in the middle of a stream: descriptors are back', async () => {
   await withDoor(async (way) => {
     const descriptors = (): number => readdirSync('/proc/self/fd').length;
     await echoes(way);

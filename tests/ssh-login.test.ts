@@ -424,6 +424,7 @@ function addTests(): void {
       assert.is((sshd.program.stderr.match(/Accepted publickey/g)?.length ?? 0) - before, 2);
       isIn(await logIn([...jump.slice(0, -1), `ProxyJump root@jump:${sshd.port},jump`]));
       if (has('nc')) isIn(await logIn(['ProxyCommand nc %h %p']));
+      else test.skip('by nc', 'there is no nc');
       failed(
         await logIn(['ProxyCommand echo no way >&2; exit 7']),
         /^login: cannot connect to ssh:\/\/box: the proxy ended \(echo no way >&2; exit 7\): no way$/,
