@@ -380,6 +380,10 @@ test('a service is a registry, and whatever it says is one line', () =>
     ];
     await Promise.all(rows.map(([name, script]) => serve(name, script)));
     for (const [name, , answer] of rows) assert.is(await ask(`${name}://x`), answer);
+    const closed = await openRegistry(parseRegistry('silent://x'), () => openTree(env));
+    const asked = closed.list('dipus').catch((error: Error) => error.message);
+    closed.close();
+    assert.is(await asked, 'cannot ask silent://x: it was closed');
     const all = await serve(
       'lists',
       `read -r request; echo "+ a sep://a"; echo .; read go < ${root}/../go; echo "+ b sep://b"; echo .; cat > /dev/null`,

@@ -1,11 +1,9 @@
 // Exporters on the LAN.
 import { browse, type Browser, type BrowseEvents } from '@dipus/mdns/browse';
 import type { MdnsService } from '@dipus/mdns/catalog';
+import { exporterOf } from '@dipus/mdns/exporter';
 import { Failure } from '@dipus/proto/failure';
-import { parsePin } from '@dipus/proto/pin';
-import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
-import { parseUri, UriError } from '@dipus/proto/uri';
 import { aborted, pause } from '@dipus/proto/waiting';
 import type { Finding, Found } from './found.ts';
 
@@ -46,25 +44,6 @@ async function browseOnceThereIsNetwork(events: BrowseEvents, stop: AbortSignal)
 }
 
 function tell(take: (found: Found) => void, service: MdnsService, isOwn: boolean): void {
-  const uri = uriOf(service);
-  if (uri !== undefined) take({ key: service.name, uri, isOwn, facts: factsOf(service) });
-}
-
-/** The URI of an exporter; undefined where the name that came from the network makes none. */
-function uriOf({ host, port, txt }: MdnsService): string | undefined {
-  const scheme = txt['seps'] === '1' ? 'seps' : 'sep';
-  const text = `${scheme}://${host}:${port}`;
-  try {
-    const uri = parseUri(text);
-    return uri.scheme === scheme && uri.host === host && uri.port === port && uri.ask.segments.length === 0 ? text : undefined;
-  } catch (error) {
-    if (error instanceof UriError) return undefined;
-    throw error;
-  }
-}
-
-function factsOf({ name, host, port, addresses, txt }: MdnsService): Record<string, unknown> {
-  const texts = Object.fromEntries(Object.entries(txt).map(([key, value]) => [printable(key), printable(value)]));
-  const pin = parsePin(txt['pin'] ?? '');
-  return { ...(pin !== undefined && { pin }), name: printable(name), host, port, addresses, txt: texts };
+  const exporter = exporterOf(service);
+  if (exporter) take({ key: service.name, isOwn, ...exporter });
 }

@@ -8,6 +8,7 @@ import { readAsk } from '@dipus/cli/service-operand';
 import { askOf, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri, parseUri, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
 import { Failure } from '@dipus/proto/failure';
+import { nodeUri } from '@dipus/proto/node-uri';
 import { parseServicePath } from '@dipus/proto/name';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
@@ -20,9 +21,6 @@ import { lateness } from './deadline.ts';
 import { hostIn, candidateOf, type Candidate, type Service } from './candidate.ts';
 import { Registered } from './registered.ts';
 import { startNode } from './start-node.ts';
-
-/** The port of a dpipesd that has an exporter of its own. */
-const nodePort = 7371;
 
 export interface WhereNodesAre {
   readonly nodes: readonly string[];
@@ -195,10 +193,8 @@ function serviceAt(file: string): Service {
   return { path: file, host: hostIn(file), file, open: () => openService({ file }, 'control') };
 }
 
-/** `HOST` or `HOST:PORT` is the exporter of a dpipesd. */
 function readNode(text: string): Uri {
-  const hasPort = /^(?:\[[^\]]*\]|[^:]*):\d+$/.test(text);
-  return readOperand('-N', text, () => parseUri(isUri(text) ? text : `sep://${text}${hasPort ? '' : `:${nodePort}`}`));
+  return readOperand('-N', text, () => parseUri(nodeUri(text)));
 }
 
 /** The ask for what runs any command. */

@@ -2,6 +2,7 @@
 import type { Ask } from '@dipus/proto/ask';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { parseUri, type Uri } from '@dipus/proto/uri';
+import { listNodes } from '@dipus/registry/nodes';
 import { openRegistry } from '@dipus/registry/open';
 import type { Registry } from '@dipus/registry/registry';
 import type { Tree } from '@dipus/tree/root';
@@ -23,9 +24,9 @@ export class Registered {
   async find(ask: Ask, host: string | undefined): Promise<Uri[]> {
     this.#registry ??= openRegistry(this.#url, this.#openTree);
     const registry = await this.#registry;
-    // DNS names exporters alone, which are asked themselves.
-    if (this.#url.kind === 'dns') return (await registry.list('dipus')).map(({ uri }) => parseUri(uri));
-    const entries = await registry.list(ask.segments.join('.'));
+    const entries = await listNodes(registry, this.#url, ask.segments.join('.'));
+    // Exporters, which are asked themselves.
+    if (this.#url.kind === 'dns') return entries.map(({ uri }) => parseUri(uri));
     const wanted = host === undefined ? entries : entries.filter((entry) => entry.host === host || entry.uri === host);
     // An exporter that was started anew has two of them for a while.
     const uris = [...new Set(wanted.map(({ uri }) => uri))];

@@ -5,10 +5,8 @@ import { networkInterfaces } from 'node:os';
 import type { Readable } from 'node:stream';
 import { printDiagnostics } from '@dipus/cli/output';
 import { Failure } from '@dipus/proto/failure';
+import { nodePort } from '@dipus/proto/node-uri';
 import { guardGroup, readyGuard } from '@dipus/programs/guard';
-
-/** The port of an exporter that offers stages alone. */
-const port = 7371;
 
 export interface Exporter {
   /** The lines that it has printed: URIs at which it listens. */
@@ -80,6 +78,6 @@ function everywhere(): string[] {
 }
 
 function withPort(text: string): string {
-  if (/^\[.*\]$|^[^:]*$/.test(text)) return `${text}:${port}`;
-  return /^[^[\]]*:[^[\]]*:/.test(text) ? `[${text}]:${port}` : text;
+  if (/^\[.*\]$|^[^:]*$/.test(text)) return `${text}:${nodePort}`;
+  return /^[^[\]]*:[^[\]]*:/.test(text) ? `[${text}]:${nodePort}` : text;
 }

@@ -22,6 +22,7 @@ const maxEntries = 100_000;
 export class ServiceRegistry implements Registry {
   readonly #url: ServiceUrl;
   readonly #openTree: () => Tree;
+  readonly #closed = new AbortController();
 
   constructor(url: ServiceUrl, openTree: () => Tree) {
     this.#url = url;
@@ -31,7 +32,9 @@ export class ServiceRegistry implements Registry {
   async list(name: string): Promise<RegistryEntry[]> {
     const over = new AbortController();
     let values: ReadonlyMap<string, string> = new Map();
-    await this.#follow(name, over.signal, { all: (all) => ((values = all), over.abort()), put: () => {}, remove: () => {} });
+    const stop = AbortSignal.any([over.signal, this.#closed.signal]);
+    await this.#follow(name, stop, { all: (all) => ((values = all), over.abort()), put: () => {}, remove: () => {} });
+    if (!over.signal.aborted) throw this.#failure('it was closed');
     return [...values.values()].map((value) => parseValue(name, value)).filter((entry) => entry !== undefined);
   }
 
@@ -75,7 +78,9 @@ export class ServiceRegistry implements Registry {
     };
   }
 
-  close(): void {}
+  close(): void {
+    this.#closed.abort();
+  }
 
   /** What there is, and then what changes, until it is stopped. Rejects with Failure where it ends before. */
   async #follow(name: string, stop: AbortSignal, take: Following): Promise<void> {
