@@ -1,11 +1,15 @@
 // What a dpipesd tells by HTTP, and what may be done to it: at its socket, and below /.dpipesd/ of an exporter.
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
 import { sepProtocol } from '@dipus/proto/sep';
-import { eventually, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
-import { exporter } from './sep-pair.ts';
+import { startEtcd } from './etcd.ts';
+import { eventually, has, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { hostTests } from './hosts.ts';
+import { exporter, promised } from './sep-pair.ts';
 
 const test = suite('dpipesd api');
+const onHosts = hostTests(test);
 
 interface Answer {
   readonly status: number;
@@ -77,6 +81,8 @@ test('at its socket it tells what runs and what may, and its user may end pipeli
     assert.is((await sandbox.run('dpipes', ['-N', `unix://${path}`, 'echo yes'])).stdout.toString(), 'yes\n');
 
     checkMetrics((await ask('/metrics')).body);
+    const silent = await sandbox.run('dpipesd', ['-N', 'attic']);
+    assert.is(`${silent.status} ${silent.stderr.split('\n')[0]}`, '2 dpipesd: -N needs --api');
     const wrong = [
       ['/none', [], 404],
       ['/pipes/00', [], 404],
@@ -118,6 +124,55 @@ test('below /.dpipesd/ of an exporter everybody may look, and nobody may do anyt
     await sandbox.start('dpipesd', ['-x', '--app', 'cat']).line();
     await eventually('one that tells nothing', async () => (await curl(sandbox, `${base}/`)).status === 502);
   }));
+
+interface ToldSource {
+  readonly source: string;
+  readonly registry?: string;
+  readonly age?: number;
+  readonly nodes: readonly { readonly uri: string }[];
+  readonly error?: string;
+}
+
+const nodesTitle = 'it tells of nodes when it is asked, of each source with its age, and of one that fails what that has said last';
+if (has('etcd') && has('ss'))
+  onHosts(nodesTitle, ['here', 'stereo'], async ({ here, stereo }) => {
+    const env = { ...here.env, DIPUS_TIME_SCALE: '0.5' };
+    const etcd = await startEtcd(stereo);
+    await stereo.start('dexport', ['--plain', '--user', 'root', '-r', `etcd://${stereo.address}`]).line();
+    await stereo.start('dpipesd', ['-x', '--app', 'cat']).line();
+    writeFileSync(`${here.dir}/settings`, 'node attic\nforeground\nuser root\nregistry etcd://stereo\n');
+    const own = ['--api', '-x', '--app', 'cat', '-f', 'settings', '-N', 'ssh://kig@studio'];
+    await here.start('dpipesd', own, { env }).line();
+    assert.is((await here.run('ss', ['-Htuan'])).stdout.toString(), '', 'it has no connection before somebody asks');
+    const uri = await here.start('dexport', ['--user', 'root', '-l', '127.0.0.1:0', '--no-announce']).line();
+    const ask = async (): Promise<ToldSource[]> => (await curl(here, `${uri.replace('sep:', 'http:')}/.dpipesd/nodes`)).json as never;
+    const known = ['settings sep://attic:7371 ssh://kig@studio', 'mdns sep://stereo.local:7370'];
+    const registered = `registry etcd://stereo sep://${stereo.address}:7370/dpipesd.stereo...0`;
+    const read = ({ source, registry, nodes }: ToldSource): string =>
+      [source, ...(registry === undefined ? [] : [registry]), ...nodes.map((node) => node.uri)].join(' ');
+    const told = (...expected: string[]): Promise<ToldSource[]> =>
+      eventually(expected.join(), async () => {
+        const sources = await ask();
+        const all = sources.map((one) => `${read(one)}${one.error === undefined ? '' : `: ${one.error}`}`);
+        return all.join() === expected.join() ? sources : undefined;
+      });
+    const [settings, lan, registry] = await told(...known, registered);
+    for (const { age } of [settings!, lan!, registry!]) assert.ok(age! >= 0);
+    assert.match(JSON.stringify(lan), /"name":"stereo","host":"stereo.local","port":7370,"addresses":\[/);
+    assert.match(JSON.stringify(registry), /"name":"dpipesd",.*"host":"stereo","since":\d+/);
+    etcd.signal('SIGSTOP');
+    const [, fresh, old] = await told(...known, `${registered}: cannot ask etcd://stereo: no answer within 1.5 s`);
+    assert.ok(old!.age! > fresh!.age!, 'what it has said last is as old as it is');
+    const began = Date.now();
+    await ask();
+    assert.ok(Date.now() - began < promised(3000), `${Date.now() - began} ms`);
+    here.unplug();
+    await eventually('the LAN is lost', async () => (await ask())[1]!.error !== undefined);
+    const [, lost] = await ask();
+    assert.is(read(lost!), known[1]);
+    assert.match(lost!.error!, /: no network interface of this machine can multicast$/);
+  });
+else test.skip(nodesTitle, 'there is no etcd, or no ss');
 
 /** What the plain socket of an exported dpipesd answers. */
 async function upgraded(uri: string, text: string): Promise<string> {

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { eventually, sleep, type Program, type Sandbox } from './harness.ts';
+import type { Host } from './hosts.ts';
 import { freePort } from './sshd.ts';
 
 export interface Etcd {
@@ -63,6 +64,16 @@ export class Door {
     local.pipe(remote);
     remote.pipe(local);
   }
+}
+
+/** An etcd on a host of its own, at its usual port, that answers. */
+export async function startEtcd({ dir, start, run }: Host): Promise<Program> {
+  const clients = ['--listen-client-urls', 'http://0.0.0.0:2379', '--advertise-client-urls', 'http://127.0.0.1:2379'];
+  const own = ['--data-dir', `${dir}/etcd`, ...clients, '--listen-peer-urls', 'http://127.0.0.1:0'];
+  const program = start('etcd', [...own, '--logger', 'zap', '--log-level', 'error']);
+  const env = { ...process.env, ETCDCTL_API: '3' };
+  await eventually('etcd answers', async () => (await run('etcdctl', ['endpoint', 'health'], '', { env })).status === 0 || sleep(100));
+  return program;
 }
 
 /** Runs `body` with an etcd that answers; `args` are more words of its command line. */

@@ -207,8 +207,8 @@ const cases: Readonly<Record<string, Case | string>> = {
   'dipus-registry.5: etcdctl get --prefix /dipus/v1/': etcd,
   'dpipesd.conf.5: cat ~/.dpipesdrc': 'it is a file, see tests/dpipesd-conf.test.ts',
   'dpipesd.conf.5: dpipesd --check-config --max 4': {
-    before: "unset DPIPES_CONFIG; export HOME=$PWD; printf '%s\\n' '# What' 'app sort args=any' 'max 8' > .dpipesdrc",
-    gives: /^app sort args=any\t# .*\/\.dpipesdrc:2\nmax 4\t# command line\n$/,
+    before: "unset DPIPES_CONFIG; export HOME=$PWD; printf '%s\\n' '# What' 'node studio' 'app sort args=any' 'max 8' > .dpipesdrc",
+    gives: /^node studio\t# .*\/\.dpipesdrc:2\napp sort args=any\t# .*\/\.dpipesdrc:3\nmax 4\t# command line\n$/,
   },
   "dpipesd.1: dpipesd --plain -n 4 --app 'lame args=any' --app 'count command=\"wc -l\"'": {
     until: 'grep -q ^sep: out',

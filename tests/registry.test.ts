@@ -349,7 +349,7 @@ onEtcd('pipelines run where it says', async ({ dir, env, root, etcd, start, run,
   assert.match(await dpipes('-r', etcd.url, '-N', studio, 'sort'), new RegExp(`^0 a\nb\nb\ndpipes: ${lost.source}`));
   // What a file says is for dpipes here.
   const { status, stderr } = await run('dpipesd', [...user, '-r', etcd.url]);
-  assert.is(`${status} ${stderr.split('\n')[0]}`, '2 dpipesd: -r needs --plain');
+  assert.is(`${status} ${stderr.split('\n')[0]}`, '2 dpipesd: -r needs --plain or --api');
   const own = start('dpipesd', ['-f', settings]);
   assert.is(await own.line(), `${root}/local/dpipesd.box...0`);
 });

@@ -31,7 +31,7 @@ export function serveApi({ subject, isExported, isPrivate }: ApiServerOptions): 
   const callers = new WeakMap<Socket, ApiCaller>();
   const server = createServer(
     { maxHeaderSize: 8192, headersTimeout: timing.headMs, requestTimeout: timing.headMs, requireHostHeader: false },
-    (request, response) => respond(subject, callers.get(request.socket)!, { request, response }),
+    (request, response) => void respond(subject, callers.get(request.socket)!, { request, response }),
   );
   server.on('clientError', (_error, socket: Socket) => void socket.destroy());
   // It looks for heads that take too long from then on.
@@ -67,7 +67,7 @@ interface Exchange {
   readonly response: ServerResponse;
 }
 
-function respond(subject: ApiSubject, caller: ApiCaller, { request, response }: Exchange): void {
+async function respond(subject: ApiSubject, caller: ApiCaller, { request, response }: Exchange): Promise<void> {
   request.resume();
   const { method = '', url = '', headers } = request;
   const [path = '', query] = url.replace(/^\/\.dpipesd(?=\/|\?|$)/, '').split('?');
@@ -76,7 +76,7 @@ function respond(subject: ApiSubject, caller: ApiCaller, { request, response }: 
   if (isWatch) return watch(subject, response);
   if (query !== undefined)
     return send(response, { status: 400, value: { error: `no query is known but pipes?watch, and not ?${printable(query)}` } });
-  send(response, answerApi(subject, { method, path: path === '' ? '/' : path, caller }));
+  send(response, await answerApi(subject, { method, path: path === '' ? '/' : path, caller }));
 }
 
 function send(response: ServerResponse, answer: ApiAnswer): void {

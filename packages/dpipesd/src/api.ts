@@ -2,6 +2,7 @@
 import { userName } from '@dipus/tree/accounts';
 import { printable } from '@dipus/proto/printable';
 import { formatMetrics, type Counted } from './metrics.ts';
+import type { TellNodes } from './known-nodes.ts';
 import type { SeenStage } from './seen-stages.ts';
 
 /** What it tells of. */
@@ -9,6 +10,7 @@ export interface ApiSubject extends Counted {
   /** What may run: any command, or programs of these names. */
   readonly mayRun: 'any' | readonly string[];
   readonly settings: readonly { readonly name: string; readonly value?: string; readonly origin: string }[];
+  readonly tellNodes: TellNodes;
   /** Ends a program: TERM, then KILL. */
   endProgram(pid: number): void;
 }
@@ -33,8 +35,8 @@ export type ApiAnswer =
   | { readonly status: number; readonly value: unknown; readonly allow?: string }
   | { readonly status: number; readonly text: string; readonly type: string };
 
-/** Answers a request, and does what it asks for. */
-export function answerApi(subject: ApiSubject, { method, path, caller }: ApiRequest): ApiAnswer {
+/** Answers a request, and does what it asks for. Never rejects. */
+export async function answerApi(subject: ApiSubject, { method, path, caller }: ApiRequest): Promise<ApiAnswer> {
   const [, what = '', pipe, ...more] = path.replace(/\/$/, '').split('/');
   const isPipe = what === 'pipes' && pipe !== undefined && more.length === 0;
   if (isPipe && method === 'DELETE') return mayNot(caller) ?? endPipe(subject, pipe);
@@ -46,7 +48,7 @@ export function answerApi(subject: ApiSubject, { method, path, caller }: ApiRequ
   return onlyRead(method, what === 'drain' ? 'GET, HEAD, PUT, DELETE' : 'GET, HEAD') ?? (tell ?? tellDrain)(subject, caller);
 }
 
-type Tell = (subject: ApiSubject, caller: ApiCaller) => ApiAnswer;
+type Tell = (subject: ApiSubject, caller: ApiCaller) => ApiAnswer | Promise<ApiAnswer>;
 
 const tellers: Readonly<Record<string, Tell>> = {
   '': ({ version, host, user, since, places, apps, seen }) => {
@@ -55,6 +57,7 @@ const tellers: Readonly<Record<string, Tell>> = {
   },
   apps: ({ apps, places }) => ok(apps.map((app) => ({ ...app, running: places.runningOf(app) }))),
   pipes: ({ seen }) => ok(pipesOf(seen.list())),
+  nodes: async ({ tellNodes }) => ok(await tellNodes()),
   config: ({ settings }) => ok(settings.map(({ name, value, origin }) => ({ name, ...(value !== undefined && { value }), origin }))),
   auth: ({ user, mayRun }, { by, uid, readsOnly }) =>
     ok({
@@ -110,7 +113,7 @@ function mayNot({ readsOnly }: ApiCaller): ApiAnswer | undefined {
 }
 
 function unknown(path: string): ApiAnswer {
-  return refusal(404, `there is no ${printable(path)}: see / apps pipes config auth metrics drain`);
+  return refusal(404, `there is no ${printable(path)}: see / apps pipes nodes config auth metrics drain`);
 }
 
 function ok(value: unknown): ApiAnswer {

@@ -3,7 +3,10 @@ import { commandLineOrigin, parseConfiguredLine, type Configured, type Setting }
 import { UsageError } from '@dipus/cli/errors';
 import { offerOptions, readPermissions, type OfferOptions } from '@dipus/cli/offer-options';
 import { isGiven, listOption, numberOption, secondsOption, textOption } from '@dipus/cli/options';
+import { readOperand } from '@dipus/cli/operand';
 import { readRegistry, registryOption } from '@dipus/cli/registry-option';
+import { nodeUri } from '@dipus/proto/node-uri';
+import type { RegistryUrl } from '@dipus/proto/registry-url';
 import { parseApp, type App } from './app.ts';
 import { callsThese } from './calls.ts';
 import type { PortRange } from './link-port.ts';
@@ -14,9 +17,9 @@ import { printable } from '@dipus/proto/printable';
 const commandLine: Configured = {
   tool: 'dpipesd',
   forms: [
-    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--plain] [-l ADDR[:PORT]]... [-r REGISTRY] [--any-command] ' +
-      '[--accept-option NAMES]... [--metadata-name NAME] [--metadata-prefix TEXT] [--auth-command COMMAND] [--call HOST]... [--api] ' +
-      '[--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
+    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--user NAME] [--app SPEC]... [--plain] [-l ADDR[:PORT]]... [-r REGISTRY] [-N NODE]... ' +
+      '[--any-command] [--accept-option NAMES]... [--metadata-name NAME] [--metadata-prefix TEXT] [--auth-command COMMAND] ' +
+      '[--call HOST]... [--api] [--link-ports FIRST-LAST] [--grace SECS] [--foreground] ' +
       '[--exit] [--log FILE] [--pid-file FILE] [-f FILE] [--check-config] [-v] [-- COMMAND [ARG...]]',
   ],
   summary: 'Lets stages of pipelines run on this host: each is a program between two connections, for dpipes on whichever host.',
@@ -32,7 +35,11 @@ const commandLine: Configured = {
     },
     plain: { describe: 'offer it to everybody who reaches this host, by a dexport of its own at port 7371; -x goes without saying' },
     listen: { short: 'l', value: 'ADDR[:PORT]', isRepeatable: true, describe: 'where that one listens (default: all addresses)' },
-    registry: { ...registryOption, describe: 'its exporter registers it at REGISTRY, such as etcd://HOST' },
+    registry: {
+      ...registryOption,
+      describe: 'its exporter registers it at REGISTRY, such as etcd://HOST, and the API tells of the nodes there',
+    },
+    node: { short: 'N', value: 'NODE', isRepeatable: true, describe: 'a node that the API tells of' },
     'any-command': { describe: 'whoever gets here may run any command' },
     'accept-option': { value: 'NAMES', isRepeatable: true, describe: 'which options of clients count' },
     'metadata-name': { value: 'NAME', describe: 'the member of objects that says where they come from (default __dpipes)' },
@@ -56,7 +63,7 @@ const commandLine: Configured = {
   },
   onlyInArgv: ['exit'],
   // Of dpipes.
-  foreign: ['strict', 'sh', 'null', 'format', 'node', 'option', 'need', 'timeout', 'direct', 'plain-links', 'progress', 'tag', 'last'],
+  foreign: ['strict', 'sh', 'null', 'format', 'option', 'need', 'timeout', 'direct', 'plain-links', 'progress', 'tag', 'last'],
 };
 
 const nothingHint = 'whoever reaches it may run only what is named; --any-command lets everybody run anything, as this user';
@@ -81,8 +88,10 @@ export interface Arguments extends OfferOptions {
   readonly isPlain: boolean;
   /** Where its exporter listens. */
   readonly listen: readonly string[];
-  /** Where it registers. */
-  readonly registry?: string;
+  /** Where it registers, and where the API looks for nodes. */
+  readonly registry?: { readonly text: string; readonly url: RegistryUrl };
+  /** URIs of nodes that the API tells of. */
+  readonly nodes: readonly string[];
   /** Any command may run, whoever asks. */
   readonly isAnyCommand: boolean;
   /** Which options of clients count, where that is said. */
@@ -110,25 +119,26 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
   const isPlain = isGiven(values, 'plain');
   const isExported = isPlain || isGiven(values, 'export');
   const isAnyCommand = isGiven(values, 'any-command');
-  const [listen, options, calls] = ['listen', 'accept-option', 'call'].map((name) => listOption(values, name)) as [
-    string[],
-    string[],
-    string[],
-  ];
+  const hasApi = isGiven(values, 'api');
+  const list = (name: string): readonly string[] => listOption(values, name);
+  const [listen, options, calls] = [list('listen'), list('accept-option'), list('call')];
   if (text === undefined && isExported && apps.length === 0 && program === undefined && !isAnyCommand)
     throw new UsageError(`${isPlain ? '--plain' : '-x'} without COMMAND and --app would offer nothing`, nothingHint);
   if (listen.length > 0 && !isPlain) throw new UsageError('-l needs --plain', 'without it the network is that of dexport, or of sshd');
   const registry = textOption(values, 'registry');
-  readRegistry(registry);
-  // In a file it is for dpipes too.
-  if (!isPlain && settings.some(({ name, origin }) => name === 'registry' && origin === commandLineOrigin))
-    throw new UsageError('-r needs --plain', 'without it dexport -r registers what it offers');
+  const registryUrl = readRegistry(registry);
+  const nodes = list('node').map((word) => readOperand('-N', word, nodeUri));
+  // In a file they are for dpipes too.
+  const isSaid = (wanted: string): boolean => settings.some(({ name, origin }) => name === wanted && origin === commandLineOrigin);
+  if (!isPlain && !hasApi && isSaid('registry'))
+    throw new UsageError('-r needs --plain or --api', 'without an exporter of its own dexport -r registers what it offers');
+  if (!hasApi && isSaid('node')) throw new UsageError('-N needs --api', 'pipelines run where dpipes -N says');
   callsThese(calls);
   return {
     ...(text !== undefined && { text }),
     settings,
     isCheck: isGiven(values, 'check-config'),
-    hasApi: isGiven(values, 'api'),
+    hasApi,
     isVerbose: isGiven(values, 'verbose'),
     area: isExported ? 'exported' : 'local',
     ...readPermissions(values),
@@ -140,7 +150,8 @@ export function parseArguments(argv: readonly string[], environment: NodeJS.Proc
     ...(program !== undefined && { command: [program, ...args] as const }),
     isPlain,
     listen,
-    ...(registry !== undefined && { registry }),
+    ...(registryUrl && { registry: { text: registry!, url: registryUrl } }),
+    nodes,
     isAnyCommand,
     ...(options.length > 0 && { accepts: acceptsThese(options) }),
     objectOptions: readObjectOptions(values),

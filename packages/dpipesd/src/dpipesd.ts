@@ -21,6 +21,7 @@ import { callsAnybody, callsThese, type MayCall } from './calls.ts';
 import { dialStage } from './dial.ts';
 import { startExporter, type Exporter } from './exporter.ts';
 import { findProgram } from './find-program.ts';
+import { knownNodes } from './known-nodes.ts';
 import { openLinkPort } from './link-port.ts';
 import { Offer } from './offer.ts';
 import { Places } from './places.ts';
@@ -55,7 +56,9 @@ export async function dpipesd(
   const apps = args.apps.map(resolved);
   const seen = new SeenStages();
   const mayRun = mayRunAny(args) ? 'any' : namesOf(args);
-  const api = args.hasApi ? startApi(args, { host, user: terms.user, apps, mayRun, places, seen }) : undefined;
+  const subject = { host, user: terms.user, apps, mayRun, places, seen } as const;
+  const sources = { nodes: args.nodes, registry: args.registry?.url, tree, stop };
+  const api = args.hasApi ? startApi(args, { ...subject, tellNodes: knownNodes(sources) }) : undefined;
   const offer = async ([name, protocol]: readonly [string, string], whatRuns: WhatRuns, only?: readonly string[]): Promise<void> => {
     const wanted = wantedOf(args, { name, protocol, host });
     const plain = name === 'dpipesd' && api && { plain: api.connected };
@@ -79,7 +82,7 @@ export async function dpipesd(
     if (mayRun === 'any') await offer(['dpipesd', ''], anyCommand);
     else await offer(['dpipesd', ''], onlyThese(args.command, apps), mayRun);
     for (const app of apps) await offer([app.name, 'dp'], onlyThese(undefined, [app]));
-    exporter = args.isPlain ? await startExporter(args) : undefined;
+    exporter = args.isPlain ? await startExporter({ ...args, registry: args.registry?.text }) : undefined;
     if (args.pidFile !== undefined) writePid(args.pidFile);
     if (args.isAnyCommand)
       warn(`${args.isPlain ? 'everybody who reaches this port' : 'whoever an exporter lets in'} runs commands as ${terms.user}`);
@@ -100,7 +103,7 @@ export async function dpipesd(
 /** What is told by HTTP where this name is. */
 function startApi(
   { settings, area, mode }: Arguments,
-  subject: Pick<ApiSubject, 'host' | 'user' | 'apps' | 'mayRun' | 'places' | 'seen'>,
+  subject: Pick<ApiSubject, 'host' | 'user' | 'apps' | 'mayRun' | 'places' | 'seen' | 'tellNodes'>,
 ): ApiServer {
   const told = { ...subject, version: DIPUS_VERSION, since: Date.now(), settings, endProgram: (pid: number) => void endGroup(pid) };
   return serveApi({ subject: told, isExported: area !== 'local', isPrivate: ((mode ?? 0o600) & 0o077) === 0 });

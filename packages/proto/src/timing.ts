@@ -140,6 +140,9 @@ export const timing = {
   registryMs: 5_000,
   /** How long an entry of a registry stands when its owner has gone without a word. */
   leaseMs: 10_000,
+  /** How long each source of nodes may take to tell whoever asks dpipesd for them, and how long its answer is told again. */
+  nodesMs: 3_000,
+  nodesKeptMs: 5_000,
   /** After which silence a watch of a registry is opened anew: its connection may be dead. */
   quietMs: 20_000,
   /** How long ddiscover looks, unless `-t` says otherwise. */
