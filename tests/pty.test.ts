@@ -369,7 +369,7 @@ if (has('tmux')) {
           const [pid] = execFileSync('pgrep', ['-n', '-f', 'dcat shell'], { encoding: 'utf8' }).trim().split('\n');
           assert.match(readFileSync(`/proc/${pid}/environ`, 'utf8'), new RegExp(sandbox.dir));
           process.kill(Number(pid), `SIG${signal}`);
-          await shows(/^ended 1(43|37)$/m);
+          await shows(signal === 'TERM' ? /^ended 143$/m : /^ended 137$/m);
           await until('stty -g > after; cmp before after && echo re"stored"', /^restored$/m);
         }
       } finally {
