@@ -51,7 +51,7 @@ function failed({ status, stderr }: Ended, wanted: number, line: RegExp): void {
 
 function addLists(): void {
   test(
-    'lists are of the tree there, in its order',
+    'lists are of the remote tree, in its order',
     () =>
       withPair(async ({ serve, runLocal, uri, root }) => {
         await serve('cat', 'echo');
@@ -249,7 +249,7 @@ function addStreams(): void {
 
 function addImports(): void {
   test(
-    'a service there is a socket here, with all that belongs to it',
+    'a remote service is a socket here, with all that belongs to it',
     () =>
       withPair(async ({ serve, startLocal, runLocal, has, uri, local, root }) => {
         await serve('-n', '7', 'trap "echo caught; exit 5" INT; echo up; while :; do sleep 0.05; done', 'trap/some/where');
@@ -276,7 +276,7 @@ function addImports(): void {
   );
 
   test(
-    'a terminal there has the size of ours',
+    'a remote terminal has the size of ours',
     () =>
       withPair(async ({ serve, startLocal, has, uri, local }) => {
         await serve('--pty', 'stty size; read line; stty size', 'sizes');

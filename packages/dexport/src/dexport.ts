@@ -3,7 +3,7 @@ import { Descriptors } from '@dipus/cli/descriptors';
 import { printDiagnostics } from '@dipus/cli/output';
 import type { Context } from '@dipus/cli/run';
 import { timing } from '@dipus/proto/timing';
-import { aborted, deferred } from '@dipus/proto/waiting';
+import { aborted, deferred, inTime } from '@dipus/proto/waiting';
 import type { Holder } from '@dipus/session/holder';
 import type { Tree } from '@dipus/tree/root';
 import { ownAccess, type Access } from './access.ts';
@@ -175,8 +175,5 @@ async function finish(
 
 /** Waits for something, but not longer than this, nor beyond a signal. */
 async function atMost(ms: number, event: Promise<void>, stopNow: AbortSignal): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([event, late, aborted(stopNow)]);
-  clearTimeout(timer);
+  await inTime(ms, Promise.race([event, aborted(stopNow)]));
 }

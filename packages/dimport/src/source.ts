@@ -1,7 +1,7 @@
 // One host: watched, imported from, tried again when it is lost.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
+import { pause } from '@dipus/proto/waiting';
 import type { RemoteUri } from '@dipus/proto/uri';
 import type { WatchResult, RemoteHost, RemoteService } from '@dipus/proto/remote';
 import { watchLiving } from '@dipus/remote/living';
@@ -92,7 +92,7 @@ export class Source {
   async #pause(ms: number): Promise<void> {
     const pauseMs = ms * (0.5 + Math.random() / 2);
     this.#options.explain(`${this.host.printed}: trying again in ${(pauseMs / 1000).toFixed(1)} s`);
-    await sleep(pauseMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+    await pause(pauseMs, this.#stop.signal);
   }
 
   /** Each cause is told once, until all has been well for a while. */

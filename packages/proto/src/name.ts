@@ -14,6 +14,9 @@ export interface Service extends ServiceName {
   readonly protocol: string;
 }
 
+/** The top of the tree, on every host, unless somebody says otherwise. */
+export const defaultRoot = '/tmp/dipus';
+
 export const maxInstance = 65_535;
 /** The longest path of a socket, in bytes, from the top of the file system or, of what another host has, from its area. */
 export const maxTreePathBytes = 4000;

@@ -28,6 +28,16 @@ export function pause(ms: number, over: AbortSignal): Promise<void> {
   });
 }
 
+/** Whether an event comes within a time, in milliseconds; keeps the process alive until then, and no longer. Rejects as the event does. */
+export async function inTime(ms: number, event: Promise<unknown>): Promise<boolean> {
+  const over = new AbortController();
+  try {
+    return await Promise.race([event.then(() => true), pause(ms, over.signal).then(() => false)]);
+  } finally {
+    over.abort();
+  }
+}
+
 /** A promise, and how to settle it from outside. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;

@@ -1,7 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/proto/failure';
-import { aborted, deferred } from '@dipus/proto/waiting';
+import { aborted, deferred, pause } from '@dipus/proto/waiting';
 import { candidates, ownAddresses, readLoginAddresses, resolveAll } from './addresses.ts';
 import { callAny } from './call.ts';
 import { carry } from './carry.ts';
@@ -127,7 +126,7 @@ async function callBack(order: Order, options: FarOptions): Promise<Connection |
 /** Never resolves; rejects when nobody is left to read our stdout. */
 async function showPatience(options: FarOptions, over: AbortSignal): Promise<never> {
   while (!over.aborted) {
-    await sleep(waitMs, undefined, { signal: over }).catch(() => {});
+    await pause(waitMs, over);
     if (!over.aborted) options.print(formatNotice({ kind: 'wait' }));
   }
   return new Promise(() => {});

@@ -1,6 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { deferred, type Deferred } from '@dipus/proto/waiting';
+import { deferred, inTime, type Deferred } from '@dipus/proto/waiting';
 import { startCommand, type CommandResult } from './command.ts';
 import { takeLines } from './take-lines.ts';
 import { readNotice, type Notice } from './order.ts';
@@ -40,9 +39,7 @@ export function startLogin(login: readonly string[], words: readonly string[], s
     told: notices,
     kill: (signal) => command.kill(signal),
     ended: command.ended.then(async (ending) => {
-      const patience = new AbortController();
-      await Promise.race([shown, sleep(stderrMs, undefined, { signal: patience.signal }).catch(() => {})]);
-      patience.abort();
+      await inTime(stderrMs, shown);
       stderr.destroy();
       return ending;
     }),

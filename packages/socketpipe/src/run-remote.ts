@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { inTime } from '@dipus/proto/waiting';
 import { endCommand, startCommand } from './command.ts';
 import { isCutShort, type Connection, type Control } from './connection.ts';
 
@@ -35,10 +35,7 @@ export async function runRemote(
 async function part(connection: Connection, over: Promise<void> | undefined): Promise<void> {
   const discarded = connection.discard();
   await Promise.race([connection.flush(), ...(over ? [over] : [])]);
-  const patience = new AbortController();
-  const linger = sleep(lingerMs, undefined, { signal: patience.signal }).catch(() => {});
-  await Promise.race([Promise.all([discarded, over]), linger]);
-  patience.abort();
+  await inTime(lingerMs, Promise.all([discarded, over]));
 }
 
 interface Orders {

@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '@dipus/proto/failure';
-import { aborted } from '@dipus/proto/waiting';
+import { aborted, inTime } from '@dipus/proto/waiting';
 import type { Job } from './args.ts';
 import type { NearOptions, Session } from './attempt.ts';
 import type { CommandResult } from './command.ts';
@@ -85,9 +84,7 @@ async function endAll(
   if (connection.control) connection.control.send({ kind: 'kill', signal: signal as 'SIGTERM' });
   else login.kill(signal);
   local.kill(signal);
-  const patience = new AbortController();
-  await Promise.race([over, aborted(stopNow), sleep(stopMs, undefined, { signal: patience.signal }).catch(() => {})]);
-  patience.abort();
+  await inTime(stopMs, Promise.race([over, aborted(stopNow)]));
   local.kill('SIGKILL');
 }
 
@@ -98,12 +95,7 @@ async function logOut(login: Login, graceMs: number): Promise<void> {
     [graceMs, 'SIGTERM'],
     [logoutMs, 'SIGKILL'],
   ] as const) {
-    const patience = new AbortController();
-    const hasEnded = login.ended.then(() => true);
-    const late = sleep(ms, false, { signal: patience.signal }).catch(() => false);
-    const isOver = await Promise.race([hasEnded, late]);
-    patience.abort();
-    if (isOver) return;
+    if (await inTime(ms, login.ended)) return;
     login.kill(signal);
   }
 }

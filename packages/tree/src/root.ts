@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
-import { isHost } from '@dipus/proto/name';
+import { defaultRoot, isHost } from '@dipus/proto/name';
 import { whyNotAsRoot, type Trust } from '@dipus/proto/trust';
 import { requireProc } from './socket-file.ts';
 import { readTrust, type Environment } from './trust.ts';
@@ -36,7 +36,7 @@ export function openTree(environment: Environment, explain: (line: string) => vo
 
 /** The path of the root: $DIPUS_ROOT, or /tmp/dipus. */
 export function rootPath(environment: Environment): string {
-  return resolve(environment['DIPUS_ROOT'] || '/tmp/dipus');
+  return resolve(environment['DIPUS_ROOT'] || defaultRoot);
 }
 
 /** Makes the root (0755) where it is not there. Throws Failure. */

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
 import { timing } from '@dipus/proto/timing';
+import { inTime } from '@dipus/proto/waiting';
 import { Channel, packetBytes, windowBytes, type Wire } from './channel.ts';
 import { lostError } from './channel-errors.ts';
 import { Outlet } from './outlet.ts';
@@ -42,10 +43,7 @@ export class Channels {
   /** Resolves when none is open, or all have had time to be closed. */
   async idle(): Promise<void> {
     const closed = [...this.#all].map(({ stream }) => new Promise((resolve) => stream.once('close', resolve)));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, timing.partingMs)));
-    await Promise.race([Promise.all(closed), late]);
-    clearTimeout(timer);
+    await inTime(timing.partingMs, Promise.all(closed));
   }
 
   /** The connection is lost, and all channels with it. */

@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { answer, matches } from '@dipus/proto/ask';
 import { Failure } from '@dipus/proto/failure';
-import { controlName, formatServiceName, servicePath } from '@dipus/proto/name';
+import { controlName, defaultRoot, formatServiceName, servicePath } from '@dipus/proto/name';
 import { quoted } from '@dipus/proto/quoted';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
 import type { SocketKind } from '@dipus/proto/sep';
@@ -21,8 +21,6 @@ export interface SshHostOptions extends LoginOptions {
   /** How often the tree is looked at where its changes are not told of. */
   readonly pollMs: number;
 }
-
-const defaultRoot = '/tmp/dipus';
 
 /** Logs in when it is first needed, and again after a loss. close() ends the connection and all that goes over it. */
 export class SshHost implements RemoteHost {
