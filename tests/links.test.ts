@@ -1,5 +1,5 @@
 // The links of pipelines over nodes by ssh:// and seps://: encrypted from stage to stage, and what they cannot be.
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
@@ -101,6 +101,27 @@ function daemonsAt(root: string): string[] {
 
 const sh = (script: string): string => `sh -c '${script}'`;
 
+/** Objects pass from node a, which is at this URI, to b, are whole or fail, and say where they come from. */
+async function takesObjects(
+  run: (args: readonly string[], input?: string) => Promise<Ended>,
+  { dir, first }: { dir: string; first: string },
+): Promise<void> {
+  const told = await run([`@a ${sh('jq -c .')} | @b ${sh('jq -c ".from = .__dpipes[\\"dp.port\\"]"')}`], '{"a":1}\n');
+  assert.equal(said(told), [`{"a":1,"from":${first.split(':').at(-1)}}\n`, 0], told.stderr);
+  assert.match(told.stderr, /stage 2, sh: linked, encrypted\n/);
+  const text = `{"text":"${'x'.repeat(300)}","n":[1,2,3]}\n`.repeat(rounds(10_000, 1_000_000));
+  const long = await run([`@a ${sh('cat')} | @b ${sh('cat')}`], text);
+  assert.ok(long.stdout.toString() === text && long.status === 0, long.stderr);
+  for (let round = 0; round < rounds(2, 200); round++) {
+    const early = await run(['-n', `@a ${sh('exec yes "{\\"a\\":1}"')} | @b ${sh('exec head -n 1')}`]);
+    assert.equal(said(early), ['{"a":1}\n', 0], early.stderr);
+  }
+  const cut = await run(['-n', `@a ${sh('printf "{\\"a\\":1}{\\"b"')} | @b ${sh(`cat >${dir}/part; touch ${dir}/committed`)}`]);
+  assert.is(cut.status, 125);
+  assert.match(cut.stderr, /dpipes: cannot finish stage 2, sh: its input: object 2, byte 8: it has no end\n/);
+  assert.not(existsSync(`${dir}/committed`));
+}
+
 test('nodes by seps:// are called with their own keys, or at ports; plain nodes are not mixed with them', async () => {
   await withSandbox(async (sandbox) => {
     const me = hostOf(sandbox, 'me');
@@ -119,6 +140,7 @@ test('nodes by seps:// are called with their own keys, or at ports; plain nodes 
     assert.match(friends.stderr, /stage 2, sh: linked, encrypted\n/);
     const early = await run(['-n', ...nodes, `@a ${sh('exec yes')} | @b ${sh('exec head -n 1')}`]);
     assert.equal(said(early), ['y\n', 0], early.stderr);
+    await takesObjects((args, input) => run([...nodes, '--direct', '-F', 'json', ...args], input), { dir: sandbox.dir, first: a.uri });
     // With this host's own services, which wait and no more, nothing is direct.
     await serve(me, me.root, 'me');
     await me.start('dserve', ['rev', 'rev']).line();

@@ -18,6 +18,8 @@ process.env['TMPDIR'] = mkdtempSync('/tmp/dt-');
 process.once('exit', () => rmSync(tmpdir(), { recursive: true, force: true }));
 
 const half = 200_000;
+/** So many objects are about as many bytes, before they have metadata. */
+const halfObjects = 5000;
 const phases = ['before GO', 'mid-stream', 'at the end'] as const;
 
 /** One way that the bytes of a pipeline can take. */
@@ -27,17 +29,38 @@ interface Way {
   readonly said: string;
   readonly daemons: readonly Daemon[];
   readonly args: readonly string[];
+  /** Why a file that was committed is not the whole output; undefined where it is. */
+  fault(file: string): string | undefined;
   /** After a daemon has been started again: waits until the pipeline can be had. */
   ready?(): Promise<unknown>;
 }
 
 /** What runs, all over: where its files are it reads from one, so that it can be a command of dserve's too. */
-function scripts(dir: string): { write: string; commit: string } {
+function scripts(dir: string): { write: string; writeObjects: string; commit: string } {
+  const halves = (first: string, second: string): string =>
+    `d=$(cat ${dir}/now); ${first}; until [ -e $d/go ]; do sleep 0.02; done; ${second}`;
   const zeros = `head -c ${half} /dev/zero`;
+  const objects = (from: number): string =>
+    `seq ${from + 1} ${from + halfObjects} | sed "s/.*/{\\"n\\":&,\\"text\\":\\"${'x'.repeat(20)}\\"}/"`;
   return {
-    write: `d=$(cat ${dir}/now); ${zeros}; until [ -e $d/go ]; do sleep 0.02; done; ${zeros}`,
+    write: halves(zeros, zeros),
+    writeObjects: halves(objects(0), objects(halfObjects)),
     commit: `d=$(cat ${dir}/now); cat > $d/part && mv $d/part $d/committed`,
   };
+}
+
+function faultOfBytes(file: string): string | undefined {
+  const { size } = statSync(file);
+  return size === 2 * half ? undefined : `${size} bytes`;
+}
+
+/** All objects, each whole, with its metadata. */
+function faultOfObjects(file: string): string | undefined {
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  const form = /^\{"__dpipes":\{[^}]*\},"n":(\d+),"text":"x{20}"\}$/;
+  const wrong = lines.findIndex((line, at) => Number(form.exec(line)?.[1]) !== at + 1);
+  if (wrong !== -1) return `line ${wrong + 1}: ${lines[wrong]}`;
+  return lines.length === 2 * halfObjects ? undefined : `${lines.length} objects`;
 }
 
 const sh = (script: string): string => `sh -c '${script}'`;
@@ -45,7 +68,7 @@ const anything = ['-x', '--app', 'sh args=any', '--call', '*'];
 
 async function waysOf(host: Host): Promise<Way[]> {
   const { dir } = host;
-  const { write, commit } = scripts(dir);
+  const { write, writeObjects, commit } = scripts(dir);
   const nodeAt = (name: string, options: readonly string[] = anything): Promise<Daemon> => keep(hostOf(host, name), 'dpipesd', options);
   const exporterAt = async (name: string): Promise<{ daemon: Daemon; uri: string }> => {
     const port = await freePort();
@@ -66,15 +89,21 @@ async function waysOf(host: Host): Promise<Way[]> {
     program: host.sshd.program,
     start: async () => (await startSshd(host, readFileSync(`${host.sshd.dir}/authorized_keys`, 'utf8'), { port: host.sshd.port })).program,
   };
-  const both = (first: string, second: string): string => `@${first} ${sh(write)} | @${second} ${sh(commit)}`;
+  const both = (first: string, second: string, script = write): string => `@${first} ${sh(script)} | @${second} ${sh(commit)}`;
+  const direct = { said: ': linked\n', daemons: [a, b, ea.daemon, eb.daemon] };
+  const keyed = { said: ': linked, encrypted\n', daemons: [ka.daemon, kb.daemon, ka.exporter, kb.exporter] };
+  const [plainNodes, keyedNodes] = [
+    ['-N', ea.uri, '-N', eb.uri],
+    ['-N', ka.uri, '-N', kb.uri],
+  ];
   const imported = (): Promise<unknown> =>
     eventually('both are imported', async () => {
       const { stdout } = await imports.run('dls', ['sh']);
       return stdout.toString().trim().split('\n').length === 2;
     });
   await imported();
-  return [
-    { name: 'direct', said: ': linked\n', daemons: [a, b, ea.daemon, eb.daemon], args: ['-N', ea.uri, '-N', eb.uri, both('a', 'b')] },
+  const ways: Omit<Way, 'fault'>[] = [
+    { name: 'direct', ...direct, args: [...plainNodes, both('a', 'b')] },
     // The first cannot call one that no exporter has.
     {
       name: 'reverse',
@@ -82,20 +111,20 @@ async function waysOf(host: Host): Promise<Way[]> {
       daemons: [a, me, ea.daemon],
       args: ['-N', ea.uri, '-N', `unix://${dir}/root/local/dpipesd.root...0`, `@a ${sh(write)} | @root (${commit})`],
     },
-    {
-      name: 'keyed',
-      said: ': linked, encrypted\n',
-      daemons: [ka.daemon, kb.daemon, ka.exporter, kb.exporter],
-      args: ['-N', ka.uri, '-N', kb.uri, both('ka', 'kb')],
-    },
+    { name: 'keyed', ...keyed, args: [...keyedNodes, both('ka', 'kb')] },
     { name: 'relayed', said: ', so their bytes pass through this host\n', daemons: [writer, committer], args: ['@write | @commit'] },
-    { name: 'import', said: ': linked\n', daemons: [a, b, ea.daemon, eb.daemon, dimport], args: [both('a', 'b')], ready: imported },
+    { name: 'import', ...direct, daemons: [...direct.daemons, dimport], args: [both('a', 'b')], ready: imported },
     {
       name: 'ssh',
       said: ': linked, at a port of the second, encrypted\n',
       daemons: [sa, sb, sshd],
       args: ['-N', `ssh://box/?root=${dir}/sa`, '-N', `ssh://box/?root=${dir}/sb`, both('sa', 'sb')],
     },
+  ];
+  return [
+    ...ways.map((way) => ({ ...way, fault: faultOfBytes })),
+    { name: 'direct, objects', ...direct, args: ['-F', 'json', ...plainNodes, both('a', 'b', writeObjects)], fault: faultOfObjects },
+    { name: 'keyed, objects', ...keyed, args: ['-F', 'json', ...keyedNodes, both('ka', 'kb', writeObjects)], fault: faultOfObjects },
   ];
 }
 
@@ -142,10 +171,16 @@ async function kill(host: Host, way: Way, { at, phase }: { at: number; phase: (t
   writeFileSync(`${files}/go`, '');
   const { status, stderr } = await client.ended;
   await eventually(`${what}: all programs are gone`, () => programs.every((pid) => isOver(pid)), promised(1000));
-  const size = existsSync(`${files}/committed`) ? statSync(`${files}/committed`).size : undefined;
-  if (size !== undefined && size !== 2 * half) return `${what}: committed ${size} bytes\n${stderr}`;
-  if (status === 0 && size === undefined) return `${what}: 0, and nothing committed\n${stderr}`;
+  const fault = faultIn(files, way);
+  if (fault !== undefined) return `${what}: committed ${fault}\n${stderr}`;
+  if (status === 0 && !existsSync(`${files}/committed`)) return `${what}: 0, and nothing committed\n${stderr}`;
   return undefined;
+}
+
+/** What is wrong with what a round has committed; undefined where that is whole, or nothing. */
+function faultIn(files: string, { fault }: Way): string | undefined {
+  const file = `${files}/committed`;
+  return existsSync(file) ? fault(file) : undefined;
 }
 
 /** Gone, or dead and not waited for by whoever has it now. */
@@ -202,8 +237,7 @@ if (noSshd === undefined) {
       await keep(hostOf(host, 'next'), 'dpipesd', anything);
       await eventually('no pipe has a name', () => readdirSync(tmpdir()).every((name) => !name.startsWith('dipus-pipe-')));
       for (let at = 0; at < rounds(24, 500); at++) {
-        const file = `${host.dir}/round-${at}/committed`;
-        assert.ok(!existsSync(file) || statSync(file).size === 2 * half, file);
+        assert.is(faultIn(`${host.dir}/round-${at}`, ways[at % ways.length]!), undefined, `round ${at}`);
       }
     });
   }, 400_000);
