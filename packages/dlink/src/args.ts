@@ -4,7 +4,7 @@ import { isGiven, numberOption, parseCommandLine, type CommandLine } from '@dipu
 import { readOperand } from '@dipus/cli/operand';
 import { parseNetworkUri } from '@dipus/ipc/tcp';
 import { printable } from '@dipus/proto/printable';
-import { parseUri, UriError, type Uri } from '@dipus/proto/uri';
+import { isHostUri, parseUri, UriError, type Uri } from '@dipus/proto/uri';
 
 const commandLine: CommandLine = {
   tool: 'dlink',
@@ -50,9 +50,7 @@ function readUri(text: string): Uri {
     const uri = parseUri(text);
     // What may be opened without a daemon, which would say the same to each client.
     if (uri.scheme === 'daemon' && ['tcp', 'udp'].includes(uri.daemon)) parseNetworkUri(uri.text);
-    if (uri.scheme === 'sep' || uri.scheme === 'seps' || uri.scheme === 'ssh') {
-      if (uri.ask.segments.length === 0) throw new UriError('names no service');
-    }
+    if (isHostUri(uri) && uri.ask.segments.length === 0) throw new UriError('names no service');
     return uri;
   });
 }

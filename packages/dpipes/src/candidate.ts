@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Info } from '@dipus/proto/control';
 import { parseServiceName } from '@dipus/proto/name';
 import type { LinkOrigin } from '@dipus/proto/pipe-link';
-import { parseUri, sepPort } from '@dipus/proto/uri';
+import { isHostUri, parseUri, sepPort } from '@dipus/proto/uri';
 import { askInfo } from '@dipus/session/control-client';
 
 const sshPort = 22;
@@ -60,8 +60,8 @@ export function uriOf(path: string): string {
 
 /** What the next stage is told of where its input comes from. */
 export function originOf({ uri, hosts }: Candidate): LinkOrigin {
-  const parsed = uri !== undefined && /^(?:seps?|ssh):/.test(uri) ? parseUri(uri) : undefined;
-  if (!parsed || parsed.scheme === 'unix' || parsed.scheme === 'daemon') return { addr: hosts.find(Boolean) ?? 'localhost', port: null };
+  const parsed = uri === undefined ? undefined : parseUri(uri);
+  if (!parsed || !isHostUri(parsed)) return { addr: hosts.find(Boolean) ?? 'localhost', port: null };
   return { addr: parsed.host, port: parsed.port ?? (parsed.scheme === 'ssh' ? sshPort : sepPort) };
 }
 

@@ -3,8 +3,8 @@ import { Failure } from '@dipus/proto/failure';
 import { printable } from '@dipus/proto/printable';
 import type { RemoteHost } from '@dipus/proto/remote';
 
-// It ends with the connection: without a terminal nobody else ends what runs there. Stages that run then may finish. Who logs in as root
-// means it.
+// It ends with the connection: without a terminal nobody else ends what runs there. Stages that run then may finish. Whoever logs in as
+// root means it.
 const script = `exec 3<&0
 [ "$(id -u)" -ne 0 ] || root='--user root'
 DIPUS_ROOT=$1 dpipesd --foreground $root 2>&1 </dev/null 3<&- &

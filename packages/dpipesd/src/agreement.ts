@@ -38,7 +38,7 @@ export interface Agreement {
   readonly maxMs?: number;
 }
 
-/** What is agreed on for a stage of a service. Rejects with NotToRun; who has no rights is told nothing else. */
+/** What is agreed on for a stage of a service. Rejects with NotToRun; whoever has no rights is told nothing else. */
 export async function agree(prepare: Prepare, service: string, { whatRuns, ...terms }: Terms & { whatRuns: WhatRuns }): Promise<Agreement> {
   if (terms.authCommand && !(await mayRun(terms.authCommand, prepare, service))) throw new NotToRun('it is not allowed here');
   const chosen = whatRuns(prepare);

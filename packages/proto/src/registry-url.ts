@@ -1,7 +1,7 @@
 import { parseAddress } from './ip-address.ts';
 import { isName } from './name.ts';
 import { isPrintable, printable } from './printable.ts';
-import { decodeSegment, parseHostPort, UriError, type HostPort } from './uri.ts';
+import { decodeSegment, isHostScheme, parseHostPort, UriError, type HostPort } from './uri.ts';
 
 /** `etcd://[USER@]HOST[:PORT][,HOST[:PORT]]...[/PREFIX][?FILE-OPTIONS]`, `etcds://` by TLS. */
 export interface EtcdUrl {
@@ -50,7 +50,7 @@ export function parseRegistry(text: string): RegistryUrl {
   if (scheme === undefined || rest === undefined || !isPrintable(text)) throw new UriError(`is no registry, such as ${form}`);
   if (scheme === 'etcd' || scheme === 'etcds') return parseEtcd(scheme, rest);
   // A URL of a host is a mistake, and no scheme of a registry.
-  if (!isName(scheme) || ['sep', 'seps', 'ssh', 'unix', 'http', 'https'].includes(scheme))
+  if (!isName(scheme) || isHostScheme(scheme) || ['unix', 'http', 'https'].includes(scheme))
     throw new UriError(`is no registry, such as ${form}`);
   return { kind: 'service', scheme, url: text, printed: text };
 }

@@ -134,8 +134,13 @@ function parseForDaemon(daemon: string, text: string): DaemonUri {
   };
 }
 
-function isHostScheme(name: string): name is HostScheme {
+/** Whether it is the scheme of other hosts, in lower case. */
+export function isHostScheme(name: string): name is HostScheme {
   return Object.hasOwn(hostSchemes, name);
+}
+
+export function isHostUri(uri: Uri): uri is HostUri {
+  return isHostScheme(uri.scheme);
 }
 
 function parseHost(name: HostScheme, rest: string): HostUri {

@@ -3,7 +3,7 @@ import { parseObject } from '@dipus/proto/json-payload';
 import { isHost } from '@dipus/proto/name';
 import { parsePin, type Pin } from '@dipus/proto/pin';
 import { isPrintable } from '@dipus/proto/printable';
-import { parseUri, UriError } from '@dipus/proto/uri';
+import { isHostUri, parseUri, UriError } from '@dipus/proto/uri';
 
 /** Something that can be reached at a URI, as whoever has registered it says. */
 export interface RegistryEntry {
@@ -45,10 +45,10 @@ export function parseValue(name: string, text: string): RegistryEntry | undefine
 
 /** The host of a URI that other tools take, and that can be printed; undefined for any other text. */
 function hostOf(text: string): string | undefined {
-  if (!/^(?:seps?|ssh):\/\/\S+$/.test(text) || !isPrintable(text)) return undefined;
+  if (!/^[a-z]+:\/\/\S+$/.test(text) || !isPrintable(text)) return undefined;
   try {
     const uri = parseUri(text);
-    return uri.scheme === 'unix' ? undefined : uri.host;
+    return isHostUri(uri) ? uri.host : undefined;
   } catch (error) {
     if (error instanceof UriError) return undefined;
     throw error;

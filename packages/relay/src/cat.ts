@@ -32,8 +32,8 @@ export interface CopyOptions {
   readonly heldMs?: number;
 }
 
-// ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt who writes
-// to it (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
+// ^C at a terminal goes to the whole group, and is for the program at the other end. A copier that is woken must not interrupt whoever
+// writes to it (SCHED_BATCH, sched(7)): it then finds more to copy at a time. Where that cannot be asked for it copies all the same.
 const bound = `[ "$PPID" = "$1" ] || exit
   trap "" INT HUP
   chrt -b -p 0 $$ </dev/null >/dev/null 2>&1
