@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { bundle, has, suite, withSandbox, type Sandbox } from './harness.ts';
 import { whyNoHosts } from './hosts.ts';
 import { examplesOf, type Example } from './pages.ts';
-import { runOnStage } from './stage.ts';
+import { runOnHost } from './example-host.ts';
 
 interface Case {
   /** What must be there before, as shell. */
@@ -364,7 +364,7 @@ function scriptOf({ commands }: Example, { before = '', until, after = '', swap 
 async function runCase(sandbox: Sandbox, example: Example, how: Case): Promise<void> {
   writeFileSync(`${sandbox.dir}/foo.wav`, 'wav foo');
   const script = scriptOf(example, how);
-  const { stdout, stderr } = await runOnStage(sandbox, script, standIns);
+  const { stdout, stderr } = await runOnHost(sandbox, script, standIns);
   assert.match(stdout.toString(), how.gives, `${script}\nstderr: ${stderr}`);
 }
 

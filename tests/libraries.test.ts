@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { has, suite, withSandbox, type Sandbox } from './harness.ts';
 import { whyNoHosts } from './hosts.ts';
-import { runOnStage } from './stage.ts';
+import { runOnHost } from './example-host.ts';
 
 interface Case {
   /** What must be there before, as shell. */
@@ -129,7 +129,7 @@ async function runExample(
   const example = `timeout 20 node ${file}`;
   const running = until === undefined ? example : `${example} > out & timeout 20 bash -c "until ${until}; do sleep 0.05; done"; cat out`;
   const script = [before, '# The example:', running, after].join('\n');
-  const { stdout, stderr } = await runOnStage(sandbox, script, {});
+  const { stdout, stderr } = await runOnHost(sandbox, script, {});
   assert.match(stdout.toString(), gives, `${script}\nstdout: ${stdout.toString()}\nstderr: ${stderr}`);
 }
 

@@ -16,7 +16,7 @@ const prelude = `
 `;
 
 /** Runs a script on a host of its own, which all names of hosts lead to. What it leaves running ends with it. */
-export async function runOnStage(sandbox: Sandbox, script: string, standIns: Readonly<Record<string, string>>): Promise<Ended> {
+export async function runOnHost(sandbox: Sandbox, script: string, standIns: Readonly<Record<string, string>>): Promise<Ended> {
   const { dir, env } = sandbox;
   mkdirSync(`${dir}/bin`);
   for (const [name, text] of Object.entries(standIns)) {
