@@ -395,11 +395,12 @@ test('programs that behave differently on sockets have real pipes', async () => 
 test('what a stage is told, and what its program leaves behind', async () => {
   await withSandbox(async (sandbox) => {
     const command = 'echo $DPIPES_STAGE of $DPIPES_STAGES; exec 3<&0; (cat <&3 > left; mv left committed) & exit 0';
-    const service = await serve(sandbox, command, 'where', '-n', '1');
+    const service = await serve(sandbox, command, 'where', '-n', '1', '-v');
     const rig = await Rig.of(dialUnix(service.path), { stage: 2, stages: 3 });
     const prepared = await rig.client.prepared;
     assert.equal([prepared.version, prepared.service, prepared.host, prepared.max], [1, 'where.box...0', 'box', 1]);
     const { input, answer } = await rig.run();
+    await service.says(/^dserve: where\.box\.\.\.0: client 1 begins: stage, of \S+'s process \d+, has process \d+$/m);
     input.write('half');
     // Its main process has ended; what it has left reads on, has no certified end, and must not take our close for one.
     assert.equal([await rig.exit(), await answer], [{ exit: { code: 0, out: 7 } }, '2 of 3\n']);

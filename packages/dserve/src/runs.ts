@@ -1,4 +1,5 @@
 // The programs of one service: each client has one, in its turn.
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, reasonOf } from '@dipus/proto/failure';
@@ -38,6 +39,14 @@ interface RunsOptions {
   readonly pty: PtyMaker | undefined;
   /** Clients can come a moment before the claim is known. */
   readonly claiming: Promise<KeptService>;
+}
+
+/** What a stage stands on besides who it is. */
+interface PlaceOptions {
+  readonly kept: KeptService;
+  /** Its client's. */
+  readonly control: Duplex;
+  readonly settings: ObjectSettings | undefined;
 }
 
 export class Runs {
@@ -95,7 +104,7 @@ export class Runs {
       groups: ownGroups(),
       credential: credentialOf(opener === undefined ? undefined : userName(opener)),
     };
-    return this.#placeOf(identity, kept, settings);
+    return this.#placeOf(identity, { kept, control, settings });
   }
 
   /** Nothing is begun any more. Resolves when the last program has ended. */
@@ -111,7 +120,7 @@ export class Runs {
     }
   }
 
-  #placeOf(identity: StageIdentity, kept: KeptService, settings: ObjectSettings | undefined): PreparedStage {
+  #placeOf(identity: StageIdentity, { kept, control, settings }: PlaceOptions): PreparedStage {
     const log = logOf({ service: this.#name, kind: 'stage' }, this.#shared.log, this.#shared.isLogJson);
     const begun = Date.now();
     let program: Program | undefined;
@@ -131,7 +140,8 @@ export class Runs {
         const started = await startProgram({ command, environment: { ...environment, ...stageVariables(identity, from) } }, ends);
         program = programOf(started);
         this.#programs.add(program);
-        log({ event: 'begin', pid: program.pid });
+        const peer = control instanceof Socket ? knownPeer(control) : undefined;
+        log({ event: 'begin', pid: program.pid, ...(peer && { peer }) });
         return started;
       },
       release: (result) => {

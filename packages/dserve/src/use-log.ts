@@ -5,12 +5,12 @@ import { printable } from '@dipus/proto/printable';
 import { userName } from '@dipus/tree/accounts';
 
 /** Who the client is, as the kernel tells. */
-export type Peer = Pick<PeerCredentials, 'uid' | 'pid'>;
+type LocalPeer = Pick<PeerCredentials, 'uid' | 'pid'>;
 
 /** What became of a client. */
 export type UseEvent =
   | { readonly event: 'wait'; readonly ahead: number }
-  | { readonly event: 'begin'; readonly pid: number; readonly peer?: Peer }
+  | { readonly event: 'begin'; readonly pid: number; readonly peer?: LocalPeer }
   | { readonly event: 'end'; readonly exit: Exit; readonly seconds: number }
   | { readonly event: 'leave' }
   | { readonly event: 'fail'; readonly reason: string };
@@ -63,6 +63,6 @@ function sentence(event: UseEvent, { kind }: Used): string {
   }
 }
 
-function whoIs(peer: Peer | undefined): string {
+function whoIs(peer: LocalPeer | undefined): string {
   return peer ? `${userName(peer.uid)}'s process ${peer.pid}` : 'this host';
 }
