@@ -6,7 +6,7 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import * as assert from 'uvu/assert';
 import type { Pin } from '@dipus/proto/pin';
 import type { Channels } from '@dipus/seps/channels';
-import type { Peer } from '@dipus/seps/peer';
+import type { ProvenPeer } from '@dipus/seps/proven-peer';
 import type { Failure } from '@dipus/proto/failure';
 import { authorize, type Grant, type Refusal } from '@dipus/proto/grant';
 import { timing } from '@dipus/proto/timing';
@@ -248,7 +248,7 @@ test('through the door of an exporter: paired, let in, and broken off when the l
       const at = `127.0.0.1:${port}`;
       const dialIt = (): Promise<Channels> => {
         const own = loadIdentity(laptop!);
-        const shown = (pin: Pin): Peer => ({ pin, name: 'encode', max: 1 });
+        const shown = (pin: Pin): ProvenPeer => ({ pin, name: 'encode', max: 1 });
         return dial({ host: '127.0.0.1', port, identity: own, judge: shown });
       };
       await dialIt().then(

@@ -21,7 +21,7 @@ import type { Channel } from '@dipus/seps/channel';
 import type { ChannelError } from '@dipus/seps/channel-error';
 import { Channels } from '@dipus/seps/channels';
 import { dial } from '@dipus/seps/dial';
-import type { Peer } from '@dipus/seps/peer';
+import type { ProvenPeer } from '@dipus/seps/proven-peer';
 import { eventually, rounds, sleep, suite, within, withSandbox } from './harness.ts';
 import { echo, keys, makeKey, readAll, withDoor, type Way } from './seps-door.ts';
 
@@ -283,7 +283,7 @@ test('a key that is revoked: its channels break with that reason, and it does no
       await eventually('nobody', () => way.door.size === 0);
     },
     {
-      judge: (pin): Peer | { refusal: string; name: string } =>
+      judge: (pin): ProvenPeer | { refusal: string; name: string } =>
         isKnown ? { pin, name: 'laptop', max: 4 } : { refusal: 'its line has gone', name: 'laptop' },
       https: () => {},
     },
@@ -328,7 +328,7 @@ async function withServer(answer: (socket: TLSSocket, raw: Socket) => void, body
   }
 }
 
-const judge = (pin: Peer['pin']): Peer => ({ pin, name: 'door', max: 1 });
+const judge = (pin: ProvenPeer['pin']): ProvenPeer => ({ pin, name: 'door', max: 1 });
 const to = (port: number): Parameters<typeof dial>[0] => ({ host: '127.0.0.1', port, identity: keys.laptop, judge });
 
 test('an end of the connection is no end of a channel: FIN with close_notify but without END, and RST', async () => {

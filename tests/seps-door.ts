@@ -10,7 +10,7 @@ import type { Channel } from '@dipus/seps/channel';
 import type { Channels } from '@dipus/seps/channels';
 import { dial } from '@dipus/seps/dial';
 import { Door, type DoorOptions } from '@dipus/seps/door';
-import type { Peer } from '@dipus/seps/peer';
+import type { ProvenPeer } from '@dipus/seps/proven-peer';
 
 export interface Key {
   readonly key: string;
@@ -41,7 +41,7 @@ export const keys: { readonly door: Key; readonly laptop: Key; readonly stranger
 };
 
 export interface Way {
-  readonly door: Door<Peer>;
+  readonly door: Door<ProvenPeer>;
   readonly port: number;
   /** What the door has told, explanations too. */
   readonly lines: string[];
@@ -60,11 +60,11 @@ export function echo(channel: Channel): void {
 }
 
 /** Runs `body` with a door that knows the laptop, and closes it afterwards. */
-export async function withDoor(body: (way: Way) => Promise<void>, given: Partial<DoorOptions<Peer>> = {}): Promise<void> {
+export async function withDoor(body: (way: Way) => Promise<void>, given: Partial<DoorOptions<ProvenPeer>> = {}): Promise<void> {
   const lines: string[] = [];
   const opened = new Set<Socket>();
-  const laptop: Peer = { pin: keys.laptop.pin, name: 'laptop', max: 1024 };
-  const door = new Door<Peer>({
+  const laptop: ProvenPeer = { pin: keys.laptop.pin, name: 'laptop', max: 1024 };
+  const door = new Door<ProvenPeer>({
     identity: keys.door,
     maxConnections: 64,
     judge: (pin) => (pin === laptop.pin ? laptop : { refusal: 'nobody knows it' }),
@@ -108,7 +108,7 @@ export async function withDoor(body: (way: Way) => Promise<void>, given: Partial
       tcp,
       tls,
       dial: async (identity = keys.laptop) => {
-        const judge = (pin: Pin): Peer => ({ pin, name: 'door', max: 1 });
+        const judge = (pin: Pin): ProvenPeer => ({ pin, name: 'door', max: 1 });
         const channels = await dial({ host: '127.0.0.1', port, identity, judge });
         dialled.push(channels);
         return channels;

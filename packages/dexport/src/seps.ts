@@ -9,7 +9,7 @@ import type { ConfigFolder } from '@dipus/seps/config-folder';
 import { Door } from '@dipus/seps/door';
 import type { Identity } from '@dipus/seps/identity';
 import { servePairing, type JoinAnswer, type JoinRequest } from '@dipus/seps/pairing';
-import type { Peer } from '@dipus/seps/peer';
+import type { ProvenPeer } from '@dipus/seps/proven-peer';
 import type { Client } from './connected-peer.ts';
 import { ConnectedPeers } from './connected-peers.ts';
 import type { HeldView } from './user-views.ts';
@@ -31,7 +31,7 @@ export interface SepsOptions {
   take(request: JoinRequest): JoinAnswer | Promise<JoinAnswer>;
 }
 
-interface Guest extends Peer {
+interface Guest extends ProvenPeer {
   readonly grant: Grant;
 }
 

@@ -12,12 +12,12 @@ import {
 import type { ChannelError } from './channel-error.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox, type Written } from './outbox.ts';
-import type { Peer } from './peer.ts';
+import type { ProvenPeer } from './proven-peer.ts';
 import { ReceiveWindow, type WindowBudget } from './receive-window.ts';
 
 /** What a channel uses of its connection. */
 export interface ChannelLink extends WindowBudget {
-  readonly peer: Peer;
+  readonly peer: ProvenPeer;
   readonly remoteAddress: string | undefined;
   /** Sends a frame ahead of all data that waits. */
   control(frame: Buffer): void;
@@ -65,7 +65,7 @@ export class Channel extends Duplex {
   }
 
   /** Whom the channel leads to, by what is known of its key now. */
-  get peer(): Peer {
+  get peer(): ProvenPeer {
     return this.#link.peer;
   }
 

@@ -17,7 +17,7 @@ import { deferred } from '@dipus/proto/waiting';
 import type { Channel, ChannelLink } from './channel.ts';
 import { ChannelError } from './channel-error.ts';
 import { OpenChannels } from './open-channels.ts';
-import type { Peer } from './peer.ts';
+import type { ProvenPeer } from './proven-peer.ts';
 import { Pulse } from './pulse.ts';
 import { WindowGrowth } from './receive-window.ts';
 import { breakSecured } from './secured.ts';
@@ -28,7 +28,7 @@ const maxQueuedBytes = 512 << 10;
 const maxPingBytes = 64;
 
 export interface ChannelsOptions {
-  readonly peer: Peer;
+  readonly peer: ProvenPeer;
   /** The TCP connection below `socket`, which alone can be reset. */
   readonly raw: Socket;
   /** The server's side: a channel was opened; not read yet, and the callee's from now on. Without it this is the client's side. */
@@ -46,7 +46,7 @@ export class Channels {
   readonly ended: Promise<string>;
   /** Settles when the server has said WELCOME; rejects with what it says instead. */
   readonly welcomed: Promise<void>;
-  peer: Peer;
+  peer: ProvenPeer;
   readonly #socket: Duplex;
   readonly #options: ChannelsOptions;
   readonly #sender: Sender;
@@ -128,7 +128,7 @@ export class Channels {
   }
 
   #makeLink(): ChannelLink {
-    const peer = (): Peer => this.peer;
+    const peer = (): ProvenPeer => this.peer;
     const roundTripMs = (): number => this.#pulse.roundTripMs;
     return {
       get peer() {

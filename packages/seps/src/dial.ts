@@ -7,7 +7,7 @@ import type { Pin } from '@dipus/proto/pin';
 import { timing } from '@dipus/proto/timing';
 import { ChannelError } from './channel-error.ts';
 import { Channels } from './channels.ts';
-import type { Peer } from './peer.ts';
+import type { ProvenPeer } from './proven-peer.ts';
 import { codeOfRefusal } from './refusals.ts';
 import { protocolName, shownPin, type KeyPair } from './secured.ts';
 import { formatExporter } from './trust-exporter.ts';
@@ -22,7 +22,7 @@ export interface DialOptions {
    * Says whose key this is before a byte is sent inside TLS. Rejects where it must not be used: `dial` rejects with that. It may ask a
    * person; where that takes long it is asked again, for another connection.
    */
-  readonly judge: (pin: Pin) => Peer | Promise<Peer>;
+  readonly judge: (pin: Pin) => ProvenPeer | Promise<ProvenPeer>;
   /** Gives up; `dial` rejects with a Failure. */
   readonly stop?: AbortSignal;
 }

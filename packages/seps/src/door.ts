@@ -9,7 +9,7 @@ import { Admission } from './admission.ts';
 import { DoorLog, type DoorTelling } from './door-log.ts';
 import { channelGuest, httpsGuest, type GuestEvents } from './guest.ts';
 import { Guests } from './guests.ts';
-import type { Peer } from './peer.ts';
+import type { ProvenPeer } from './proven-peer.ts';
 import { notAuthorisedHere, tooManyConnections, withoutKey } from './refusals.ts';
 import { refuse, tellPlain } from './refusing.ts';
 import { protocolName, shownPin, type KeyPair } from './secured.ts';
@@ -24,7 +24,7 @@ export interface Refused {
   readonly name?: string;
 }
 
-export interface DoorOptions<P extends Peer> extends DoorTelling, GuestEvents<P> {
+export interface DoorOptions<P extends ProvenPeer> extends DoorTelling, GuestEvents<P> {
   readonly identity: KeyPair;
   /** How many judged connections there may be. */
   readonly maxConnections: number;
@@ -37,7 +37,7 @@ export interface DoorOptions<P extends Peer> extends DoorTelling, GuestEvents<P>
 }
 
 /** Lets in whom `judge` knows, within limits that keep the door open for others (dexport(1), SECURITY CONSIDERATIONS). */
-export class Door<P extends Peer> {
+export class Door<P extends ProvenPeer> {
   readonly #options: DoorOptions<P>;
   readonly #admission = new Admission<Visitor>();
   readonly #guests: Guests<P>;

@@ -4,11 +4,11 @@ import type { TLSSocket } from 'node:tls';
 import type { Pin } from '@dipus/proto/pin';
 import type { Channel } from './channel.ts';
 import { Channels } from './channels.ts';
-import type { Peer } from './peer.ts';
+import type { ProvenPeer } from './proven-peer.ts';
 import { notAuthorisedAnyMore } from './refusals.ts';
 import { breakSecured } from './secured.ts';
 
-export interface Guest<P extends Peer> {
+export interface Guest<P extends ProvenPeer> {
   readonly peer: P;
   readonly address: string;
   /** Settles when it is closed, with the reason. */
@@ -22,7 +22,7 @@ export interface Guest<P extends Peer> {
 }
 
 /** What is served to whoever is authorised. */
-export interface GuestEvents<P extends Peer> {
+export interface GuestEvents<P extends ProvenPeer> {
   /** A channel was opened; the callee's from now on. */
   readonly channel: (channel: Channel, peer: P) => void;
   /**
@@ -32,7 +32,7 @@ export interface GuestEvents<P extends Peer> {
   readonly https: (socket: TLSSocket, peer: P) => void;
 }
 
-export interface Judged<P extends Peer> {
+export interface Judged<P extends ProvenPeer> {
   /** The TCP connection below `socket`. */
   readonly raw: Socket;
   readonly socket: TLSSocket;
@@ -40,9 +40,9 @@ export interface Judged<P extends Peer> {
   readonly peer: P;
 }
 
-type Serving<P extends Peer> = GuestEvents<P> & { readonly mayOpen: (pin: Pin) => boolean };
+type Serving<P extends ProvenPeer> = GuestEvents<P> & { readonly mayOpen: (pin: Pin) => boolean };
 
-export function channelGuest<P extends Peer>({ raw, socket, address, peer: first }: Judged<P>, serving: Serving<P>): Guest<P> {
+export function channelGuest<P extends ProvenPeer>({ raw, socket, address, peer: first }: Judged<P>, serving: Serving<P>): Guest<P> {
   let peer = first;
   const channels = new Channels(socket, {
     peer,
@@ -66,7 +66,7 @@ export function channelGuest<P extends Peer>({ raw, socket, address, peer: first
   };
 }
 
-export function httpsGuest<P extends Peer>({ raw, socket, address, peer: first }: Judged<P>, serving: Serving<P>): Guest<P> {
+export function httpsGuest<P extends ProvenPeer>({ raw, socket, address, peer: first }: Judged<P>, serving: Serving<P>): Guest<P> {
   let peer = first;
   const reset = (): void => breakSecured({ raw, socket });
   // That of a TLS socket itself throws.

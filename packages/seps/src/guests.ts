@@ -2,12 +2,12 @@
 import type { Pin } from '@dipus/proto/pin';
 import { Allowance } from './allowance.ts';
 import type { Guest } from './guest.ts';
-import type { Peer } from './peer.ts';
+import type { ProvenPeer } from './proven-peer.ts';
 
 const maxOfOne = 16;
 const opens = { perSecond: 1000, burst: 2000 };
 
-export class Guests<P extends Peer> {
+export class Guests<P extends ProvenPeer> {
   readonly #max: number;
   readonly #all = new Set<Guest<P>>();
   readonly #counts = new Map<Pin, number>();
