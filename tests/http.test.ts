@@ -195,7 +195,7 @@ test('a client that has ended its side gets its answer', async () => {
 
 if (!has('ss')) test.skip('a body whose client is cut off', 'there is no ss');
 else
-  test('a client that is cut off is missed: keepalive while a body comes', async () => {
+  test('the loss of a client that is cut off is seen: keepalive while a body comes', async () => {
     await withSandbox(async (sandbox) => {
       await offer(sandbox, 'cat', 'echo');
       const { port } = await exporter(sandbox);

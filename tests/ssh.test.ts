@@ -402,7 +402,7 @@ function addImports(): void {
 
 function addLosses(): void {
   test(
-    'an sshd that is killed is missed at once, and found again',
+    'the loss of an sshd that is killed is seen at once, and it is found again',
     () =>
       withPair(
         async (pair) => {
