@@ -4,8 +4,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { timing } from '@dipus/proto/timing';
 
-// It is told of each process group: `+ -123`, and `- -123` when that has ended.
+// It is given the process groups that there are, and told of each other one: `+ -123`, and `- -123` when one has ended.
 const script = `trap '' HUP INT TERM QUIT PIPE; groups=' '
+for group; do groups="$groups$group "; done
 while read -r what group; do
   case $what in
     +) groups="$groups$group " ;;
@@ -35,7 +36,9 @@ export function guardGroup(pid: number | undefined): () => void {
 }
 
 function startGuard(): void {
-  const child = spawn('/bin/sh', ['-c', script], { cwd: '/', stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  // From its first instant: whoever kills it may kill this process next.
+  const known = [...groups].map((pid) => `-${pid}`);
+  const child = spawn('/bin/sh', ['-c', script, 'guard', ...known], { cwd: '/', stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   const over = (): void => {
     if (guard !== child) return;
     guard = undefined;
@@ -45,7 +48,6 @@ function startGuard(): void {
   child.on('error', over).on('exit', over).unref();
   child.stdin?.on('error', () => {});
   guard = child;
-  for (const pid of groups) tell(`+ -${pid}\n`);
 }
 
 function tell(line: string): void {
