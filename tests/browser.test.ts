@@ -4,9 +4,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as assert from 'uvu/assert';
 import { deferred } from '@dipus/proto/waiting';
-import { serve } from './guests.ts';
 import { has, suite, withSandbox, type Sandbox } from './harness.ts';
 import { examplesOf } from './pages.ts';
+import { serve } from './services.ts';
 
 const test = suite('browser');
 const example = examplesOf('man').find(({ page, commands }) => page === 'dws.1' && commands[0] === 'cat upper.html')!;

@@ -6,11 +6,12 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import * as assert from 'uvu/assert';
 import { deferred } from '@dipus/proto/waiting';
 import { daemons, opener, startDaemon, whyNot, type Daemon } from './daemons.ts';
-import { dial, expectText, readAll, serve } from './guests.ts';
+import { dial, expectText, readAll } from './guests.ts';
 import { eventually, rounds, suite, withSandbox, type Sandbox } from './harness.ts';
 import { askByLibipc, eras } from './libipc.ts';
 import { openDescriptors, residentBytes } from './processes.ts';
 import { hostOf } from './seps-pair.ts';
+import { serve } from './services.ts';
 import { mallory, testAsRoot, withSharedTree } from './users.ts';
 
 const test = suite('daemons');

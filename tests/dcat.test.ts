@@ -1,19 +1,14 @@
 // dcat with dserve and with foreign services: bytes, ends, statuses, signals, failover.
 import { once } from 'node:events';
-import { chownSync, closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, closeSync, existsSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { noise, sha } from './bytes.ts';
-import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
-import { residentBytes } from './processes.ts';
+import { eventually, rounds, sleep, suite, withSandbox, type Program } from './harness.ts';
+import { descendantsOf, residentBytes } from './processes.ts';
+import { serve } from './services.ts';
 
 const test = suite('dcat');
-
-/** A service of dserve's, ready. */
-async function serve({ start }: Sandbox, command: string, name: string, ...options: string[]): Promise<Program & { path: string }> {
-  const program = start('dserve', [...options, command, name]);
-  return Object.assign(program, { path: await program.line() });
-}
 
 test('bytes come back as they went, whatever their number', async () => {
   await withSandbox(async (sandbox) => {
@@ -250,27 +245,10 @@ test('an input that is a connection, and is reset: 125, and no end for a program
   });
 }, 120_000);
 
-/** Pids of the processes below one, nearest first. */
-function descendants(pid: number): number[] {
-  const children = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((each) => parentOf(each) === pid);
-  return [...children, ...children.flatMap(descendants)];
-}
-
-function parentOf(pid: number): number | undefined {
-  try {
-    return Number(/\) \S (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1]);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The process below dcat that copies the answer to its stdout. */
 function answerCopier(dcat: number): number {
   const stdout = readlinkSync(`/proc/${dcat}/fd/1`);
-  return descendants(dcat).find((pid) => readlinkSync(`/proc/${pid}/fd/1`) === stdout)!;
+  return descendantsOf(dcat).find((pid) => readlinkSync(`/proc/${pid}/fd/1`) === stdout)!;
 }
 
 test('a dcat that fails by itself: the program is told to stop, and sees no end first', async () => {
@@ -320,7 +298,7 @@ test('kill -9 of dcat: nothing reads on from its stdin, no end reaches the progr
       const shell = sandbox.start('bash', ['-c', 'dcat commit; exec cat']);
       shell.child.stdin!.write('half');
       await eventually('the first bytes', () => existsSync(`${sandbox.dir}/part`) && readFileSync(`${sandbox.dir}/part`).length === 4);
-      const below = descendants(shell.pid);
+      const below = descendantsOf(shell.pid);
       process.kill(below[0]!, 'SIGKILL');
       await eventually('the next command', () => readFileSync(`/proc/${shell.pid}/comm`, 'utf8') === 'cat\n');
       shell.child.stdin!.end('the next one');

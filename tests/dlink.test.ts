@@ -6,9 +6,10 @@ import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { encodeIpcFrame } from '@dipus/proto/ipc-frame';
 import { deferred } from '@dipus/proto/waiting';
-import { expectText, readAll, serve } from './guests.ts';
+import { expectText, readAll } from './guests.ts';
 import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { sepsPair } from './seps-pair.ts';
+import { serve } from './services.ts';
 import { withPair } from './ssh-pair.ts';
 
 const test = suite('dlink');

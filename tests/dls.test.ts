@@ -6,16 +6,9 @@ import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { eventually, has, rounds, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { serveAll } from './services.ts';
 
 const test = suite('dls');
-
-/** Many services of one dserve, which serves each by `cat`. */
-async function serve({ start }: Sandbox, ...lines: string[]): Promise<Program> {
-  const dserve = start('dserve', ['--from', '-']);
-  dserve.child.stdin!.end(lines.map((line) => `${line} cat\n`).join(''));
-  for (let line = ''; line !== 'ready';) line = await dserve.line();
-  return dserve;
-}
 
 /** A service that is not of ours. It does not hold the process of a test that fails. */
 async function listen(path: string): Promise<Server> {
@@ -37,7 +30,7 @@ async function dls({ run }: Sandbox, ...args: string[]): Promise<string> {
 test('one a line, in the order in which they would be tried; each form of asking', () =>
   withSandbox(async (sandbox) => {
     const { root, run } = sandbox;
-    await serve(
+    await serveAll(
       sandbox,
       '-x www/http',
       'lame...10/audio/x-wav/to/audio/mpeg',
@@ -98,7 +91,7 @@ test('names in one directory, and below it, in the order of their bytes', () =>
 test('what is no service is not listed', () =>
   withSandbox(async (sandbox) => {
     const { root } = sandbox;
-    await serve(sandbox, 'echo');
+    await serveAll(sandbox, 'echo');
     const servers = await Promise.all(
       ['plain', 'a.b', 'a.b...01', '.hidden.box...0', 'a.b...0.bak'].map((name) => listen(`${root}/local/${name}`)),
     );
@@ -115,9 +108,9 @@ test('what is no service is not listed', () =>
 test('dead ones are hidden, shown by -a, and never the first match', () =>
   withSandbox(async (sandbox) => {
     const { run } = sandbox;
-    const dead = await serve(sandbox, 'lame', 'gone');
+    const dead = await serveAll(sandbox, 'lame', 'gone');
     await dead.stop('SIGKILL');
-    await serve(sandbox, '-x lame');
+    await serveAll(sandbox, '-x lame');
     assert.is(await dls(sandbox), 'exported/lame.box...0\n');
     assert.is(await dls(sandbox, '-1', 'lame'), 'exported/lame.box...0\n');
     assert.is(await dls(sandbox, '-a', 'lame'), 'local/lame.box...0  (dead)\nexported/lame.box...0\n');
@@ -336,7 +329,7 @@ test('wrong usage', () =>
 if (has('socat')) {
   test('socat - UNIX-CONNECT:$(dls -1f NAME) uses what the name means', () =>
     withSandbox(async (sandbox) => {
-      await serve(sandbox, 'echo/some/protocol');
+      await serveAll(sandbox, 'echo/some/protocol');
       const { stdout, status } = await sandbox.run('sh', ['-c', 'socat - UNIX-CONNECT:$(dls -1f echo)'], 'through');
       assert.equal([status, stdout.toString()], [0, 'through']);
     }));
@@ -351,10 +344,10 @@ function watch({ start }: Sandbox, ...args: string[]): { next(): Promise<string>
 test('-w: what there is, then what comes and goes', () =>
   withSandbox(async (sandbox) => {
     const { root } = sandbox;
-    const first = await serve(sandbox, 'b/x', 'a');
+    const first = await serveAll(sandbox, 'b/x', 'a');
     const { next, program } = watch(sandbox);
     assert.equal([await next(), await next()].sort(), ['+ local/a.box...0', '+ local/x/b.box...0']);
-    const second = await serve(sandbox, '-x c/deep/er');
+    const second = await serveAll(sandbox, '-x c/deep/er');
     assert.is(await next(), '+ exported/deep/er/c.box...0');
     await second.stop();
     assert.is(await next(), '- exported/deep/er/c.box...0');
@@ -403,11 +396,11 @@ test('-w: directories removed and made again, and a root that is made later', ()
 
 test('-w: a service that is replaced under its name', () =>
   withSandbox(async (sandbox) => {
-    const first = await serve(sandbox, 'echo');
+    const first = await serveAll(sandbox, 'echo');
     const { next } = watch(sandbox);
     assert.is(await next(), '+ local/echo.box...0');
     await first.stop('SIGKILL');
-    const second = await serve(sandbox, 'echo');
+    const second = await serveAll(sandbox, 'echo');
     assert.equal([await next(), await next()], ['- local/echo.box...0', '+ local/echo.box...0']);
     rmSync(`${sandbox.root}/local/echo.box...0`);
     await second.says(/claimed it again/);
@@ -431,8 +424,8 @@ test('-w: only what was asked for, and in every form', () =>
       JSON.stringify({ event: 'remove', ...object, ...place }),
     ]);
     const watches = table.map(([args]) => watch(sandbox, ...args));
-    const others = await serve(sandbox, 'a/video', 'b2');
-    const wanted = await serve(sandbox, 'b/audio');
+    const others = await serveAll(sandbox, 'a/video', 'b2');
+    const wanted = await serveAll(sandbox, 'b/audio');
     for (const [at, each] of watches.entries()) assert.is(await each.next(), table[at]![1]);
     await Promise.all([others.stop(), wanted.stop()]);
     for (const [at, each] of watches.entries()) assert.is(await each.next(), table[at]![2]);
@@ -441,11 +434,11 @@ test('-w: only what was asked for, and in every form', () =>
 
 test('-w: the dead are told of by -a alone', () =>
   withSandbox(async (sandbox) => {
-    const dead = await serve(sandbox, 'dead');
+    const dead = await serveAll(sandbox, 'dead');
     await dead.stop('SIGKILL');
     const [plain, all] = [watch(sandbox), watch(sandbox, '-a')];
     assert.is(await all.next(), '+ local/dead.box...0');
-    const living = await serve(sandbox, 'living');
+    const living = await serveAll(sandbox, 'living');
     assert.is(await plain.next(), '+ local/living.box...0');
     assert.is(await all.next(), '+ local/living.box...0');
     await living.stop();
@@ -484,7 +477,7 @@ test('-w: many at once, none is lost', () =>
     const count = rounds(60, 1000);
     const names = Array.from({ length: count }, (_, at) => `s${at}/p${at % 7}/q${at % 3}`);
     const { program } = watch(sandbox);
-    const dserve = await serve(sandbox, ...names);
+    const dserve = await serveAll(sandbox, ...names);
     const lines = (sign: string): number => program.stdout.toString().match(new RegExp(`^\\${sign} `, 'gm'))?.length ?? 0;
     await eventually(`${count} added`, () => lines('+') === count, 20_000);
     await dserve.stop();
@@ -499,7 +492,7 @@ for (const [signal, status] of [
 ] as const) {
   test(`-w: ends by ${signal}`, () =>
     withSandbox(async (sandbox) => {
-      await serve(sandbox, 'echo');
+      await serveAll(sandbox, 'echo');
       const { next, program } = watch(sandbox);
       await next();
       const ended = await program.stop(signal);
@@ -510,7 +503,7 @@ for (const [signal, status] of [
 test('the reader gone: the death of SIGPIPE, and not a word', () =>
   withSandbox(async (sandbox) => {
     const { root } = sandbox;
-    await serve(sandbox, 'first');
+    await serveAll(sandbox, 'first');
     const { next, program } = watch(sandbox);
     await next();
     program.child.stdout!.destroy();

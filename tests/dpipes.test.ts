@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
-import { childrenOf, commandOf } from './processes.ts';
+import { commandOf, programsOf } from './processes.ts';
 
 const test = suite('dpipes');
 
@@ -163,10 +163,6 @@ test('what may not run, is not there, or makes no sense', async () => {
   });
 }, 120_000);
 
-function groupsOf(pid: number): number[] {
-  return childrenOf(pid).filter((child) => !commandOf(child).includes('groups='));
-}
-
 test('a stage that is killed or fails: which ends are true, by default, with -e and with --sh', async () => {
   await withSandbox(async (sandbox) => {
     await startNode(sandbox);
@@ -222,24 +218,24 @@ test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stage
   await withSandbox(async (sandbox) => {
     const daemon = await startNode(sandbox);
     const client = sandbox.start('dpipes', ['-n', 'sleep 4242 | sleep 4242']);
-    await eventually('both run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
+    await eventually('both run', () => programsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
     client.signal('SIGINT');
     client.signal('SIGINT');
     assert.not.equal((await client.ended).status, 0);
-    await eventually('all gone', () => groupsOf(daemon.pid).length === 0);
+    await eventually('all gone', () => programsOf(daemon.pid).length === 0);
     const stubborn = '(trap "echo int >&2" INT; sleep 4242; sleep 4242)';
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       const deaf = sandbox.start('dpipes', ['-n', `${stubborn} | ${stubborn}`]);
-      await eventually('both run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
+      await eventually('both run', () => programsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
       deaf.signal('SIGINT');
       await deaf.says(/int[^]*int/);
       deaf.signal(signal);
       assert.is((await deaf.ended).signal, signal);
-      await eventually('all gone', () => groupsOf(daemon.pid).length === 0);
+      await eventually('all gone', () => programsOf(daemon.pid).length === 0);
     }
     const late = sandbox.start('dpipes', ['cat | cat']);
     late.child.stdin!.write('one ');
-    await eventually('they run', () => groupsOf(daemon.pid).filter((pid) => commandOf(pid) === '/bin/sh -c cat ').length === 2);
+    await eventually('they run', () => programsOf(daemon.pid).filter((pid) => commandOf(pid) === '/bin/sh -c cat ').length === 2);
     const stopped = daemon.stop('SIGTERM');
     late.child.stdin!.end('two');
     assert.equal(said(await late.ended), ['one two', '', 0]);
@@ -271,7 +267,7 @@ test('many at once over a few nodes with few places: all end, each with its own 
     const most = Math.max(...names.map((name) => ran.filter((service) => service === `dp/sh.${name}...0`).length));
     assert.is(ran.length, stages * count);
     assert.ok(most <= (1.5 * ran.length) / names.length, `${most} of ${ran.length} stages are on one node`);
-    for (const { daemon } of nodes) await eventually('nothing is left', () => groupsOf(daemon.pid).length === 0);
+    for (const { daemon } of nodes) await eventually('nothing is left', () => programsOf(daemon.pid).length === 0);
   });
 }, 240_000);
 

@@ -6,22 +6,15 @@ import { dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { socketsOf } from './processes.ts';
+import { serveAll } from './services.ts';
 import { startSocat } from './socat.ts';
 import { fillQueue } from './users.ts';
 
 const test = suite('dreap');
 
-/** Many services of one dserve, which serves each by `cat`. */
-async function serve({ start }: Sandbox, ...names: string[]): Promise<Program> {
-  const dserve = start('dserve', ['--from', '-']);
-  dserve.child.stdin!.end(names.map((name) => `${name} cat\n`).join(''));
-  for (let line = ''; line !== 'ready';) line = await dserve.line();
-  return dserve;
-}
-
-/** The same, killed. */
+/** Services of one dserve, killed. */
 async function killed(sandbox: Sandbox, ...names: string[]): Promise<void> {
-  const dserve = await serve(sandbox, ...names);
+  const dserve = await serveAll(sandbox, ...names);
   await dserve.stop('SIGKILL');
 }
 
@@ -47,7 +40,7 @@ test('removes both sockets of the dead, and the directories that this empties', 
   withSandbox(async (sandbox) => {
     const { root } = sandbox;
     await killed(sandbox, 'a/audio/x-wav/to/audio/mpeg', 'b/audio', 'c', '-x d/http');
-    const living = await serve(sandbox, 'e/audio/x-wav', 'f');
+    const living = await serveAll(sandbox, 'e/audio/x-wav', 'f');
     assert.equal((await dreap(sandbox)).trimEnd().split('\n').sort(), [
       'exported/http/d.box...0',
       'local/audio/b.box...0',
@@ -107,7 +100,7 @@ test('one socket of a service left alone goes; one that lives keeps the other', 
     renameSync(`${root}/local/control/a.box...0`, `${dir}/a`);
     renameSync(`${root}/local/plain/.b.box...0`, `${dir}/b`);
     age(`${root}/local/plain/b.box...0`);
-    const living = await serve(sandbox, 'c');
+    const living = await serveAll(sandbox, 'c');
     renameSync(`${root}/local/.c.box...0`, `${dir}/c`);
     // The living one claims its name again in the meantime, or has its plain socket alone: either way it stays.
     assert.equal((await dreap(sandbox)).trimEnd().split('\n').sort(), ['local/control/a.box...0', 'local/plain/b.box...0']);
@@ -131,7 +124,7 @@ test('the first names of killed claimers', () =>
     const young = await sandbox.run('dreap', [], '', { env: { ...sandbox.env, DIPUS_TIME_SCALE: '1000' } });
     assert.equal([young.stdout.toString(), young.stderr], ['', '']);
     for (const name of readdirSync(directory)) age(`${directory}/${name}`);
-    const living = await serve(sandbox, 'y');
+    const living = await serveAll(sandbox, 'y');
     renameSync(`${root}/local/y.box...0`, `${root}/local/.y.box...0~0123abcd`);
     assert.equal(
       (await dreap(sandbox)).trimEnd().split('\n').sort(),
@@ -222,9 +215,9 @@ test('a file that stands where one of the two sockets was stays', () =>
 test('living, stopped and full ones are never removed', () =>
   withSandbox(async (sandbox) => {
     const { root } = sandbox;
-    const stopped = await serve(sandbox, 'stopped/a');
+    const stopped = await serveAll(sandbox, 'stopped/a');
     stopped.signal('SIGSTOP');
-    const full = await serve(sandbox, 'full/a');
+    const full = await serveAll(sandbox, 'full/a');
     full.signal('SIGSTOP');
     for (const name of ['full.box...0', '.full.box...0']) await fillQueue(`${root}/local/a/${name}`);
     const before = everything(root);
@@ -317,7 +310,7 @@ test('-w: what is dead at its start, and what is killed, within a second', () =>
     assert.is(await watcher.line(), '- local/a/before.box...0');
     const times: number[] = [];
     for (let round = 0; round < rounds(4, 40); round++) {
-      const dserve = await serve(sandbox, 'echo/some/protocol', 'other');
+      const dserve = await serveAll(sandbox, 'echo/some/protocol', 'other');
       // A watcher that has not seen it yet reaps it as well, but is not what this is about.
       await eventually('held', () => isHeld(watcher, 2));
       dserve.signal('SIGKILL');
@@ -349,9 +342,9 @@ test('-w: leaves the living alone, and lets go of what ends in order', () =>
   withSandbox(async (sandbox) => {
     const { root } = sandbox;
     const watcher = sandbox.start('dreap', ['-w', '-v']);
-    const staying = await serve(sandbox, 'staying');
-    const going = await serve(sandbox, 'going/a');
-    const stopped = await serve(sandbox, 'stopped');
+    const staying = await serveAll(sandbox, 'staying');
+    const going = await serveAll(sandbox, 'going/a');
+    const stopped = await serveAll(sandbox, 'stopped');
     await going.stop();
     stopped.signal('SIGSTOP');
     await killed(sandbox, 'marker');

@@ -14,14 +14,11 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
-import { bundle, eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { bundle, eventually, rounds, suite, withSandbox } from './harness.ts';
+import { guardsOf, socketsOf } from './processes.ts';
+import { serve } from './services.ts';
 
 const test = suite('dserve');
-
-async function serve({ start }: Sandbox, ...args: string[]): Promise<Program & { path: string }> {
-  const program = start('dserve', args);
-  return Object.assign(program, { path: await program.line() });
-}
 
 /** What a service answers to a plain client that sends `input` and half-closes. */
 async function ask(path: string, input = ''): Promise<string> {
@@ -340,7 +337,7 @@ test('SIGTERM: connections that are only held do not keep it', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'cat', 'held');
     const control = service.path.replace(/held/, '.held');
-    const before = ownSockets(service.pid);
+    const before = socketsOf(service.pid);
     const silent = connect({ path: control, allowHalfOpen: true });
     const idle = connect({ path: control, allowHalfOpen: true }, () => idle.write('SEP/1 CONTROL\n'));
     const half = connect({ path: control, allowHalfOpen: true }, () => half.write(`SEP/1 DATA ${'0'.repeat(32)}\n`));
@@ -354,24 +351,13 @@ test('SIGTERM: connections that are only held do not keep it', async () => {
             .resume(),
         ),
     );
-    await eventually('all three', () => ownSockets(service.pid) === before + 3);
+    await eventually('all three', () => socketsOf(service.pid) === before + 3);
     const begun = Date.now();
     assert.is((await service.stop()).status, 0);
     await Promise.all(closed);
     assert.ok(Date.now() - begun < 5000, `${Date.now() - begun} ms`);
   });
 });
-
-/** How many UNIX sockets a process has open. */
-function ownSockets(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).filter((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:');
-    } catch {
-      return false;
-    }
-  }).length;
-}
 
 test('killed in the middle of an upload: its programs die before they see an end', async () => {
   await withSandbox(async (sandbox) => {
@@ -419,16 +405,11 @@ function processesIn(dir: string): string[] {
 test('a guard that is killed is replaced, and ended with its service', async () => {
   await withSandbox(async (sandbox) => {
     const service = await serve(sandbox, 'echo up; exec sleep 4242', 'long');
-    const guards = (): string[] =>
-      execFileSync('ps', ['-e', '-o', 'ppid=,pid=,args='], { encoding: 'utf8' })
-        .split('\n')
-        .map((line) => line.trim().split(/ +/))
-        .filter(([parent, , ...args]) => Number(parent) === service.pid && args.join(' ').includes('groups='))
-        .map(([, pid]) => pid!);
+    const guards = (): number[] => guardsOf(service.pid);
     const client = sandbox.start('dcat', ['long']);
     await client.line();
     const [first] = await eventually('a guard', () => (guards().length === 1 ? guards() : undefined));
-    process.kill(Number(first), 'SIGKILL');
+    process.kill(first!, 'SIGKILL');
     const [second] = await eventually('another guard', () => (guards().length === 1 && guards()[0] !== first ? guards() : undefined));
     await service.stop('SIGKILL');
     await client.ended;

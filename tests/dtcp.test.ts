@@ -4,8 +4,9 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import * as assert from 'uvu/assert';
 import { opener, startDaemon, whyNot, type Running } from './daemons.ts';
-import { dial, expectText, readAll, serve } from './guests.ts';
+import { dial, expectText, readAll } from './guests.ts';
 import { eventually, suite, withSandbox, type Sandbox } from './harness.ts';
+import { serve } from './services.ts';
 
 const test = suite('dtcp');
 

@@ -6,8 +6,9 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import * as assert from 'uvu/assert';
 import { aliceKey, opener, startDaemon, whyNot, type Running } from './daemons.ts';
-import { dial, expectText, readAll, serve } from './guests.ts';
+import { dial, expectText, readAll } from './guests.ts';
 import { eventually, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { serve } from './services.ts';
 import { listens } from './socat.ts';
 
 const test = suite('dtls');

@@ -7,9 +7,9 @@ import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { encodeIpcFrame, IpcFrameDecoder } from '@dipus/proto/ipc-frame';
 import { opener, startDaemon, whyNot, type Running } from './daemons.ts';
-import { serve } from './guests.ts';
 import { eventually, rounds, suite, withSandbox, within, type Sandbox } from './harness.ts';
 import { residentBytes } from './processes.ts';
+import { serve } from './services.ts';
 
 const test = suite('dudp');
 

@@ -11,9 +11,10 @@ import * as assert from 'uvu/assert';
 import { WebSocketServer } from 'ws';
 import { encodeIpcFrame, IpcFrameDecoder } from '@dipus/proto/ipc-frame';
 import { opener, startDaemon, whyNot, type Running } from './daemons.ts';
-import { dial, readAll, serve } from './guests.ts';
+import { dial, readAll } from './guests.ts';
 import { eventually, rounds, suite, withSandbox, type Sandbox } from './harness.ts';
 import { residentBytes } from './processes.ts';
+import { serve } from './services.ts';
 import { closeCode, frame, rawPeer, webClient } from './web-peer.ts';
 
 const test = suite('dws');

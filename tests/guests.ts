@@ -2,14 +2,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { wasTcpReset } from '@dipus/relay/reset';
-import type { Program, Sandbox } from './harness.ts';
-
-/** Starts a service by dserve, and waits until it is ready. */
-export async function serve({ start }: Sandbox, ...args: string[]): Promise<Program> {
-  const program = start('dserve', args);
-  await program.line();
-  return program;
-}
 
 /** The port in a line like `tcp://127.0.0.1:9000`. */
 export function portOf(uri: string): number {

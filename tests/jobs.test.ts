@@ -6,20 +6,23 @@ import * as assert from 'uvu/assert';
 import { controlPreface, dataPreface } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, frameType } from '@dipus/proto/frame';
 import { eventually, rounds, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { controlOf, serve } from './services.ts';
 
 const test = suite('jobs');
 const instances = 4;
 const clients = 8;
 
-async function serve({ start }: Sandbox, command: string, name: string): Promise<string> {
-  return start('dserve', ['-n', '1', command, name]).line();
+/** The path of a service that runs one program at a time. */
+async function serveOne(sandbox: Sandbox, command: string, name: string): Promise<string> {
+  return (await serve(sandbox, '-n', '1', command, name)).path;
 }
 
 test('more clients than places at several instances: each job is run once, none is empty', async () => {
   await withSandbox(async (sandbox) => {
     const store = `${sandbox.dir}/store`;
     mkdirSync(store);
-    for (let instance = 0; instance < instances; instance++) await serve(sandbox, `cat > $(mktemp ${store}/XXXXXXXX); sleep 0.05`, 'put');
+    for (let instance = 0; instance < instances; instance++)
+      await serveOne(sandbox, `cat > $(mktemp ${store}/XXXXXXXX); sleep 0.05`, 'put');
     const jobs = rounds(16, 5000);
     let next = 0;
     const work = async (): Promise<void> => {
@@ -41,7 +44,7 @@ test('more clients than places at several instances: each job is run once, none 
 
 test('a full service refuses whoever will not wait, and lets the others wait', async () => {
   await withSandbox(async (sandbox) => {
-    const control = controlOf(await serve(sandbox, 'cat', 'echo'));
+    const control = controlOf(await serveOne(sandbox, 'cat', 'echo'));
     const held = await hold(sandbox, 'echo');
     const refused = ask(control, { wait: false });
     assert.equal(JSON.parse(await refused.frame(frameType.error)), { reason: 'at its limit, 0 waiting', retry: true });
@@ -61,7 +64,7 @@ test('a full service refuses whoever will not wait, and lets the others wait', a
 
 test('nothing is run for whoever has left while waiting, plain or by control', async () => {
   await withSandbox(async (sandbox) => {
-    const path = await serve(sandbox, 'echo run >> log; cat', 'echo');
+    const path = await serveOne(sandbox, 'echo run >> log; cat', 'echo');
     const runs = (): number => (existsSync(`${sandbox.dir}/log`) ? readFileSync(`${sandbox.dir}/log`, 'utf8').split('\n').length - 1 : 0);
     for (let round = 0; round < rounds(3, 200); round++) {
       const before = runs();
@@ -131,10 +134,6 @@ async function hold(sandbox: Sandbox, name: string): Promise<Program> {
   held.child.stdin!.write('held\n');
   await held.line();
   return held;
-}
-
-function controlOf(path: string): string {
-  return path.replace(/([^/]+)$/, '.$1');
 }
 
 test.run();

@@ -32,7 +32,20 @@ export function childrenOf(pid: number): number[] {
     .map(Number);
 }
 
-/** The same, and those of these, to the last. */
+/** What runs for a service or a dpipesd. Of its children the guard is none of them: the shell that ends their groups when it is killed. */
+export function programsOf(pid: number): number[] {
+  return childrenOf(pid).filter((child) => commandOf(child) !== '' && !isGuard(child));
+}
+
+export function guardsOf(pid: number): number[] {
+  return childrenOf(pid).filter(isGuard);
+}
+
+function isGuard(pid: number): boolean {
+  return commandOf(pid).includes('groups=');
+}
+
+/** All that is below a process, to the last. */
 export function descendantsOf(pid: number): number[] {
   try {
     return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);

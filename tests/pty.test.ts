@@ -7,17 +7,16 @@ import type { Duplex } from 'node:stream';
 import * as assert from 'uvu/assert';
 import type { SessionResult } from '@dipus/session/client-connection';
 import { startSession, type ClientSession } from '@dipus/session/control-client';
-import { eventually, has, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
-import { linkOf, residentBytes } from './processes.ts';
+import { eventually, has, isLong, rounds, sleep, suite, withSandbox, type Sandbox } from './harness.ts';
+import { commandOf, linkOf, programsOf, residentBytes } from './processes.ts';
 import { exporter, importer } from './sep-pair.ts';
+import { serve as serveAny, type Service } from './services.ts';
 
 const test = suite('pty');
 
-type Service = Program & { path: string };
-
-async function serve({ start }: Sandbox, command: string, name: string, ...options: string[]): Promise<Service> {
-  const program = start('dserve', ['--pty', ...options, command, name]);
-  return Object.assign(program, { path: await program.line() });
+/** A service whose programs have terminals. */
+function serve(sandbox: Sandbox, ...args: string[]): Promise<Service> {
+  return serveAny(sandbox, '--pty', ...args);
 }
 
 /** What a plain client that sends `input` and half-closes is answered. A reset of a UNIX socket comes behind all data. */
@@ -56,16 +55,6 @@ async function control(path: string, started: (session: ClientSession) => void):
     data.on('end', () => data.destroy()).on('close', () => resolve());
   });
   return { session, ended: Promise.all([outcome, closed]).then(([how]) => ({ text, outcome: how })) };
-}
-
-/** Its programs, by their command lines; not the guard that outlives it. */
-function programsOf(pid: number): string[] {
-  return execFileSync('ps', ['-e', '-o', 'ppid=,args='], { encoding: 'utf8' })
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line.startsWith(`${pid} `))
-    .map((line) => line.slice(`${pid} `.length))
-    .filter((args) => !args.includes('groups='));
 }
 
 test('at the limit of descriptors some are served and others closed, and all are served later', async () => {
@@ -144,9 +133,9 @@ test('a plain client that goes hangs up: in raw mode, deaf to HUP, or sending mo
       const client = connect(service.path).on('error', () => {});
       await new Promise((resolve) => client.once('data', resolve));
       client.write(input);
-      await eventually('its program', () => programsOf(service.pid).some((args) => args.includes('sleep 4343')));
+      await eventually('its program', () => programsOf(service.pid).some((pid) => commandOf(pid).includes('sleep 4343')));
       client.destroy();
-      await eventually('the end of its program', () => !programsOf(service.pid).some((args) => args.includes('sleep 4343')));
+      await eventually('the end of its program', () => !programsOf(service.pid).some((pid) => commandOf(pid).includes('sleep 4343')));
       const next = connect(service.path);
       await new Promise((resolve) => next.once('data', resolve));
       next.destroy();

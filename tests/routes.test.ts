@@ -1,8 +1,8 @@
 // IPC_NETWORK for dcat and dls: by ipcd where one runs that answers us, else by themselves.
 import { mkdirSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { serve } from './guests.ts';
 import { suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { serve } from './services.ts';
 import { ann, testAsRoot, withSharedTree } from './users.ts';
 
 const test = suite('routes');

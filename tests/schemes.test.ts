@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
-import { serve } from './guests.ts';
 import { eventually, suite, withSandbox, type Ended, type Sandbox } from './harness.ts';
+import { serve } from './services.ts';
 import { freePort } from './sshd.ts';
 
 const test = suite('schemes');

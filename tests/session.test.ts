@@ -5,9 +5,10 @@ import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { controlPreface, dataPreface } from '@dipus/proto/control';
 import { encodeFrame, FrameDecoder, frameType, type Frame } from '@dipus/proto/frame';
-import { eventually, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, sleep, suite, withSandbox } from './harness.ts';
 import { residentBytes } from './processes.ts';
 import { exporter, importer, offer } from './sep-pair.ts';
+import { serve } from './services.ts';
 
 const test = suite('session');
 const tokenA = 'a'.repeat(32);
@@ -45,12 +46,6 @@ class Wire {
   async closed(): Promise<void> {
     await eventually('the end of the connection', () => this.isClosed);
   }
-}
-
-async function serve({ start }: Sandbox, ...args: string[]): Promise<Program & { control: string; path: string }> {
-  const program = start('dserve', args);
-  const path = await program.line();
-  return Object.assign(program, { path, control: path.replace(/([^/]+)$/, '.$1') });
 }
 
 test('START, STARTED, data, STDERR, EXIT; the second half may come first', async () => {

@@ -12,9 +12,10 @@ import type { InputEnded, LinkHalf } from '@dipus/proto/pipe-link';
 import type { SessionResult } from '@dipus/session/client-connection';
 import { callSecurely } from '@dipus/session/secure-link';
 import { StageClient, StageOver } from '@dipus/session/stage-client';
-import { eventually, rounds, suite, within, withSandbox, type Program, type Sandbox } from './harness.ts';
+import { eventually, rounds, suite, within, withSandbox, type Sandbox } from './harness.ts';
 import { childrenOf, commandOf } from './processes.ts';
 import { exporter, importer, upgradeTo } from './sep-pair.ts';
+import { controlOf, serve as serveAny, type Service } from './services.ts';
 
 const test = suite('stage');
 
@@ -23,15 +24,10 @@ process.env['TMPDIR'] = mkdtempSync('/tmp/dt-');
 process.once('exit', () => rmSync(tmpdir(), { recursive: true, force: true }));
 
 type Dial = (kind: 'control' | 'data') => Promise<Socket>;
-type Service = Program & { path: string };
 
-async function serve({ start }: Sandbox, command: string, name: string, ...options: string[]): Promise<Service> {
-  const program = start('dserve', ['-x', ...options, command, name]);
-  return Object.assign(program, { path: await program.line() });
-}
-
-function controlOf(path: string): string {
-  return path.replace(/[^/]*$/, '.$&');
+/** An exported service. */
+function serve(sandbox: Sandbox, ...args: string[]): Promise<Service> {
+  return serveAny(sandbox, '-x', ...args);
 }
 
 function dialUnix(path: string): Dial {
