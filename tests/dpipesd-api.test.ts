@@ -137,7 +137,7 @@ const nodesTitle = 'it tells of nodes when it is asked, of each source with its 
 if (has('etcd') && has('ss'))
   onHosts(nodesTitle, ['here', 'stereo'], async ({ here, stereo }) => {
     const env = { ...here.env, DIPUS_TIME_SCALE: '0.5' };
-    const etcd = await startEtcd(stereo);
+    const { program: etcd } = await startEtcd(stereo);
     await stereo.start('dexport', ['--plain', '--user', 'root', '-r', `etcd://${stereo.address}`]).line();
     await stereo.start('dpipesd', ['-x', '--app', 'cat']).line();
     writeFileSync(`${here.dir}/settings`, 'node attic\nforeground\nuser root\nregistry etcd://stereo\n');

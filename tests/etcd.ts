@@ -66,14 +66,30 @@ export class Door {
   }
 }
 
-/** An etcd on a host of its own, at its usual port, that answers. */
-export async function startEtcd({ dir, start, run }: Host): Promise<Program> {
+/** An etcd on a host of its own, at its usual port, that answers; and etcdctl there, as Etcd has it. */
+export async function startEtcd({ dir, start, run }: Host): Promise<{ readonly program: Program; readonly ctl: Etcd['ctl'] }> {
   const clients = ['--listen-client-urls', 'http://0.0.0.0:2379', '--advertise-client-urls', 'http://127.0.0.1:2379'];
   const own = ['--data-dir', `${dir}/etcd`, ...clients, '--listen-peer-urls', 'http://127.0.0.1:0'];
   const program = start('etcd', [...own, '--logger', 'zap', '--log-level', 'error']);
-  const env = { ...process.env, ETCDCTL_API: '3' };
-  await eventually('etcd answers', async () => (await run('etcdctl', ['endpoint', 'health'], '', { env })).status === 0 || sleep(100));
-  return program;
+  const ctl = ctlBy(run);
+  await eventually('etcd answers', () => isHealthy(ctl));
+  return { program, ctl };
+}
+
+function ctlBy(run: Sandbox['run'], options: readonly string[] = []): Etcd['ctl'] {
+  return async (...words) => {
+    const env = { ...process.env, ETCDCTL_API: '3' };
+    const { status, stdout, stderr } = await run('etcdctl', [...options, ...words], '', { env });
+    if (status !== 0) throw new Error(`etcdctl ${words.join(' ')}: ${stderr}`);
+    return stdout.toString();
+  };
+}
+
+function isHealthy(ctl: Etcd['ctl']): Promise<boolean> {
+  return ctl('endpoint', 'health').then(
+    () => true,
+    () => sleep(100).then(() => false),
+  );
 }
 
 /** Runs `body` with an etcd that answers; `args` are more words of its command line. */
@@ -91,17 +107,7 @@ export async function withEtcd(
     address: door.address,
     url: `${scheme === 'https' ? 'etcds' : 'etcd'}://${door.address}`,
     door,
-    ctl: async (...words) => {
-      const env = { ...process.env, ETCDCTL_API: '3' };
-      const { status, stdout, stderr } = await run(
-        'etcdctl',
-        ['--endpoints', `${scheme}://127.0.0.1:${door.port}`, ...ctlArgs, ...words],
-        '',
-        { env },
-      );
-      if (status !== 0) throw new Error(`etcdctl ${words.join(' ')}: ${stderr}`);
-      return stdout.toString();
-    },
+    ctl: (...words) => ctlBy(run, ['--endpoints', `${scheme}://127.0.0.1:${door.port}`, ...ctlArgs])(...words),
     // By its gateway: a program for each look would take what it looks at the time to happen.
     keys: async () => {
       const all = JSON.stringify({ key: 'Lw==', range_end: 'MA==', keys_only: true });
@@ -117,12 +123,7 @@ export async function withEtcd(
       const peers = 'http://127.0.0.1:0';
       const own = ['--data-dir', `${dir}/etcd-${runs}`, '--listen-client-urls', clients, '--advertise-client-urls', clients];
       program = start('etcd', [...own, '--listen-peer-urls', peers, '--logger', 'zap', '--log-level', 'error', ...args]);
-      const isHealthy = (): Promise<boolean> =>
-        etcd.ctl('endpoint', 'health').then(
-          () => true,
-          () => sleep(100).then(() => false),
-        );
-      await eventually('etcd answers', isHealthy);
+      await eventually('etcd answers', () => isHealthy(etcd.ctl));
     },
   };
   try {
