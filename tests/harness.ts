@@ -17,7 +17,10 @@ export function rounds(short: number, long: number): number {
 }
 
 export interface Suite {
-  /** A test that must settle within `deadlineMs` (default 90 s: the machine may be busy; long form 20 times that). */
+  /**
+   * A test that must settle within `deadlineMs` (default 90 s: the machine may be busy; long form 20 times that). It is skipped where it
+   * starts a program that this machine lacks.
+   */
   (title: string, body: () => Promise<void> | void, deadlineMs?: number): void;
   /** A test that this machine cannot run: reported as skipped, with the reason. */
   skip(title: string, reason: string): void;
@@ -26,12 +29,17 @@ export interface Suite {
 
 export function suite(name: string): Suite {
   const tests = uvuSuite(name);
+  let isRunning = false;
   const add = (title: string, body: () => Promise<void> | void, deadlineMs = 90_000): void => {
     if (!title.includes(wanted)) return;
     tests(title, async () => {
+      isRunning = true;
       const running = Promise.resolve().then(body);
       try {
         await within(deadlineMs * (isLong ? 20 : 1), title, running);
+      } catch (error) {
+        if (!(error instanceof LackError)) throw error;
+        skip(title, error.message);
       } finally {
         await killAll();
         // One that is late ends now that its programs have: its folder goes, and it does not end those of the next test.
@@ -40,7 +48,8 @@ export function suite(name: string): Suite {
     });
   };
   const skip = (title: string, reason: string): void => {
-    console.log(`skipped: ${name}: ${title}: ${reason}`);
+    // test.mjs counts lines, and the runner has begun one.
+    console.log(`${isRunning ? '\n' : ''}skipped: ${name}: ${title}: ${reason}`);
   };
   return Object.assign(add, { skip, run: () => tests.run() });
 }
@@ -75,8 +84,15 @@ export function bundle(tool: string): string {
 
 /** Whether a program is on PATH. */
 export function has(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((dir) => existsSync(`${dir}/${program}`));
+  return isOn(process.env['PATH'], program);
 }
+
+function isOn(path: string | undefined, program: string): boolean {
+  return (path ?? '').split(delimiter).some((dir) => existsSync(`${dir}/${program}`));
+}
+
+/** This machine lacks a program. */
+class LackError extends Error {}
 
 /** A test that needs these programs; skipped where they are not installed. */
 export function testWith(test: Suite, programs: readonly string[], title: string, body: () => Promise<void>): void {
@@ -105,6 +121,7 @@ export class Program {
   readonly #waiting: (() => void)[] = [];
 
   constructor(command: string, args: readonly string[], options: SpawnOptions) {
+    if (!command.includes('/') && !isOn((options.env ?? process.env)['PATH'], command)) throw new LackError(`there is no ${command}`);
     this.child = spawnChild(command, [...args], { stdio: ['pipe', 'pipe', 'pipe'], ...options });
     this.child.stdout?.on('data', (chunk: Buffer) => {
       this.#stdout.push(chunk);
