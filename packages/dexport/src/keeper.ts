@@ -8,7 +8,7 @@ import { userId } from '@dipus/tree/accounts';
 import { openerRole } from './roles.ts';
 import { parseOrder, parseReply, type OpenerTree, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
 import type { Handle } from '@dipus/proto/handle';
-import { sendWith, type Channel } from '@dipus/session/passed-socket';
+import { sendWith, type ProcessChannel } from '@dipus/session/passed-socket';
 
 export interface KeeperOptions {
   /** The file of this very program. */
@@ -23,10 +23,10 @@ export interface KeeperOptions {
 /** Has the orders of an exporter carried out, as the users that may be. */
 export class Keeper {
   readonly #options: KeeperOptions;
-  readonly #exporter: Channel;
+  readonly #exporter: ProcessChannel;
   readonly #openers = new Map<string, Opener>();
 
-  constructor(exporter: Channel, options: KeeperOptions) {
+  constructor(exporter: ProcessChannel, options: KeeperOptions) {
     this.#exporter = exporter;
     this.#options = options;
   }

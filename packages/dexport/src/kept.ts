@@ -3,7 +3,7 @@ import { Failure } from '@dipus/proto/failure';
 import type { Context } from '@dipus/cli/run';
 import { Openers } from './openers.ts';
 import type { Handle } from '@dipus/proto/handle';
-import type { Channel } from '@dipus/session/passed-socket';
+import type { ProcessChannel } from '@dipus/session/passed-socket';
 
 /** Without its keeper an exporter ends: nobody opens for it any more, and a successor needs its port. */
 export class Kept {
@@ -12,7 +12,7 @@ export class Kept {
   #isLost = false;
 
   constructor(context: Context) {
-    this.openers = new Openers(process as Channel);
+    this.openers = new Openers(process as ProcessChannel);
     process.on('message', (message, handle) => this.openers.take(message, handle as Handle | undefined));
     this.#left = () => {
       this.#isLost = true;

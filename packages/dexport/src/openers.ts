@@ -7,7 +7,7 @@ import type { State } from '@dipus/tree/probe';
 import type { Access } from './access.ts';
 import { parseReply, type Order, type PairOrder, type UserOrder } from './orders.ts';
 import type { Handle } from '@dipus/proto/handle';
-import { sendWith, socketOf, type Channel } from '@dipus/session/passed-socket';
+import { sendWith, socketOf, type ProcessChannel } from '@dipus/session/passed-socket';
 
 type Look = Extract<Order, { look: unknown }>['look'];
 type Done = Socket | readonly State[] | JoinAnswer;
@@ -21,13 +21,13 @@ interface Looked {
 
 /** Asks the keeper to have services looked at and opened as other users. */
 export class Openers {
-  readonly #keeper: Channel;
+  readonly #keeper: ProcessChannel;
   readonly #waiting = new Map<number, Deferred<Done>>();
   /** What is to be looked at as of this turn, in one message for each user and kind. */
   readonly #looks = new Map<string, Looked[]>();
   #next = 0;
 
-  constructor(keeper: Channel) {
+  constructor(keeper: ProcessChannel) {
     this.#keeper = keeper;
   }
 

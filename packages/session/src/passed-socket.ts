@@ -5,10 +5,10 @@ import { Socket } from 'node:net';
 import { handleOf, takeHandleOf, type Handle } from '@dipus/proto/handle';
 
 /** The other end of a channel to a process. */
-export type Channel = Pick<ChildProcess, 'connected' | 'send'>;
+export type ProcessChannel = Pick<ChildProcess, 'connected' | 'send'>;
 
 /** Sends a message, with a handle that is closed here in any case. Where the other process has gone, nothing is told. */
-export function sendWith(channel: Channel, message: object, handle?: Handle): void {
+export function sendWith(channel: ProcessChannel, message: object, handle?: Handle): void {
   const close = (): void => handle?.close();
   if (!channel.connected) return close();
   channel.send(message, handle as SendHandle | undefined, {}, close);
@@ -18,7 +18,7 @@ export function sendWith(channel: Channel, message: object, handle?: Handle): vo
  * Sends a message with a connection that stays open here too. Resolves when it is on its way, which is when the other process has taken
  * the one before it, or when nobody is there.
  */
-export async function sendCopy(channel: Channel, message: object, socket: Socket): Promise<void> {
+export async function sendCopy(channel: ProcessChannel, message: object, socket: Socket): Promise<void> {
   const handle = handleOf(socket) as SendHandle | undefined;
   if (!handle || !channel.connected) return;
   await new Promise<void>((resolve) => channel.send(message, handle, {}, () => resolve()));
