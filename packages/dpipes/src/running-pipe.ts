@@ -62,7 +62,7 @@ export class RunningPipe {
     const all = Promise.all(ends);
     all.catch(() => {});
     await Promise.race([Promise.all(stages.map(({ client }) => client.go())), this.#lost.promise]).catch(async (error: unknown) => {
-      throw await this.#explained(stages, error);
+      throw await this.#causeOf(stages, error);
     });
     const sent = input ? this.#send(input, stages[0]!) : undefined;
     const taken = startCountedCopy(output, 1);
@@ -79,7 +79,7 @@ export class RunningPipe {
   }
 
   /** A stage that could not be started says so by its end, which is the better reason. */
-  async #explained(stages: readonly ReadyStage[], error: unknown): Promise<unknown> {
+  async #causeOf(stages: readonly ReadyStage[], error: unknown): Promise<unknown> {
     if (error instanceof Failure) return error;
     for (const { client, wanted, candidate } of stages) {
       const result = await Promise.race([client.ended, Promise.resolve(undefined)]);

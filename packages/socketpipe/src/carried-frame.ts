@@ -10,7 +10,7 @@ export type FrameType = 'a' | 'd' | 'e' | 'm';
 const headBytes = 5;
 const mostMessageBytes = 64 * 1024;
 
-export function formatFrameHead(type: FrameType, lengthBytes: number): Buffer {
+export function encodeFrameHead(type: FrameType, lengthBytes: number): Buffer {
   const head = Buffer.alloc(headBytes);
   head.write(type, 'latin1');
   head.writeUInt32BE(lengthBytes, 1);

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { finished } from 'node:stream';
 import type { Readable, Writable } from 'node:stream';
 import { readMessage, type Connection, type Message } from './connection.ts';
-import { frameReader, formatFrameHead, type FrameType } from './carried-frame.ts';
+import { frameReader, encodeFrameHead, type FrameType } from './carried-frame.ts';
 
 // Data under way that the other end's command has not taken yet. With no more than that, messages are never stuck behind data.
 const windowBytes = 1024 * 1024;
@@ -84,7 +84,7 @@ class CarriedConnection implements Connection {
     const to = this.#to;
     if (to.destroyed || to.writableEnded) return;
     to.cork();
-    to.write(formatFrameHead(type, body.length));
+    to.write(encodeFrameHead(type, body.length));
     if (body.length > 0) to.write(body);
     to.uncork();
   }
