@@ -224,7 +224,6 @@ function addTests(): void {
         if (at % 2 === 0) rmSync(`${file}.pub`);
         isIn(await logIn([`IdentityFile ${file}`]), `${type} ${format} ${extra.join(' ')}`);
       }
-      for (const text of host.sshd.program.stderr.match(/Accepted publickey .*/g) ?? []) assert.not.match(text, /ssh-rsa|SHA1/);
     });
   }, 120_000);
 
