@@ -1,6 +1,7 @@
 // Pre-shared keys: a line IDENTITY:HEX each, as stunnel's PSKsecrets has them (dtls(1), FILES).
 import { readFileSync, statSync, type Stats } from 'node:fs';
 import { Failure } from '@dipus/proto/failure';
+import { linesOf } from '@dipus/proto/file-lines';
 import { printable } from '@dipus/proto/printable';
 
 const leastKeyBytes = 16;
@@ -79,10 +80,10 @@ function whyNotKeys({ mode, uid }: Stats): string | undefined {
 /** Throws Failure, by line; never with the key in it. */
 function parseKeys(text: string, path: string): ReadonlyMap<string, Buffer> {
   const keys = new Map<string, Buffer>();
-  for (const [at, line] of text.split('\n').entries()) {
-    const words = line.trim();
-    if (words === '' || words.startsWith('#') || words.startsWith(';')) continue;
-    const refused = (why: string): Failure => new Failure('read keys in', `${path}:${at + 1}`, why);
+  for (const { line, content } of linesOf(text)) {
+    const words = content.trim();
+    if (words.startsWith(';')) continue;
+    const refused = (why: string): Failure => new Failure('read keys in', `${path}:${line}`, why);
     const colon = words.indexOf(':');
     const identity = words.slice(0, colon);
     const hex = words.slice(colon + 1);

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Failure } from '@dipus/proto/failure';
+import { linesOf } from '@dipus/proto/file-lines';
 import { readBytes } from './public-key.ts';
 
 const magic = 'SSHKRL\n\0';
@@ -29,12 +30,8 @@ function readRevoked(file: string): Buffer {
 
 /** Undefined: a line of it is no key. */
 function listRevokes(bytes: Buffer, key: Buffer): boolean | undefined {
-  const lines = bytes
-    .toString()
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
-  const keys = lines.map((line) => /^[a-z][\w@.-]*\s+([A-Za-z0-9+/]+=*)(?:\s|$)/.exec(line)?.[1]);
+  const lines = linesOf(bytes.toString());
+  const keys = lines.map(({ content }) => /^\s*[a-z][\w@.-]*\s+([A-Za-z0-9+/]+=*)(?:\s|$)/.exec(content)?.[1]);
   if (keys.includes(undefined)) return undefined;
   return keys.includes(key.toString('base64'));
 }
