@@ -117,7 +117,7 @@ testAsRoot(test, 'what others can hold in a shared directory keeps nobody from t
     const path = await kill(startAs(ann, 'dserve', 'cat', 'echo...0'));
     await kill(startAs(ann, 'dserve', 'cat', 'other'));
     const { dev, ino } = lstatSync(local);
-    // All that he can take: names of locks, the lock of the directory itself, and names beside the dead ones.
+    // All that they can take: names of locks, the lock of the directory itself, and names beside the dead ones.
     const holding = `const fs = process.getBuiltinModule('fs'); const net = process.getBuiltinModule('net');
       for (const name of ['.lock', '.echo.box...0.lock', 'lock', '.~lock']) fs.writeFileSync('${local}/' + name, '');
       net.createServer().listen('\\0dipus-lock:${dev}:${ino}:'.padEnd(108, '.'), () => console.log('held'));`;
@@ -142,7 +142,7 @@ testAsRoot(test, "somebody else's dead socket is in use: the number goes up", ()
     await dead.stop('SIGKILL');
     // It is past the time for which a socket that refuses may only not listen yet.
     utimesSync(path, 0, 0);
-    // Of another one he has left a control socket alone, dead or alive.
+    // Of another one they have left a control socket alone, dead or alive.
     renameSync(`${local}/.web.box...0`, `${local}/.web.box...1`);
     const living = createServer().listen(`${local}/.web.box...2`);
     await once(living, 'listening');

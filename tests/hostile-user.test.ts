@@ -1,4 +1,4 @@
-// Somebody who may write in the shared directories does at random all that he may, beside services, exporters, watchers and clients of
+// Somebody who may write in the shared directories does at random all that they may, beside services, exporters, watchers and clients of
 // others.
 import { lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -10,7 +10,7 @@ import { ann, listener, mallory, testAsRoot, withSharedTree, type Users } from '
 const test = suite('hostile-user');
 const driver = resolve('build/tests/hostile-driver.js');
 const ms = isLong ? 600_000 : 20_000;
-/** What a use may take longer beside him; on a busy machine as much again as it takes without him. */
+/** What a use may take longer beside them; on a busy machine as much again as it takes without them. */
 const boundMs = 100;
 
 /** What the others have in a tree: services of root's and ann's, a foreign one, and what watches. */

@@ -407,7 +407,7 @@ test('a host from a list is the one that is known for its key, or none', () =>
     writeFileSync(`${folder.dir}/known_peers`, `encode:7371,10.0.0.7 ${one} studio\nbox.local ${two}\n`, { mode: 0o600 });
     assert.is((await trusted(folder, one, { host: 'other.local' }, undefined, list)).message, 'trusted as encode');
     assert.is((await trusted(folder, two, { host: 'box.local' }, undefined, list)).message, 'trusted');
-    // Whoever has a key of his own is not somebody else by his name.
+    // Whoever has a key of their own is not somebody else by their name.
     assert.match((await trusted(folder, one, { host: 'box.local' }, true, list)).message, /ITS KEY HAS CHANGED/);
     writeFileSync(`${folder.dir}/known_peers`, `encode ${one}\n@revoked ${one}\n`);
     assert.match((await trusted(folder, one, { host: 'other.local' }, undefined, list)).message, /ITS KEY IS REVOKED/);
