@@ -1,8 +1,8 @@
 // The datagrams of one address: which service they are for, and the relay to it.
-import { Refused } from '@dipus/ipc/answer';
+import { isExpected, Refused } from '@dipus/ipc/answer';
 import { datagrams, type Datagrams } from '@dipus/ipc/datagrams';
 import { openWay, relayGuest, type GuestService } from '@dipus/ipc/guest-service';
-import { isExpected, tellRefusal, type House } from '@dipus/ipc/let-in';
+import { tellRefusal, type House } from '@dipus/ipc/let-in';
 import { waysIn, waysInTo } from '@dipus/ipc/way-in';
 import { reasonOf } from '@dipus/proto/failure';
 import { isName } from '@dipus/proto/name';

@@ -1,8 +1,7 @@
 // An answer by HTTP to whoever gets no WebSocket: its status, and the reason in a line.
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { Refused } from '@dipus/ipc/answer';
-import { isExpected } from '@dipus/ipc/let-in';
+import { isExpected, Refused } from '@dipus/ipc/answer';
 import { reasonOf } from '@dipus/proto/failure';
 import { formatHttpAnswer } from '@dipus/proto/http-answer';
 import { timing } from '@dipus/proto/timing';

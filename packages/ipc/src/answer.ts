@@ -1,13 +1,22 @@
 // What a daemon answers: ipc(5), Daemons.
 import type { Readable } from 'node:stream';
 import { getSystemErrorMap } from 'node:util';
+import { codeOf, Failure } from '@dipus/proto/failure';
+import { IpcFrameError } from '@dipus/proto/ipc-frame';
 import { printable } from '@dipus/proto/printable';
+import { UriError } from '@dipus/proto/uri';
 
 /** The longest answer, a reason included. */
 export const maxAnswerBytes = 4096;
 
 /** A daemon, or the host that it has asked, has said no; the message is its reason. */
 export class Refused extends Error {}
+
+/** Whether an error says why something was refused, and is no fault of ours. */
+export function isExpected(error: unknown): boolean {
+  const isOurs = error instanceof Refused || error instanceof Failure || error instanceof UriError || error instanceof IpcFrameError;
+  return isOurs || codeOf(error) !== undefined;
+}
 
 // What ipcd and daemons of ours say; of the system's errors they tell its own words.
 const ownReasons: Readonly<Record<string, string>> = {

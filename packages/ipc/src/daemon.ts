@@ -1,17 +1,16 @@
 // Being a protocol daemon: a service named like its scheme, which opens URIs for others (ipc(5), Daemons).
 import type { Socket } from 'node:net';
-import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
-import { encodeIpcFrame, headBytes, IpcFrameError, maxAskBytes, payloadBytes, type Era } from '@dipus/proto/ipc-frame';
+import { Failure, reasonOf } from '@dipus/proto/failure';
+import { encodeIpcFrame, headBytes, maxAskBytes, payloadBytes, type Era } from '@dipus/proto/ipc-frame';
 import { printable } from '@dipus/proto/printable';
 import { timing } from '@dipus/proto/timing';
-import { UriError } from '@dipus/proto/uri';
 import type { Endpoint } from '@dipus/relay/endpoint';
 import { relay } from '@dipus/relay/relay';
 import { runSession } from '@dipus/session/foreign';
 import { OpenStreams } from '@dipus/session/open-streams';
 import type { Session } from '@dipus/session/session';
 import type { Tree } from '@dipus/tree/root';
-import { maxAnswerBytes, readExactly, Refused } from './answer.ts';
+import { isExpected, maxAnswerBytes, readExactly, Refused } from './answer.ts';
 import type { Framing } from './ask-daemon.ts';
 import { framed } from './framed.ts';
 import { keepInfoService } from './info-service.ts';
@@ -222,9 +221,4 @@ class Connections {
     this.#options.warn(error);
     return 'internal error';
   }
-}
-
-function isExpected(error: unknown): boolean {
-  const isOurs = error instanceof Failure || error instanceof Refused || error instanceof UriError || error instanceof IpcFrameError;
-  return isOurs || codeOf(error) !== undefined;
 }

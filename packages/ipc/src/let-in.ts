@@ -1,12 +1,12 @@
 // A guest from the network whose connection is a stream of bytes, from its first byte to its last.
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
+import { Failure, reasonOf } from '@dipus/proto/failure';
 import { formatPeer, type Peer } from '@dipus/proto/peer';
 import { timing } from '@dipus/proto/timing';
 import { resetTcp } from '@dipus/relay/reset';
 import type { OpenStreams } from '@dipus/session/open-streams';
-import { Refused } from './answer.ts';
+import { isExpected } from './answer.ts';
 import { openWay, relayGuest } from './guest-service.ts';
 import type { Grounds } from './local-target.ts';
 import { readServiceName } from './service-name.ts';
@@ -51,11 +51,6 @@ export async function letIn(guest: Duplex, peer: Peer, house: House & { named():
 export function tellRefusal(error: unknown, { warn }: Pick<House, 'warn'>, who: string): void {
   if (isExpected(error)) warn(new Failure('let in', who, error instanceof Failure ? error.cause : error));
   else warn(error);
-}
-
-/** Whether an error says why something was refused, and is no fault of ours. */
-export function isExpected(error: unknown): boolean {
-  return error instanceof Refused || error instanceof Failure || codeOf(error) !== undefined;
 }
 
 /** Ends a connection as an error. */

@@ -1,13 +1,12 @@
 // Asks of programs of libipc, from their connection to the hand-over.
 import type { Socket } from 'node:net';
 import { peerCredentials } from '@dipus/descriptors/peer-credentials';
-import { Refused } from '@dipus/ipc/answer';
+import { isExpected } from '@dipus/ipc/answer';
 import type { Grounds } from '@dipus/ipc/local-target';
 import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import {
   headBytes,
   IpcFrameDecoder,
-  IpcFrameError,
   lookupKind,
   maxAskBytes,
   parseIpcAsk,
@@ -103,8 +102,7 @@ export class Asks {
 /** Its reason in words. Throws what is a bug. */
 function whyNot(error: unknown): string {
   if (error instanceof Failure) return reasonOf(error.cause);
-  const isExpected = error instanceof Denied || error instanceof Refused || error instanceof IpcFrameError || codeOf(error) !== undefined;
-  if (!isExpected) throw error;
+  if (!(error instanceof Denied || isExpected(error))) throw error;
   return reasonOf(error);
 }
 
