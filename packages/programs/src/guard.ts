@@ -2,6 +2,7 @@
 // client that has lost its service could pass for the end of their input. It sleeps until then, so that all programs but the first start
 // without a process more.
 import { spawn, type ChildProcess } from 'node:child_process';
+import type { Writable } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
 
 // It is given the process groups that there are, and told of each other one: `+ -123`, and `- -123` when one has ended.
@@ -18,17 +19,27 @@ done
 const groups = new Set<number>();
 let guard: ChildProcess | undefined;
 
-/** Has a guard run. Called before a program is started: one that began without would outlive this process, if that was killed just then. */
-export function readyGuard(): void {
+/**
+ * What a command for sh(1) begins with that tells the guard of itself, by descriptor 3, which is toGuard(): nothing of it runs before the
+ * guard knows, however late this process comes to tell. One whose guard has just been killed goes on.
+ */
+export const tellGuard = `trap '' PIPE; echo "+ -$$" >&3 2>/dev/null; exec 3>&-; trap - PIPE; `;
+
+/** Has a guard run, which must be there before what it guards. Returns what leads to it, for a program that tells it of itself. */
+export function toGuard(): Writable | 'ignore' {
   if (!guard) startGuard();
+  return guard?.stdin?.writable ? guard.stdin : 'ignore';
 }
 
-/** Lets this process group not outlive this process; undefined: it could not be started. Returns how to say that it has ended. */
-export function guardGroup(pid: number | undefined): () => void {
+/**
+ * Lets this process group not outlive this process; undefined: it could not be started. `tellsItself`: its guard learns of it by tellGuard.
+ * Returns how to say that it has ended.
+ */
+export function guardGroup(pid: number | undefined, tellsItself: boolean = false): () => void {
   if (pid === undefined) return () => {};
   groups.add(pid);
-  if (guard) tell(`+ -${pid}\n`);
-  else startGuard();
+  if (!guard) startGuard();
+  else if (!tellsItself) tell(`+ -${pid}\n`);
   return () => {
     groups.delete(pid);
     tell(`- -${pid}\n`);
@@ -43,7 +54,7 @@ function startGuard(): void {
     if (guard !== child) return;
     guard = undefined;
     // Somebody has ended it. Where none can be started for now, the next program starts one.
-    if (groups.size > 0) setTimeout(readyGuard, timing.keepMs).unref();
+    if (groups.size > 0) setTimeout(toGuard, timing.keepMs).unref();
   };
   child.on('error', over).on('exit', over).unref();
   child.stdin?.on('error', () => {});

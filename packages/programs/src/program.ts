@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
-import { guardGroup, readyGuard } from './guard.ts';
+import { guardGroup, tellGuard, toGuard } from './guard.ts';
 
 /** What is run: a command for `/bin/sh -c`, in this environment. */
 export interface Command {
@@ -50,14 +50,15 @@ export async function startProgram(program: Command | Words, ends: ProgramEnds):
   const stderr = joinsStderr ? stdout : 'inherit';
   const { argv, environment, directory } = wordsOf(program);
   const [file, ...args] = argv;
-  readyGuard();
+  const guardLine = toGuard();
+  const tellsItself = 'command' in program;
   const child: ChildProcess = spawn(file, args, {
-    stdio: [stdin, stdout, readStderr ? 'pipe' : stderr],
+    stdio: [stdin, stdout, readStderr ? 'pipe' : stderr, ...(tellsItself ? [guardLine] : [])],
     env: environment,
     detached: true,
     ...(directory !== undefined && { cwd: directory }),
   });
-  const release = guardGroup(child.pid);
+  const release = guardGroup(child.pid, tellsItself);
   await once(child, 'spawn');
   const exited = once(child, 'exit').then(([code, signal]): Exit => {
     release();
@@ -74,7 +75,7 @@ export async function startProgram(program: Command | Words, ends: ProgramEnds):
 
 function wordsOf(program: Command | Words): Words {
   if ('argv' in program) return program;
-  return { argv: ['/bin/sh', '-c', program.command], environment: program.environment };
+  return { argv: ['/bin/sh', '-c', `${tellGuard}${program.command}`], environment: program.environment };
 }
 
 function passOn(child: ChildProcess, readStderr: StderrReader): Promise<void> {
