@@ -27,9 +27,18 @@ export function commandOf(pid: number): string {
 /** The processes that a process has started and that still are its children. */
 export function childrenOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`)
-    .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' '))
+    .flatMap((task) => childrenOfTask(`/proc/${pid}/task/${task}`).split(' '))
     .filter(Boolean)
     .map(Number);
+}
+
+function childrenOfTask(path: string): string {
+  try {
+    return readFileSync(`${path}/children`, 'utf8');
+  } catch {
+    // A thread that has just ended.
+    return '';
+  }
 }
 
 /** What runs for a service or a dpipesd. Of its children the guard is none of them: the shell that ends their groups when it is killed. */
