@@ -1,11 +1,11 @@
 // dcat with dserve and with foreign services: bytes, ends, statuses, signals, failover.
 import { once } from 'node:events';
-import { chownSync, closeSync, existsSync, openSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { noise, sha } from './bytes.ts';
 import { eventually, rounds, sleep, suite, withSandbox, type Program } from './harness.ts';
-import { descendantsOf, residentBytes } from './processes.ts';
+import { descendantsOf, linkOf, residentBytes } from './processes.ts';
 import { serve } from './services.ts';
 
 const test = suite('dcat');
@@ -247,8 +247,8 @@ test('an input that is a connection, and is reset: 125, and no end for a program
 
 /** The process below dcat that copies the answer to its stdout. */
 function answerCopier(dcat: number): number {
-  const stdout = readlinkSync(`/proc/${dcat}/fd/1`);
-  return descendantsOf(dcat).find((pid) => readlinkSync(`/proc/${pid}/fd/1`) === stdout)!;
+  const stdout = linkOf(`/proc/${dcat}/fd/1`);
+  return descendantsOf(dcat).find((pid) => linkOf(`/proc/${pid}/fd/1`) === stdout)!;
 }
 
 test('a dcat that fails by itself: the program is told to stop, and sees no end first', async () => {

@@ -17,28 +17,15 @@ export function peakBytes(pid: number): number {
 
 /** The words of a process, blanks between them; empty where it has ended. */
 export function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return '';
-  }
+  return textOf(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');
 }
 
 /** The processes that a process has started and that still are its children. */
 export function childrenOf(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`)
-    .flatMap((task) => childrenOfTask(`/proc/${pid}/task/${task}`).split(' '))
+    .flatMap((task) => textOf(`/proc/${pid}/task/${task}/children`).split(' '))
     .filter(Boolean)
     .map(Number);
-}
-
-function childrenOfTask(path: string): string {
-  try {
-    return readFileSync(`${path}/children`, 'utf8');
-  } catch {
-    // A thread that has just ended.
-    return '';
-  }
 }
 
 /** What runs for a service or a dpipesd. Of its children the guard is none of them: the shell that ends their groups when it is killed. */
@@ -72,6 +59,15 @@ export function openDescriptors(pid: number): number {
 /** How many sockets a process has. */
 export function socketsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).filter((fd) => linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:')).length;
+}
+
+/** What a file says; empty where it has gone, as those of threads and descriptors go at any time. */
+export function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 /** Where a link leads; empty where it has gone. */

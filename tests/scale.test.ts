@@ -1,10 +1,10 @@
 // Many hosts and many services: what they cost does not grow beyond them, and what is too much is told. The long form has a thousand hosts.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, isLong, rounds, suite, testWith, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { withEtcd } from './etcd.ts';
-import { socketsOf } from './processes.ts';
+import { socketsOf, textOf } from './processes.ts';
 import { exporter, importer, sockets } from './sep-pair.ts';
 
 const test = suite('scale');
@@ -26,7 +26,7 @@ interface Holds {
 
 function holdsOf({ pid }: Program): Holds {
   const all = readdirSync(`/proc/${pid}/fdinfo`);
-  const infos = all.map((fd) => readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')).join('');
+  const infos = all.map((fd) => textOf(`/proc/${pid}/fdinfo/${fd}`)).join('');
   return { descriptors: all.length, watches: infos.match(/^inotify /gm)?.length ?? 0 };
 }
 
