@@ -56,9 +56,11 @@ export class Exporter {
 
   /** Notes that a client uses a service. Returns how to tell the end of that. */
   use(client: Client, offer: Offer, kind: Use['kind']): (result: UseResult) => void {
-    const name = peerOf(client)?.grant.name;
-    const { remoteAddress: address = '' } = client;
-    return this.options.useLog.begin(() => ({ address, ...(name !== undefined && { name }), service: servicePath(offer), kind }));
+    // Asked of the kernel only where there is a log.
+    return this.options.useLog.begin(() => {
+      const name = peerOf(client)?.grant.name;
+      return { address: client.remoteAddress ?? '', ...(name !== undefined && { name }), service: servicePath(offer), kind };
+    });
   }
 
   /** Closes every connection to a service. */
