@@ -47,7 +47,8 @@ test('the command line counts more than the file of the environment, and that mo
     writeFileSync(`${dir}/named`, 'max 5\napp !\napp wc\n');
     const env = { DPIPES_CONFIG: `${dir}/named` };
     assert.equal(await settings(sandbox, ['--grace', '9', '-x'], env), [
-      'node a\t# ~/.dpipesdrc:3\nverbose\t# ~/more:1\nmax 5\t# ~/named:1\napp wc\t# ~/named:3\nexport\t# command line\ngrace 9\t# command line\n',
+      'node a\t# ~/.dpipesdrc:3\nverbose\t# ~/more:1\nmax 5\t# ~/named:1\napp wc\t# ~/named:3\n' +
+        'export\t# command line\ngrace 9\t# command line\n',
       '',
       0,
     ]);

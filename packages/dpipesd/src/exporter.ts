@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { printDiagnostics } from '@dipus/cli/output';
 import { Failure } from '@dipus/proto/failure';
 import { nodePort } from '@dipus/proto/node-uri';
-import { guardGroup, toGuard } from '@dipus/programs/guard';
+import { guardGroup, readyGuard } from '@dipus/programs/guard';
 
 export interface Exporter {
   /** The lines that it has printed: URIs at which it listens. */
@@ -34,7 +34,7 @@ export async function startExporter({ listen, isVerbose, registry }: ExporterOpt
     ...(isVerbose ? ['-v'] : []),
     ...(registry === undefined ? [] : ['-r', registry]),
   ];
-  toGuard();
+  readyGuard();
   const child = spawn('dexport', [...flags, 'dpipesd', 'dp/*'], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const release = guardGroup(child.pid);
   // What it says comes over this process, whose stderr may change.

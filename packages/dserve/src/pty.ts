@@ -9,7 +9,7 @@ import { Failure } from '@dipus/proto/failure';
 import type { Exit, Terminal, TerminalSize } from '@dipus/proto/control';
 import { realTimeName } from '@dipus/proto/signal';
 import { deferred } from '@dipus/proto/waiting';
-import { guardGroup, toGuard } from '@dipus/programs/guard';
+import { guardGroup, readyGuard } from '@dipus/programs/guard';
 import type { Command } from '@dipus/programs/program';
 
 /** The native part of node-pty 1.1 (src/unix/pty.cc). */
@@ -71,7 +71,7 @@ export function startPty({ native, helper }: PtyMaker, command: Command, { cols,
     .map(([name, value]) => `${name}=${value}`);
   const { promise: exited, resolve: end } = deferred<Exit>();
   const ended = (code: number, signal: number): void => end(signal > 0 ? { signal: signalName(signal) } : { code });
-  toGuard();
+  readyGuard();
   // No folder: the one that the program is started in, also where that has been removed. Numbers below 0: as whom we run.
   const made = native.fork('/bin/sh', ['-c', command.command], environment, '', cols, rows, -1, -1, false, helper, ended);
   const side = openSide(made.pty);

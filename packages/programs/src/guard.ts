@@ -20,13 +20,13 @@ const groups = new Set<number>();
 let guard: ChildProcess | undefined;
 
 /**
- * What a command for sh(1) begins with that tells the guard of itself, by descriptor 3, which is toGuard(): nothing of it runs before the
- * guard knows, however late this process comes to tell. One whose guard has just been killed goes on.
+ * What a command for sh(1) begins with that tells the guard of itself, by descriptor 3, which readyGuard() gives: nothing of it runs before
+ * the guard knows, however late this process comes to tell. One whose guard has just been killed goes on.
  */
 export const tellGuard = `trap '' PIPE; echo "+ -$$" >&3 2>/dev/null; exec 3>&-; trap - PIPE; `;
 
 /** Has a guard run, which must be there before what it guards. Returns what leads to it, for a program that tells it of itself. */
-export function toGuard(): Writable | 'ignore' {
+export function readyGuard(): Writable | 'ignore' {
   if (!guard) startGuard();
   return guard?.stdin?.writable ? guard.stdin : 'ignore';
 }
@@ -54,7 +54,7 @@ function startGuard(): void {
     if (guard !== child) return;
     guard = undefined;
     // Somebody has ended it. Where none can be started for now, the next program starts one.
-    if (groups.size > 0) setTimeout(toGuard, timing.keepMs).unref();
+    if (groups.size > 0) setTimeout(readyGuard, timing.keepMs).unref();
   };
   child.on('error', over).on('exit', over).unref();
   child.stdin?.on('error', () => {});

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
-import { guardGroup, tellGuard, toGuard } from './guard.ts';
+import { guardGroup, tellGuard, readyGuard } from './guard.ts';
 
 /** What is run: a command for `/bin/sh -c`, in this environment. */
 export interface Command {
@@ -50,7 +50,7 @@ export async function startProgram(program: Command | Words, ends: ProgramEnds):
   const stderr = joinsStderr ? stdout : 'inherit';
   const { argv, environment, directory } = wordsOf(program);
   const [file, ...args] = argv;
-  const guardLine = toGuard();
+  const guardLine = readyGuard();
   const tellsItself = 'command' in program;
   const child: ChildProcess = spawn(file, args, {
     stdio: [stdin, stdout, readStderr ? 'pipe' : stderr, ...(tellsItself ? [guardLine] : [])],
