@@ -302,7 +302,8 @@ test('generated pipelines have the stages that are known, and sh reads each and 
 const pieces = [
   'a·b · c·|· | ·|&· ·\n·\t·"·\'·`·$(·)·(·{ ·; }·;·&&·||·&·#·' +
     '\\·$·${·${x#|}·}·<<A·<<-A\n·\nA\n·> f·2>&1·>|·case x in a|b) c;; esac·if · then · fi',
-  'for i in · do · done·! ·@n ·@s·[[ · ]]·$((·((·))·é·𝒳·*·~·=·X=1 ·\\\n·<(·f() ' + "·time ·$'·esac·\0·\ud800·\r·\u2028·@(·<<<",
+  'for i in · do · done·! ·@n ·@s·[[ · ]]·$((·((·))·é·𝒳·*·~·=·X=1 ·\\\n·<(·f() ',
+  "time ·$'·esac·\0·\ud800·\r·\u2028·@(·<<<",
 ].flatMap((line) => line.split('·'));
 
 test('any text is split or refused, and a stage by itself is that stage', () => {
