@@ -1,8 +1,10 @@
 // dexport as a server of HTTP: requests behind one another, clients that go, what curl makes of failures.
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { dialServiceEarly } from '@dipus/sep/request';
 import * as assert from 'uvu/assert';
+import { readUpgradeHead } from '../packages/dexport/src/upgrade-head.ts';
 import { eventually, has, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
 import { openDescriptors, residentBytes } from './processes.ts';
 import { bodyOf, exporter, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
@@ -248,6 +250,61 @@ test('what HTTP lets a client say, and what it does not', async () => {
     assert.equal([curl.status, curl.stdout.toString(), curl.stderr], [0, 'HELLO', '']);
   });
 });
+
+test('what dcat, dimport and dls send for a service is read without the parser', async () => {
+  for (const kind of [undefined, 'control', 'data'] as const) {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const came = once(server, 'connection').then(
+      async ([socket]: Socket[]) => [socket, (await once(socket!, 'data'))[0] as Buffer] as const,
+    );
+    const address = { scheme: 'sep', host: '127.0.0.1', port, connect: () => connect({ port, host: '127.0.0.1' }) } as const;
+    const service = { protocol: 'a/ö', name: 'x', host: 'box', instance: 0 } as const;
+    const dialled = await dialServiceEarly(address, service, kind);
+    const [socket, head] = await within(10_000, 'the head', came);
+    const read = readUpgradeHead(Buffer.concat([head, Buffer.from('rest')]));
+    assert.equal(
+      { url: read?.url, kind: read?.headers['sep-socket'], length: read?.length },
+      { url: '/a/%C3%B6/x.box...0', kind, length: head.length },
+    );
+    dialled.connection.destroy();
+    socket!.destroy();
+    server.close();
+  }
+});
+
+test('an upgrade gets the same answer however its head comes and is written', async () => {
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, 'tr a-z A-Z', 'upper');
+    const { port } = await exporter(sandbox);
+    const target = 'GET /upper.box...0 HTTP/1.1';
+    const ours = [target, 'Host: x', 'Connection: Upgrade', 'Upgrade: sep'];
+    const forms: [number, string[]][] = [
+      [101, ours],
+      [101, [target, 'Upgrade: sep', 'Host: x', 'Connection: Upgrade']],
+      [101, [target, 'host:x', 'connection:upgrade', 'upgrade:SEP']],
+      [101, [...ours, `X-Long: ${'x'.repeat(4000)}`]],
+      [403, [...ours, 'Origin: http://elsewhere.example']],
+      [400, [...ours, 'Host: y']],
+      [400, [...ours, 'Sep-Socket: other']],
+      [404, [target.replace('upper', 'lower'), ...ours.slice(1)]],
+      [400, [target.replace('.box', '.box?x=1'), ...ours.slice(1)]],
+      [431, [...ours, `X-Long: ${'x'.repeat(9000)}`]],
+    ];
+    const check = (answer: string, status: number, what: string): void => {
+      assert.is(statusOf(answer), status, what);
+      if (status === 101) assert.is(bodyOf(answer), 'BEHIND', what);
+    };
+    for (const [status, lines] of forms) {
+      const sent = `${lines.join('\r\n')}\r\n\r\nbehind`;
+      check(await talk(port, sent), status, lines.join(' | '));
+      if (lines !== ours) check(await inTwo(port, sent, 40), status, `in two: ${lines.join(' | ')}`);
+    }
+    const whole = `${ours.join('\r\n')}\r\n\r\nbehind`;
+    for (let at = 1; at < whole.length; at += rounds(5, 1)) check(await inTwo(port, whole, at), 101, `cut at ${at}`);
+  });
+}, 60_000);
 
 test('curl takes no failed service for a good one', async () => {
   await withSandbox(async (sandbox) => {

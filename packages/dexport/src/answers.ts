@@ -1,5 +1,4 @@
 // Each request to what answers it.
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { isForApi, passToApi } from './api-route.ts';
 import { Backlog } from './backlog.ts';
@@ -10,6 +9,7 @@ import { answerList, answerWatch, type Lists } from './lists.ts';
 import { pipeThrough } from './post.ts';
 import { notExported, refuse, Refusal } from './refusal.ts';
 import { checkBody, checkHost, checkOneHost, checkOrigin, checkVersion, readTarget } from './target.ts';
+import type { UpgradeHead } from './upgrade-head.ts';
 import { Upgrades } from './upgrade.ts';
 
 /** Answers for an exporter. Whatever goes wrong with a request becomes its refusal. */
@@ -39,7 +39,7 @@ export class Answers {
   }
 
   /** Takes the connection over. Rejects before anything is written. */
-  async upgrade(request: IncomingMessage, socket: Socket): Promise<void> {
+  async upgrade(request: UpgradeHead, socket: Socket): Promise<void> {
     await this.#upgrades.upgrade(request, socket);
   }
 

@@ -1,7 +1,6 @@
 // What stands between the addresses on which an exporter listens and its answers.
-import type { Server as HttpServer } from 'node:http';
-import type { Server } from 'node:net';
-import { makeServer, type ServerOptions } from './http-server.ts';
+import { createServer, type Server } from 'node:net';
+import { HttpServer, type ServerOptions } from './http-server.ts';
 import type { Limits } from './limits.ts';
 
 export interface Entrance {
@@ -23,21 +22,18 @@ export interface Entrance {
 
 /** That of plain text, for everybody. */
 export function plainEntrance(options: ServerOptions & { readonly limits: Limits }): Entrance {
-  const servers: HttpServer[] = [];
+  const http = new HttpServer(options);
   return {
     scheme: 'sep',
     text: {},
-    server: () => {
-      const server = makeServer(options);
-      servers.push(server);
-      return server;
-    },
+    server: () => createServer({ allowHalfOpen: true, noDelay: true }, (connection) => http.serve(connection)),
     whoMay: (offered, isLocal) => `${everybody(isLocal)} may use what is in ${offered}`,
-    goodbye: () => {
-      for (const server of servers) server.closeIdleConnections();
-    },
+    goodbye: () => http.goodbye(),
     parted: async () => {},
-    close: () => options.limits.close(),
+    close: () => {
+      options.limits.close();
+      http.close();
+    },
   };
 }
 

@@ -9,6 +9,7 @@ import type { Answers } from './answers.ts';
 import type { Limits } from './limits.ts';
 import { busy, refuseRaw, Refusal } from './refusal.ts';
 import { Turnstile } from './turnstile.ts';
+import { readUpgradeHead, type UpgradeHead } from './upgrade-head.ts';
 
 const maxHeadBytes = 8192;
 
@@ -19,39 +20,20 @@ export interface ServerOptions {
   readonly ready: Promise<Answers>;
 }
 
-/** A server that is not listening yet. */
-export function makeServer(options: ServerOptions): Server {
-  return new Front(options).server;
-}
-
-/** A server that never listens: connections are given to it by `serve`. */
-export function makeInnerServer(options: ServerOptions): { readonly server: Server; serve(connection: Duplex): void } {
-  const { server } = new Front(options);
-  // It looks for heads that take too long from then on.
-  server.emit('listening');
-  return { server, serve: (connection) => adopt(server, connection) };
-}
-
-/** Some bytes may be read already. They must come as if they came now: what stands before the parser would not see them. */
-function adopt(server: Server, connection: Duplex): void {
-  const first = connection.read() as Buffer | null;
-  server.emit('connection', connection);
-  if (first) connection.push(first);
-  connection.resume();
-}
-
-/** What every connection passes before a request of it is answered. */
-class Front {
-  readonly server: Server;
+/** What every connection passes before a request of it is answered. It never listens: connections are given to it. */
+export class HttpServer {
+  /** The platform's. */
+  readonly #server: Server;
   readonly #limits: Limits | undefined;
   readonly #ready: Promise<Answers>;
   readonly #turnstiles = new WeakMap<Socket, Turnstile>();
   readonly #refused = new WeakSet<Socket>();
+  #isParting = false;
 
   constructor({ limits, ready }: ServerOptions) {
     this.#limits = limits;
     this.#ready = ready;
-    this.server = createServer({
+    this.#server = createServer({
       maxHeaderSize: maxHeadBytes,
       headersTimeout: timing.headMs,
       requestTimeout: 0,
@@ -60,26 +42,74 @@ class Front {
       noDelay: true,
     });
     const request = (...heard: [IncomingMessage, ServerResponse]): void => this.#request(...heard);
-    this.server
-      .on('connection', (socket: Socket) => this.#connection(socket))
+    this.#server
       .on('request', request)
       .on('checkExpectation', request)
-      .on('upgrade', (heard, socket: Socket, head) => void this.#upgrade(heard, socket, head))
+      .on('upgrade', (heard, socket: Socket, head) => this.#upgrade(heard, socket, head))
       .on('connect', (_heard, socket: Socket) => this.#refuse(socket, new Refusal(405, 'this is not a proxy')))
       .on('clientError', (error, socket: Socket) => this.#broken(error, socket));
+    // It looks for heads that take too long from then on.
+    this.#server.emit('listening');
   }
 
-  #connection(socket: Socket): void {
-    const isKnown = this.#turnstiles.has(socket);
-    this.#stand(socket);
-    if (isKnown || !this.#limits) return;
-    const refusal = this.#limits.enter(socket);
+  /** Takes a connection over, which is not being read; some of its bytes may have been read already. */
+  serve(connection: Duplex): void {
+    // All that is used of a socket here, a channel of seps has too.
+    const socket = connection as Socket;
+    socket.on('error', () => {});
+    if (this.#limits) this.#count(socket, this.#limits);
+    const { push } = socket;
+    const begin = (first: Buffer | null | undefined): boolean => {
+      clearTimeout(timer);
+      socket.push = push;
+      if (this.#refused.has(socket)) return first === undefined || push.call(socket, first);
+      if (!socket.destroyed) this.#begin(socket, first);
+      return true;
+    };
+    const timer = setTimeout(() => begin(undefined), timing.firstBytesMs);
+    const first = socket.read() as Buffer | null;
+    if (first) return void begin(first);
+    // The point at which a stream is given what it reads (Node, stream).
+    socket.push = begin;
+    socket.read(0);
+  }
+
+  /** Closes connections without a request, and what is given to it from now on. */
+  goodbye(): void {
+    this.#isParting = true;
+    this.#server.closeIdleConnections();
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  #count(socket: Socket, limits: Limits): void {
+    const refusal = limits.enter(socket);
     if (refusal) return this.#refuse(socket, refusal);
     void this.#ready.then(({ exporter: { options } }) => {
       options.descriptors.hold(socket, 1);
       // Nothing is waited for where descriptors are what is short.
       if (options.descriptors.isExceeded) this.#refuse(socket, busy('no descriptors are left'), { lingerMs: 0 });
     });
+  }
+
+  /** `first`: the first bytes, or the end; undefined where nothing has come for a moment. */
+  #begin(socket: Socket, first: Buffer | null | undefined): void {
+    if (this.#isParting) return void socket.destroy();
+    const head = first ? readUpgradeHead(first) : undefined;
+    if (!head) return this.#parse(socket, first);
+    this.#limits?.headComplete(socket);
+    void this.#open(socket, head, first!.subarray(head.length));
+  }
+
+  /** Leaves a connection to the platform's parser. */
+  #parse(socket: Socket, first: Buffer | null | undefined): void {
+    this.#server.emit('connection', socket);
+    this.#stand(socket);
+    // Before the push, in which all of a request may be parsed and the connection handed on.
+    socket.resume();
+    if (first !== undefined) socket.push(first);
   }
 
   #stand(socket: Socket): void {
@@ -102,22 +132,25 @@ class Front {
     void this.#ready.then((answers) => answers.answer(exchange));
   }
 
-  async #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     this.#limits?.headComplete(socket);
-    socket.on('error', () => {});
     const turnstile = this.#turnstiles.get(socket);
     if (this.#refused.has(socket) || !turnstile) return;
     const rest = Buffer.concat([head, turnstile.release()]);
     if (!isForUs(request)) return this.#forget(request, socket, { rest, hasEnded: turnstile.hasEnded });
-    socket.pause();
-    // Bytes that came behind the request belong to the service.
-    if (rest.length > 0) socket.unshift(rest);
+    void this.#open(socket, request, rest);
     if (turnstile.hasEnded) socket.push(null);
+  }
+
+  /** Opens what an upgrade asks for. `rest`: the bytes that came behind the request belong to the service. */
+  async #open(socket: Socket, head: UpgradeHead, rest: Buffer): Promise<void> {
+    socket.pause();
+    if (rest.length > 0) socket.unshift(rest);
     const answers = await this.#ready;
     try {
-      await answers.upgrade(request, socket);
+      await answers.upgrade(head, socket);
     } catch (error) {
-      this.#refuse(socket, answers.refusalOf(error), { what: ` to open ${request.url}` });
+      this.#refuse(socket, answers.refusalOf(error), { what: ` to open ${head.url}` });
     }
   }
 
@@ -128,8 +161,7 @@ class Front {
       const [name, value] = request.rawHeaders.slice(at, at + 2) as [string, string];
       if (name.toLowerCase() !== 'upgrade') lines.push(`${name}: ${value}`);
     }
-    this.server.emit('connection', socket);
-    socket.push(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
+    this.#parse(socket, Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'));
     if (rest.length > 0) socket.push(rest);
     if (hasEnded) socket.push(null);
   }

@@ -10,7 +10,7 @@ import { takeInvitation } from '@dipus/seps/pairing';
 import { userId, userName } from '@dipus/tree/accounts';
 import { readTrust, type Environment } from '@dipus/tree/trust';
 import { everybody, type Entrance } from './entrance.ts';
-import { makeInnerServer, type ServerOptions } from './http-server.ts';
+import { HttpServer, type ServerOptions } from './http-server.ts';
 import type { Limits } from './limits.ts';
 import type { Openers } from './openers.ts';
 import { Seps } from './seps.ts';
@@ -36,8 +36,8 @@ export function sepsEntrance(options: SepsEntranceOptions): Entrance {
   const trust = readTrust(environment);
   const folder = configFolder(environment, trust);
   const identity = loadIdentity(folder);
-  const known = makeInnerServer({ ready });
-  const plain = options.isPlain ? makeInnerServer({ ready, limits }) : undefined;
+  const known = new HttpServer({ ready });
+  const plain = options.isPlain ? new HttpServer({ ready, limits }) : undefined;
   const seps = new Seps({
     identity,
     folder,
@@ -64,14 +64,14 @@ export function sepsEntrance(options: SepsEntranceOptions): Entrance {
     },
     goodbye: () => {
       // A channel that is idle now may still have an answer to send. The client ends it.
-      plain?.server.closeIdleConnections();
+      plain?.goodbye();
       seps.goodbye();
     },
     parted: () => seps.ended(),
     close: () => {
       limits.close();
       seps.close();
-      for (const server of [known.server, plain?.server]) server?.close();
+      for (const http of [known, plain]) http?.close();
     },
   };
 }

@@ -33,12 +33,12 @@ function splitTarget(raw: string): { authority?: string; path: string } {
 }
 
 /** A page in somebody's browser is no client. Throws Refusal. */
-export function checkOrigin(request: IncomingMessage): void {
+export function checkOrigin(request: Pick<IncomingMessage, 'headers'>): void {
   if (request.headers.origin !== undefined) throw new Refusal(403, 'requests of web pages are not answered');
 }
 
 /** More than one Host is a trap for somebody on the way (RFC 9112 3.2). Throws Refusal. */
-export function checkOneHost(request: IncomingMessage): void {
+export function checkOneHost(request: Pick<IncomingMessage, 'rawHeaders'>): void {
   const hosts = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
   if (hosts.length > 1) throw new Refusal(400, 'more than one Host');
 }

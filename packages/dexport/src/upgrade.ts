@@ -1,5 +1,4 @@
 // A connection that becomes a service's socket.
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
@@ -11,6 +10,7 @@ import type { Exporter } from './exporter.ts';
 import type { Client } from './connected-peer.ts';
 import type { Offer } from './offers.ts';
 import { notExported, Refusal } from './refusal.ts';
+import type { UpgradeHead } from './upgrade-head.ts';
 import type { UseResult } from './use-log.ts';
 import { checkOneHost, checkOrigin, readTarget } from './target.ts';
 
@@ -39,7 +39,7 @@ export class Upgrades {
   }
 
   /** Takes the connection over, paused, at the first byte behind its request. Rejects with Refusal, before anything is written. */
-  async upgrade(request: IncomingMessage, socket: Client): Promise<void> {
+  async upgrade(request: UpgradeHead, socket: Client): Promise<void> {
     checkOrigin(request);
     checkOneHost(request);
     if (request.method !== 'GET') throw new Refusal(400, 'only GET can be upgraded');

@@ -57,6 +57,8 @@ export const timing = {
   deathRetryMs: 100,
   /** How long the head of a request or of an answer may take, connecting included. */
   headMs: 10_000,
+  /** How long an exporter waits for the first bytes of a connection before it gives it to the parser of HTTP. */
+  firstBytesMs: 100,
   /** The silence that ends the name of a service on a connection between hosts. */
   nameMs: 50,
   /** How long a session of datagrams may be silent, unless `--idle` says otherwise. */

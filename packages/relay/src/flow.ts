@@ -6,7 +6,7 @@ import { gatherer } from '@dipus/proto/gathering';
 import { startCopy, type Copy } from './cat.ts';
 import type { CopyResult } from './copy-result.ts';
 import type { Endpoint } from './endpoint.ts';
-import { takesNoMore, wasTcpReset } from './reset.ts';
+import { takesNoMore, wasReset } from './reset.ts';
 
 export interface FlowEvents {
   /** Sees each chunk before it is passed on. */
@@ -48,7 +48,7 @@ export class Flow {
   begin(): void {
     const { socket } = this.source;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
-    socket.on('end', () => (this.source.kind === 'tcp' && wasTcpReset(socket) ? this.#break() : this.#end()));
+    socket.on('end', () => (this.source.kind === 'tcp' && wasReset(this.source.socket) ? this.#break() : this.#end()));
     // Its end may have been read before we listened.
     if (socket.readableEnded) this.#end();
     else socket.resume();

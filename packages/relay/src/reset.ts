@@ -16,15 +16,23 @@ export function resetTcp(socket: Socket): void {
   else reset();
 }
 
+// An end is read, or an error.
+const nothing = Buffer.alloc(1);
+
 /**
  * Whether what has just been read as the end of a connection was a reset of TCP: libuv tells one that comes in one with data as an end
  * (uv__stream_io, where it looks at POLLHUP). Asked while its `end` is emitted: later its descriptor may be somebody else's.
  */
 export function wasTcpReset(source: Readable): boolean {
-  const fd = source instanceof Socket && source.localAddress !== undefined ? descriptorOf(source) : undefined;
+  return source instanceof Socket && source.localAddress !== undefined && wasReset(source);
+}
+
+/** The same of what is known to be a connection of TCP: wasTcpReset() has to ask the system whether it is one. */
+export function wasReset(connection: Socket): boolean {
+  const fd = descriptorOf(connection);
   if (fd === undefined) return false;
   try {
-    readSync(fd, Buffer.alloc(1));
+    readSync(fd, nothing);
     return false;
   } catch (error) {
     return codeOf(error) === 'ECONNRESET';
