@@ -38,8 +38,8 @@ test('the first run keeps it, others leave it as it is', () =>
 test('one that is damaged, cut or of another bundle is not used, and replaced', () =>
   withDls(async ({ dir, cache, version }) => {
     const right = readFileSync(cache);
-    const damaged = (at: number): Buffer => Buffer.from(right).fill(0x5a, at, at + 128);
-    const wrong = [200, 5000, right.length / 2, right.length - 128].map((at) => damaged(Math.trunc(at)));
+    const damaged = (at: number): Buffer => Buffer.from(right).fill(0x5a, at, at + 1024);
+    const wrong = [200, 5000, right.length / 2, right.length - 1024].map((at) => damaged(Math.trunc(at)));
     for (const bytes of [...wrong, right.subarray(0, -1), right.subarray(0, 70), Buffer.alloc(0), Buffer.alloc(right.length)]) {
       writeFileSync(cache, bytes);
       await version();

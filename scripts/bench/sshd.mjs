@@ -9,12 +9,12 @@ import { freePort } from './pair.mjs';
 const program = '/usr/sbin/sshd';
 
 /**
- * A private sshd on loopback, its process, and a client's settings for it: `command` logs in to it, and so does ssh://bench in `env`.
- * Undefined where there is no sshd.
+ * A private sshd on loopback, its process, and a client's settings for it, a file: `command` logs in to it, and so does ssh://bench in
+ * `env`. Undefined where there is no sshd. `name`: another one than bench, where there are several.
  */
-export async function startSshd(stage) {
+export async function startSshd(stage, name = 'bench') {
   if (!existsSync(program)) return undefined;
-  const home = `${stage.dir}/sshd`;
+  const home = `${stage.dir}/sshd-${name}`;
   const port = await freePort();
   mkdirSync(home);
   mkdirSync('/run/sshd', { recursive: true });
@@ -32,14 +32,15 @@ export async function startSshd(stage) {
   const sshd = stage.start(program, ['-f', `${home}/config`, '-D', '-e', '-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
   await once(sshd.stderr, 'data');
   sshd.stderr.resume();
-  return { command: `ssh -F ${settings(stage, home, port)} bench`, env: withSsh(stage, home), process: sshd };
+  const settings = writeSettings(home, name, port);
+  return { settings, command: `ssh -F ${settings} ${name}`, env: withSsh(stage, home), process: sshd };
 }
 
-function settings(stage, home, port) {
+function writeSettings(home, name, port) {
   const known = readFileSync(`${home}/host.pub`, 'utf8').split(' ').slice(0, 2).join(' ');
   writeFileSync(`${home}/known`, `[127.0.0.1]:${port} ${known}\n`);
   const lines = [
-    'Host bench',
+    `Host ${name}`,
     'HostName 127.0.0.1',
     `Port ${port}`,
     'User root',

@@ -1,13 +1,12 @@
-// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT]]]. Services of 50 hosts with 20 places each, imported to one tree;
-// GNU parallel runs jobs on them by CLIENT: dcat, socat (which stands for any program), or ssh, by `parallel --sshlogin`. The hosts are
-// 50 names that one dserve and one dexport offer, and one sshd.
+// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT]]]. 50 hosts of 20 places each, on which GNU parallel runs jobs by
+// CLIENT: dcat, socat (which stands for any program), or ssh, by `parallel --sshlogin`. Each host has processes of its own.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpuSeconds, ownCpuSeconds } from '../bench/cpu.mjs';
 import { openStage } from '../bench/stage.mjs';
 import { startSshd } from '../bench/sshd.mjs';
-import { countLines, lines, print, seconds } from './measuring.mjs';
+import { countLines, print, seconds } from './measuring.mjs';
 
-const [jobs = 1000, atATime = 8, client = 'dcat'] = process.argv.slice(2).map((word, at) => (at < 2 ? Number(word) : word));
+const [jobs = 1000, atATime = 50, client = 'dcat'] = process.argv.slice(2).map((word, at) => (at < 2 ? Number(word) : word));
 const [hosts, places] = [50, 20];
 const asRoot = process.getuid() === 0 ? ['--user', 'root'] : [];
 const stage = openStage({ quick: false });
@@ -19,7 +18,7 @@ try {
   const servers = client === 'ssh' ? await startHosts() : await startServices();
   const before = cpuSeconds(servers.processes);
   const [ownBefore, began] = [ownCpuSeconds(), performance.now()];
-  const script = `seq ${jobs} | parallel --will-cite -j ${atATime} ${servers.words} > ${stage.dir}/out`;
+  const script = `seq ${jobs} | parallel --will-cite ${servers.words} > ${stage.dir}/out`;
   await stage.timeShell(script);
   const elapsed = seconds(began);
   const cpu = [ownCpuSeconds() - ownBefore, cpuSeconds(servers.processes) - before].map((each) => (1000 * each) / jobs);
@@ -43,23 +42,35 @@ function check(ran, answered) {
     throw new Error('not each job once');
 }
 
+/** A host is a dserve and a dexport with a tree of their own; all are imported into the tree of whoever has the jobs. */
 async function startServices() {
-  const names = Array.from({ length: hosts }, (_, at) => `h${at}`);
-  const text = names.map((name) => `-x -n ${places} ${name}/work ${stage.dir}/work ${name}\n`).join('');
-  writeFileSync(`${stage.dir}/services`, text);
-  const dserve = stage.start('dserve', ['--from', `${stage.dir}/services`]);
-  await countLines(dserve).until('/', hosts);
-  const dexport = stage.start('dexport', [...asRoot, '-l', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'ignore'] });
-  const [uri] = await lines(dexport, 1);
+  const started = await Promise.all(Array.from({ length: hosts }, (_, at) => startHost(at)));
   const here = `${stage.dir}/here`;
-  const dimport = stage.start('dimport', [uri], { env: { ...stage.env, DIPUS_ROOT: here } });
+  const uris = started.map(({ uri }) => uri);
+  const dimport = stage.start('dimport', uris, { env: { ...stage.env, DIPUS_ROOT: here } });
   await countLines(dimport).until('+', hosts);
-  const socat = `'echo {} | socat -t 60 - UNIX-CONNECT:$(ls ${here}/*/work/h* | sed -n $(({} % ${hosts} + 1))p)'`;
+  const socat = `'echo {} | socat -t 60 - UNIX-CONNECT:$(ls ${here}/*/work.127.* | sed -n $(({} % ${hosts} + 1))p)'`;
   const words = client === 'socat' ? socat : `'echo {} | DIPUS_ROOT=${here} dcat work'`;
-  return { processes: [dserve, dexport, dimport], words };
+  return { processes: [dimport, ...started.flatMap(({ processes }) => processes)], words: `-j ${atATime} ${words}` };
 }
 
+async function startHost(at) {
+  const name = `h${at}`;
+  const env = { ...stage.env, DIPUS_ROOT: `${stage.dir}/${name}`, DIPUS_HOST: name };
+  const dserve = await stage.startReady('dserve', ['-x', '-n', String(places), `${stage.dir}/work ${name}`, 'work'], { env });
+  const quietly = { env, stdio: ['ignore', 'pipe', 'ignore'] };
+  const dexport = await stage.startReady('dexport', [...asRoot, '-l', `127.0.1.${at + 1}:0`], quietly);
+  return { uri: dexport.line, processes: [dserve.child, dexport.child] };
+}
+
+/** As many sshd, and as many jobs at a time on each that there are as many in all. */
 async function startHosts() {
-  const sshd = await startSshd(stage);
-  return { processes: [sshd.process], words: `--sshlogin '${sshd.command}' 'echo {} | ${stage.dir}/work ssh'` };
+  const all = [];
+  for (let at = 0; at < hosts; at++) all.push(await startSshd(stage, `h${at}`));
+  const settings = `${stage.dir}/ssh_config`;
+  writeFileSync(settings, all.map((one) => `Include ${one.settings}\n`).join(''));
+  const logins = all.map((_, at) => `--sshlogin ${places}/h${at}`).join(' ');
+  const perHost = Math.max(1, Math.round(atATime / hosts));
+  const words = `-j ${perHost} --ssh 'ssh -F ${settings}' ${logins} 'echo {} | ${stage.dir}/work $PARALLEL_SSHHOST'`;
+  return { processes: all.map((one) => one.process), words };
 }

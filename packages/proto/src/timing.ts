@@ -45,6 +45,8 @@ export const timing = {
   claimMs: 500,
   /** How often a service looks whether its name is still its own. */
   keepMs: 1_000,
+  /** How late the guard of programs may learn that one has ended. */
+  guardMs: 50,
   /** How old a socket that refuses must be before it counts as dead: a foreign one is bound before it listens. */
   newbornMs: 2_000,
   /** How long one probe may take. */
