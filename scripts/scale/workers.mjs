@@ -1,12 +1,15 @@
-// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT]]]. 50 hosts of 20 places each, on which GNU parallel runs jobs by
-// CLIENT: dcat, socat (which stands for any program), or ssh, by `parallel --sshlogin`. Each host has processes of its own.
+// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT [SECONDS]]]]. 50 hosts of 20 places each, on which GNU parallel runs
+// jobs by CLIENT: dcat, socat (which stands for any program), or ssh, by `parallel --sshlogin`. Each host has processes of its own; each job
+// takes SECONDS, 0 unless given.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpuSeconds, ownCpuSeconds } from '../bench/cpu.mjs';
 import { openStage } from '../bench/stage.mjs';
 import { startSshd } from '../bench/sshd.mjs';
 import { countLines, print, seconds } from './measuring.mjs';
 
-const [jobs = 1000, atATime = 50, client = 'dcat'] = process.argv.slice(2).map((word, at) => (at < 2 ? Number(word) : word));
+const [jobs = 1000, atATime = 50, client = 'dcat', jobSeconds = 0] = process.argv
+  .slice(2)
+  .map((word, at) => (at === 2 ? word : Number(word)));
 const [hosts, places] = [50, 20];
 const asRoot = process.getuid() === 0 ? ['--user', 'root'] : [];
 const stage = openStage({ quick: false });
@@ -14,12 +17,13 @@ try {
   const done = `${stage.dir}/done`;
   writeFileSync(done, '');
   // One line, written at once: jobs do not mix.
-  writeFileSync(`${stage.dir}/work`, `#!/bin/sh\nread -r job\necho "$job $1" >> ${done}\necho "done $job"\n`, { mode: 0o755 });
+  const tell = (what) => `echo "${what} $job $1" >> ${done}`;
+  const script = ['#!/bin/sh', 'read -r job', tell('+'), jobSeconds > 0 ? `sleep ${jobSeconds}` : ':', tell('-'), 'echo "done $job"', ''];
+  writeFileSync(`${stage.dir}/work`, script.join('\n'), { mode: 0o755 });
   const servers = client === 'ssh' ? await startHosts() : await startServices();
   const before = cpuSeconds(servers.processes);
   const [ownBefore, began] = [ownCpuSeconds(), performance.now()];
-  const script = `seq ${jobs} | parallel --will-cite ${servers.words} > ${stage.dir}/out`;
-  await stage.timeShell(script);
+  await stage.timeShell(`seq ${jobs} | parallel --will-cite ${servers.words} > ${stage.dir}/out`);
   const elapsed = seconds(began);
   const cpu = [ownCpuSeconds() - ownBefore, cpuSeconds(servers.processes) - before].map((each) => (1000 * each) / jobs);
   print(`${jobs} jobs by ${client}, ${atATime} at a time, on ${hosts} hosts of ${places} places`);
@@ -31,15 +35,29 @@ try {
   await stage.close();
 }
 
-/** Each job has run once, and was answered once. */
-function check(ran, answered) {
-  const ranJobs = ran.split('\n').slice(0, -1);
+/** Each job has begun, ended and been answered once. */
+function check(told, answered) {
+  const events = told
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.split(' '));
+  const begun = events.filter(([what]) => what === '+');
   const answers = answered.split('\n').slice(0, -1);
-  const numbers = new Set(ranJobs.map((line) => line.split(' ')[0]));
-  const used = new Set(ranJobs.map((line) => line.split(' ')[1]));
-  print('jobs that ran', ranJobs.length, `(${numbers.size} different ones, ${new Set(answers).size} answers, on ${used.size} hosts)`);
-  if (ranJobs.length !== jobs || numbers.size !== jobs || answers.length !== jobs || new Set(answers).size !== jobs)
-    throw new Error('not each job once');
+  const numbers = new Set(begun.map(([, job]) => job));
+  const used = new Set(begun.map(([, , host]) => host));
+  print('jobs that ran', begun.length, `(${numbers.size} different ones, ${new Set(answers).size} answers, on ${used.size} hosts)`);
+  print('that ran at the same time, at most', mostAtOnce(events));
+  const counts = [begun.length, events.length - begun.length, numbers.size, answers.length, new Set(answers).size];
+  if (counts.some((count) => count !== jobs)) throw new Error('not each job once');
+}
+
+function mostAtOnce(events) {
+  let [now, most] = [0, 0];
+  for (const [what] of events) {
+    now += what === '+' ? 1 : -1;
+    most = Math.max(most, now);
+  }
+  return most;
 }
 
 /** A host is a dserve and a dexport with a tree of their own; all are imported into the tree of whoever has the jobs. */
@@ -47,7 +65,7 @@ async function startServices() {
   const started = await Promise.all(Array.from({ length: hosts }, (_, at) => startHost(at)));
   const here = `${stage.dir}/here`;
   const uris = started.map(({ uri }) => uri);
-  const dimport = stage.start('dimport', uris, { env: { ...stage.env, DIPUS_ROOT: here } });
+  const dimport = stage.start('dimport', uris, { env: { ...stage.env, DIPUS_ROOT: here }, stdio: ['ignore', 'pipe', 'ignore'] });
   await countLines(dimport).until('+', hosts);
   const socat = `'echo {} | socat -t 60 - UNIX-CONNECT:$(ls ${here}/*/work.127.* | sed -n $(({} % ${hosts} + 1))p)'`;
   const words = client === 'socat' ? socat : `'echo {} | DIPUS_ROOT=${here} dcat work'`;
