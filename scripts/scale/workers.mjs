@@ -1,6 +1,6 @@
-// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT [SECONDS]]]]. 50 hosts of 20 places each, on which GNU parallel runs
-// jobs by CLIENT: dcat, socat (which stands for any program), or ssh, by `parallel --sshlogin`. Each host has processes of its own; each job
-// takes SECONDS, 0 unless given.
+// Many workers: node scripts/scale/workers.mjs [JOBS [AT_A_TIME [CLIENT [SECONDS]]]]. 50 hosts of 20 places each, on which GNU parallel
+// runs jobs by CLIENT: dcat, socat (which stands for any program), or ssh, by `parallel --sshlogin`. Each host has processes of its own;
+// each job takes SECONDS, 0 unless given.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpuSeconds, ownCpuSeconds } from '../bench/cpu.mjs';
 import { openStage } from '../bench/stage.mjs';

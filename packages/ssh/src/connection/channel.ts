@@ -16,8 +16,19 @@ const maxWindowBytes = 0xffff_ffff;
 // Not for every packet a message, and the other side never short of window.
 const topUpBytes = windowBytes / 8;
 
-// oxlint-disable-next-line typescript/no-explicit-any -- what an event of ssh2-streams brings depends on its name
-export type Listener = (...values: any[]) => void;
+/** What ssh2-streams tells of a channel, by events of these names with the channel's number behind a colon. */
+export interface ChannelNews {
+  CHANNEL_OPEN_CONFIRMATION: [OpenConfirmation];
+  CHANNEL_OPEN_FAILURE: [OpenFailure];
+  CHANNEL_SUCCESS: [];
+  CHANNEL_FAILURE: [];
+  CHANNEL_DATA: [Buffer];
+  CHANNEL_EXTENDED_DATA: [type: number, Buffer];
+  CHANNEL_WINDOW_ADJUST: [bytes: number];
+  CHANNEL_EOF: [];
+  CHANNEL_CLOSE: [];
+  CHANNEL_REQUEST: [ChannelRequest];
+}
 
 /** The connection of a channel. */
 export interface Wire {
@@ -26,6 +37,8 @@ export interface Wire {
   /** Ends the connection: the other side breaks the protocol. */
   breach(reason: string): void;
 }
+
+type Hearing = { readonly [Name in keyof ChannelNews]: (channel: Channel, ...news: ChannelNews[Name]) => void };
 
 /** What the other side is asked for and has not answered yet: the channel itself, or what is to stand behind it. */
 interface Question {
@@ -40,15 +53,15 @@ interface Pending {
 }
 
 /**
- * A channel, heard from the moment that it is asked for. `stream` is the caller's once it is open: its end() sends EOF, destroy()
- * closes the channel; the other side's EOF is its end, a channel or connection that is closed without one an error (ECONNRESET).
- * After the other side's EOF and close a write fails with EPIPE, not before all that came has been read.
+ * A channel, told by `hearing` what the other side says of its number, until it is `over`. `stream` is the caller's once it is open: its
+ * end() sends EOF, destroy() closes the channel; the other side's EOF is its end, a channel or connection that is closed without one an
+ * error (ECONNRESET). After the other side's EOF and close a write fails with EPIPE, not before all that came has been read.
  */
 export class Channel {
   readonly stream: Duplex;
   readonly #local: number;
   readonly #wire: Wire;
-  readonly #listeners: readonly [event: string, listener: Listener][];
+  readonly #over: () => void;
   #question: Question | undefined;
   #isOpen = false;
   #remote = 0;
@@ -60,9 +73,25 @@ export class Channel {
   #hasSentClose = false;
   #isOver = false;
 
-  constructor(wire: Wire, local: number) {
+  /** What each event does. All but the first two are for a channel that is open. */
+  static readonly hearing: Hearing = {
+    CHANNEL_OPEN_CONFIRMATION: (channel, confirmation) => channel.#begin(confirmation),
+    CHANNEL_OPEN_FAILURE: (channel, failure) => channel.#refused(failure),
+    CHANNEL_SUCCESS: (channel) => channel.#ifOpen() && channel.#answer(true),
+    CHANNEL_FAILURE: (channel) => channel.#ifOpen() && channel.#answer(false),
+    CHANNEL_DATA: (channel, bytes) => channel.#ifOpen() && channel.#receive(bytes),
+    CHANNEL_EXTENDED_DATA: (channel, _type, bytes) => channel.#ifOpen() && channel.#passOver(bytes),
+    CHANNEL_WINDOW_ADJUST: (channel, bytes) => channel.#ifOpen() && channel.#widen(bytes),
+    CHANNEL_EOF: (channel) => channel.#ifOpen() && channel.#receiveEnd(),
+    CHANNEL_CLOSE: (channel) => channel.#ifOpen() && channel.#receiveClose(),
+    CHANNEL_REQUEST: (channel, request) => channel.#ifOpen() && channel.#refuse(request),
+  };
+
+  /** `over`: no more is heard of it, and its number is free. */
+  constructor(wire: Wire, local: number, over: () => void) {
     this.#wire = wire;
     this.#local = local;
+    this.#over = over;
     this.stream = new Duplex({
       allowHalfOpen: true,
       highWaterMark: 4 * packetBytes,
@@ -73,22 +102,6 @@ export class Channel {
     });
     // It may be lost before anybody has it; whoever gets it looks at `errored`.
     this.stream.on('error', () => {});
-    const opened = (listener: Listener): Listener => {
-      return (...values: unknown[]) => (this.#isOpen ? listener(...values) : wire.breach('it uses a channel that it has not opened'));
-    };
-    this.#listeners = [
-      [`CHANNEL_OPEN_CONFIRMATION:${local}`, (confirmation: OpenConfirmation) => this.#begin(confirmation)],
-      [`CHANNEL_OPEN_FAILURE:${local}`, (failure: OpenFailure) => this.#refused(failure)],
-      [`CHANNEL_SUCCESS:${local}`, opened(() => this.#answer(true))],
-      [`CHANNEL_FAILURE:${local}`, opened(() => this.#answer(false))],
-      [`CHANNEL_DATA:${local}`, opened((bytes: Buffer) => this.#receive(bytes))],
-      [`CHANNEL_EXTENDED_DATA:${local}`, opened((_type: number, bytes: Buffer) => this.#passOver(bytes))],
-      [`CHANNEL_WINDOW_ADJUST:${local}`, opened((bytes: number) => this.#widen(bytes))],
-      [`CHANNEL_EOF:${local}`, opened(() => this.#receiveEnd())],
-      [`CHANNEL_CLOSE:${local}`, opened(() => this.#receiveClose())],
-      [`CHANNEL_REQUEST:${local}`, opened((request: ChannelRequest) => this.#refuse(request))],
-    ];
-    for (const [event, listener] of this.#listeners) wire.stream.on(event, listener);
   }
 
   /**
@@ -127,6 +140,11 @@ export class Channel {
       clearTimeout(late);
       this.#question = undefined;
     }
+  }
+
+  #ifOpen(): boolean {
+    if (!this.#isOpen) this.#wire.breach('it uses a channel that it has not opened');
+    return this.#isOpen;
   }
 
   #answer(isGranted: boolean): void {
@@ -250,9 +268,9 @@ export class Channel {
     if (wantReply && !this.#hasSentClose) this.#wire.outlet.sent(this.#wire.stream.channelFailure(this.#remote));
   }
 
-  /** No more is heard of it; its number is free. */
   #finish(): void {
+    if (this.#isOver) return;
     this.#isOver = true;
-    for (const [event, listener] of this.#listeners) this.#wire.stream.off(event, listener);
+    this.#over();
   }
 }

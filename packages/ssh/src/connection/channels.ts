@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type SSH2Stream from 'ssh2-streams/lib/ssh.js';
 import { timing } from '@dipus/proto/timing';
 import { inTime } from '@dipus/proto/waiting';
-import { Channel, packetBytes, windowBytes, type Wire } from './channel.ts';
+import { Channel, packetBytes, windowBytes, type ChannelNews, type Wire } from './channel.ts';
 import { lostError } from './channel-errors.ts';
 import { Outlet } from './outlet.ts';
 
@@ -11,8 +11,9 @@ import { Outlet } from './outlet.ts';
 export class Channels {
   readonly #wire: Wire;
   readonly #all = new Set<Channel>();
+  /** By their numbers, the lowest that are free: for each there are listeners, which cost more than the channel. */
+  readonly #numbered: (Channel | undefined)[] = [];
   #lost: Error | undefined;
-  #next = 0;
 
   constructor({ stream, breach }: Omit<Wire, 'outlet'>) {
     this.#wire = { stream, breach, outlet: new Outlet(stream) };
@@ -54,11 +55,27 @@ export class Channels {
 
   async #open(send: (local: number) => boolean): Promise<Channel> {
     if (this.#lost) throw this.#lost;
-    const channel = new Channel(this.#wire, this.#next++);
+    const free = this.#numbered.indexOf(undefined);
+    const local = free < 0 ? this.#listen() : free;
+    const channel = new Channel(this.#wire, local, () => (this.#numbered[local] = undefined));
+    this.#numbered[local] = channel;
     this.#all.add(channel);
     channel.stream.once('close', () => this.#all.delete(channel));
     await channel.open(send);
     return channel;
+  }
+
+  /** Returns one number more, whose channels hear what is said of it. */
+  #listen(): number {
+    const local = this.#numbered.push(undefined) - 1;
+    for (const name of Object.keys(Channel.hearing) as (keyof ChannelNews)[]) {
+      const hear = Channel.hearing[name] as (channel: Channel, ...news: unknown[]) => void;
+      this.#wire.stream.on(`${name}:${local}`, (...news: unknown[]) => {
+        const channel = this.#numbered[local];
+        if (channel) hear(channel, ...news);
+      });
+    }
+    return local;
   }
 }
 
