@@ -129,18 +129,17 @@ else
       // Using services:
       writeFileSync(`${host1.dir}/foo.wav`, wav());
       writeFileSync(`${host1.dir}/foo.jpeg`, 'JPEG\npicture\n');
-      const use = async (line: string): Promise<string> => {
+      const use = async (line: string, wanted: string): Promise<void> => {
         const { status, stdout, stderr } = await host1.run('sh', ['-c', line], '', { env });
-        assert.is(status, 0, `${line}: ${stderr}`);
-        return stdout.toString();
+        assert.equal([status, stdout.toString()], [0, wanted], `${line}: ${stderr}`);
       };
-      assert.is(await use('dcat lame-svc foo.wav | dcat madplay.host3'), '');
+      await use('dcat lame-svc foo.wav | dcat madplay.host3', '');
       const played = readFileSync(`${host3.dir}/played`);
       // The sync word of an MPEG audio frame, layer III (ISO/IEC 11172-3, 2.4.1.3).
       assert.equal([played[0], played[1]! & 0xe6], [0xff, 0xe2]);
       assert.ok(played.length > 500);
       const line = 'dcat sep://example.com/image/jpeg/to/image/png foo.jpeg | dcat ssh://user@another.com/image/png/to/text/plain | less';
-      assert.is(await use(line), 'picture\n');
+      await use(line, 'picture\n');
 
       // A service that is killed leaves its socket behind, and the monitor takes it away.
       const monitor = host2.start('dipus-service-monitor', [], { env: on(host2) });

@@ -166,6 +166,7 @@ async function kill(host: Host, way: Way, { at, phase }: { at: number; phase: (t
   } catch {
     // It has just ended by itself.
   }
+  await eventually(`${what}: is killed`, () => isOver(victim));
   await Promise.race([client.ended, sleep(1500)]);
   // Where that was no part of it, it goes on.
   writeFileSync(`${files}/go`, '');

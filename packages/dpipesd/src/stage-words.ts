@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { promisify } from 'node:util';
-import { wordsWithLimitOfUser } from '@dipus/cli/start';
+import { isFound, wordsWithLimitOfUser } from '@dipus/cli/start';
 import { printable } from '@dipus/proto/printable';
 import type { Words } from '@dipus/programs/program';
 import type { StageSettings } from './stage-options.ts';
@@ -16,14 +16,22 @@ export async function wordsOf(chosen: Chosen, settings: StageSettings): Promise<
   if ('argv' in chosen) {
     const environment = { ...fewVariables(), ...settings.environment };
     const directory = settings.directory ?? chosen.app?.directory ?? home();
-    return { argv: changed(chosen.argv, settings, environment), environment, directory };
+    return found({ argv: changed(chosen.argv, settings, environment), environment, directory });
   }
   const { shell = '/bin/sh' } = settings;
   await run(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
     throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? ''))}`);
   });
   const environment = { ...process.env, ...settings.environment };
-  return { argv: changed([shell, '-c', chosen.command], settings, environment), environment, directory: settings.directory ?? home() };
+  return found({
+    argv: changed([shell, '-c', chosen.command], settings, environment),
+    environment,
+    directory: settings.directory ?? home(),
+  });
+}
+
+function found(words: Words): Words {
+  return { ...words, isFound: isFound(words.argv[0], words.environment['PATH']) };
 }
 
 /** The same words behind programs that change how they run, where something is to be changed. */

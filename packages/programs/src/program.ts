@@ -17,6 +17,8 @@ export interface Words {
   readonly argv: readonly [string, ...string[]];
   readonly environment: NodeJS.ProcessEnv;
   readonly directory?: string;
+  /** The program is there, so that sh(1) can become it, which first tells the guard of itself. */
+  readonly isFound?: boolean;
 }
 
 /** Where a program's stderr goes: to this process's own, or to a reader that says when it may go on. */
@@ -51,7 +53,7 @@ export async function startProgram(program: Command | Words, ends: ProgramEnds):
   const { argv, environment, directory } = wordsOf(program);
   const [file, ...args] = argv;
   const guardLine = readyGuard();
-  const tellsItself = 'command' in program;
+  const tellsItself = 'command' in program || program.isFound === true;
   const child: ChildProcess = spawn(file, args, {
     stdio: [stdin, stdout, readStderr ? 'pipe' : stderr, ...(tellsItself ? [guardLine] : [])],
     env: environment,
@@ -74,7 +76,8 @@ export async function startProgram(program: Command | Words, ends: ProgramEnds):
 }
 
 function wordsOf(program: Command | Words): Words {
-  if ('argv' in program) return program;
+  if ('argv' in program)
+    return program.isFound ? { ...program, argv: ['/bin/sh', '-c', `${tellGuard}exec "$0" "$@"`, ...program.argv] } : program;
   return { argv: ['/bin/sh', '-c', `${tellGuard}${program.command}`], environment: program.environment };
 }
 

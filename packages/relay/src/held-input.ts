@@ -15,6 +15,8 @@ export interface HeldInput {
   readonly copied: Promise<CountedResult>;
   /** How far the copying is; undefined where that cannot be seen. */
   look(): CopyState | undefined;
+  /** Says which process group reads it: that must be gone before the pipe ends when this process is killed. Comes once. */
+  serves(group: number): void;
   /** Lets the end through, behind all that came before it. Resolves when the program can see it. */
   pass(): Promise<void>;
   /** Closes the connection and lets go of the pipe: the program, if it still runs, sees an end. */
@@ -24,14 +26,13 @@ export interface HeldInput {
 export interface HeldInputOptions {
   /** The writing end of the program's pipe; owned from now on. */
   readonly writeFd: number;
-  /** The process group that must be gone before the pipe ends when this process is killed. */
-  readonly group: number;
   /** What becomes of the bytes on their way, through this process; how many have come is counted before. */
   readonly change?: Change;
 }
 
-// Descriptor 5 has what was read of the connection before. What dd tells goes to 6, the status of the copy to 4; a word on 3 certifies the
-// end, and its end says that this process is dead. dash knows no `kill -KILL -- -GROUP`.
+// Descriptor 5 has what was read of the connection before. What dd tells goes to 6, the status of the copy to 4. A line on 3 names the
+// group, a word behind it certifies the end, and its end says that this process is dead: where that comes before the group, the program
+// may have been started all the same, and is killed by its guard meanwhile. dash knows no `kill -KILL -- -GROUP`.
 const script = `trap '' HUP INT TERM
 chrt -b -p 0 $$ </dev/null >/dev/null 2>&1 3<&- 4>&- 5<&- 6>&-
 cat <&5 3<&- 4>&- 6>&- && ${dd} 3<&- 4>&- 5<&- 2>&6 6>&-
@@ -39,31 +40,26 @@ status=$?
 trap '' PIPE
 echo $status >&4
 exec 4>&- 6>&-
+read -r group <&3 || exec sleep 2
 read -r word <&3 && exit 0
-kill -9 -"$1"
+kill -9 -"$group"
 exit 1`;
 
 // What a shell makes of SIGPIPE.
 const refusedStatus = 141;
 
 /**
- * Copies what a connection sends to a program's pipe; what is no plain socket comes through this process. Owns the connection, of which no
- * byte may be read any more, and the pipe.
+ * Copies what a connection sends to the pipe of a program that is started behind it; what is no plain socket comes through this process.
+ * Owns the connection, of which no byte may be read any more, and the pipe, also where it throws.
  */
-export function holdInput(source: Duplex, { writeFd, group, change }: HeldInputOptions): HeldInput {
+export function holdInput(source: Duplex, { writeFd, change }: HeldInputOptions): HeldInput {
   source.pause();
   const plain = !change && isPlainSocket(source) ? source : undefined;
   const begun: unknown = plain?.read();
-  const child = startCopier(plain, writeFd, group);
+  const child = startCopier(plain, writeFd);
   if (child?.pid === undefined) {
     child?.on('error', () => {});
     source.destroy();
-    // Nothing that could take it for the end of the input runs on.
-    try {
-      process.kill(-group, 'SIGKILL');
-    } catch {
-      // Gone already.
-    }
     closeSync(writeFd);
     throw new Error(child ? 'cannot start sh, which copies its input' : 'the connection of its input is lost');
   }
@@ -80,10 +76,10 @@ export function holdInput(source: Duplex, { writeFd, group, change }: HeldInputO
 }
 
 /** Undefined where the connection is lost already. One that has ended, with nothing in it, Node may have closed: that is no loss. */
-function startCopier(source: Socket | undefined, writeFd: number, group: number): ChildProcess | undefined {
+function startCopier(source: Socket | undefined, writeFd: number): ChildProcess | undefined {
   const hasEnded = source?.readableEnded;
   if (source?.destroyed && !hasEnded) return undefined;
-  return spawn('/bin/sh', ['-c', script, 'sh', String(group)], {
+  return spawn('/bin/sh', ['-c', script], {
     stdio: [hasEnded ? 'ignore' : (source ?? 'pipe'), writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
     detached: true,
@@ -150,6 +146,10 @@ class Guarded implements HeldInput {
   look(): CopyState | undefined {
     const looked = this.#last ?? lookAtCopier(lastChildOf(this.#child.pid), 'target');
     return looked && { ...looked, ...(this.#passed && { bytes: this.#passed.in }) };
+  }
+
+  serves(group: number): void {
+    this.#word.write(`${group}\n`);
   }
 
   async pass(): Promise<void> {

@@ -13,7 +13,7 @@ import type { ProgramEnds, StartedProgram } from '@dipus/programs/program';
 import type { Change } from '@dipus/relay/changed-pump';
 import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
 import { makeFifos, type Fifo } from '@dipus/relay/fifo';
-import { holdInput } from '@dipus/relay/held-input';
+import { holdInput, type HeldInput } from '@dipus/relay/held-input';
 import type { ControlConnection, StageRequest } from './control-connection.ts';
 import { reportFlow } from './flow-report.ts';
 import type { Links } from './links.ts';
@@ -131,7 +131,9 @@ export class Stage {
     const stdin = source && fifos.shift();
     const stdout = target && fifos.shift();
     const from = this.#connections.from;
+    const open = new Set([stdin, stdout].flatMap((fifo) => (fifo ? [fifo.readFd, fifo.writeFd] : [])));
     let changes: StageChanges | undefined;
+    let held: HeldInput | undefined;
     try {
       changes = this.#place.objects && (await this.#changesOf(this.#place.objects, from));
       const ends: ProgramEnds = {
@@ -140,17 +142,19 @@ export class Stage {
         readStderr: (bytes, drained) => this.#connection.stderr(bytes, drained),
         joinsStderr: this.#prepare.stderr === 'stdout',
       };
+      if (source && stdin) {
+        open.delete(stdin.writeFd);
+        // Before the program: a pipe that only this process held would end with it, and look like the end of an input.
+        held = holdInput(source, { writeFd: stdin.writeFd, ...(changes?.input && { change: changes.input }) });
+      }
       this.#program = await this.#place.start(ends, from);
     } catch (error) {
-      for (const fifo of [stdin, stdout]) if (fifo) for (const fd of [fifo.readFd, fifo.writeFd]) closeSync(fd);
+      held?.release();
+      for (const fd of open) closeSync(fd);
       throw error;
     }
-    try {
-      if (source && stdin) this.#input = this.#holdIn(stdin, source, changes?.input);
-    } catch (error) {
-      if (stdout) for (const fd of [stdout.readFd, stdout.writeFd]) closeSync(fd);
-      throw error;
-    }
+    if (stdin) closeSync(stdin.readFd);
+    if (held) this.#input = this.#inputOf(held, this.#program);
     if (target && stdout) this.#output = this.#copyOut(stdout, target, changes?.output);
     if (this.#wholeBytes !== undefined) this.#input?.certify(this.#wholeBytes);
     for (const name of this.#signals) signalGroup(this.#program.pid, name);
@@ -172,10 +176,9 @@ export class Stage {
     return copy;
   }
 
-  #holdIn({ readFd, writeFd }: Fifo, source: Duplex, change: Change | undefined): StageInput {
-    closeSync(readFd);
-    const { pid, exited } = this.#program!;
-    const input = new StageInput(holdInput(source, { writeFd, group: pid, ...(change && { change }) }), this.#connection);
+  #inputOf(held: HeldInput, { pid, exited }: StartedProgram): StageInput {
+    held.serves(pid);
+    const input = new StageInput(held, this.#connection);
     // Nobody is to read what is left as if it were all: what the program leaves in its group goes first.
     void exited.then(() => {
       if (!this.#isOver()) void input.drop(() => killGroup(pid));
