@@ -36,8 +36,9 @@ export async function startInBackground(argv: readonly string[], context: Contex
 /** Lets go of the terminal and of the working directory. */
 export async function settle(log: string | undefined): Promise<void> {
   process.chdir('/');
-  replace(1, '/dev/null');
   writeTo(log ?? (await systemLog()));
+  // Last: whoever started it waits for the end of this.
+  replace(1, '/dev/null');
 }
 
 /** From now on stderr is appended to a file. */
