@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, has, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
-import { commandOf, programsOf } from './processes.ts';
+import { commandOf, descendantsOf, programsOf } from './processes.ts';
 
 const test = suite('dpipes');
 
@@ -218,7 +218,7 @@ test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stage
   await withSandbox(async (sandbox) => {
     const daemon = await startNode(sandbox);
     const client = sandbox.start('dpipes', ['-n', 'sleep 4242 | sleep 4242']);
-    await eventually('both run', () => programsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
+    await eventually('both run', () => descendantsOf(daemon.pid).filter((pid) => commandOf(pid) === 'sleep 4242 ').length === 2);
     client.signal('SIGINT');
     client.signal('SIGINT');
     assert.not.equal((await client.ended).status, 0);
@@ -226,7 +226,7 @@ test('^C ends all of it, and dpipes dies of it; SIGTERM at a node lets its stage
     const stubborn = '(trap "echo int >&2" INT; sleep 4242; sleep 4242)';
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       const deaf = sandbox.start('dpipes', ['-n', `${stubborn} | ${stubborn}`]);
-      await eventually('both run', () => programsOf(daemon.pid).filter((pid) => commandOf(pid).includes('sleep 4242')).length === 2);
+      await eventually('both run', () => descendantsOf(daemon.pid).filter((pid) => commandOf(pid) === 'sleep 4242 ').length === 2);
       deaf.signal('SIGINT');
       await deaf.says(/int[^]*int/);
       deaf.signal(signal);

@@ -62,9 +62,9 @@ async function startSshd(host: Host, login: string, key: string): Promise<{ sshd
   writeFileSync(`${dir}/sshd_config`, `${[...lines, ...more].join('\n')}\n`);
   mkdirSync(root, { recursive: true });
   mkdirSync('/run/sshd', { recursive: true });
-  // Outside of the host nothing is at /tmp/dipus, or what was there.
+  // Outside of the host nothing is at /tmp/dipus, or what was there. A file that is mounted would go when somebody else replaces that file.
   const setUp = `
-    mkdir -p /tmp/dipus && mount --bind "$1" /tmp/dipus && mount --bind passwd /etc/passwd || exit 1
+    mkdir -p /tmp/dipus && mount --bind "$1" /tmp/dipus && cp -a /etc etc && cp passwd etc && mount --bind etc /etc || exit 1
     /usr/sbin/sshd -D -e -f sshd_config & trap 'kill $!; wait; umount /tmp/dipus; rmdir /tmp/dipus 2>/dev/null' TERM; wait`;
   const sshd = host.start('sh', ['-c', setUp, 'sh', root]);
   await sshd.says(/Server listening on 0\.0\.0\.0/, longMs);

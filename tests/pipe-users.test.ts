@@ -52,9 +52,9 @@ testAsRoot(
       chownSync(home, ann, ann);
       chmodSync(home, 0o700);
       const own = accounts(dir, { 'pipe-ann': ann, 'pipe-lost': mallory }, { 'pipe-friends': [45_678, 'pipe-ann'] });
-      const passwd = readFileSync(`${dir}/passwd`, 'utf8');
+      const passwd = readFileSync(`${dir}/etc/passwd`, 'utf8');
       writeFileSync(
-        `${dir}/passwd`,
+        `${dir}/etc/passwd`,
         passwd.replace(`${ann}:${ann}::/:`, `${ann}:${ann}::${home}:`).replace(`${mallory}::/:`, `${mallory}::/nowhere:`),
       );
       const settings = { env: { ...env, DPIPES_CONFIG: '/dev/null', SECRET: 'of root' } };

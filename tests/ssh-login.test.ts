@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { eventually, has, isLong, rounds, suite, type Ended } from './harness.ts';
 import { childrenOf } from './processes.ts';
 import { authorize, driver, withHost } from './login.ts';
+import { copyOfEtc } from './users.ts';
 import { freePort, knownLine, makeKey, noSshd } from './sshd.ts';
 
 const test = suite('ssh login');
@@ -389,10 +390,11 @@ function addTests(): void {
       mkdirSync(`${dir}/home/.ssh`, { recursive: true });
       const uri = `ssh://root@127.0.0.1:${sshd.port}`;
       // The home is that of the account, whatever HOME says: an account that has one in the sandbox.
-      writeFileSync(`${dir}/passwd`, readFileSync('/etc/passwd', 'utf8').replace(/^(root:.*:)[^:]*(:[^:]*)$/m, `$1${dir}/home$2`));
-      const script = 'mount --bind "$0" /etc/passwd && PATH=$1 && shift && exec "$@"';
+      const etc = copyOfEtc(dir);
+      writeFileSync(`${etc}/passwd`, readFileSync('/etc/passwd', 'utf8').replace(/^(root:.*:)[^:]*(:[^:]*)$/m, `$1${dir}/home$2`));
+      const script = 'mount --bind "$0" /etc && PATH=$1 && shift && exec "$@"';
       const logInAlone = (...args: string[]): Promise<Ended> => {
-        const command = ['-m', '/bin/sh', '-c', script, `${dir}/passwd`, `${dir}/none`, process.execPath, driver, ...args];
+        const command = ['-m', '/bin/sh', '-c', script, etc, `${dir}/none`, process.execPath, driver, ...args];
         return run('unshare', command, '', { env: { ...env, HOME: '/nonexistent', SSH_AUTH_SOCK: undefined }, detached: true });
       };
       const unknown = await logInAlone('-v', uri);

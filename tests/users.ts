@@ -1,5 +1,6 @@
 // Two users of one tree, and programs of theirs. Only root can be other users.
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
 import { bundle, withSandbox, type Ended, type Program, type Sandbox, type Suite } from './harness.ts';
@@ -114,9 +115,10 @@ export function accounts(
   const ownGroups = Object.entries(users).map(([name, id]) => `${name}:x:${id}:\n`);
   const passwd = Object.entries(users).map(([name, id]) => `${name}:x:${id}:${id}::/:/bin/sh\n`);
   const group = Object.entries(groups).map(([name, [gid, ...members]]) => `${name}:x:${gid}:${members.join(',')}\n`);
-  writeFileSync(`${dir}/passwd`, readFileSync('/etc/passwd', 'utf8') + passwd.join(''));
-  writeFileSync(`${dir}/group`, readFileSync('/etc/group', 'utf8') + [...ownGroups, ...group].join(''));
-  const mount = `mount --bind ${dir}/passwd /etc/passwd && mount --bind ${dir}/group /etc/group && exec "$@"`;
+  const etc = copyOfEtc(dir);
+  appendFileSync(`${etc}/passwd`, passwd.join(''));
+  appendFileSync(`${etc}/group`, [...ownGroups, ...group].join(''));
+  const mount = `mount --bind ${etc} /etc && exec "$@"`;
   return {
     around: (command, ...args) => {
       const own = bundle(command);
@@ -124,4 +126,10 @@ export function accounts(
       return ['unshare', ['-m', 'sh', '-c', mount, 'sh', ...program, ...args]];
     },
   };
+}
+
+/** A copy of /etc, to be mounted over it: a file of it that is mounted is gone as soon as somebody else replaces that file (useradd(8)). */
+export function copyOfEtc(dir: string): string {
+  execFileSync('cp', ['-a', '/etc', `${dir}/etc`]);
+  return `${dir}/etc`;
 }
