@@ -38,14 +38,14 @@ interface Way {
 /** What runs, all over: where its files are it reads from one, so that it can be a command of dserve's too. */
 function scripts(dir: string): { write: string; writeObjects: string; commit: string } {
   const halves = (first: string, second: string): string =>
-    `d=$(cat ${dir}/now); ${first}; until [ -e $d/go ]; do sleep 0.02; done; ${second}`;
+    `d=$(cat ${dir}/now) && ${first} && until [ -e $d/go ]; do sleep 0.02; done && ${second}`;
   const zeros = `head -c ${half} /dev/zero`;
   const objects = (from: number): string =>
     `seq ${from + 1} ${from + halfObjects} | sed "s/.*/{\\"n\\":&,\\"text\\":\\"${'x'.repeat(20)}\\"}/"`;
   return {
     write: halves(zeros, zeros),
     writeObjects: halves(objects(0), objects(halfObjects)),
-    commit: `d=$(cat ${dir}/now); cat > $d/part && mv $d/part $d/committed`,
+    commit: `d=$(cat ${dir}/now) && cat > $d/part && mv $d/part $d/committed`,
   };
 }
 
@@ -157,7 +157,10 @@ async function kill(host: Host, way: Way, { at, phase }: { at: number; phase: (t
   if (phase !== 'before GO') assert.ok(client.stderr.includes(way.said), `round ${at}, ${way.name}: ${client.stderr}`);
   if (phase === 'at the end') writeFileSync(`${files}/go`, '');
   await sleep(Math.random() * (phase === 'mid-stream' ? 1 : 60));
-  const everything = [client, ...way.daemons.map(({ program }) => program)].flatMap(({ pid }) => [pid, ...descendantsOf(pid)]);
+  const everything = [client, ...way.daemons.map(({ program }) => program)]
+    .flatMap(({ pid }) => [pid, ...descendantsOf(pid)])
+    // A pipe inside of a command is its shell's.
+    .filter((pid) => !/^(?:seq|sed) /.test(commandOf(pid)));
   const victim = everything[Math.floor(Math.random() * everything.length)]!;
   const what = `round ${at}, ${way.name}, ${phase}: ${commandOf(victim)}`;
   const programs = everything.filter((pid) => !resting.has(pid) && /\/(?:part|go) |dd bs=|sleep 0\.02/.test(commandOf(pid)));
