@@ -116,7 +116,6 @@ export class Stage {
       this.#starting = this.#start();
       await this.#starting;
       if (this.#isOver()) return;
-      this.#connection.started(false);
       this.#place.watched?.(() => this.#bytes());
       this.#reportFlow();
       await this.#finish(this.#program!);
@@ -154,6 +153,8 @@ export class Stage {
       throw error;
     }
     if (stdin) closeSync(stdin.readFd);
+    // Before anything is told of its input, which may have ended already.
+    if (!this.#isOver()) this.#connection.started(false);
     if (held) this.#input = this.#inputOf(held, this.#program);
     if (target && stdout) this.#output = this.#copyOut(stdout, target, changes?.output);
     if (this.#wholeBytes !== undefined) this.#input?.certify(this.#wholeBytes);
