@@ -1,8 +1,10 @@
 // Pipelines over several trees that stand for hosts: what they print, how they end, and what is never taken for an end.
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { eventually, has, rounds, suite, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
+import { bundle, eventually, has, rounds, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 import { commandOf, descendantsOf, programsOf } from './processes.ts';
+import { promised } from './sep-pair.ts';
+import { serve } from './services.ts';
 
 const test = suite('dpipes');
 
@@ -356,5 +358,29 @@ if (has('parallel')) {
   for (const what of ['each job has its status', 'what a dead node has lost is done again by the others'])
     test.skip(`GNU parallel on top: ${what}`, 'there is no parallel');
 }
+
+testWith(test, ['python3'], 'what is dead already holds no place, where process 1 waits for nobody', async () => {
+  await withSandbox(async (sandbox) => {
+    // As in a container whose first program knows nothing of children: PR_SET_CHILD_SUBREAPER, prctl(2).
+    const container = [
+      'import ctypes, subprocess, sys',
+      'ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)',
+      'sys.exit(subprocess.Popen(sys.argv[1:]).wait())',
+    ];
+    const args = ['-c', container.join('\n'), bundle('dserve'), '-n', '1', 'sleep 4242 & echo up >&2; wait', 'hold'];
+    await sandbox.start('python3', args).line();
+    await serve(sandbox, 'sleep 4242', 'source');
+    let begun = performance.now();
+    for (let at = 0; at < 2; at++) {
+      const client = sandbox.start('dpipes', ['@source | @hold']);
+      await eventually('the stage runs', () => client.stderr.includes('up'));
+      // The second has the place of the first.
+      if (at === 1) assert.ok(performance.now() - begun < promised(2500), `${performance.now() - begun} ms`);
+      begun = performance.now();
+      client.signal('SIGKILL');
+      await client.ended;
+    }
+  });
+});
 
 test.run();

@@ -1,5 +1,6 @@
 // What a dipusd that was killed has left running, and how it is known: each program has a variable that names its dipusd.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { processes, processStat } from '@dipus/programs/process-stat';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 
@@ -21,11 +22,11 @@ export async function endLeftovers(root: string, stop: AbortSignal): Promise<num
 }
 
 function leftovers(root: string): number[] {
-  return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) && isLeftover(Number(name), root) ? [Number(name)] : []));
+  return processes().filter((pid) => isLeftover(pid, root));
 }
 
 function isLeftover(pid: number, root: string): boolean {
-  const text = read(pid, 'environ')
+  const text = environmentOf(pid)
     .split('\0')
     .find((each) => each.startsWith(`${variable}=`));
   const [, uid, keeper, start, itsRoot] = /^\w+=(\d+) (\d+) (\d+) ([^]*)$/.exec(text ?? '') ?? [];
@@ -35,22 +36,16 @@ function isLeftover(pid: number, root: string): boolean {
 
 /** When a process began, in ticks since the start of the system; empty where there is none. proc_pid_stat(5), field 22. */
 function startOf(pid: number): string {
-  return statOf(pid)[19] ?? '';
+  return processStat(pid)[19] ?? '';
 }
 
 function parentOf(pid: number): number {
-  return Number(statOf(pid)[1]);
+  return Number(processStat(pid)[1]);
 }
 
-/** The fields behind the name of the program, which may have anything in it. A zombie is as good as none. */
-function statOf(pid: number): string[] {
-  const fields = read(pid, 'stat').split(') ').at(-1)!.split(' ');
-  return fields[0] === 'Z' ? [] : fields;
-}
-
-function read(pid: number, file: string): string {
+function environmentOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    return readFileSync(`/proc/${pid}/environ`, 'utf8');
   } catch {
     // It has ended, or is another user's.
     return '';

@@ -1,6 +1,7 @@
 // Process groups: a program, and all that it has started and that has not left its group.
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
+import { processes, processStat } from './process-stat.ts';
 
 /** Sends a signal, by its name without SIG, to a process group, if it is still there. */
 export function signalGroup(pid: number, name: string): void {
@@ -14,25 +15,32 @@ export function signalGroup(pid: number, name: string): void {
 /** Ends a process group: TERM, and KILL for what is left after timing.killMs. Resolves when it is gone; this process lives so long. */
 export async function endGroup(pid: number): Promise<void> {
   signalGroup(pid, 'TERM');
-  for (const end = Date.now() + timing.killMs; isGroupThere(pid);) {
-    if (Date.now() >= end) return killGroup(pid);
-    await pause(Math.min(50, timing.killMs / 10), never);
-  }
+  if (!(await isGoneWithin(timing.killMs, pid))) await killGroup(pid);
 }
 
-/** Kills a process group. Resolves when it is gone, and in any case when nothing of it can run any more. */
+/** Kills a process group. Resolves when it is gone, and in any case after timing.killedMs. */
 export async function killGroup(pid: number): Promise<void> {
   signalGroup(pid, 'KILL');
-  // Longer only dead ones are there whose new parent does not wait for them.
-  for (const end = Date.now() + timing.killedMs; isGroupThere(pid) && Date.now() < end;) await pause(5, never);
+  await isGoneWithin(timing.killedMs, pid);
 }
 
 const never = new AbortController().signal;
 
-function isGroupThere(pid: number): boolean {
+async function isGoneWithin(ms: number, pid: number): Promise<boolean> {
+  const end = Date.now() + ms;
+  for (let between = 5; canRun(pid); between = Math.min(2 * between, 50)) {
+    if (Date.now() >= end) return false;
+    await pause(between, never);
+  }
+  return true;
+}
+
+/** Whether anything of a group can still run. The dead are in it too until whoever has them now waits for them, which may be never. */
+function canRun(group: number): boolean {
   try {
-    return process.kill(-pid, 0);
+    process.kill(-group, 0);
   } catch {
     return false;
   }
+  return process.platform !== 'linux' || processes().some((pid) => Number(processStat(pid)[2]) === group);
 }
