@@ -1,8 +1,11 @@
 // The wire of SEP, spoken by curl and by hand.
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { encodeFrame, frameType } from '@dipus/proto/frame';
-import { eventually, rounds, sleep, suite, testWith, withSandbox, type Program } from './harness.ts';
+import { bundle, eventually, rounds, sleep, suite, testWith, withSandbox, type Program } from './harness.ts';
 import { bodyOf, exporter, offer, promised, statusOf, talk, upgradeTo } from './sep-pair.ts';
 
 const test = suite('sep');
@@ -159,6 +162,22 @@ testWith(test, ['nc'], 'a whole session by nc alone', async () => {
     await eventually('EXIT', () => control.stdout.includes(Buffer.concat(frames)));
     control.child.stdin!.end();
     assert.is((await control.ended).status, 0);
+  });
+});
+
+test('what is held for an exporter is so too where that is killed before its holder runs', async () => {
+  await withSandbox(async (sandbox) => {
+    const path = `${sandbox.dir}/service`;
+    const server = createServer({ allowHalfOpen: true }).listen(path);
+    await once(server, 'listening');
+    const driver = sandbox.start(process.execPath, [resolve('build/tests/holder-driver.js'), bundle('dexport'), path]);
+    const [connection] = (await once(server, 'connection')) as [Socket];
+    const hasEnded = once(connection.resume(), 'end').then(() => true);
+    assert.is((await driver.ended).signal, 'SIGKILL');
+    const isLost = await Promise.race([hasEnded, sleep(1500).then(() => false)]);
+    connection.destroy();
+    server.close();
+    assert.not.ok(isLost);
   });
 });
 

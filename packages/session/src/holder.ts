@@ -1,7 +1,6 @@
 // A process that outlives this one by a moment, and has the data connections of sessions too. Where this one is killed their services have
 // lost their control connections, and end their programs before an end of these could pass for the end of what was sent.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { descriptorOf, type Handle } from '@dipus/proto/handle';
 import { timing } from '@dipus/proto/timing';
@@ -120,8 +119,10 @@ export async function runHolder(): Promise<void> {
     held.get(message.release)?.close();
     held.delete(message.release);
   });
-  process.send?.({});
-  await once(process, 'disconnect');
+  // Its parent may have been killed before it ran: what it was sent by then is there all the same.
+  const disconnected = new Promise<void>((resolve) => process.once('disconnect', resolve));
+  process.send?.({}, undefined, {}, () => {});
+  await disconnected;
   const sockets = [...held.values()].map((handle) => socketOf(handle).on('error', () => {}));
   const closed = new AbortController();
   void Promise.all(sockets.map(closedByPeer)).then(() => closed.abort());
