@@ -1,7 +1,7 @@
 // Services over TLS, asked for by URI and imported: lists, streams, ends, early ends, losses.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
@@ -252,6 +252,31 @@ test('whoever is killed, and whatever is under way: no success, and no session c
     }
   }
 }, 150_000);
+
+test('who has input left learns of a loss at once, by import and by URI: nobody waits for the other', async () => {
+  await withSandbox(async (sandbox) => {
+    const pair = await sepsPair(sandbox);
+    pair.pair();
+    const imported = pair.importer(pair.uri);
+    for (const victim of ['authorized_peers', 'dserve', 'exporter'] as const) {
+      const service = await offer(pair.remote, 'echo begun; cat', 'work');
+      await imported.has(1);
+      const cats = [imported.start('dcat', ['work']), pair.local.start('dcat', [`${pair.uri}/work`])];
+      for (const cat of cats) assert.is(await cat.line(), 'begun');
+      const begun = performance.now();
+      if (victim === 'dserve') await service.stop('SIGKILL');
+      else if (victim === 'exporter') await kill(pair.exporter);
+      else writeFileSync(pair.files.authorized, '', { mode: 0o600 });
+      for (const cat of cats) {
+        assert.is((await cat.ended).status, 125, victim);
+        // Both once waited killMs and more for each other.
+        assert.ok(performance.now() - begun < 4000, `${victim}: ${performance.now() - begun} ms`);
+      }
+      if (victim === 'authorized_peers') pair.pair();
+      await service.stop();
+    }
+  });
+});
 
 test('an exporter that comes back is imported again, over a new connection', async () => {
   await withSandbox(async (sandbox) => {

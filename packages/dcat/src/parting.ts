@@ -17,8 +17,9 @@ import type { ClientSession } from '@dipus/session/control-client';
 export async function leaveSession(session: ClientSession): Promise<void> {
   const { data } = session;
   session.close();
-  // It has had its end.
-  if (!data.writableEnded) await within(timing.killMs + timing.partingMs, data instanceof Socket ? readAway : closed, data);
+  // It has had its end, or is told of an error that nobody can take for one.
+  if (!data.writableEnded && !canReset(data))
+    await within(timing.killMs + timing.partingMs, data instanceof Socket ? readAway : closed, data);
   if (data instanceof Socket && isRemote(data)) resetTcp(data);
   else data.destroy();
 }
@@ -30,6 +31,11 @@ export async function leaveUnbegun(session: ClientSession): Promise<void> {
   data.once('end', () => data.destroy());
   await within(timing.partingMs, closed, data);
   data.destroy();
+}
+
+/** A channel of seps is: what is closed before both its ends is reset. */
+function canReset(data: Duplex): boolean {
+  return 'reset' in data;
 }
 
 /** Whether a connection leads to another host by itself; a channel of ssh tells of errors in its own way. */

@@ -65,11 +65,11 @@ export function receiveDescriptors(socket: Socket, maxBytes: number): Received |
   throw error;
 }
 
-/** Makes a descriptor wait in read(2) and write(2), for everybody who has a copy of it: libipc takes EAGAIN for an error. */
-export function setBlocking(descriptor: number): void {
+/** Says whether a descriptor waits in read(2) and write(2), for everybody who has a copy of it: libipc takes EAGAIN for an error. */
+export function setBlocking(descriptor: number, waits: boolean = true): void {
   const c = libc();
   const flags = c.fcntl(descriptor, F_GETFL, 'int', 0);
-  if (flags < 0 || c.fcntl(descriptor, F_SETFL, 'int', flags & ~O_NONBLOCK) < 0) throw c.systemError();
+  if (flags < 0 || c.fcntl(descriptor, F_SETFL, 'int', waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) < 0) throw c.systemError();
 }
 
 /** The descriptor of a connection whose other end is closed; the caller closes it. */

@@ -83,11 +83,17 @@ export class Exporter {
       descriptors.hold(socket, 1);
       this.#services.add(socket);
       socket.once('close', () => this.#services.delete(socket));
-      if (kind === 'data' && half === 'control') this.options.holder.hold(socket);
       return socket;
     } catch (error) {
       throw this.#refusalOf(offer, error);
     }
+  }
+
+  /** The same for a relay: where this process is killed no program sees an end of its session's input. */
+  async connectRelayed(offer: Offer, kind: SocketKind | undefined): Promise<Socket> {
+    const socket = await this.connect(offer, kind);
+    if (kind === 'data' && offer.hasControl) this.options.holder.hold(socket);
+    return socket;
   }
 
   #refusalOf(offer: Offer, error: unknown): Refusal {

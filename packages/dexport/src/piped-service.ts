@@ -38,7 +38,7 @@ export async function openPiped(exporter: Exporter, offer: Offer, left: AbortSig
   let said = '';
   const dial = async (half: 'control' | 'data'): Promise<Duplex> => {
     checkPresent(left);
-    return exporter.connect(offer, half);
+    return exporter.connectRelayed(offer, half);
   };
   const session = await startSession(
     dial,

@@ -1,14 +1,17 @@
 // A connection that becomes a service's socket.
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import { canPass } from '@dipus/descriptors/connection';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
 import { busy } from '@dipus/proto/session-error';
 import { endpointOf, type Endpoint } from '@dipus/relay/endpoint';
 import { relay } from '@dipus/relay/relay';
+import { askInfo } from '@dipus/session/control-client';
 import { ForeignSessions } from '@dipus/session/foreign';
 import type { Exporter } from './exporter.ts';
 import type { Client } from './connected-peer.ts';
 import type { Offer } from './offers.ts';
+import { PassedStream, readToken } from './passed-stream.ts';
 import { notExported, Refusal } from './refusal.ts';
 import type { UpgradeHead } from './upgrade-head.ts';
 import type { UseResult } from './use-log.ts';
@@ -26,6 +29,7 @@ const switching = `${switchingLines.join('\r\n')}\r\n\r\n`;
 export class Upgrades {
   readonly #exporter: Exporter;
   readonly #foreign: ForeignSessions<Offer>;
+  readonly #takers = new WeakMap<Offer, Promise<boolean>>();
 
   constructor(exporter: Exporter) {
     this.#exporter = exporter;
@@ -59,11 +63,38 @@ export class Upgrades {
       socket.write(switching);
       return this.#foreign.serve(offer, socket);
     }
-    const service = await this.#exporter.connect(offer, kind);
+    if (kind === 'data' && socket instanceof Socket && (await this.#takes(offer))) return this.#pass(socket, offer, tellEnd);
+    const service = await this.#exporter.connectRelayed(offer, kind);
     if (socket.destroyed) return void service.destroy();
     this.#relay(socket, service, { kind, tellEnd });
     // In this turn: before any answer can come, and behind what has come for the service, which can begin with it.
     process.nextTick(() => socket.write(switching));
+  }
+
+  /** Whether a service takes connections themselves, which is asked once. */
+  #takes(offer: Offer): Promise<boolean> {
+    const known = this.#takers.get(offer);
+    if (known) return known;
+    const asked = askInfo(() => this.#exporter.connect(offer, 'control')).then(
+      (info) => info?.direct === true && canPass(),
+      () => false,
+    );
+    this.#takers.set(offer, asked);
+    return asked;
+  }
+
+  /** Gives the service the connection itself, where what it begins with is what it has to be. */
+  async #pass(socket: Socket, offer: Offer, tellEnd: (result: UseResult) => void): Promise<void> {
+    const { streams } = this.#exporter;
+    const carrier = await this.#exporter.connect(offer, 'data');
+    if (socket.destroyed) return void carrier.destroy();
+    socket.write(switching);
+    const token = await readToken(socket);
+    if (token === undefined) return this.#relay(socket, carrier, { kind: 'data', tellEnd });
+    const passed = new PassedStream(socket, carrier, token);
+    streams.sessions.add(token, passed);
+    streams.add(passed);
+    void passed.ended.then((result) => tellEnd({ result }));
   }
 
   #relay(socket: Client, service: Socket, { kind, tellEnd }: { kind: SocketKind | undefined; tellEnd: (result: UseResult) => void }): void {

@@ -11,12 +11,15 @@ const serviceOptions = {
   ...offerOptions,
   max: { short: 'n', value: 'MAX', describe: 'at most MAX at a time, the next ones wait (default 64)' },
   pty: { describe: 'give each connection a terminal of its own' },
+  direct: {
+    describe: 'give it the connections of other hosts themselves: faster, but a client that is killed may look like one that has ended',
+  },
 } as const;
 
 const commandLine: CommandLine = {
   tool: 'dserve',
   forms: [
-    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--pty] [--grace SECS] [-v] [--json] COMMAND NAME[/PROTOCOL]',
+    '[-x] [-m MODE] [-g GROUP] [-n MAX] [--pty | --direct] [--grace SECS] [-v] [--json] COMMAND NAME[/PROTOCOL]',
     '[--grace SECS] [-v] [--json] --from FILE',
   ],
   summary: 'Makes a command a service: it runs for each connection, with the connection as its stdin and stdout.',
@@ -94,12 +97,14 @@ function parseTarget(text: string, host: string): Pick<ServiceRequest, 'name' | 
   return { ...readServiceToMake(text, host), host };
 }
 
-function options(values: Readonly<Record<string, unknown>>): Pick<ServiceRequest, 'area' | 'mode' | 'group' | 'max' | 'hasTerminal'> {
-  return {
-    ...readOffer(values),
-    max: numberOption(values, 'max', [1, 1_000_000]) ?? 64,
-    hasTerminal: isGiven(values, 'pty'),
-  };
+type Options = Pick<ServiceRequest, 'area' | 'mode' | 'group' | 'max' | 'hasTerminal' | 'isDirect'>;
+
+function options(values: Readonly<Record<string, unknown>>): Options {
+  const [hasTerminal, isDirect] = [isGiven(values, 'pty'), isGiven(values, 'direct')];
+  const offer = readOffer(values);
+  if (hasTerminal && isDirect) throw new UsageError('--direct does not go with --pty: a program with a terminal has no connection');
+  if (isDirect && offer.area === 'local') throw new UsageError('--direct is for what is offered to other hosts', 'add -x');
+  return { ...offer, max: numberOption(values, 'max', [1, 1_000_000]) ?? 64, hasTerminal, isDirect };
 }
 
 /** What a line asks for. */

@@ -13,6 +13,8 @@ import type { Program } from './socket-program.ts';
 /** What a program gets of its client. The connection is whoever's starts it. */
 export interface Connected {
   readonly connection: Socket;
+  /** What the connection was passed over; to be closed when nobody has the connection any more. */
+  readonly carrier?: Socket | undefined;
   readonly terminal: Terminal;
   /** Where there is none, stderr is this process's own. */
   readonly readStderr?: StderrReader;
@@ -116,7 +118,8 @@ export class ControlClient implements Client {
   connected(): Connected {
     const { start } = this.#session;
     const readStderr: StderrReader = (bytes, drained) => this.#session.stderr(bytes, drained);
-    return { connection: this.#session.takeData() as Socket, terminal: { ...(start.tty ?? usualTerminal), ...this.#size }, readStderr };
+    const terminal = { ...(start.tty ?? usualTerminal), ...this.#size };
+    return { carrier: this.#session.takeCarrier(), connection: this.#session.takeData() as Socket, terminal, readStderr };
   }
   started(program: Program, hasTerminal: boolean): void {
     this.#program = program;

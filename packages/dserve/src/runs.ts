@@ -6,6 +6,7 @@ import { Failure, reasonOf } from '@dipus/proto/failure';
 import { asStartedByUser } from '@dipus/cli/start';
 import { openerOf } from '@dipus/descriptors/opener';
 import { knownPeer, type PeerCredentials } from '@dipus/descriptors/peer-credentials';
+import { groupGone } from '@dipus/programs/group';
 import { startProgram, type Command } from '@dipus/programs/program';
 import type { ObjectSettings } from '@dipus/objects/settings';
 import { formatServiceName } from '@dipus/proto/name';
@@ -183,9 +184,11 @@ export class Runs {
   async #runProgram(client: Client, command: Command, log: UseLog): Promise<void> {
     const begun = Date.now();
     let program: Program | undefined;
+    let carrier: Socket | undefined;
     try {
       const connected = client.connected();
-      const peer = knownPeer(connected.connection);
+      ({ carrier } = connected);
+      const peer = knownPeer(carrier ?? connected.connection);
       program = await this.#start(connected, withPeer(command, peer));
       this.#programs.add(program);
       client.started(program, this.#options.pty !== undefined);
@@ -200,7 +203,14 @@ export class Runs {
       log({ event: 'fail', reason });
     } finally {
       if (program) this.#programs.delete(program);
+      if (carrier) void this.#part(carrier, program);
     }
+  }
+
+  /** Tells whoever has passed a connection that nobody has it here any more. */
+  async #part(carrier: Socket, program: Program | undefined): Promise<void> {
+    if (program) await groupGone(program.pid);
+    carrier.destroy();
   }
 
   async #start(connected: Connected, command: Command): Promise<Program> {

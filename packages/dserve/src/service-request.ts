@@ -10,4 +10,6 @@ export interface ServiceRequest {
   readonly group?: string;
   readonly max: number;
   readonly hasTerminal: boolean;
+  /** Its programs may have the connections of other hosts themselves. */
+  readonly isDirect: boolean;
 }

@@ -1,5 +1,7 @@
 // One service: its sockets, and the programs that run for its clients.
 import { createServer, type Socket } from 'node:net';
+import { takeConnection } from '@dipus/descriptors/connection';
+import { libc } from '@dipus/descriptors/libc';
 import { reasonOf } from '@dipus/proto/failure';
 import type { Info } from '@dipus/proto/control';
 import { pipeVersion } from '@dipus/proto/pipe';
@@ -46,6 +48,8 @@ export interface ServiceOptions {
 
 /** Claims the name and serves it. Throws Failure. */
 export async function startService(tree: Tree, { request, wanted }: ServiceOptions, shared: Shared & Stop): Promise<RunningService> {
+  // Says what to install where connections cannot be taken.
+  if (request.isDirect) libc();
   const service = new Service(request, shared, request.hasTerminal ? loadPtyMaker() : undefined);
   await service.claim(tree, wanted, shared.stop);
   return service;
@@ -106,6 +110,7 @@ class Service implements RunningService {
       refuse: () => this.#refuse(),
       begin: (session) => this.#serveSession(session),
       info: () => this.#info(),
+      takePassed: this.#request.isDirect ? takeConnection : undefined,
       // A pipeline has no terminal in its middle.
       prepare: this.#pty ? undefined : (prepare, control) => this.#runs.prepare(prepare, control),
     });
@@ -129,10 +134,19 @@ class Service implements RunningService {
 
   #info(): Info {
     const { running, waiting, max } = this.#runs;
-    const { area, command, hasTerminal } = this.#request;
+    const { area, command, hasTerminal, isDirect } = this.#request;
     // Whoever may ask for what is exported may be on another host, where the process says nothing and the command is nobody's business.
     const own = area === 'local' ? { pid: process.pid, command: command.slice(0, maxShownCommand) } : {};
-    return { since: this.#since, running, waiting, max, tty: hasTerminal, ...(!hasTerminal && { pipe: pipeVersion }), ...own };
+    return {
+      since: this.#since,
+      running,
+      waiting,
+      max,
+      tty: hasTerminal,
+      ...(isDirect && { direct: true as const }),
+      ...(!hasTerminal && { pipe: pipeVersion }),
+      ...own,
+    };
   }
 
   #servePlain(connection: Socket): void {

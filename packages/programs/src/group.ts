@@ -24,11 +24,16 @@ export async function killGroup(pid: number): Promise<void> {
   await isGoneWithin(timing.killedMs, pid);
 }
 
+/** Resolves when nothing of a process group can run any more, which may be never. */
+export async function groupGone(pid: number): Promise<void> {
+  await isGoneWithin(Infinity, pid);
+}
+
 const never = new AbortController().signal;
 
 async function isGoneWithin(ms: number, pid: number): Promise<boolean> {
   const end = Date.now() + ms;
-  for (let between = 5; canRun(pid); between = Math.min(2 * between, 50)) {
+  for (let between = 5; canRun(pid); between = Math.min(2 * between, ms / 100, 1000)) {
     if (Date.now() >= end) return false;
     await pause(between, never);
   }

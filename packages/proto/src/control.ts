@@ -37,6 +37,8 @@ export interface Info {
   readonly waiting: number;
   readonly max: number;
   readonly tty: boolean;
+  /** It takes connections of TCP themselves as the data connections of its sessions (sep(5), Passed connections). */
+  readonly direct?: true;
   /** The version of the pipes that it may be a stage of; it may not unless given (sep(5), Stages). */
   readonly pipe?: number;
   /** The names of the only programs that it runs as stages; any unless given. */
@@ -57,6 +59,11 @@ export function dataPreface(token: string): string {
   return `SEP/1 DATA ${token}\n`;
 }
 
+/** The preface of a connection over which the data connection of a session is passed (sep(5), Passed connections). */
+export function passPreface(token: string): string {
+  return `SEP/1 PASS ${token}\n`;
+}
+
 /** The preface of a connection that is the input of a stage, or takes its output; TLS comes behind it where the link has a key. */
 export function linkPreface(half: LinkHalf, token: string, isKeyed = false): string {
   return `SEP/1 ${half.toUpperCase()} ${token}${isKeyed ? ' KEY' : ''}\n`;
@@ -66,6 +73,7 @@ export function linkPreface(half: LinkHalf, token: string, isKeyed = false): str
 export type Preface =
   | { readonly kind: 'control'; readonly rest: Buffer }
   | { readonly kind: 'data'; readonly token: string; readonly rest: Buffer }
+  | { readonly kind: 'pass'; readonly token: string; readonly rest: Buffer }
   | { readonly kind: LinkHalf; readonly token: string; readonly isKeyed: boolean; readonly rest: Buffer };
 
 /** Reads a preface; undefined: not complete yet; 'broken': no preface will come of this. */
@@ -75,10 +83,11 @@ export function parsePreface(bytes: Buffer): Preface | 'broken' | undefined {
   const line = bytes.toString('latin1', 0, end + 1);
   const rest = bytes.subarray(end + 1);
   if (line === controlPreface) return { kind: 'control', rest };
-  const [, word, token, key] = /^SEP\/1 (DATA|IN|OUT) ([0-9a-f]{32})( KEY)?\n$/.exec(line) ?? [];
+  const [, word, token, key] = /^SEP\/1 (DATA|PASS|IN|OUT) ([0-9a-f]{32})( KEY)?\n$/.exec(line) ?? [];
   if (word === undefined || token === undefined) return 'broken';
-  if (word !== 'DATA') return { kind: word.toLowerCase() as LinkHalf, token, isKeyed: key !== undefined, rest };
-  return key === undefined ? { kind: 'data', token, rest } : 'broken';
+  if (word === 'IN' || word === 'OUT') return { kind: word.toLowerCase() as LinkHalf, token, isKeyed: key !== undefined, rest };
+  if (key !== undefined) return 'broken';
+  return { kind: word === 'DATA' ? 'data' : 'pass', token, rest };
 }
 
 /** `status 3` or `signal TERM`. */
@@ -118,7 +127,7 @@ export function parseWaiting(payload: Buffer): { ahead: number } | undefined {
 export function parseInfo(payload: Buffer): Info | undefined {
   const value = parseObject(payload);
   if (!value) return undefined;
-  const { origin, peer, since, running, waiting, max, tty, pipe, only, pid, command } = value;
+  const { origin, peer, since, running, waiting, max, tty, direct, pipe, only, pid, command } = value;
   if (!isCount(since) || !isCount(running) || !isCount(waiting) || !isCount(max)) return undefined;
   const from = { ...(typeof origin === 'string' && { origin }), ...(typeof peer === 'string' && { peer }) };
   const own = { ...(isCount(pid) && { pid }), ...(typeof command === 'string' && { command }) };
@@ -129,6 +138,7 @@ export function parseInfo(payload: Buffer): Info | undefined {
     waiting,
     max,
     tty: tty === true,
+    ...(direct === true && { direct }),
     ...(isCount(pipe) && { pipe }),
     ...(isTexts(only) && { only }),
     ...own,

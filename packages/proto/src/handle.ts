@@ -40,6 +40,13 @@ export function stopReading(socket: Pausable): void {
   handle.readStop();
 }
 
+/** The same where this turn has read of it, of which Node reads on in this turn. Resolves when it does so no more. */
+export async function stopReadingSoon(socket: Pausable): Promise<void> {
+  socket.pause();
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  stopReading(socket);
+}
+
 /** The end of stopReading(): what is read from now on, in a later turn of the event loop, waits in a socket that is still paused. */
 export function startReading(socket: object): void {
   const handle = handleOf(socket);

@@ -2,7 +2,9 @@
 export const timing = {
   /** How long the preface of a control connection, and the other half of a pair, may take. */
   prefaceMs: 10_000,
-  /** The same for a half whose other one may just have been refused. */
+  /** How long a connection that is passed may be on its way to the service. */
+  passMs: 2_000,
+  /** How long the other half of a pair may take, where it may just have been refused. */
   lostHalfMs: 500,
   /** From the end of a program to EXIT, while its stderr is still open. */
   stderrDrainMs: 1_000,

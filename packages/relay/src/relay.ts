@@ -21,9 +21,9 @@ export interface RelayOptions {
   /** The end of `b` has been passed on to `a`, all bytes before it. */
   readonly answered?: () => void;
   /**
-   * Asked after an error: whether a UNIX socket is kept without an end until its other side has closed it, or timing.heldMs have passed.
+   * Asked after an error: whether this UNIX socket is kept without an end until its other side has closed it, or timing.heldMs have passed.
    */
-  readonly isHeld?: () => boolean;
+  readonly isHeld?: (end: Endpoint) => boolean;
   /** Asked when one side takes no more: whether bytes go one way alone, so that no answer can be lost by closing at once. */
   readonly isOneWay?: () => boolean;
   /** Whether two processes and their descriptors may be had for a long stream; yes unless given. */
@@ -183,7 +183,7 @@ class Pair implements Relay {
     const destroy = this.#destroy.get(source)!;
     if (socket.destroyed) return;
     if (kind === 'tcp') return resetTcp(source.socket);
-    if (isProven(source) || !this.#options.isHeld?.()) return destroy();
+    if (isProven(source) || !this.#options.isHeld?.(source)) return destroy();
     const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
     // What is only held does not keep the process.
     if (source.kind === 'unix') source.socket.unref();

@@ -22,6 +22,7 @@ export function serveControl(handler: SessionHandler): (connection: Duplex) => v
     }
     awaitPreface(connection, (preface) => {
       if (preface.kind === 'control') pairs.addControl(connection, preface.rest);
+      else if (preface.kind === 'pass') void pairs.addPassed(connection, preface.token);
       else if (preface.kind !== 'data') pairs.addLink(connection, { ...preface, kind: preface.kind });
       else pairs.addData(connection, preface.token, preface.rest);
     });

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { controlPreface, dataPreface, linkPreface, type Info } from '@dipus/proto/control';
 import type { SocketKind } from '@dipus/proto/sep';
 import { ControlConnection } from './control-connection.ts';
-import { awaitPreface } from './preface.ts';
+import { awaitPreface, refuseSession } from './preface.ts';
 
 /** Which half of which session a connection is; without a token it is of a stage, where no end is believed that is not certified. */
 export interface SessionHalf {
@@ -25,6 +25,7 @@ export function awaitSession(connection: Duplex, handler: OpeningHandler): void 
     handler.begin(half);
   };
   awaitPreface(connection, (preface) => {
+    if (preface.kind === 'pass') return refuseSession(connection, { reason: 'it takes no connections', retry: false });
     if (preface.kind !== 'control') {
       const { kind, token, rest } = preface;
       if (kind === 'data') return begin({ kind, token }, [Buffer.from(dataPreface(token)), rest]);

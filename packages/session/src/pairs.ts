@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
 import type { Prepare } from '@dipus/proto/pipe';
@@ -6,6 +7,7 @@ import { timing } from '@dipus/proto/timing';
 import { startReading, stopReading } from '@dipus/proto/handle';
 import { ControlConnection, type StageRequest } from './control-connection.ts';
 import { Links, type ShownLink } from './links.ts';
+import { refuseSession } from './preface.ts';
 import type { Session, SessionHandler } from './session.ts';
 import { Stage } from './stage.ts';
 
@@ -62,6 +64,24 @@ export class Pairs {
     });
   }
 
+  /** A connection over which the data connection of a session comes. */
+  async addPassed(carrier: Duplex, token: string): Promise<void> {
+    const { takePassed } = this.#handler;
+    if (!takePassed || !(carrier instanceof Socket)) return refuseSession(carrier, { reason: 'it takes no connections', retry: false });
+    try {
+      const data = await takePassed(carrier);
+      carriers.set(data, carrier);
+      data.once('close', () => carriers.get(data)?.destroy());
+      data.on('error', () => {});
+      this.addData(data, token, Buffer.alloc(0));
+      // Not where its session has begun, in which it may be held already.
+      if (this.#data.get(token) === data) data.resume();
+    } catch {
+      // Whoever passes it is told by the close.
+      carrier.destroy();
+    }
+  }
+
   /** A connection was refused unread. It may have been the other half of one that waits: none shall wait long now. */
   expectLoss(): void {
     if (this.#isLossExpected) return;
@@ -115,6 +135,9 @@ export class Pairs {
     };
   }
 }
+
+/** What data connections were passed over, those that are to be closed with them. */
+const carriers = new WeakMap<Duplex, Socket>();
 
 /** What a control connection may begin with. */
 interface Beginnings {
@@ -186,6 +209,11 @@ class Half {
         data.off('data', early).pause();
         startReading(data);
         return data;
+      },
+      takeCarrier: () => {
+        const carrier = carriers.get(data);
+        carriers.delete(data);
+        return carrier;
       },
       started: (tty) => connection.started(tty),
       waiting: (ahead) => connection.waiting(ahead),

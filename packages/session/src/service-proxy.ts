@@ -163,8 +163,10 @@ export class ServiceProxy {
   /** What the target says of itself, and where it is. */
   async #info(): Promise<Info> {
     const info = await askInfo(async (half) => (await this.#dialled(half)).socket).catch(() => undefined);
-    const own = { since: this.#since, running: this.#uses, waiting: 0, max: this.#options.max, tty: false };
+    const own: Info = { since: this.#since, running: this.#uses, waiting: 0, max: this.#options.max, tty: false };
     const { uri, peer } = this.#target;
-    return { ...(info ?? own), origin: uri, ...(peer !== undefined && { peer }) };
+    // It is the service there that takes connections.
+    const { direct: _direct, ...seen } = info ?? own;
+    return { ...seen, origin: uri, ...(peer !== undefined && { peer }) };
   }
 }

@@ -7,11 +7,15 @@ import { isProven, type Endpoint } from '@dipus/relay/endpoint';
 import { relay, type Relay, type RelayOptions, type RelayResult } from '@dipus/relay/relay';
 import type { SessionHalf } from './opening.ts';
 
-/** A session as its relays see it. `isLost`: its client has gone, or may have, before the service had ended it. */
+/** A session as its relays see it. */
 interface RelayedSession {
   control?: Relay;
   data?: Relay;
+  /** The service has ended its control connection. */
   isOver: boolean;
+  /** All of its answer is at the client. */
+  isAnswered: boolean;
+  /** Its client has gone, or may have, before the service had ended it. */
   isLost: boolean;
 }
 
@@ -37,9 +41,9 @@ export class SessionRelays {
     const beginning = half ? undefined : new Beginning(found);
     const started = relay(a, b, {
       ...options,
-      // The service ends the program when control is closed; until then its input must have no end.
       isOneWay: () => isOneWay,
-      isHeld: () => session !== undefined && !isControl,
+      // The service ends the program when control is closed; until then its input must have no end. A client knows an end by its EXIT.
+      isHeld: (end) => session !== undefined && !isControl && end === b,
       took: (chunk) => beginning?.take(chunk),
       mayEnd: async () => {
         if (isControl && session && !session.isOver) session.isLost = true;
@@ -48,14 +52,28 @@ export class SessionRelays {
         return !session.isLost;
       },
       answered: () => {
-        if (isControl && session) session.isOver = true;
+        if (!session) return;
+        if (isControl) session.isOver = true;
+        else session.isAnswered = true;
+        if (a.kind === 'unix') part(session);
       },
     });
     if (half) found(half);
     void started.ended.then((how) => {
-      if (session) this.#ended(session, isControl, how);
+      if (!session) return;
+      this.#ended(session, isControl, how);
+      if (a.kind === 'unix') part(session);
     });
-    return started;
+    // A client that has seen its end may leave as it likes.
+    const ended = started.ended.then((how) => (session && (isControl ? session.isOver : isParting(session)) ? 'done' : how));
+    return { ended, break: () => started.break() };
+  }
+
+  /** Counts a data connection that goes another way than through a relay. */
+  add(token: string, data: Relay): void {
+    const session = this.#session(token);
+    session.data = data;
+    void data.ended.then((how) => this.#ended(session, false, how));
   }
 
   /** Ends a session whose other connection could not be made. */
@@ -68,7 +86,7 @@ export class SessionRelays {
   #session(token: string): RelayedSession {
     let session = this.#sessions.get(token);
     if (!session) {
-      session = { isOver: false, isLost: false };
+      session = { isOver: false, isAnswered: false, isLost: false };
       this.#sessions.set(token, session);
     }
     return session;
@@ -85,6 +103,16 @@ export class SessionRelays {
     if (session.control || session.data) return;
     for (const [token, each] of this.#sessions) if (each === session) this.#sessions.delete(token);
   }
+}
+
+/** Whether a session is over: nobody is left to read what its client may still send. */
+function isParting({ control, isOver, isAnswered }: RelayedSession): boolean {
+  return !control && isOver && isAnswered;
+}
+
+/** Closes the connection of a client on this host, which gets all the same what it has not read yet: it may wait for that. */
+function part(session: RelayedSession): void {
+  if (isParting(session)) session.data?.break();
 }
 
 // A START is smaller than this; what is longer belongs to no session that we need to know.
@@ -106,7 +134,7 @@ class Beginning {
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
     const preface = parsePreface(this.#bytes);
     if (preface === undefined) return;
-    if (preface === 'broken') return void (this.#bytes = undefined);
+    if (preface === 'broken' || preface.kind === 'pass') return void (this.#bytes = undefined);
     if (preface.kind === 'data') return this.#tell({ kind: 'data', token: preface.token });
     if (preface.kind !== 'control') return this.#tell({ kind: 'data', isOneWay: true });
     this.#decoder = new FrameDecoder();

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SessionError } from '@dipus/proto/session-error';
 import type { Exit, Info, SignalName, Start, TerminalSize } from '@dipus/proto/control';
@@ -10,6 +11,11 @@ export interface Session {
   holdData(): void;
   /** The program's stdin and stdout to be: not read any more. Belongs to whoever begins the session. */
   takeData(): Duplex;
+  /**
+   * Where the data connection was passed: what that came over, to be closed when the program and all that it has left have no copy any
+   * more. It is closed by itself with the data connection unless this is asked before.
+   */
+  takeCarrier(): Socket | undefined;
   /** The program runs, and our own copy of the data connection is closed. */
   started(tty: boolean): void;
   waiting(ahead: number): void;
@@ -36,6 +42,8 @@ export interface SessionHandler {
   refuse(): SessionError | undefined;
   begin(session: Session): void;
   info(): Info;
+  /** Takes the connection that comes over a carrier, where a service takes such. Rejects where none comes. */
+  readonly takePassed?: ((carrier: Socket) => Promise<Socket>) | undefined;
   /** Where its program may be a stage of a pipeline. */
   readonly prepare?: PrepareStage | undefined;
 }
