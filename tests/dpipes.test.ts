@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { bundle, eventually, has, rounds, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
-import { commandOf, descendantsOf, programsOf } from './processes.ts';
+import { childrenOf, commandOf, descendantsOf, programsOf } from './processes.ts';
 import { promised } from './sep-pair.ts';
 import { serve } from './services.ts';
 
@@ -362,13 +362,14 @@ if (has('parallel')) {
 testWith(test, ['python3'], 'what is dead already holds no place, where process 1 waits for nobody', async () => {
   await withSandbox(async (sandbox) => {
     // As in a container whose first program knows nothing of children: PR_SET_CHILD_SUBREAPER, prctl(2).
-    const container = [
+    const script = [
       'import ctypes, subprocess, sys',
       'ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)',
       'sys.exit(subprocess.Popen(sys.argv[1:]).wait())',
     ];
-    const args = ['-c', container.join('\n'), bundle('dserve'), '-n', '1', 'sleep 4242 & echo up >&2; wait', 'hold'];
-    await sandbox.start('python3', args).line();
+    const args = ['-c', script.join('\n'), bundle('dserve'), '-n', '1', 'sleep 4242 & echo up >&2; wait', 'hold'];
+    const container = sandbox.start('python3', args);
+    await container.line();
     await serve(sandbox, 'sleep 4242', 'source');
     let begun = performance.now();
     for (let at = 0; at < 2; at++) {
@@ -380,6 +381,9 @@ testWith(test, ['python3'], 'what is dead already holds no place, where process 
       client.signal('SIGKILL');
       await client.ended;
     }
+    // Nobody ends it with the container.
+    for (const dserve of childrenOf(container.pid)) process.kill(dserve, 'SIGTERM');
+    await container.ended;
   });
 });
 

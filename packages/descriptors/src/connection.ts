@@ -1,4 +1,4 @@
-// A connection of TCP that goes to another process, and stays this one's too. Who takes it says by a byte that it is ready, for a descriptor
+// A connection of TCP that goes to another process, and stays this one's too. Who takes it says by a byte that it is ready: a descriptor
 // is lost with its byte where that is read as any other (unix(7)), and by another one that it has it.
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
