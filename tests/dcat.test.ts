@@ -144,10 +144,7 @@ test('kill -9 of dserve, in mid-stream: never 0, and it says what happened', asy
       await service.stop('SIGKILL');
       const { status, stderr } = await program.ended;
       assert.is(status, 125);
-      assert.match(
-        stderr,
-        /^dcat: cannot stay connected to .*echo\.box\.\.\.0: the service closed the connection before its program had ended\n/,
-      );
+      assert.match(stderr, /^dcat: cannot stay connected to .*echo\.box\.\.\.0: the connection was closed before its program had ended\n/);
     }
   });
 });

@@ -68,7 +68,8 @@ const cases: Readonly<Record<string, Case | string>> = {
   'ddiscover.1: dls "$(ddiscover | head -n 1)"': lan,
   'ddiscover.1: avahi-browse -rpt _dipus._tcp': lan,
   "dexport.1: dserve -x 'lame - -' lame/audio/x-wav/to/audio/mpeg &": pairing,
-  'dexport.1: curl -k --pinnedpubkey "$(dkey encode)" -T foo.wav \\': 'it uses a key that is paired, see tests/seps-export.test.ts',
+  'dexport.1: curl -k --pinnedpubkey "$(dkey encode | paste -sd\';\')" -T foo.wav \\':
+    'it uses a key that is paired, see tests/seps-export.test.ts',
   'dexport.1: dexport --plain': {
     before: `export DIPUS_HOST=encode; ${encoder}`,
     until: 'dls sep://encode',

@@ -54,7 +54,7 @@ test('two commands pair two keys', () =>
     assert.equal(readdirSync(`${encode.dir}/invitations`), ['laptop']);
     assert.is(statSync(`${encode.dir}/invitations/laptop`).mode & 0o777, 0o600);
     assert.is(statSync(`${encode.dir}/invitations`).mode & 0o777, 0o700);
-    await inviting.says(/^dinvite: good once, until .*; on the remote host: djoin \S+\n/);
+    await inviting.says(/^dinvite: good once, until .*; on the remote host: djoin \S+, or as this host is called there\n/);
     // As a person types it.
     const typed = code.toLowerCase().replaceAll('-', ' ').replaceAll('0', 'o').replaceAll('1', 'l');
     const joined = await run('djoin', [`127.0.0.1:${port}`, 'studio'], `${typed}\nmore`);

@@ -116,5 +116,5 @@ export function peerOf(client: Client): ConnectedPeer | undefined {
 
 /** A client as messages name it. */
 export function labelOf(client: Client): string {
-  return peerOf(client)?.label ?? client.remoteAddress ?? '';
+  return peerOf(client)?.label ?? client.remoteAddress ?? 'a client that has gone';
 }

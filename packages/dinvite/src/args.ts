@@ -36,5 +36,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   if (lifeMs === 0) throw new UsageError('--time 0: no time to join');
   if (isDelete && options[0] !== undefined) throw new UsageError(`unexpected operand ${options[0]}`);
   if (isDelete && lifeMs !== undefined) throw new UsageError('--time does not go with --delete');
-  return { name, options, grant: readGrantOptions(options), lifeMs: lifeMs ?? timing.inviteMs, isDelete };
+  const grant = readGrantOptions(options);
+  if (grant.until !== undefined && grant.until <= Date.now()) throw new UsageError(`until=${grant.untilText} has passed`);
+  return { name, options, grant, lifeMs: lifeMs ?? timing.inviteMs, isDelete };
 }

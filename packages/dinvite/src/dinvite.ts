@@ -40,9 +40,8 @@ export async function inviteAndWait(args: Arguments, given: DinviteOptions): Pro
   const until = Date.now() + args.lifeMs;
   const code = invite(folder, { name: args.name, options: args.options, until });
   context.print(`${code}\n`);
-  context.warn(
-    `good once, until ${clockTime(until)}; on the remote host: djoin ${systemHost.includes('.') ? systemHost : `${systemHost}.local`}`,
-  );
+  const host = systemHost.includes('.') ? systemHost : `${systemHost}.local`;
+  context.warn(`good once, until ${clockTime(until)}; on the remote host: djoin ${host}, or as this host is called there`);
   const over = new AbortController();
   void whyNobodyAnswers(identity, over.signal).then((trouble) => trouble !== undefined && context.warn(`hint: ${trouble}`));
   const taker = await waitForTaker(folder, { name: args.name, until, stop: context.stop }).finally(() => over.abort());

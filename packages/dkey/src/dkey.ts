@@ -24,8 +24,11 @@ export interface KnownOptions {
 
 /** The pins that are known for an exporter, without those that are revoked. Throws Failure where there is none. */
 export function knownKeys(folder: ConfigFolder, target: HostPort, { isLine, warn }: KnownOptions): string[] {
-  const peers = peersOf(readKnownPeers(folder, warn), target);
+  const known = readKnownPeers(folder, warn);
+  const peers = peersOf(known, target);
   const host = knownHost(target);
+  const isRevoked = peers.length === 0 && known.peers.some(({ hosts }) => hosts.includes(host));
+  if (isRevoked) throw new Failure('find the key of', host, 'what is known of it is revoked');
   if (peers.length === 0) throw new Failure('find the key of', host, 'it is not in known_peers').withHint(`djoin ${host} pairs the two`);
   return [...new Set(peers.map(({ pin, name }) => (isLine ? formatKnownLine(host, pin, name) : pin)))];
 }

@@ -139,7 +139,10 @@ export class Door<P extends ProvenPeer> {
     if (!this.#admission.mayShakeHands(address)) return this.#close(visitor, 'too many connections a second');
     if (byte === tlsHandshake) return void this.#tls.emit('connection', raw);
     if (!isLetter(byte)) return this.#garbage(visitor, 'it sent neither TLS nor HTTP');
-    if (!this.#options.plain) return tellPlain(raw);
+    if (!this.#options.plain) {
+      this.#log.explain(`refused ${address}: it speaks no TLS`);
+      return tellPlain(raw);
+    }
     visitor.judged();
     this.#options.plain(raw);
   }
@@ -166,7 +169,10 @@ export class Door<P extends ProvenPeer> {
     if (!visitor) return void socket.destroy();
     const pin = shownPin(socket);
     if (socket.alpnProtocol === protocolName.pairing) return this.#pair(visitor, socket, pin);
-    if (pin === undefined) return this.#refuse(visitor, socket, withoutKey);
+    if (pin === undefined) {
+      this.#log.explain(`refused ${visitor.address}: it shows no key`);
+      return this.#refuse(visitor, socket, withoutKey);
+    }
     const judgement = this.#options.judge(pin, visitor.address);
     if (!('refusal' in judgement)) return this.#welcome(visitor, socket, judgement);
     this.#logRefusal(visitor, pin, judgement);

@@ -38,7 +38,7 @@ export class ClientConnection {
   begin(first: Buffer, alwaysPings = false): void {
     this.#socket.on('error', () => {});
     this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    this.#socket.on('close', () => this.#end({ lost: 'the service closed the connection before its program had ended' }));
+    this.#socket.on('close', () => this.#end({ lost: 'the connection was closed before its program had ended' }));
     this.#socket.on('end', () => this.#socket.destroy());
     this.#socket.write(Buffer.concat([Buffer.from(controlPreface), first]));
     // On a UNIX socket a loss shows by itself; a service that does not answer may be stopped.
