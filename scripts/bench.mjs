@@ -18,6 +18,8 @@ const parts = [
   'sep-connect',
   'sep-serial',
   'sep-idle',
+  'direct',
+  'direct-short',
   'seps',
   'seps-connect',
   'seps-serial',
