@@ -4,15 +4,16 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { delimiter } from 'node:path';
 import { freePort } from './pair.mjs';
+import { inSpace } from './spaces.mjs';
 
 // Seldom on a user's PATH; and it wants to be called by its full path.
 const program = '/usr/sbin/sshd';
 
 /**
- * A private sshd on loopback, its process, and a client's settings for it, a file: `command` logs in to it, and so does ssh://bench in
- * `env`. Undefined where there is no sshd. `name`: another one than bench, where there are several.
+ * A private sshd, its process, and a client's settings for it, a file: `command` logs in to it, and so does ssh://bench in `env`. Undefined
+ * where there is no sshd. `name`: another one than bench, where there are several. `space`: where it is, on loopback unless given.
  */
-export async function startSshd(stage, name = 'bench') {
+export async function startSshd(stage, { name = 'bench', space = { address: '127.0.0.1', words: [] } } = {}) {
   if (!existsSync(program)) return undefined;
   const home = `${stage.dir}/sshd-${name}`;
   const port = await freePort();
@@ -28,20 +29,21 @@ export async function startSshd(stage, name = 'bench') {
     'UsePAM no',
     'Subsystem sftp internal-sftp',
   ];
-  writeFileSync(`${home}/config`, `${lines.join('\n')}\nPermitRootLogin yes\nListenAddress 127.0.0.1\n`);
-  const sshd = stage.start(program, ['-f', `${home}/config`, '-D', '-e', '-p', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  writeFileSync(`${home}/config`, `${lines.join('\n')}\nPermitRootLogin yes\nListenAddress ${space.address}\n`);
+  const args = ['-f', `${home}/config`, '-D', '-e', '-p', String(port)];
+  const sshd = stage.start(...inSpace(space, program, args), { stdio: ['ignore', 'ignore', 'pipe'] });
   await once(sshd.stderr, 'data');
   sshd.stderr.resume();
-  const settings = writeSettings(home, name, port);
+  const settings = writeSettings(home, name, { address: space.address, port });
   return { settings, command: `ssh -F ${settings} ${name}`, env: withSsh(stage, home), process: sshd };
 }
 
-function writeSettings(home, name, port) {
+function writeSettings(home, name, { address, port }) {
   const known = readFileSync(`${home}/host.pub`, 'utf8').split(' ').slice(0, 2).join(' ');
-  writeFileSync(`${home}/known`, `[127.0.0.1]:${port} ${known}\n`);
+  writeFileSync(`${home}/known`, `[${address}]:${port} ${known}\n`);
   const lines = [
     `Host ${name}`,
-    'HostName 127.0.0.1',
+    `HostName ${address}`,
     `Port ${port}`,
     'User root',
     `IdentityFile ${home}/user`,

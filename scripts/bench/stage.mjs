@@ -12,6 +12,7 @@ export function openStage({ quick }) {
   const PATH = `${resolve('node_modules/.bin')}${delimiter}${process.env.PATH}`;
   const env = { ...process.env, PATH, DIPUS_ROOT: root, DIPUS_HOST: 'bench', DIPUS_TRUST: '', DIPUS_TIME_SCALE: '' };
   const children = new Set();
+  const endings = [];
   // On ^C as well: what was started is in a group of its own.
   const interrupt = () => void close().then(() => process.kill(process.pid, 'SIGINT'));
   process.once('SIGINT', interrupt);
@@ -59,6 +60,7 @@ export function openStage({ quick }) {
     const late = setTimeout(() => [...children].forEach((child) => kill(child, 'SIGKILL')), 3000);
     await Promise.all(gone);
     clearTimeout(late);
+    for (const end of endings.toReversed()) end();
     rmSync(dir, { recursive: true, force: true });
   }
 
@@ -72,6 +74,8 @@ export function openStage({ quick }) {
     time,
     stop,
     close,
+    /** Called when all processes have gone, the last one first. */
+    atClose: (end) => endings.push(end),
     /** A whole pipeline of the shell. */
     timeShell: (script) => time('/bin/sh', ['-c', script]),
     /** Waits until a socket file is there, for programs that do not say when they are ready. */

@@ -84,7 +84,7 @@ async function startHost(at) {
 /** As many sshd, and as many jobs at a time on each that there are as many in all. */
 async function startHosts() {
   const all = [];
-  for (let at = 0; at < hosts; at++) all.push(await startSshd(stage, `h${at}`));
+  for (let at = 0; at < hosts; at++) all.push(await startSshd(stage, { name: `h${at}` }));
   const settings = `${stage.dir}/ssh_config`;
   writeFileSync(settings, all.map((one) => `Include ${one.settings}\n`).join(''));
   const logins = all.map((_, at) => `--sshlogin ${places}/h${at}`).join(' ');
