@@ -6,8 +6,8 @@ import { lackOf } from './stage.mjs';
 export const lacksSpaces = process.getuid() === 0 ? lackOf('ip') : 'root';
 
 /**
- * Makes hosts until the stage closes: each has an `address` that the others and this host reach, and words that run a command there. Without
- * root each is this host.
+ * Makes hosts until the stage closes: each has an `address` that the others and this host reach, and words that run a command there.
+ * Without root each is this host.
  */
 export function makeSpaces(stage, count) {
   if (lacksSpaces !== undefined) return Array.from({ length: count }, () => ({ address: '127.0.0.1', words: [] }));
