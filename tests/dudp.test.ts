@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { encodeIpcFrame, IpcFrameDecoder } from '@dipus/proto/ipc-frame';
 import { opener, startDaemon, whyNot, type Running } from './daemons.ts';
-import { eventually, rounds, suite, withSandbox, within, type Sandbox } from './harness.ts';
+import { eventually, rounds, sleep, suite, withSandbox, within, type Sandbox } from './harness.ts';
 import { residentBytes } from './processes.ts';
 import { serve } from './services.ts';
 
@@ -227,6 +227,11 @@ test('limits: sessions in all, and of one address', () =>
       for (const client of clients.slice(0, 64)) assert.is(await client.ask('x'), 'x');
       clients[64]!.send('x');
       await many.program.says(/too many connections from this address/);
+      // Datagrams have no end: what is silent makes place, and what is not stays.
+      await sleep(1100);
+      for (const client of clients.slice(1, 64)) assert.is(await client.ask('y'), 'y');
+      assert.is(await clients[64]!.ask('x'), 'x');
+      await many.program.says(/makes place for another one of its address/);
     });
   }));
 

@@ -25,13 +25,16 @@ const hint = '-t says how long it may take to begin';
 /** All stages, linked; nothing runs yet. What is not to be had now is asked for again, with nothing in hand. Rejects with Failure. */
 export async function begin<Links>(options: BeginOptions<Links>): Promise<Begun<Links>> {
   const { deadline, stop, explain } = options;
+  let last: NotNow | undefined;
   for (let tries = 0; ; tries++) {
     try {
       return await tryOnce(options, tries);
     } catch (error) {
       if (!(error instanceof NotNow) || stop.aborted) throw error;
       const pauseMs = backOffMs(tries);
-      if (Date.now() + pauseMs > deadline) throw error.withHint(hint);
+      // The last try may have had little time.
+      if (Date.now() + pauseMs > deadline) throw ((error.isLate && last) || error).withHint(hint);
+      last = error;
       explain(`${error.message}; trying again`);
       await pause(pauseMs, stop);
     }

@@ -68,17 +68,17 @@ export class Nodes {
     return uri.scheme === 'unix' ? [serviceAt(uri.path)] : this.#listOf(uri, uri.ask);
   }
 
-  /** Those of these services that can be stages. One that does not answer in time is left out. */
-  async candidatesAt(services: readonly Service[]): Promise<readonly Candidate[]> {
-    const candidates = await Promise.all(
-      services.map(async (service) => {
-        const isLate = lateness();
-        const candidate = await candidateOf(service);
-        if (!candidate && isLate()) this.#silent.set(service, undefined);
-        return candidate;
-      }),
-    );
-    return candidates.filter((candidate) => candidate !== undefined);
+  /** Whether what find() gives depends on the name of the node. */
+  get areNamed(): boolean {
+    return this.#registered !== undefined;
+  }
+
+  /** A service as it can be a stage; undefined where it cannot, or does not answer in time. */
+  async candidateAt(service: Service): Promise<Candidate | undefined> {
+    const isLate = lateness();
+    const candidate = await candidateOf(service);
+    if (!candidate && isLate()) this.#silent.set(service, undefined);
+    return candidate;
   }
 
   /** Whether somebody has not answered in time since this was asked last: later it may. */

@@ -5,7 +5,7 @@ import { Failure, reasonOf } from '@dipus/proto/failure';
 import type { Prepare } from '@dipus/proto/pipe';
 import { StageClient, StageOver, type StageEvents } from '@dipus/session/stage-client';
 import { inOrder } from './choose.ts';
-import { before } from './deadline.ts';
+import { before, TooLate } from './deadline.ts';
 import type { Candidate } from './candidate.ts';
 import { nameOf, type WantedStage } from './wanted.ts';
 import { wishesOf, type Wishes } from './wishes.ts';
@@ -36,7 +36,10 @@ export interface PrepareOptions {
 export class NotRun extends Failure {}
 
 /** What is not to be had now may be had at the next try. */
-export class NotNow extends Failure {}
+export class NotNow extends Failure {
+  /** All that is known is that time was short. */
+  isLate = false;
+}
 
 /** Prepares all stages; nothing runs yet. Rejects with NotRun or NotNow, and leaves no place taken. */
 export async function prepareAll(wanted: readonly WantedStage[], options: PrepareOptions): Promise<ReadyStage[]> {
@@ -109,6 +112,7 @@ async function prepareOne(
       // What will not change counts only where it is all there is.
       const Kind = isFinal ? NotRun : NotNow;
       if (!failure || failure instanceof NotRun) failure = new Kind('run', `${nameOf(wanted)} at ${candidate.path}`, reasonOf(error));
+      if (failure instanceof NotNow) failure.isLate = error instanceof TooLate;
       if (isFinal && wanted.stage.needsBash && / cannot read it: /.test(reasonOf(error)))
         failure = failure.withHint("it has syntax of bash: -O shell=/bin/bash where the node takes that, or bash -c '...'");
     }

@@ -43,45 +43,63 @@ export async function findCandidates(stages: readonly Stage[], nodes: Nodes, { d
 }
 
 function findOnce(stages: readonly Stage[], nodes: Nodes): Promise<WantedStage[]> {
-  const asked = new Map<string, Promise<readonly Candidate[]>>();
-  return Promise.all(
-    stages.map(async (stage, at) => ({ number: at + 1, stage, candidates: await candidatesOf(stage, at + 1, { nodes, asked }) })),
-  );
+  const looking = new Looking(nodes);
+  return Promise.all(stages.map(async (stage, at) => ({ number: at + 1, stage, candidates: await candidatesOf(stage, at + 1, looking) })));
 }
 
-interface Looking {
+/** One look at all nodes: what was asked once is not asked again. */
+class Looking {
   readonly nodes: Nodes;
-  /** What was asked once is not asked again. */
-  readonly asked: Map<string, Promise<readonly Candidate[]>>;
+  readonly #found = new Map<string, Promise<Service[]>>();
+  readonly #asked = new Map<string, Promise<Candidate | undefined>>();
+
+  constructor(nodes: Nodes) {
+    this.nodes = nodes;
+  }
+
+  /** What is found, by a key for what is looked for. */
+  async find(key: string, find: () => Promise<Service[]>): Promise<Service[]> {
+    let found = this.#found.get(key);
+    if (!found) this.#found.set(key, (found = find()));
+    return found;
+  }
+
+  /** Those of these services that can be stages. */
+  async askAll(services: readonly Service[]): Promise<Candidate[]> {
+    const answers = services.map((service) => {
+      let asked = this.#asked.get(service.path);
+      if (!asked) this.#asked.set(service.path, (asked = this.nodes.candidateAt(service)));
+      return asked;
+    });
+    return (await Promise.all(answers)).filter((candidate) => candidate !== undefined);
+  }
+
+  /** The same of those on the node, or at the path, of this name; all unless given. A node may also have it in what it says of itself. */
+  async askAt(name: string | undefined, services: readonly Service[]): Promise<Candidate[]> {
+    if (name === undefined) return this.askAll(services);
+    const own = await this.askAll(services.filter(({ host, path }) => host === name || path === name));
+    return own.length > 0 ? own : (await this.askAll(services)).filter(({ hosts }) => hosts.includes(name));
+  }
 }
 
-async function candidatesOf(stage: Stage, number: number, { nodes, asked }: Looking): Promise<readonly Candidate[]> {
-  const look = (key: string, find: () => Promise<Service[]>): Promise<readonly Candidate[]> => {
-    let candidates = asked.get(key);
-    if (!candidates) {
-      candidates = find().then((services) => nodes.candidatesAt(services));
-      asked.set(key, candidates);
-    }
-    return candidates;
-  };
+async function candidatesOf(stage: Stage, number: number, looking: Looking): Promise<readonly Candidate[]> {
+  const { nodes } = looking;
   const name = nameOf({ number, stage });
   if (stage.where?.kind === 'service') {
     const { name: service } = stage.where;
-    const candidates = await look(`@${service}`, () => nodes.findService(service));
+    const candidates = await looking.askAll(await looking.find(`@${service}`, () => nodes.findService(service)));
     if (candidates.length === 0) throw notFound(`${name}: ${service}`, 'no service of that name can be a stage', 'dls shows what there is');
     return candidates;
   }
   const host = stage.where?.name;
+  const at = nodes.areNamed ? ` ${host}` : '';
   // A program that is offered by its name runs there alone.
-  const offered =
-    stage.name !== undefined && isName(stage.name) && stage.argv
-      ? await look(`dp/${stage.name} ${host}`, () => nodes.find(appNode(stage.name!), host))
-      : [];
-  const isWanted = ({ hosts, path }: Candidate): boolean =>
-    stage.where === undefined || hosts.includes(stage.where.name) || path === stage.where.name;
-  const candidates = offered.filter(isWanted);
-  if (candidates.length > 0) return candidates;
-  const free = (await look(` ${host}`, () => nodes.find(anyNode, host))).filter(isWanted);
+  if (stage.name !== undefined && isName(stage.name) && stage.argv) {
+    const app = appNode(stage.name);
+    const offered = await looking.askAt(host, await looking.find(`dp/${stage.name}${at}`, () => nodes.find(app, host)));
+    if (offered.length > 0) return offered;
+  }
+  const free = await looking.askAt(host, await looking.find(`dpipesd${at}`, () => nodes.find(anyNode, host)));
   const able = free.filter(({ info }) => info.only === undefined || (stage.name !== undefined && info.only.includes(stage.name)));
   // Where none is able to run it, one of them says why.
   if (free.length > 0) return able.length > 0 ? able : free;

@@ -8,6 +8,7 @@ import type { House } from '@dipus/ipc/let-in';
 import { formatAddress, plainAddress, type ListenAddress } from '@dipus/ipc/listen';
 import { recvBufferSize } from '@dipus/ipc/udp';
 import { Failure, reasonOf } from '@dipus/proto/failure';
+import { timing } from '@dipus/proto/timing';
 import { GuestSession } from './guest-session.ts';
 
 export interface UdpEntranceOptions extends House {
@@ -79,12 +80,13 @@ class Port {
   #receive(datagram: Buffer, { address, port }: RemoteInfo): void {
     const from = `${address} ${port}`;
     const known = this.#sessions.get(from);
-    if (known) return known.receive(datagram);
+    if (known && !known.isSomebodyElses(datagram)) return known.receive(datagram);
+    known?.yield();
     if (this.#isClosing || datagram.length === 0) return;
     const host = plainAddress(address);
     const guest = {};
     const why = this.#admission.enter(guest, host);
-    if (why !== undefined) {
+    if (why !== undefined && !this.#makeRoom(host)) {
       this.#admission.leave(guest);
       return this.#options.explain(`refused ${formatAddress('udp', { host, port })}: ${why}`);
     }
@@ -103,6 +105,15 @@ class Port {
       },
     });
     this.#sessions.set(from, session);
+  }
+
+  /** Datagrams have no end, so the session of an address that was silent longest makes place for the next one. False: none was. */
+  #makeRoom(host: string): boolean {
+    const own = [...this.#sessions].filter(([from]) => plainAddress(from.split(' ')[0] ?? '') === host).map(([, session]) => session);
+    const [silent] = own.toSorted((a, b) => b.silentMs - a.silentMs);
+    if (!silent || silent.silentMs < timing.datagramYieldMs) return false;
+    silent.yield();
+    return true;
   }
 
   #send(bytes: Buffer, to: { address: string; port: number }, done: () => void): void {

@@ -1,6 +1,6 @@
 // The datagrams of one address: which service they are for, and the relay to it.
 import { isExpected, Refused } from '@dipus/ipc/answer';
-import { datagrams, type Datagrams } from '@dipus/ipc/datagrams';
+import { datagrams, isWhole, type Datagrams } from '@dipus/ipc/datagrams';
 import { openWay, relayGuest, type GuestService } from '@dipus/ipc/guest-service';
 import { tellRefusal, type House } from '@dipus/ipc/let-in';
 import { waysIn, waysInTo } from '@dipus/ipc/way-in';
@@ -37,6 +37,7 @@ export class GuestSession {
   #earlyBytes = 0;
   #dropped = 0;
   #datagrams: Datagrams | undefined;
+  #framing: GuestService['framing'] | undefined;
 
   /** Begins with its first datagram, and never throws. */
   constructor(peer: Peer, first: Buffer, options: SessionOptions) {
@@ -46,6 +47,26 @@ export class GuestSession {
     this.#allowance = new Allowance(first.length);
     if (options.to) this.#keep(first);
     void this.#begin();
+  }
+
+  /** For how long nothing has come or gone; 0 while its service is being opened. */
+  get silentMs(): number {
+    return this.#datagrams?.silentMs ?? 0;
+  }
+
+  /** Breaks it, for another one. */
+  yield(): void {
+    this.#options.explain(`${formatPeer(this.#peer)} makes place for another one of its address`);
+    this.#datagrams?.stream.destroy(new Refused('it made place for another one'));
+  }
+
+  /**
+   * Whether a datagram is the first of somebody else, who has the port of a client that has gone: the name of a service, where messages
+   * are expected. Where bytes are, nobody can tell.
+   */
+  isSomebodyElses(datagram: Buffer): boolean {
+    if (this.#options.to || !this.#hasMore || this.#framing === undefined || this.#framing === 'bytes') return false;
+    return isName(nameIn(datagram)) && !isWhole(datagram, this.#framing);
   }
 
   receive(datagram: Buffer): void {
@@ -93,13 +114,14 @@ export class GuestSession {
   async #ways(): ReturnType<typeof waysIn> {
     const { to, grounds } = this.#options;
     if (to) return waysInTo(grounds, to, this.#peer);
-    const name = this.#first.toString().replace(/\n$/, '');
+    const name = nameIn(this.#first);
     if (!isName(name)) throw new Refused('that is no name of a service');
     return waysIn(grounds, name, this.#peer);
   }
 
   #open({ framing }: GuestService): Datagrams['stream'] {
     const { idleMs, stop, reply, ended, closed, explain } = this.#options;
+    this.#framing = framing;
     const made = datagrams({
       framing,
       idleMs,
@@ -144,4 +166,9 @@ export class GuestSession {
     if (stop.aborted) end();
     else stop.addEventListener('abort', end);
   }
+}
+
+/** The service that a datagram names, as a line or without its end. */
+function nameIn(datagram: Buffer): string {
+  return datagram.toString().replace(/\n$/, '');
 }

@@ -201,9 +201,11 @@ class Connections {
 
   async #relay(client: Socket, { scheme, era, framing }: DaemonName, opened: Endpoint): Promise<void> {
     client.write(encodeIpcFrame(era, 'ok'));
-    const isWhole = framing === 'bytes' || opened.socket.readableObjectMode;
+    // What comes in datagrams.
+    const isEndless = opened.socket.readableObjectMode;
+    const isWhole = framing === 'bytes' || isEndless;
     const target: Endpoint = isWhole ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
-    const relayed = relay({ socket: client, kind: 'unix' }, target, { isHeld: () => framing === 'bytes' });
+    const relayed = relay({ socket: client, kind: 'unix' }, target, { isHeld: () => framing === 'bytes', isEndless });
     this.#streams.add(relayed);
     this.#options.explain(`${scheme}: ${await relayed.ended}`);
   }

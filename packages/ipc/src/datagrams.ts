@@ -24,6 +24,8 @@ export interface Datagrams {
   readonly stream: Duplex & { stop(): void };
   /** How many were thrown away: more than 1 MiB was waiting, or it was no message. */
   readonly dropped: number;
+  /** For how long nothing has come or gone. */
+  readonly silentMs: number;
   receive(datagram: Buffer): void;
 }
 
@@ -60,6 +62,11 @@ export function datagrams(options: DatagramsOptions): Datagrams {
     endInput();
     pass();
   };
+  let lastMs = performance.now();
+  const passed = (): void => {
+    lastMs = performance.now();
+    timer.refresh();
+  };
   const timer = setTimeout(() => {
     // An error: without one it would only take no more answers.
     if (isEnding) stream.destroy(new Refused('it was silent'));
@@ -73,7 +80,7 @@ export function datagrams(options: DatagramsOptions): Datagrams {
     const part = parts[at];
     if (!part) return done();
     if (part.length > maxDatagramBytes) return done(new IpcFrameError(`a message of ${part.length} bytes is too long for a datagram`));
-    timer.refresh();
+    passed();
     options.send(part, (error) => (error ? done(error) : sendAll(parts, done, at + 1)));
   };
   const made = new Duplex({
@@ -114,9 +121,12 @@ export function datagrams(options: DatagramsOptions): Datagrams {
     get dropped() {
       return dropped;
     },
+    get silentMs() {
+      return performance.now() - lastMs;
+    },
     receive: (datagram) => {
       if (isEnding) return;
-      timer.refresh();
+      passed();
       if (datagram.length === 0) return;
       if (queuedBytes + datagram.length > maxWaitingBytes || !isWhole(datagram, framing)) {
         dropped++;
@@ -135,7 +145,7 @@ function slices(bytes: Buffer): Buffer[] {
 }
 
 /** Whether a datagram is exactly one message. */
-function isWhole(datagram: Buffer, framing: Framing): boolean {
+export function isWhole(datagram: Buffer, framing: Framing): boolean {
   if (framing === 'bytes') return true;
   const decoder = new IpcFrameDecoder(framing);
   try {

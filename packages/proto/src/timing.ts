@@ -67,6 +67,8 @@ export const timing = {
   nameMs: 50,
   /** How long a session of datagrams may be silent, unless `--idle` says otherwise. */
   datagramIdleMs: 60_000,
+  /** How long one must have been silent to make place for another one of its address. */
+  datagramYieldMs: 1_000,
   /** How often the name of a service is sent in a datagram until it is answered, and how long a refusal stands. */
   datagramAskMs: 500,
   datagramAnswerMs: 3_000,

@@ -26,6 +26,8 @@ export interface RelayOptions {
   readonly isHeld?: (end: Endpoint) => boolean;
   /** Asked when one side takes no more: whether bytes go one way alone, so that no answer can be lost by closing at once. */
   readonly isOneWay?: () => boolean;
+  /** `b` has no end of its own: where `a`, a UNIX socket, has ended its input, it is looked whether that still reads. */
+  readonly isEndless?: boolean;
   /** Whether two processes and their descriptors may be had for a long stream; yes unless given. */
   readonly mayHandOver?: () => boolean;
 }
@@ -65,6 +67,7 @@ class Pair implements Relay {
   #isHandedOver = false;
   #isConsidering = false;
   #linger: NodeJS.Timeout | undefined;
+  #knocking: NodeJS.Timeout | undefined;
 
   constructor(a: Endpoint, b: Endpoint, options: RelayOptions) {
     this.#options = options;
@@ -134,15 +137,22 @@ class Pair implements Relay {
       if (this.#isOver) return;
       if (flow === this.#back) {
         this.#options.answered?.();
-        this.#lookForReader();
-      }
+        this.#lookForReader(this.#there);
+      } else if (this.#options.isEndless) this.#knock(timing.knockMs);
       this.#check();
     });
   }
 
-  /** Whether a peer that has ended its answer still reads: a write of nothing fails (EPIPE) where it has closed. */
-  #lookForReader(): void {
-    const { socket, kind } = this.#there.target;
+  #knock(ms: number): void {
+    this.#knocking = setTimeout(() => {
+      this.#lookForReader(this.#back);
+      this.#knock(Math.min(2 * ms, timing.pingMs));
+    }, ms).unref();
+  }
+
+  /** Whether a peer that has ended what it sends still reads: a write of nothing fails (EPIPE) where it has closed. */
+  #lookForReader({ target }: Flow): void {
+    const { socket, kind } = target;
     if (kind !== 'unix' || this.#isHandedOver || socket.writableEnded) return;
     socket.write(Buffer.alloc(0));
   }
@@ -174,6 +184,7 @@ class Pair implements Relay {
   #finish(): void {
     this.#isOver = true;
     clearTimeout(this.#linger);
+    clearTimeout(this.#knocking);
     for (const flow of [this.#there, this.#back]) flow.stop();
     if (this.#isHandedOver) handedOver--;
   }
