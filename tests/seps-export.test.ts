@@ -439,4 +439,16 @@ testAsRoot(test, 'dcat whose key may no longer ends with 125, never with a part 
   }),
 );
 
+testAsRoot(test, 'whoever makes noise makes one line of it', () =>
+  withServices(async (sandbox) => {
+    const exporter = await sepsExporter(sandbox, [], ['root']);
+    for (let at = 0; at < 40; at++) await talk(exporter.port, '\0\0', true, '127.0.5.1');
+    for (let at = 0; at < 3; at++) await talk(exporter.port, '\0\0', true, '127.0.5.2');
+    await exporter.program.says(/127\.0\.5\.2/);
+    const told = exporter.program.stderr.split('\n').filter((line) => line.includes('127.0.5.'));
+    assert.is(told.length, 2, told.join('\n'));
+    assert.match(told[0]!, /^dexport: closed 127\.0\.5\.1: it sent neither TLS nor HTTP$/);
+  }),
+);
+
 test.run();

@@ -78,6 +78,7 @@ export class PassedStream implements Relay {
   /** Nobody else has the connection any more. Closing it now, with input unread, would destroy the answer on its way. */
   #part(): void {
     if (this.#isOver) return;
+    if (this.#client.destroyed) return this.#end('broken');
     // Its program has had it waiting in read(2).
     setBlocking(openDescriptor(this.#client), false);
     const done = (): void => {

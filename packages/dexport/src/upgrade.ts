@@ -75,10 +75,13 @@ export class Upgrades {
   #takes(offer: Offer): Promise<boolean> {
     const known = this.#takers.get(offer);
     if (known) return known;
-    const asked = askInfo(() => this.#exporter.connect(offer, 'control')).then(
-      (info) => info?.direct === true && canPass(),
-      () => false,
-    );
+    const asked = askInfo(() => this.#exporter.connect(offer, 'control'))
+      .catch(() => undefined)
+      .then((info) => {
+        // One that has not answered now may later.
+        if (!info) this.#takers.delete(offer);
+        return info?.direct === true && canPass();
+      });
     this.#takers.set(offer, asked);
     return asked;
   }
