@@ -1,10 +1,11 @@
 // Zeros to a service, and zeros from one, each behind some relay: an echo with large buffers would have socat wait for itself (sep.mjs).
+import { execFileSync } from 'node:child_process';
 import { freePort, listens } from './pair.mjs';
 import { lackOf } from './stage.mjs';
 
 /**
  * Services for it on another host, and contenders: `open` gets the name and the socket of a service, and gives what dcat(1) opens. The
- * rate is that of what goes there and then back; `isBack`: back alone.
+ * rate is that of what goes there and then back; `isBack`: back alone, of what has no end, for a peer that takes an end for all.
  */
 export async function startBulk(stage) {
   const bytes = (stage.quick ? 256 : 1024) * 2 ** 20;
@@ -12,16 +13,24 @@ export async function startBulk(stage) {
   const remote = { env: { ...stage.env, DIPUS_ROOT: `${stage.dir}/remote` }, stdio: ['ignore', 'pipe', 'ignore'] };
   const services = {
     sink: (await stage.startReady('dserve', ['cat >/dev/null', 'sink'], remote)).line,
+    endless: (await stage.startReady('dserve', ['exec 2>/dev/null; cat /dev/zero', 'endless'], remote)).line,
     source: (await stage.startReady('dserve', [`exec 2>/dev/null; head -c ${bytes} /dev/zero`, 'source'], remote)).line,
   };
+  // An input that does not end.
+  const waiting = `${stage.dir}/waiting`;
+  execFileSync('mkfifo', [waiting]);
   const contender = async (name, open, { lacks, isBack = false } = {}) => {
     if (lacks) return { name, lacks, measure: () => {} };
-    const there = isBack ? undefined : await open('sink', services.sink);
+    if (isBack) {
+      const back = await open('endless', services.endless);
+      const script = `n=$(dcat ${back} <&3 2>/dev/null | head -c ${bytes} | wc -c); [ "$n" = ${bytes} ]`;
+      return { name, measure: async () => bytes / 1e3 / (await stage.timeShell(`exec 3<>${waiting}; ${script}`)) };
+    }
+    const there = await open('sink', services.sink);
     const back = await open('source', services.source);
     const measure = async () => {
-      const sent = there === undefined ? 0 : await stage.timeShell(`head -c ${bytes} /dev/zero | dcat ${there} >/dev/null`);
-      const got = await stage.timeShell(`dcat ${back} </dev/null >/dev/null`);
-      return ((isBack ? 1 : 2) * bytes) / 1e3 / (sent + got);
+      const sent = await stage.timeShell(`head -c ${bytes} /dev/zero | dcat ${there} >/dev/null`);
+      return (2 * bytes) / 1e3 / (sent + (await stage.timeShell(`dcat ${back} </dev/null >/dev/null`)));
     };
     return { name, measure };
   };
