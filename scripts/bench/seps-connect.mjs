@@ -6,7 +6,7 @@ import { atLeast, atMost } from './targets.mjs';
 /** `serial`: connections a second, one behind the other; else the median latency. */
 export async function prepareConnect(stage, isSerial) {
   const times = stage.quick ? 20 : 500;
-  const ways = await startWays(stage);
+  const ways = await startWays(stage, { isCheap: true });
   return {
     title: `${isSerial ? 'connections one behind the other' : `connect: p50 of ${times}`}, 1 byte echoed by another host, encrypted`,
     unit: isSerial ? '/s' : 'ms',

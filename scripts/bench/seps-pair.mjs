@@ -1,15 +1,21 @@
 // An echo service of another host by each way that encrypts: ours, ssh -L, and pairs of stunnel and spiped. Each is a UNIX socket here.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { freePort, listens, startImport } from './pair.mjs';
 import { startSshd } from './sshd.mjs';
 import { lackOf } from './stage.mjs';
 
 const quietly = { stdio: ['ignore', 'pipe', 'ignore'] };
 
-/** The ways, each with its `socket` or what it `lacks`, and the processes that relay. `ours` is the first. */
-export async function startWays(stage) {
-  const { line: service } = await stage.startReady('dserve', ['-x', '-n', '2000', 'cat', 'echo']);
+/**
+ * The ways, each with its `socket` or what it `lacks`, and the processes that relay. `ours` is the first. The service runs a program for
+ * each connection, unless it is to cost next to nothing.
+ */
+export async function startWays(stage, { isCheap = false } = {}) {
+  const { line: service } = isCheap
+    ? await stage.startReady(process.execPath, [resolve('scripts/bench/echo-server.mjs'), `${stage.root}/exported/echo.bench...0`])
+    : await stage.startReady('dserve', ['-x', '-n', '2000', 'cat', 'echo']);
   return [
     { name: 'seps', ...(await startOurs(stage)) },
     { name: 'ssh -L', ...(await startSsh(stage, service, [])) },
