@@ -1,12 +1,11 @@
-// A connection of TCP that goes to another process, and stays this one's too. Who takes it says by a byte that it is ready: a descriptor
-// is lost with its byte where that is read as any other (unix(7)), and by another one that it has it.
+// A connection of TCP that goes to another process, and stays this one's too. A descriptor comes with a byte, and is lost where that one is
+// read in the usual way (unix(7)): so whoever takes it says by a byte of its own when it is ready, and by another that it has it.
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { systemError } from '@dipus/proto/failure';
 import { stopReadingSoon } from '@dipus/proto/handle';
 import { timing } from '@dipus/proto/timing';
-import { libc } from './libc.ts';
 import { openDescriptor, receiveDescriptors, sendDescriptor } from './passing.ts';
 
 const answer = Buffer.from('\n');
@@ -14,15 +13,6 @@ const carried = Buffer.from('\0');
 // Most are there within this time, and are waited for without a pause.
 const soonMs = 1;
 const maxPauseMs = 50;
-
-/** False where koffi is missing. */
-export function canPass(): boolean {
-  try {
-    return libc() !== undefined;
-  } catch {
-    return false;
-  }
-}
 
 /**
  * Gives the process at the other end of a carrier, a UNIX connection that has sent nothing that is unread, a copy of a connection that

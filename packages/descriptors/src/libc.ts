@@ -48,6 +48,12 @@ export function libc(): Libc {
   return loaded;
 }
 
+/** Whether there is koffi. */
+export function hasLibc(): boolean {
+  loaded ??= load();
+  return !(loaded instanceof Failure);
+}
+
 function load(): Libc | Failure {
   if (process.platform !== 'linux') return new Failure('load', 'koffi', 'descriptors are passed on Linux alone');
   const require = createRequire(import.meta.url);

@@ -1,19 +1,9 @@
 // flock(2): a lock on a file that others look at too; it goes with the process.
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { codeOf } from '@dipus/proto/failure';
 import { libc } from './libc.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-
-/** False where koffi is missing. */
-export function canLock(): boolean {
-  try {
-    return libc() !== undefined;
-  } catch (error) {
-    if (error instanceof Failure) return false;
-    throw error;
-  }
-}
 
 /** Takes the lock of an open file, which is held until that is closed; false where somebody else has it. Throws as peerCredentials does. */
 export function tryLock(descriptor: number): boolean {

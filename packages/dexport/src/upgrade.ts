@@ -1,6 +1,6 @@
 // A connection that becomes a service's socket.
 import { Socket } from 'node:net';
-import { canPass } from '@dipus/descriptors/connection';
+import { hasLibc } from '@dipus/descriptors/libc';
 import { servicePath } from '@dipus/proto/name';
 import { sepProtocol, sepVersion, versionHeader, type SocketKind } from '@dipus/proto/sep';
 import { busy } from '@dipus/proto/session-error';
@@ -29,7 +29,7 @@ const switching = `${switchingLines.join('\r\n')}\r\n\r\n`;
 export class Upgrades {
   readonly #exporter: Exporter;
   readonly #foreign: ForeignSessions<Offer>;
-  readonly #takers = new WeakMap<Offer, Promise<boolean>>();
+  readonly #direct = new WeakMap<Offer, Promise<boolean>>();
 
   constructor(exporter: Exporter) {
     this.#exporter = exporter;
@@ -63,7 +63,7 @@ export class Upgrades {
       socket.write(switching);
       return this.#foreign.serve(offer, socket);
     }
-    if (kind === 'data' && socket instanceof Socket && (await this.#takes(offer))) return this.#pass(socket, offer, tellEnd);
+    if (kind === 'data' && socket instanceof Socket && (await this.#isDirect(offer))) return this.#pass(socket, offer, tellEnd);
     const service = await this.#exporter.connectRelayed(offer, kind);
     if (socket.destroyed) return void service.destroy();
     this.#relay(socket, service, { kind, tellEnd });
@@ -72,17 +72,17 @@ export class Upgrades {
   }
 
   /** Whether a service takes connections themselves, which is asked once. */
-  #takes(offer: Offer): Promise<boolean> {
-    const known = this.#takers.get(offer);
+  #isDirect(offer: Offer): Promise<boolean> {
+    const known = this.#direct.get(offer);
     if (known) return known;
     const asked = askInfo(() => this.#exporter.connect(offer, 'control'))
       .catch(() => undefined)
       .then((info) => {
         // One that has not answered now may later.
-        if (!info) this.#takers.delete(offer);
-        return info?.direct === true && canPass();
+        if (!info) this.#direct.delete(offer);
+        return info?.direct === true && hasLibc();
       });
-    this.#takers.set(offer, asked);
+    this.#direct.set(offer, asked);
     return asked;
   }
 

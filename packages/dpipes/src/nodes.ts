@@ -69,7 +69,7 @@ export class Nodes {
   }
 
   /** Whether what find() gives depends on the name of the node. */
-  get areNamed(): boolean {
+  get findsByName(): boolean {
     return this.#registered !== undefined;
   }
 

@@ -92,7 +92,7 @@ async function candidatesOf(stage: Stage, number: number, looking: Looking): Pro
     return candidates;
   }
   const host = stage.where?.name;
-  const at = nodes.areNamed ? ` ${host}` : '';
+  const at = nodes.findsByName ? ` ${host}` : '';
   // A program that is offered by its name runs there alone.
   if (stage.name !== undefined && isName(stage.name) && stage.argv) {
     const app = appNode(stage.name);

@@ -1,7 +1,8 @@
 // Directories of libipc, in which its programs have their sockets: ipc(5), Rundirs.
 import { closeSync, constants, lstatSync, mkdirSync, openSync, realpathSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { canLock, tryLock } from '@dipus/descriptors/lock';
+import { hasLibc } from '@dipus/descriptors/libc';
+import { tryLock } from '@dipus/descriptors/lock';
 import { codeOf, Failure } from '@dipus/proto/failure';
 import type { Era } from '@dipus/proto/ipc-frame';
 import { timing } from '@dipus/proto/timing';
@@ -129,7 +130,7 @@ function made(tree: Tree, at: Rundir): Tree {
 
 /** As libipc locks the name of a service; not where koffi is missing. The file stays. */
 function lock(path: string): () => void {
-  if (!canLock()) return () => {};
+  if (!hasLibc()) return () => {};
   let descriptor: number;
   try {
     descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);

@@ -1,18 +1,18 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { SignalName, Start, TerminalSize } from '@dipus/proto/control';
+import type { Start } from '@dipus/proto/control';
 import type { Prepare } from '@dipus/proto/pipe';
 import { busy, type SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
-import { startReading, stopReading } from '@dipus/proto/handle';
-import { ControlConnection, type StageRequest } from './control-connection.ts';
+import { keepCarrier } from './carriers.ts';
+import { ControlConnection } from './control-connection.ts';
+import { dataTooEarly, Half } from './half.ts';
 import { Links, type ShownLink } from './links.ts';
 import { refuseSession } from './preface.ts';
-import type { Session, SessionHandler } from './session.ts';
+import type { SessionHandler } from './session.ts';
 import { Stage } from './stage.ts';
 
 const maxWaitingHalves = 1024;
-const dataTooEarly: SessionError = { reason: 'data came before STARTED', retry: false };
 
 /** Control and data connections that wait for their other halves. */
 export class Pairs {
@@ -70,8 +70,7 @@ export class Pairs {
     if (!takePassed || !(carrier instanceof Socket)) return refuseSession(carrier, { reason: 'it takes no connections', retry: false });
     try {
       const data = await takePassed(carrier);
-      carriers.set(data, carrier);
-      data.once('close', () => carriers.get(data)?.destroy());
+      keepCarrier(data, carrier);
       data.on('error', () => {});
       this.addData(data, token, Buffer.alloc(0));
       // Not where its session has begun, in which it may be held already.
@@ -132,101 +131,6 @@ export class Pairs {
     half.cancel = () => {
       this.#starts.delete(start.token);
       clearTimeout(timer);
-    };
-  }
-}
-
-/** What data connections were passed over, those that are to be closed with them. */
-const carriers = new WeakMap<Duplex, Socket>();
-
-/** What a control connection may begin with. */
-interface Beginnings {
-  start(start: Start): void;
-  prepare(prepare: Prepare): void;
-}
-
-/** A control connection from its preface on: waits for START, then for data, then belongs to a session; or is that of a stage. */
-class Half {
-  connection!: ControlConnection;
-  cancel: () => void = () => {};
-  readonly #beginnings: Beginnings;
-  #hasBegun = false;
-  #stage: Stage | undefined;
-  #events: Parameters<Session['listen']>[0] | undefined;
-  #dropData: () => void = () => {};
-
-  constructor(beginnings: Beginnings) {
-    this.#beginnings = beginnings;
-  }
-
-  start(start: Start): void {
-    if (this.#hasBegun) return;
-    this.#hasBegun = true;
-    this.#beginnings.start(start);
-  }
-  stage(request: StageRequest): void {
-    if (request.kind === 'go') this.#events?.go?.();
-    if (request.kind !== 'prepare') return this.#stage?.handle(request);
-    if (this.#hasBegun) return;
-    this.#hasBegun = true;
-    this.#beginnings.prepare(request.prepare);
-  }
-  /** It is a stage now. */
-  stands(stage: Stage): void {
-    this.#stage = stage;
-  }
-  signal(name: SignalName): void {
-    this.#events?.signal(name);
-    this.#stage?.signal(name);
-  }
-  resize(size: TerminalSize): void {
-    this.#events?.resize(size);
-  }
-  gone(): void {
-    this.cancel();
-    this.#dropData();
-    this.#events?.gone();
-    this.#stage?.gone();
-  }
-
-  pair(start: Start, data: Duplex): Session {
-    const { connection } = this;
-    const early = (): void => {
-      data.destroy();
-      connection.fail(dataTooEarly);
-      this.#events?.gone();
-    };
-    data.on('data', early);
-    this.#dropData = () => data.destroy();
-    return {
-      start,
-      holdData: () => {
-        data.off('data', early);
-        stopReading(data);
-      },
-      takeData: () => {
-        this.#dropData = () => {};
-        data.off('data', early).pause();
-        startReading(data);
-        return data;
-      },
-      takeCarrier: () => {
-        const carrier = carriers.get(data);
-        carriers.delete(data);
-        return carrier;
-      },
-      started: (tty) => connection.started(tty),
-      waiting: (ahead) => connection.waiting(ahead),
-      stderr: (bytes, drained) => connection.stderr(bytes, drained),
-      exit: (exit) => connection.exit(exit),
-      fail: (reason, retry = false) => {
-        this.#dropData();
-        connection.fail({ reason, retry });
-      },
-      listen: (events) => {
-        this.#events = events;
-        if (connection.isOver) events.gone();
-      },
     };
   }
 }
