@@ -214,6 +214,30 @@ test('no amplification: before its second datagram an address gets three times w
     assert.ok(silent.got.every((datagram) => datagram.length <= 1200));
   }));
 
+test('who has the port of a client that has gone is not taken for that, where messages are expected', () =>
+  withPeers(async (sandbox) => {
+    await serve(sandbox, '-x', 'cat', 'framed/ipc/c');
+    const { port, program } = await dudp(sandbox);
+    const peer = await Peer.of(port);
+    const message = encodeIpcFrame('c', 'hello');
+    for (let client = 0; client < 2; client++) {
+      assert.is(await peer.ask('framed'), 'ok');
+      assert.is(await peer.ask(message), message.toString('latin1'));
+    }
+    await program.says(/makes place for another one of its address/);
+  }));
+
+test('a session ends with the client here that has closed, long before it has been silent for long', () =>
+  withPeers(async (sandbox) => {
+    await serve(sandbox, '-x', 'cat', 'echo');
+    const { uri, program } = await startDaemon(sandbox, 'dudp', '-v');
+    const client = await opener(sandbox)(`${uri}/echo`);
+    client.write('x');
+    await once(client, 'data');
+    client.destroy();
+    await program.says(/^dudp: udp: done$/m);
+  }));
+
 test('limits: sessions in all, and of one address', () =>
   withPeers(async (sandbox) => {
     const echo = `${sandbox.dir}/echo`;
