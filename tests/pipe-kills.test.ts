@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, type Program } from './harness.ts';
 import { withHost, type Host } from './login.ts';
-import { commandOf, descendantsOf, openDescriptors } from './processes.ts';
+import { commandOf, descendantsOf, isGuard, openDescriptors } from './processes.ts';
 import { promised } from './sep-pair.ts';
 import { keep, pairKeys, sepsNode, type Daemon } from './seps-node.ts';
 import { hostOf } from './seps-pair.ts';
@@ -174,7 +174,7 @@ async function kill(host: Host, way: Way, { at, phase }: { at: number; phase: (t
   // Where that was no part of it, it goes on.
   writeFileSync(`${files}/go`, '');
   const { status, stderr } = await client.ended;
-  await eventually(`${what}: all programs are gone`, () => programs.every((pid) => isOver(pid) || isHolder(pid)), promised(1000));
+  await eventually(`${what}: all programs are gone`, () => programs.every((pid) => isOver(pid) || isNoProgram(pid)), promised(1000));
   const fault = faultIn(files, way);
   if (fault !== undefined) return `${what}: committed ${fault}\n${stderr}`;
   if (status === 0 && !existsSync(`${files}/committed`)) return `${what}: 0, and nothing committed\n${stderr}`;
@@ -196,9 +196,12 @@ function isOver(pid: number): boolean {
   }
 }
 
-/** Of a service that was killed while it started a program: it keeps the pipe without an end until that is killed too. */
-function isHolder(pid: number): boolean {
-  return commandOf(pid) === 'sleep 2 ';
+/**
+ * What keeps the pipe without an end of a service that was killed while it started a program, until that is killed too; or a guard, which
+ * has the words of its service, and with them those of a program, in its first instant.
+ */
+function isNoProgram(pid: number): boolean {
+  return commandOf(pid) === 'sleep 2 ' || isGuard(pid);
 }
 
 async function repair(way: Way): Promise<void> {

@@ -37,7 +37,8 @@ export function guardsOf(pid: number): number[] {
   return childrenOf(pid).filter(isGuard);
 }
 
-function isGuard(pid: number): boolean {
+/** The shell that ends the groups of a service's programs when that is killed; before it is one, it has the words of the service. */
+export function isGuard(pid: number): boolean {
   return commandOf(pid).includes('groups=');
 }
 
