@@ -1,7 +1,11 @@
 // Services that are alive but may not be opened: said as that, 126, and no import of them, by every way to them.
 import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { has, rounds, suite, type Program } from './harness.ts';
+import { everything } from '@dipus/proto/ask';
+import type { State } from '@dipus/tree/probe';
+import { openTree } from '@dipus/tree/root';
+import { Offers } from '../packages/dexport/src/offers.ts';
+import { eventually, has, rounds, sleep, suite, withSandbox, type Program } from './harness.ts';
 import { bodyOf, statusOf, talk, upgradeTo } from './sep-pair.ts';
 import { withPair, withoutDls, type Pair } from './ssh-pair.ts';
 import { noSshd } from './sshd.ts';
@@ -65,6 +69,35 @@ for (const kind of ['dserve', 'foreign'] as const) {
     }),
   );
 }
+
+test('of two looks at a service at the same time the older one is not the last to tell', () =>
+  withSandbox(async (sandbox) => {
+    await sandbox.start('dserve', ['-x', 'cat', 'vault']).line();
+    let looks = 0;
+    // As while its control socket follows the plain one: the second look takes long, and what it tells is over then.
+    const stateOf = async (): Promise<State> => {
+      const at = looks++;
+      if (at === 1) await sleep(100);
+      return at < 2 ? 'forbidden' : 'alive';
+    };
+    const open = (): Promise<never> => Promise.reject(new Error('not now'));
+    const access = { mayOpen: () => Promise.resolve(true), stateOf, open };
+    const offers = new Offers(openTree(sandbox.env), { access, asks: [], held: () => {}, warn: () => {} });
+    try {
+      const told: string[] = [];
+      offers.subscribe({ added: ({ name }) => told.push(`+ ${name}`), removed: ({ name }) => told.push(`- ${name}`) });
+      await offers.ready();
+      const offer = offers.list(everything).at(0)!;
+      assert.is(offer.isForbidden, true);
+      await eventually('the second look', () => looks === 2);
+      offer.suspect();
+      await eventually('it is offered', () => told.length > 0);
+      await sleep(200);
+      assert.equal(told, ['+ vault']);
+    } finally {
+      offers.close();
+    }
+  }));
 
 testAsRoot(test, 'what may be opened is taken before what is forbidden', () =>
   withSharedTree(async (users) => {

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { answer, matches, type Ask } from '@dipus/proto/ask';
 import { servicePath } from '@dipus/proto/name';
 import type { OfferedService } from '@dipus/proto/sep';
+import { NewestLook } from '@dipus/proto/waiting';
 import { Deaths } from '@dipus/session/deaths';
 import type { Entry } from '@dipus/tree/entry';
 import { listeningFiles } from '@dipus/tree/listening';
@@ -60,10 +61,11 @@ export class Offers implements View {
   readonly #held: (connection: Socket) => void;
   readonly #offers = new Map<string, Offer>();
   readonly #entries = new Map<string, Entry>();
+  readonly #newest = new WeakMap<Entry, NewestLook>();
   readonly #listeners = new Set<OfferEvents>();
   readonly #watch: TreeWatch;
   readonly #deaths: Deaths<Entry>;
-  #looks: Promise<void> = Promise.resolve();
+  #ready: Promise<void> = Promise.resolve();
 
   constructor(tree: Tree, { access, asks, held, warn }: OffersOptions) {
     this.#access = access;
@@ -84,7 +86,7 @@ export class Offers implements View {
 
   /** Resolves when what was there at the beginning has been looked at. */
   async ready(): Promise<void> {
-    await this.#looks;
+    await this.#ready;
   }
 
   list(ask: Ask): Offer[] {
@@ -102,11 +104,16 @@ export class Offers implements View {
 
   /** Looks whether a service is still alive. */
   async suspect(entry: Entry): Promise<void> {
-    if (this.#entries.get(entry.file) !== entry) return;
+    if (!this.#isCurrent(entry)) return;
+    const counts = this.#newest.get(entry)!.begin();
     const state = await this.#access.stateOf(entry.file);
-    if (this.#entries.get(entry.file) !== entry) return;
+    if (!this.#isCurrent(entry) || !counts()) return;
     if (!isOfferable(state)) return this.#drop(entry);
     this.#offer(entry, state === 'forbidden');
+  }
+
+  #isCurrent(entry: Entry): boolean {
+    return this.#entries.get(entry.file) === entry;
   }
 
   close(): void {
@@ -120,15 +127,9 @@ export class Offers implements View {
     if (!isWanted) return;
     const checked = entry.checked();
     this.#entries.set(entry.file, checked);
-    const look = this.#look(checked);
-    this.#looks = Promise.all([this.#looks, look]).then(() => {});
-  }
-
-  async #look(entry: Entry): Promise<void> {
-    const state = await this.#access.stateOf(entry.file);
-    if (this.#entries.get(entry.file) !== entry) return;
-    if (isOfferable(state)) this.#offer(entry, state === 'forbidden');
-    this.#deaths.add(entry);
+    this.#newest.set(checked, new NewestLook());
+    const look = this.suspect(checked).then(() => this.#isCurrent(checked) && this.#deaths.add(checked));
+    this.#ready = Promise.all([this.#ready, look]).then(() => {});
   }
 
   async #dial(entry: Entry): Promise<Socket> {

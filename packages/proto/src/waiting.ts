@@ -90,3 +90,19 @@ export function limitTo(width: number): <T>(work: () => Promise<T>) => Promise<T
     }
   };
 }
+
+/** The newest of looks at one thing, some of which run at the same time: what one tells counts unless one that began later has told before it. */
+export class NewestLook {
+  #begun = 0;
+  #told = 0;
+
+  /** Begins a look. Returns what is called when it tells, once: whether that counts. */
+  begin(): () => boolean {
+    const order = ++this.#begun;
+    return () => {
+      if (order < this.#told) return false;
+      this.#told = order;
+      return true;
+    };
+  }
+}

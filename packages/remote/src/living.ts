@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
+import { NewestLook } from '@dipus/proto/waiting';
 import { Deaths, type Mortal } from '@dipus/session/deaths';
 
 /** What answers at a service's socket; busy and forbidden are alive. */
@@ -48,6 +49,7 @@ export async function watchLiving(
 
 interface Watched extends Mortal {
   readonly service: RemoteService;
+  readonly newest: NewestLook;
 }
 
 class Living implements RemoteEvents {
@@ -73,7 +75,7 @@ class Living implements RemoteEvents {
   added(service: RemoteService): void {
     const file = this.#host.pathOf(service);
     this.removed(file);
-    const watched = { file, hasControl: service.hasControl, service };
+    const watched = { file, hasControl: service.hasControl, service, newest: new NewestLook() };
     this.#watched.set(file, watched);
     this.#deaths.add(watched);
   }
@@ -101,9 +103,10 @@ class Living implements RemoteEvents {
 
   /** A service whose connection can be held is alive. */
   #dial(watched: Watched): Promise<Duplex> {
+    const counts = watched.newest.begin();
     const dialled = this.#host.dial(watched.service, 'control');
     const seen = dialled.then(
-      () => this.#isCurrent(watched) && this.#set(watched, true),
+      () => this.#isCurrent(watched) && counts() && this.#set(watched, true),
       () => {},
     );
     this.#looks = Promise.all([this.#looks, seen]);
@@ -120,9 +123,10 @@ class Living implements RemoteEvents {
 
   async #probe(watched: Watched): Promise<void> {
     if (!this.#isCurrent(watched)) return;
+    const counts = watched.newest.begin();
     try {
       const state = await probeRemote(this.#host, watched.service);
-      if (this.#isCurrent(watched)) this.#set(watched, state === 'alive' || state === 'busy');
+      if (this.#isCurrent(watched) && counts()) this.#set(watched, state === 'alive' || state === 'busy');
     } catch (error) {
       // A host that is lost ends the watch; what else it is, is told.
       if (this.#isCurrent(watched) && codeOf(error) === 'ENOTSUP') this.#events.trouble(reasonOf((error as Error).cause));
