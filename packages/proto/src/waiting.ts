@@ -91,7 +91,7 @@ export function limitTo(width: number): <T>(work: () => Promise<T>) => Promise<T
   };
 }
 
-/** The newest of looks at one thing, some of which run at the same time: what one tells counts unless one that began later has told before it. */
+/** Looks at one thing, some of them at the same time: what one tells counts unless one that began later has told before. */
 export class NewestLook {
   #begun = 0;
   #told = 0;
