@@ -51,9 +51,10 @@ export class Sftp {
   private constructor(stream: Duplex) {
     this.#stream = stream;
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
-    stream.on('error', (error) => this.fail(error.message)).on('close', () => this.fail('the SFTP server has ended'));
+    // At its end, and not when a write has failed that met it.
+    for (const event of ['end', 'close']) stream.on(event, () => this.fail('the SFTP server has ended'));
+    stream.on('error', (error) => this.fail(error.message));
     if (stream.errored) this.fail(stream.errored.message);
-    stream.on('end', () => stream.destroy());
   }
 
   /** Owns the channel from now on; close() closes it. Rejects with SftpLost where nobody answers. */
