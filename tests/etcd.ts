@@ -72,8 +72,15 @@ export async function startEtcd({ dir, start, run }: Host): Promise<{ readonly p
   const own = ['--data-dir', `${dir}/etcd`, ...clients, '--listen-peer-urls', 'http://127.0.0.1:0'];
   const program = start('etcd', [...own, '--logger', 'zap', '--log-level', 'error']);
   const ctl = ctlBy(run);
-  await eventually('etcd answers', () => isHealthy(ctl));
+  await answers(program, ctl);
   return { program, ctl };
+}
+
+/** Rejects with what an etcd said that has ended instead. */
+async function answers({ ended }: Program, ctl: Etcd['ctl']): Promise<void> {
+  const over = ended.then(({ stderr }) => Promise.reject(new Error(`etcd has ended: ${stderr}`)));
+  over.catch(() => {});
+  await Promise.race([eventually('etcd answers', () => isHealthy(ctl)), over]);
 }
 
 function ctlBy(run: Sandbox['run'], options: readonly string[] = []): Etcd['ctl'] {
@@ -123,7 +130,7 @@ export async function withEtcd(
       const peers = 'http://127.0.0.1:0';
       const own = ['--data-dir', `${dir}/etcd-${runs}`, '--listen-client-urls', clients, '--advertise-client-urls', clients];
       program = start('etcd', [...own, '--listen-peer-urls', peers, '--logger', 'zap', '--log-level', 'error', ...args]);
-      await eventually('etcd answers', () => isHealthy(etcd.ctl));
+      await answers(program, etcd.ctl);
     },
   };
   try {

@@ -9,7 +9,7 @@ import { eventually, has, rounds, sleep, suite, withSandbox, type Program } from
 import { bodyOf, statusOf, talk, upgradeTo } from './sep-pair.ts';
 import { withPair, withoutDls, type Pair } from './ssh-pair.ts';
 import { noSshd } from './sshd.ts';
-import { listener, testAsRoot, withSharedTree, type Users } from './users.ts';
+import { listener, testAsRoot, withAccount, withSharedTree, type Users } from './users.ts';
 
 const test = suite('forbidden');
 
@@ -117,19 +117,19 @@ testAsRoot(test, 'what may be opened is taken before what is forbidden', () =>
 const reason = noSshd ?? (has('useradd') ? undefined : 'no useradd');
 
 /** Who logs in by ssh: sshd wants a passwd entry. The user is gone when `body` has ended. */
-async function withLogin(body: (pair: Pair, user: string) => Promise<void>, setting = {}, extra = {}): Promise<void> {
-  const user = `dt${process.pid}`;
-  await withPair(
+function withLogin(body: (pair: Pair, user: string) => Promise<void>, setting = {}, extra = {}): Promise<void> {
+  return withPair(
     async (pair) => {
-      mkdirSync(`${pair.dir}/home-of-user`);
-      assert.is((await pair.run('useradd', ['-M', '-N', '-d', `${pair.dir}/home-of-user`, '-s', '/bin/sh', '-p', '*', user])).status, 0);
-      try {
-        chownSync(`${pair.dir}/home-of-user`, Number((await pair.run('id', ['-u', user])).stdout.toString()), 0);
-        await body(pair, user);
-      } finally {
-        rmSync(`${pair.dir}/home-of-user`, { recursive: true });
-        await pair.run('userdel', [user]);
-      }
+      const home = `${pair.dir}/home-of-user`;
+      mkdirSync(home);
+      await withAccount(['-d', home, '-p', '*'], async (user) => {
+        try {
+          chownSync(home, Number((await pair.run('id', ['-u', user])).stdout.toString()), 0);
+          await body(pair, user);
+        } finally {
+          rmSync(home, { recursive: true });
+        }
+      });
     },
     setting,
     extra,

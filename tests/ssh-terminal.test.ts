@@ -6,6 +6,7 @@ import { has, suite } from './harness.ts';
 import { authorize, driver, withHost, type Host } from './login.ts';
 import { makeKey, noSshd, type SshdOptions } from './sshd.ts';
 import { withScreen, type Screen } from './tmux.ts';
+import { withAccount } from './users.ts';
 
 const test = suite('ssh login on a terminal');
 
@@ -204,15 +205,11 @@ function addTests(): void {
 }
 
 /** A user of the system with the password `open sesame`, removed again. */
-async function withUser(body: (name: string) => Promise<void>): Promise<void> {
-  const name = `dipus-t${process.pid}`;
-  execFileSync('useradd', ['-M', '-N', '-s', '/bin/sh', name]);
-  try {
+function withUser(body: (name: string) => Promise<void>): Promise<void> {
+  return withAccount([], async (name) => {
     execFileSync('chpasswd', { input: `${name}:open sesame\n` });
     await body(name);
-  } finally {
-    execFileSync('userdel', [name], { stdio: 'ignore' });
-  }
+  });
 }
 
 test.run();

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { delimiter } from 'node:path';
 import { has, type Program, type Sandbox } from './harness.ts';
 
@@ -87,13 +87,23 @@ export function makeKey(file: string, type = 'ed25519', passphrase = '', extra: 
   return readFileSync(`${file}.pub`, 'utf8');
 }
 
-/** A free port of loopback. */
+/**
+ * A free port of loopback, for what cannot say which one it was given. Below those that the system gives to whoever connects
+ * (ip_local_port_range, ip(7)): those of the other tests, which run at the same time, would take it now and then before it is used.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      return port;
+    } catch {
+      // Another one.
+    } finally {
+      server.close();
+    }
+  }
 }
 
 /**

@@ -1,9 +1,9 @@
 // Two users of one tree, and programs of theirs. Only root can be other users.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
-import { bundle, withSandbox, type Ended, type Program, type Sandbox, type Suite } from './harness.ts';
+import { bundle, eventually, withSandbox, type Ended, type Program, type Sandbox, type Suite } from './harness.ts';
 
 // Users of the tests' own; they need no passwd entry.
 export const mallory = 12_345;
@@ -132,4 +132,23 @@ export function accounts(
 export function copyOfEtc(dir: string): string {
   execFileSync('cp', ['-a', '/etc', `${dir}/etc`]);
   return `${dir}/etc`;
+}
+
+let made = 0;
+
+/** An account of the system, in the group of all users, that has gone when `body` has ended. `words`: more of useradd(8)'s. */
+export async function withAccount<T>(words: readonly string[], body: (name: string) => Promise<T>): Promise<T> {
+  const name = `dipus-t${process.pid}-${made++}`;
+  // The files of accounts are locked by whoever changes them at the same time.
+  await eventually('there is an account', () => succeeds('useradd', '-M', '-N', '-s', '/bin/sh', ...words, name));
+  try {
+    return await body(name);
+  } finally {
+    // Also where something of its last login has not ended yet.
+    await eventually('the account is gone', () => succeeds('userdel', '-f', name) || !succeeds('id', '-u', name));
+  }
+}
+
+function succeeds(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }
