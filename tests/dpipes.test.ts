@@ -88,6 +88,16 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
   });
 }, 180_000);
 
+test('the pipes of a stage hold as much as is copied at a time', async () => {
+  await withSandbox(async (sandbox) => {
+    await startNode(sandbox);
+    // F_GETPIPE_SZ.
+    const sizes = `python3 -c "import fcntl, sys; sys.stdin.read(); print(*(fcntl.fcntl(fd, 1032) for fd in (0, 1)))"`;
+    await serve(sandbox, sizes, 'sizes');
+    for (const stage of [sizes, '@sizes']) assert.equal(said(await dpipes(sandbox, [stage], 'x')), ['131072 131072\n', '', 0], stage);
+  });
+});
+
 test('over two hosts, by name, by URI and by import, and through this one where neither calls the other', async () => {
   await withSandbox(async (sandbox) => {
     await startNode(sandbox);

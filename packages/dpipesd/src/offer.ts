@@ -4,6 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Info } from '@dipus/proto/control';
 import { openerOf } from '@dipus/descriptors/opener';
+import { widenPipe } from '@dipus/descriptors/pipe-size';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { endGroup, killGroup } from '@dipus/programs/group';
 import { startProgram } from '@dipus/programs/program';
@@ -178,6 +179,7 @@ export class Offer {
       ...ways,
       ...(settings && { objects: { settings, identity, argv: words.argv, environment: words.environment } }),
       ...(ways.dial && { dial: (uri: string) => this.#dial(uri, record) }),
+      widen: widenPipe,
       watched: (look) => record.watched(look),
       start: async (ends, from) => {
         const program = await startProgram({ ...words, environment: environmentFrom(from) }, ends);

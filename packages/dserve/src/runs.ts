@@ -5,6 +5,7 @@ import type { Descriptors } from '@dipus/cli/descriptors';
 import { Failure, reasonOf } from '@dipus/proto/failure';
 import { asStartedByUser } from '@dipus/cli/start';
 import { openerOf } from '@dipus/descriptors/opener';
+import { widenPipe } from '@dipus/descriptors/pipe-size';
 import { knownPeer, type PeerCredentials } from '@dipus/descriptors/peer-credentials';
 import { groupGone } from '@dipus/programs/group';
 import { startProgram, type Command } from '@dipus/programs/program';
@@ -137,6 +138,7 @@ export class Runs {
         ...(ignored.length > 0 && { ignored }),
       },
       ...(settings && { objects: { settings, identity, argv: ['/bin/sh', '-c', command], environment } }),
+      widen: widenPipe,
       start: async (ends, from) => {
         const started = await startProgram({ command, environment: { ...environment, ...stageVariables(identity, from) } }, ends);
         program = programOf(started);

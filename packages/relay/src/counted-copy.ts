@@ -23,8 +23,11 @@ export interface CountedCopy {
   stop(): void;
 }
 
-/** dd(1) tells what it has copied, which cat(1) does not; with blocks of this many bytes it is as fast. */
-export const dd = 'dd bs=131072';
+/** How much is copied at a time. */
+export const blockBytes = 131_072;
+
+/** dd(1) tells what it has copied, which cat(1) does not; with such blocks it is as fast. */
+export const dd: string = `dd bs=${blockBytes}`;
 
 // It goes with this process: whoever reads what it writes must not take the rest for all. See cat.ts for what chrt does.
 const script = `[ "$PPID" = "$1" ] || exit

@@ -11,7 +11,7 @@ import { timing } from '@dipus/proto/timing';
 import { endGroup, killGroup, signalGroup } from '@dipus/programs/group';
 import type { ProgramEnds, StartedProgram } from '@dipus/programs/program';
 import type { Change } from '@dipus/relay/changed-pump';
-import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
+import { blockBytes, startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
 import { makeFifos, type Fifo } from '@dipus/relay/fifo';
 import { holdInput, type HeldInput } from '@dipus/relay/held-input';
 import type { ControlConnection, StageRequest } from './control-connection.ts';
@@ -37,6 +37,8 @@ export interface PreparedStage extends LinkWays {
   start(ends: ProgramEnds, from: LinkOrigin | undefined): Promise<StartedProgram>;
   /** Its input and output are objects. */
   readonly objects?: StageObjects;
+  /** Lets a pipe hold this many bytes, if that can be done: one read of what copies then empties it. */
+  widen?(fd: number, bytes: number): void;
   /** Told when it has started how to see how far it is. */
   watched?(look: () => WatchedBytes): void;
   /** Gives the place back; comes once. */
@@ -127,6 +129,7 @@ export class Stage {
   async #start(): Promise<void> {
     const [source, target] = [this.#connections.get('in'), this.#connections.get('out')];
     const fifos = await makeFifos([source, target].filter((one) => one !== undefined).length);
+    for (const { writeFd } of fifos) this.#place.widen?.(writeFd, blockBytes);
     const stdin = source && fifos.shift();
     const stdout = target && fifos.shift();
     const from = this.#connections.from;
