@@ -170,7 +170,7 @@ else {
             };
             await isForbidden('mode', 'group');
             const importer = startLocal('dimport', '--poll', '0.2', uri(''));
-            for (let round = 0; round < rounds(1, 5); round++) {
+            for (let round = 0; round < rounds(3, 5); round++) {
               chmodSync(byMode, 0o666);
               assert.match(await importer.line(40_000), /^\+ .*\/mode/);
               const answered = await runLocal('dcat', ['mode'], 'secret');

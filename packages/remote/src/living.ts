@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { codeOf, reasonOf } from '@dipus/proto/failure';
 import type { RemoteEvents, RemoteHost, RemoteQuery, RemoteService, WatchResult } from '@dipus/proto/remote';
+import { timing } from '@dipus/proto/timing';
 import { NewestLook } from '@dipus/proto/waiting';
 import { Deaths, type Mortal } from '@dipus/session/deaths';
 
@@ -106,11 +107,20 @@ class Living implements RemoteEvents {
     const counts = watched.newest.begin();
     const dialled = this.#host.dial(watched.service, 'control');
     const seen = dialled.then(
-      () => this.#isCurrent(watched) && counts() && this.#set(watched, true),
+      () => this.#isCurrent(watched) && counts() && this.#opened(watched),
       () => {},
     );
     this.#looks = Promise.all([this.#looks, seen]);
     return dialled;
+  }
+
+  /**
+   * Where that comes before the watch has seen why, it may not see either that it is over: a mode that is as it was is no change. What is
+   * held then says nothing of it.
+   */
+  #opened(watched: Watched): void {
+    if (!this.#alive.has(watched.file)) setTimeout(() => this.#look(watched), timing.rescanMs * 1.2).unref();
+    this.#set(watched, true);
   }
 
   #isCurrent(watched: Watched): boolean {
