@@ -21,6 +21,8 @@ export interface RemoteEvents {
   added(service: RemoteService): void;
   /** What pathOf gives of a service; a valid one, but perhaps never added. */
   removed(path: string): void;
+  /** Its mode is another one. Whoever does not take this is told that it was removed, and added. */
+  changed?(service: RemoteService): void;
   /** Everything that was there at the beginning has been told of. */
   ready(): void;
   /** Something on the remote host is wrong; the watch goes on. */

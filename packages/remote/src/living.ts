@@ -76,6 +76,18 @@ class Living implements RemoteEvents {
   added(service: RemoteService): void {
     const file = this.#host.pathOf(service);
     this.removed(file);
+    this.#follow(file, service);
+  }
+
+  /** What is alive stays that until a look tells something else. */
+  changed(service: RemoteService): void {
+    const file = this.#host.pathOf(service);
+    const before = this.#watched.get(file);
+    if (before) this.#deaths.remove(before);
+    this.#follow(file, service);
+  }
+
+  #follow(file: string, service: RemoteService): void {
     const watched = { file, hasControl: service.hasControl, service, newest: new NewestLook() };
     this.#watched.set(file, watched);
     this.#deaths.add(watched);

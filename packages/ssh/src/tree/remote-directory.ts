@@ -66,9 +66,10 @@ export function childOf(directory: RemoteDirectory, name: string, inherited: str
   return { path, area: directory.area, protocol: directory.protocol === '' ? name : `${directory.protocol}/${name}`, inherited };
 }
 
+/** Whether it is the one it was, whatever its mode is now. */
 export function isSameService(a: RemoteServiceFile, b: RemoteServiceFile): boolean {
   const [x, y] = [a.facts, b.facts];
-  const isSameFile = x.mtimeSeconds === y.mtimeSeconds && x.mode === y.mode && x.uid === y.uid && x.gid === y.gid;
+  const isSameFile = x.mtimeSeconds === y.mtimeSeconds && x.uid === y.uid && x.gid === y.gid;
   return isSameFile && a.hasControl === b.hasControl && a.untrusted === b.untrusted;
 }
 

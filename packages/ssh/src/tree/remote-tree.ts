@@ -21,6 +21,8 @@ import type { RemoteFile } from './sftp-packet.ts';
 export interface RemoteTreeEvents {
   added(service: RemoteServiceFile): void;
   removed(service: RemoteServiceFile): void;
+  /** Its mode is another one. */
+  changed(service: RemoteServiceFile): void;
   /** Something on the remote host is wrong; the rest goes on. */
   trouble(reason: string): void;
 }
@@ -179,6 +181,7 @@ export class RemoteTree {
     for (const [file, service] of contents.services) {
       const before = services.get(file);
       if (!before || !isSameService(before, service)) this.#events.added(service);
+      else if (before.facts.mode !== service.facts.mode) this.#events.changed(service);
     }
     for (const name of directories) if (!contents.directories.has(name)) this.#drop(`${known.directory.path}/${name}`);
     return this.#newDirectories(known);

@@ -102,6 +102,7 @@ export class SshHost implements RemoteHost {
       const tree = await this.#tree(connection, {
         added: (service) => services.push(service),
         removed: (service) => services.splice(services.indexOf(service), 1),
+        changed: () => {},
         trouble: (reason) => this.#explain(reason),
       });
       await tree.look(true);
@@ -189,6 +190,12 @@ export class SshHost implements RemoteHost {
     return {
       added: (service) => isWanted(service) && events.added(service),
       removed: (service) => isWanted(service) && events.removed(this.pathOf(service)),
+      changed: (service) => {
+        if (!isWanted(service)) return;
+        if (events.changed) return events.changed(service);
+        events.removed(this.pathOf(service));
+        events.added(service);
+      },
       trouble: (reason) => events.trouble(reason),
     };
   }
