@@ -51,6 +51,8 @@ export async function watchLiving(
 interface Watched extends Mortal {
   readonly service: RemoteService;
   readonly newest: NewestLook;
+  /** The last look that counted told that it is dead, or not for us. */
+  wasShut: boolean;
 }
 
 class Living implements RemoteEvents {
@@ -88,7 +90,7 @@ class Living implements RemoteEvents {
   }
 
   #follow(file: string, service: RemoteService): void {
-    const watched = { file, hasControl: service.hasControl, service, newest: new NewestLook() };
+    const watched: Watched = { file, hasControl: service.hasControl, service, newest: new NewestLook(), wasShut: false };
     this.#watched.set(file, watched);
     this.#deaths.add(watched);
   }
@@ -127,11 +129,11 @@ class Living implements RemoteEvents {
   }
 
   /**
-   * Where that comes before the watch has seen why, it may not see either that it is over: a mode that is as it was is no change. What is
-   * held then says nothing of it.
+   * What was shut may be opened before the watch has seen why, which then may not see either that it is over: a mode that is as it was is
+   * no change, and what is held says nothing of it.
    */
   #opened(watched: Watched): void {
-    if (!this.#alive.has(watched.file)) setTimeout(() => this.#look(watched), timing.rescanMs * 1.2).unref();
+    if (watched.wasShut) setTimeout(() => this.#look(watched), timing.rescanMs * 1.2).unref();
     this.#set(watched, true);
   }
 
@@ -155,7 +157,9 @@ class Living implements RemoteEvents {
     }
   }
 
-  #set({ file, service }: Watched, isAlive: boolean): void {
+  #set(watched: Watched, isAlive: boolean): void {
+    const { file, service } = watched;
+    watched.wasShut = !isAlive;
     if (this.#alive.has(file) === isAlive) return;
     if (isAlive) {
       this.#alive.add(file);
