@@ -229,7 +229,7 @@ if (noSshd === undefined) {
     await withHost(async (host) => {
       const ways = await waysOf(host);
       const wrong: string[] = [];
-      for (let at = 0; at < rounds(24, 500); at++) {
+      for (let at = 0; at < rounds(40, 500); at++) {
         const way = ways[at % ways.length]!;
         const phase = phases[Math.floor(at / ways.length) % phases.length]!;
         const against = await kill(host, way, { at, phase });
@@ -248,7 +248,7 @@ if (noSshd === undefined) {
       // What was killed while it made pipes has left their names to the next one.
       await keep(hostOf(host, 'next'), 'dpipesd', anything);
       await eventually('no pipe has a name', () => readdirSync(tmpdir()).every((name) => !name.startsWith('dipus-pipe-')));
-      for (let at = 0; at < rounds(24, 500); at++) {
+      for (let at = 0; at < rounds(40, 500); at++) {
         assert.is(faultIn(`${host.dir}/round-${at}`, ways[at % ways.length]!), undefined, `round ${at}`);
       }
     });
