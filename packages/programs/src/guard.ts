@@ -82,13 +82,18 @@ function startGuard(): void {
     stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
     detached: true,
   });
-  const over = (): void => {
+  const over = (signal?: NodeJS.Signals | null): void => {
     if (guard !== child) return;
     guard = undefined;
-    // Somebody has ended it. Where none can be started for now, the next program starts one.
-    if (groups.size > 0) setTimeout(readyGuard, timing.keepMs).unref();
+    if (groups.size === 0) return;
+    // One that somebody has killed is replaced at once; where none can be started for now, it is tried again, and by the next program.
+    if (signal) startGuard();
+    else setTimeout(readyGuard, timing.keepMs).unref();
   };
-  child.on('error', over).on('exit', over).unref();
+  child
+    .on('error', () => over())
+    .on('exit', (_code, signal) => over(signal))
+    .unref();
   child.stdin?.on('error', () => {});
   // It can be read, too, which would keep this process.
   toldOf(child)

@@ -51,18 +51,21 @@ export class Holder {
   #start(): ChildProcess {
     const { file, args } = this.#program;
     const child = fork(file, [...args], { cwd: '/', detached: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-    const over = (): void => {
-      if (this.#child === child) this.#again();
+    const over = (signal?: NodeJS.Signals | null): void => {
+      if (this.#child === child) this.#again(signal && this.#isReady ? 0 : timing.keepMs);
     };
     this.#isReady = false;
     child.once('message', () => (this.#isReady = true));
-    child.on('error', over).once('exit', over).unref();
+    child
+      .on('error', () => over())
+      .once('exit', (_code, signal) => over(signal))
+      .unref();
     child.channel?.unref();
     return child;
   }
 
-  /** Somebody has ended it. Where none can be started for now, the next session starts one. */
-  #again(): void {
+  /** One that somebody has killed is replaced at once; where none can be started for now, it is tried again, and by the next session. */
+  #again(pauseMs: number): void {
     this.#child = undefined;
     if (this.#held.size === 0) return;
     const begin = (): void => {
@@ -70,7 +73,7 @@ export class Holder {
       this.#child = this.#start();
       for (const [id, socket] of this.#held) this.#send(id, socket);
     };
-    setTimeout(begin, timing.keepMs).unref();
+    setTimeout(begin, pauseMs).unref();
   }
 
   #send(id: number, socket: Socket): void {
