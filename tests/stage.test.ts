@@ -12,7 +12,7 @@ import type { InputEnded, LinkHalf } from '@dipus/proto/pipe-link';
 import type { SessionResult } from '@dipus/session/client-connection';
 import { callSecurely } from '@dipus/session/secure-link';
 import { StageClient, StageOver } from '@dipus/session/stage-client';
-import { eventually, rounds, suite, within, withSandbox, type Sandbox } from './harness.ts';
+import { eventually, rounds, sleep, suite, within, withSandbox, type Sandbox } from './harness.ts';
 import { childrenOf, commandOf } from './processes.ts';
 import { exporter, importer, upgradeTo } from './sep-pair.ts';
 import { controlOf, serve as serveAny, type Service } from './services.ts';
@@ -362,6 +362,29 @@ test('a link with a key: whoever has another one, or none, is not the other end'
       source.resume().end(text);
       assert.equal(await rig.exit(), { exit: { code: 0, out: text.length } }, way);
       assert.ok((await answer) === text, way);
+    }
+  });
+}, 120_000);
+
+test('a link with a key whose reader goes at any moment: its program is told', async () => {
+  await withSandbox(async (sandbox) => {
+    const service = await serve(sandbox, 'exec yes', 'yes', '-n', '9');
+    for (const [way, dial] of await waysTo(sandbox, service)) {
+      for (let round = 0; round < rounds(20, 200); round++) {
+        const rig = await Rig.soon(dial);
+        const wanted = { token: randomBytes(16).toString('hex'), key: randomBytes(32).toString('hex') };
+        const output = rig.client.link({ half: 'out', ...wanted });
+        const socket = await dial('data');
+        await rig.client.prepared;
+        socket.write(linkPreface('out', wanted.token, true));
+        const reader = await callSecurely(socket, wanted);
+        assert.equal(await output, { half: 'out' });
+        await rig.client.go();
+        if (round % 2 === 0) reader.resume();
+        await sleep(Math.random() * 30);
+        reader.destroy();
+        assert.equal(await rig.exit(), { exit: { signal: 'PIPE' } }, `${way}, round ${round}`);
+      }
     }
   });
 }, 120_000);

@@ -7,7 +7,7 @@ import { startCopy } from './cat.ts';
 import { pumpChanged, type Change } from './changed-pump.ts';
 import { lookAtCopier, type CopyState } from './copier-state.ts';
 import type { CopyResult } from './copy-result.ts';
-import { pump } from './pump.ts';
+import { endOf, pump } from './pump.ts';
 import { runner } from './runner.ts';
 
 /** How the copying ended: by the source's end, with all that came before it; because the target takes no more; or by a loss. */
@@ -105,7 +105,8 @@ class PumpedCopy implements CountedCopy {
 
   /** Ends the target, and looks how the processes beside it have ended. */
   async #finish(to: Writable, others: readonly (Promise<CopyResult> | undefined)[]): Promise<CopyResult> {
-    await new Promise<void>((resolve) => to.end(resolve));
+    const error = await new Promise<Error | null | undefined>((resolve) => to.end(resolve));
+    if (error) return endOf(error);
     for (const other of others) {
       const how = await other;
       if (how && how.kind !== 'end') return how;

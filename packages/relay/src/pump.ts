@@ -22,7 +22,7 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
     let bytes = 0;
     const finish = (end: CopyResult | 'enough'): void => {
       source.off('data', take).off('end', ended).off('close', closed).pause();
-      target.off('drain', drained);
+      target.off('drain', drained).off('close', lost);
       resolve(end);
     };
     const written = (error?: Error | null): void => {
@@ -45,13 +45,21 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
     const closed = (): void => {
       if (!source.readableEnded) finish({ kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') });
     };
+    // A TLS connection that is reset tells nothing of a write that is under way (nodejs's TLSWrap).
+    const lost = (): void => {
+      if (target.errored) finish(endOf(target.errored));
+    };
     source
       .on('data', take)
       .on('end', ended)
       .on('close', closed)
       .on('error', () => {});
-    target.on('drain', drained).on('error', () => {});
-    if (source.readableEnded) ended();
+    target
+      .on('drain', drained)
+      .on('close', lost)
+      .on('error', () => {});
+    if (target.errored) lost();
+    else if (source.readableEnded) ended();
     else if (source.destroyed) closed();
     else source.resume();
   });
