@@ -17,7 +17,7 @@ import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
 import { eventually, isLong, rounds, sleep, suite, withSandbox, type Program, type Sandbox } from './harness.ts';
 import { peakBytes } from './processes.ts';
-import { exporter, importer, offer, promised, sockets } from './sep-pair.ts';
+import { below, exporter, importer, offer, promised, sockets } from './sep-pair.ts';
 
 const test = suite('dimport');
 
@@ -420,7 +420,7 @@ test('an exporter that means ill', async () => {
       else await sleep(rounds(700, 5000));
       const { status, stdout, stderr } = await here.run('dcat', ['-v', 'echo'], kind);
       assert.equal([status, stdout.toString()], [0, kind], stderr);
-      const found = readdirSync(here.root, { recursive: true, encoding: 'utf8' }).filter((file) => /evil/.test(file));
+      const found = below(here.root).filter((file) => /evil/.test(file));
       assert.equal(found, [], kind);
       assert.not.ok(existsSync(`${sandbox.dir}/evil.box...0`));
       if (kind === 'names' || kind === 'broken') assert.ok(sockets(here.root).some((file) => file.includes('good.')));

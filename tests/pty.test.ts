@@ -11,6 +11,7 @@ import { eventually, has, isLong, rounds, sleep, suite, withSandbox, type Sandbo
 import { commandOf, linkOf, programsOf, residentBytes } from './processes.ts';
 import { exporter, importer } from './sep-pair.ts';
 import { serve as serveAny, type Service } from './services.ts';
+import { withScreen } from './tmux.ts';
 
 const test = suite('pty');
 
@@ -318,52 +319,41 @@ test('many sessions with unread input, sizes and early ends: no foreign byte, no
 if (has('tmux')) {
   test('in a real terminal: prompt, ^C, resize, status; raw mode is undone after exit and after kill', async () => {
     await withSandbox(async (sandbox) => {
-      const service = await serve(sandbox, 'PS1="remote> " sh -i', 'shell');
-      const label = `dipus-${service.pid}`;
-      const tmux = async (...args: string[]): Promise<string> =>
-        (await sandbox.run('tmux', ['-L', label, '-f', '/dev/null', ...args])).stdout.toString();
-      const shows = (pattern: RegExp): Promise<unknown> =>
-        eventually(`${pattern} on the screen`, async () => pattern.test(await tmux('capture-pane', '-p')), 30_000);
-      const type = (...keys: string[]): Promise<string> => tmux('send-keys', ...keys);
-      /** Types a line until its answer is what is waited for. */
-      const until = (line: string, pattern: RegExp): Promise<unknown> =>
-        eventually(`${pattern} of ${line}`, async () => {
-          await type(`${line}; echo a'nswered'`, 'Enter');
-          await shows(/^answered$/m);
-          const isSeen = pattern.test(await tmux('capture-pane', '-p'));
-          await type('clear', 'Enter');
-          await eventually('a clear screen', async () => !/answered/.test(await tmux('capture-pane', '-p')));
-          return isSeen;
-        });
-      try {
-        await tmux('new-session', '-d', '-x', '91', '-y', '31', 'PS1="here> " sh -i');
-        await shows(/here>/);
-        await type('stty -g > before; dcat shell; echo status $?', 'Enter');
-        await shows(/remote>/);
-        await type('stty size', 'Enter');
-        await shows(/^31 91$/m);
-        await type('sh -c "echo beg\\un; exec sleep 1000"', 'Enter');
-        await shows(/^begun$/m);
-        await type('C-c', '');
-        await type('echo interrupted $?', 'Enter');
-        await shows(/^interrupted 130$/m);
-        await tmux('resize-window', '-x', '72', '-y', '21');
+      await serve(sandbox, 'PS1="remote> " sh -i', 'shell');
+      await withScreen(sandbox, sandbox.env, async (screen) => {
+        /** Types a line until its answer is what is waited for. What was typed before the prompt is answered behind that. */
+        const until = (line: string, pattern: RegExp): Promise<unknown> =>
+          eventually(`${pattern} of ${line}`, async () => {
+            await screen.type(`${line}; echo a'nswered'`, 'Enter');
+            await screen.shows(/^(?:\w+> )?answered$/m);
+            const isSeen = pattern.test(await screen.read());
+            await screen.type('clear', 'Enter');
+            await eventually('a clear screen', async () => !/answered/.test(await screen.read()));
+            return isSeen;
+          });
+        await screen.resize(91, 31);
+        await screen.type('stty -g > before; dcat shell; echo status $?', 'Enter');
+        await screen.shows(/^remote>\s*$/m);
+        await until('stty size', /^31 91$/m);
+        await screen.type('sh -c "echo beg\\un; exec sleep 1000"', 'Enter');
+        await screen.shows(/^begun$/m);
+        await screen.type('', 'C-c');
+        await screen.shows(/\^C\s+remote>\s*$/m);
+        await screen.type('echo interrupted $?', 'Enter');
+        await screen.shows(/^interrupted 130$/m);
+        await screen.resize(72, 21);
         await until('stty size', /^21 72$/m);
-        await type('exit 5', 'Enter');
-        await shows(/^status 5$/m);
+        await screen.type('exit 5', 'Enter');
+        await screen.shows(/^status 5$/m);
         await until('stty -g > after; cmp before after && echo re"stored"', /^restored$/m);
         for (const signal of ['TERM', 'KILL']) {
-          await type(`clear; dcat shell; echo ended $?`, 'Enter');
-          await shows(/remote>/);
-          const [pid] = execFileSync('pgrep', ['-n', '-f', 'dcat shell'], { encoding: 'utf8' }).trim().split('\n');
-          assert.match(readFileSync(`/proc/${pid}/environ`, 'utf8'), new RegExp(sandbox.dir));
-          process.kill(Number(pid), `SIG${signal}`);
-          await shows(signal === 'TERM' ? /^ended 143$/m : /^ended 137$/m);
+          await screen.type(`clear; sh -c 'echo $$ >pid; exec dcat shell'; echo ended $?`, 'Enter');
+          await screen.shows(/^remote>\s*$/m);
+          process.kill(Number(readFileSync(`${sandbox.dir}/pid`, 'utf8')), `SIG${signal}`);
+          await screen.shows(signal === 'TERM' ? /^(?:remote> )?ended 143$/m : /^(?:remote> )?ended 137$/m);
           await until('stty -g > after; cmp before after && echo re"stored"', /^restored$/m);
         }
-      } finally {
-        await tmux('kill-server');
-      }
+      });
     });
   }, 120_000);
 } else {

@@ -1,6 +1,6 @@
 // Two roots on one machine that stand for two hosts, joined by dexport and dimport over loopback.
 import { connect } from 'node:net';
-import { readdirSync } from 'node:fs';
+import { readdirSync, type Dirent } from 'node:fs';
 import { eventually, isLong, within, type Program, type Sandbox } from './harness.ts';
 
 export interface Exporter {
@@ -52,13 +52,25 @@ export function promised(ms: number): number {
   return isLong ? ms : Math.max(ms, 30_000);
 }
 
-/** The plain sockets below a folder. */
-export function sockets(dir: string): string[] {
+/** All below a folder; what goes while it is looked at may be missing. */
+export function below(dir: string): string[] {
+  return entriesOf(dir).flatMap((entry) => {
+    const inner = entry.isDirectory() ? below(`${dir}/${entry.name}`) : [];
+    return [entry.name, ...inner.map((file) => `${entry.name}/${file}`)];
+  });
+}
+
+function entriesOf(dir: string): Dirent[] {
   try {
-    return readdirSync(dir, { recursive: true, encoding: 'utf8' }).filter((file) => /(^|\/)[^./][^/]*\.\.\.\d+$/.test(file));
+    return readdirSync(dir, { withFileTypes: true });
   } catch {
     return [];
   }
+}
+
+/** The plain sockets below a folder. */
+export function sockets(dir: string): string[] {
+  return below(dir).filter((file) => /(^|\/)[^./][^/]*\.\.\.\d+$/.test(file));
 }
 
 /** Sends text to a port of loopback, shuts down unless told otherwise, and gives all that comes back but the news that it goes on. */
