@@ -88,6 +88,16 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
   });
 }, 180_000);
 
+test('a disk that is full', async () => {
+  await withSandbox(async (sandbox) => {
+    await startNode(sandbox);
+    for (const pipeline of ['echo x', 'yes | cat']) {
+      const ended = await sandbox.run('sh', ['-c', 'exec dpipes -n "$1" >/dev/full', 'sh', pipeline]);
+      assert.equal(said(ended), ['', 'dpipes: cannot write stdout: no space left on device\n', 125], pipeline);
+    }
+  });
+});
+
 test('the pipes of a stage hold as much as is copied at a time', async () => {
   await withSandbox(async (sandbox) => {
     await startNode(sandbox);

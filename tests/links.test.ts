@@ -43,6 +43,10 @@ if (noSshd === undefined) {
       const long = await run([...nodes, '--direct', '@a cat | @b cat | @a cat'], text);
       assert.ok(long.stdout.toString() === text, long.stderr);
       assert.is(long.status, 0);
+      for (const pipeline of ['@a echo x', '@a yes | @b cat']) {
+        const full = await host.run('sh', ['-c', 'exec dpipes -n "$@" >/dev/full', 'sh', ...nodes, pipeline], '', { env });
+        assert.equal([full.stderr, full.status], ['dpipes: cannot write stdout: no space left on device\n', 125], pipeline);
+      }
       for (let round = 0; round < rounds(3, 100); round++) {
         const early = await run(['-n', ...nodes, '@a yes | @b cat | @a head -n 1']);
         assert.equal(said(early), ['y\n', 0], early.stderr);

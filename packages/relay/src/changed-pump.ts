@@ -36,11 +36,13 @@ export async function pumpChanged(source: Readable, target: Writable, { change, 
   try {
     for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       passed.in += chunk.length;
-      if (!(await writeAll(target, change.push(chunk), passed))) return goneOf(target);
+      if (!(await writeAll(target, change.push(chunk), passed))) return endOf(target);
     }
     if (wasReset) return { kind: 'read-error', reason: 'the connection broke off' };
-    if (!(await writeAll(target, change.end(), passed))) return goneOf(target);
-    return await new Promise((resolve) => target.write(Buffer.alloc(0), (error) => resolve(error ? endOf(error) : { kind: 'end' })));
+    if (!(await writeAll(target, change.end(), passed))) return endOf(target);
+    return await new Promise((resolve) =>
+      target.write(Buffer.alloc(0), (error) => resolve(error ? endOf(target, error) : { kind: 'end' })),
+    );
   } catch (error) {
     return { kind: 'read-error', reason: reasonOf(error) };
   } finally {
@@ -67,8 +69,4 @@ function drained(target: Writable): Promise<void> {
     target.on('drain', done).on('close', done);
     if (target.destroyed) done();
   });
-}
-
-function goneOf(target: Writable): CopyResult {
-  return target.errored ? endOf(target.errored) : { kind: 'refused' };
 }

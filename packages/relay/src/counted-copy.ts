@@ -93,7 +93,9 @@ class PumpedCopy implements CountedCopy {
     const stopped = new Promise<CopyResult>((resolve) => (this.#stop = () => resolve({ kind: 'stopped' })));
     if (!change) from.on('data', (chunk: Buffer) => (this.#passed.out += chunk.length));
     const pumped = change ? pumpChanged(from, to, { change, passed: this.#passed }) : pump(from, to);
-    let result = await Promise.race([pumped, stopped, ...(writing ? [writing.ended] : [])]);
+    // What writes knows why it takes no more.
+    const passed = pumped.then((end) => (writing && end.kind === 'refused' ? writing.ended : end));
+    let result = await Promise.race([passed, stopped, ...(writing ? [writing.ended] : [])]);
     if (result.kind === 'end' && result.wasReset) result = { kind: 'read-error', reason: 'the connection broke off' };
     if (result.kind === 'end') result = await this.#finish(to, [reading?.ended, writing?.ended]);
     if (result.kind !== 'end') [reading, writing].forEach((copy) => copy?.stop());
@@ -106,7 +108,7 @@ class PumpedCopy implements CountedCopy {
   /** Ends the target, and looks how the processes beside it have ended. */
   async #finish(to: Writable, others: readonly (Promise<CopyResult> | undefined)[]): Promise<CopyResult> {
     const error = await new Promise<Error | null | undefined>((resolve) => to.end(resolve));
-    if (error) return endOf(error);
+    if (error) return endOf(to, error);
     for (const other of others) {
       const how = await other;
       if (how && how.kind !== 'end') return how;
@@ -127,6 +129,8 @@ function startDd(source: number | Socket, target: number | Socket): CountedCopy 
       if (signal === 'SIGPIPE') return { kind: 'refused' };
       // A reader that closes with something unread resets a UNIX socket, and one that is lost a TCP connection (unix(7), tcp(7)).
       if (/error writing .*: (?:Connection reset|Broken pipe)|write error/.test(report)) return { kind: 'refused' };
+      const reason = /error writing .*: (.+)/.exec(report)?.[1];
+      if (reason !== undefined) return { kind: 'broken', reason: reason.toLowerCase() };
       const bytes = bytesOf(report);
       if (code === 0 && bytes !== undefined) return { kind: 'end', bytes };
       return { kind: 'broken', reason: signal === null ? 'the connection broke off' : 'what copies it was killed' };

@@ -26,7 +26,7 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
       resolve(end);
     };
     const written = (error?: Error | null): void => {
-      if (error) finish(endOf(error));
+      if (error) finish(endOf(target, error));
       else if (bytes > enoughBytes && target.writableLength === 0 && source.readableLength === 0) finish('enough');
     };
     const gather = gatherer(target, process.nextTick);
@@ -45,9 +45,9 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
     const closed = (): void => {
       if (!source.readableEnded) finish({ kind: 'read-error', reason: reasonOf(source.errored ?? 'it was closed before its end') });
     };
-    // A TLS connection that is reset tells nothing of a write that is under way (nodejs's TLSWrap).
+    // A TLS connection that is reset may tell nothing of a write that is under way (Node 20).
     const lost = (): void => {
-      if (target.errored) finish(endOf(target.errored));
+      if (target.errored) finish(endOf(target));
     };
     source
       .on('data', take)
@@ -66,12 +66,13 @@ export function pumpUpTo(source: Readable, target: Writable, enoughBytes: number
 }
 
 /**
- * How a write that fails ends a copy: the other side takes no more, or is lost, which whoever reads from it is told; or the system says
- * what it is.
+ * How a target that fails ends a copy: the other side takes no more, or is lost, which whoever reads from it is told; or the system says
+ * what it is. A write that was under way is only told that it was given up, and counts where the target has no other error.
  */
-export function endOf(error: Error): CopyResult {
-  const code = codeOf(error) ?? '';
+export function endOf(target: Writable, error?: Error | null): CopyResult {
+  const cause = target.errored ?? error;
+  const code = codeOf(cause) ?? '';
   if (code === 'ECONNRESET') return { kind: 'refused', wasReset: true };
-  const isGone = ['EPIPE', 'ERR_STREAM_DESTROYED'].includes(code);
-  return isGone ? { kind: 'refused' } : { kind: 'write-error', reason: reasonOf(error) };
+  if (!cause || ['EPIPE', 'ERR_STREAM_DESTROYED', 'ECANCELED'].includes(code)) return { kind: 'refused' };
+  return { kind: 'write-error', reason: reasonOf(cause) };
 }
