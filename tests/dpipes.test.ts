@@ -51,6 +51,9 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
     assert.equal(said(await dpipes(sandbox, ['sort | uniq -c | sed "s/^ *//" | head -1'], 'b\na\nb\na\na\n')), ['3 a\n', '', 0]);
     const rows: [string[], string, number][] = [
       [['-n', 'echo x'], 'x\n', 0],
+      // Opened when the other end has gone already.
+      [['-n', 'echo x | (sleep 0.3; cat /dev/stdin)'], 'x\n', 0],
+      [['-n', '(echo x; sleep 0.3; echo y > /dev/stdout) | true'], '', 0],
       [['-n', 'echo x | (cat; exit 5)'], 'x\n', 5],
       [['-n', '(echo x; exit 7) | cat'], 'x\n', 7],
       [['-n', '(echo x; exit 7) | (cat; exit 5)'], 'x\n', 5],

@@ -396,6 +396,7 @@ test('programs that behave differently on sockets have real pipes', async () => 
       ['while read -r line; do echo "<$line>"; done', '<a>\n<b>\n'],
       ['xargs echo', 'a b\n'],
       ['cat /dev/stdin', 'a\nb\n'],
+      ['sleep 0.3; cat /dev/stdin', 'a\nb\n'],
       ['cat > /dev/stdout', 'a\nb\n'],
       ['openssl enc -base64', 'YQpiCg==\n'],
       ['test -p /dev/stdin && test -p /dev/stdout && cat', 'a\nb\n'],

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { codeOf } from '@dipus/proto/failure';
+import { pause } from '@dipus/proto/waiting';
 
 const run = promisify(execFile);
 
@@ -32,6 +33,42 @@ export async function makeFifos(count: number): Promise<Fifo[]> {
     throw error;
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+// open(2): only a name for it, which keeps neither end open. Node has no constant for it.
+const O_PATH = 0o10000000;
+
+/**
+ * Whoever opens a FIFO again (/dev/stdin) waits for its other end where that has gone, for ever; a pipe of a shell makes nobody wait
+ * (fifo(7)). Keeps the FIFO behind this descriptor, which stays the caller's. What is returned lets them in from `gone` on until `over`:
+ * for an instant there is another end.
+ */
+export function reopenable(fd: number): (gone: Promise<unknown>, over: Promise<unknown>) => Promise<void> {
+  const pathFd = process.platform === 'linux' ? openAgain(fd, O_PATH) : undefined;
+  return async (gone, over) => {
+    if (pathFd === undefined) return;
+    const ended = new AbortController();
+    const end = (): void => ended.abort();
+    over.then(end, end);
+    await Promise.race([gone, over]).catch(() => {});
+    for (let ms = 5; !ended.signal.aborted; ms = Math.min(2 * ms, maxKnockMs)) {
+      const otherEnd = openAgain(pathFd, constants.O_RDWR | constants.O_NONBLOCK);
+      if (otherEnd !== undefined) closeSync(otherEnd);
+      await pause(ms, ended.signal);
+    }
+    closeSync(pathFd);
+  };
+}
+
+const maxKnockMs = 200;
+
+/** Undefined where there is no descriptor left. */
+function openAgain(fd: number, flags: number): number | undefined {
+  try {
+    return openSync(`/proc/self/fd/${fd}`, flags);
+  } catch {
+    return undefined;
   }
 }
 

@@ -9,6 +9,9 @@ export class StageInput {
   #copiedBytes: number | undefined;
   #wholeBytes: number | undefined;
   #isOver = false;
+  #tellPassed: () => void = () => {};
+  /** The program can see the end. */
+  readonly passed: Promise<void> = new Promise((resolve) => (this.#tellPassed = resolve));
 
   constructor(held: HeldInput, connection: ControlConnection) {
     this.#held = held;
@@ -58,6 +61,6 @@ export class StageInput {
     if (this.#isOver) return;
     if (copied !== whole) return this.#connection.linkEnded({ half: 'in', error: `${copied} of ${whole} bytes came` });
     this.#isOver = true;
-    void this.#held.pass();
+    void this.#held.pass().then(this.#tellPassed);
   }
 }

@@ -12,7 +12,7 @@ import { endGroup, killGroup, signalGroup } from '@dipus/programs/group';
 import type { ProgramEnds, StartedProgram } from '@dipus/programs/program';
 import type { Change } from '@dipus/relay/changed-pump';
 import { blockBytes, startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
-import { makeFifos, type Fifo } from '@dipus/relay/fifo';
+import { makeFifos, reopenable, type Fifo } from '@dipus/relay/fifo';
 import { holdInput, type HeldInput } from '@dipus/relay/held-input';
 import type { ControlConnection, StageRequest } from './control-connection.ts';
 import { reportFlow } from './flow-report.ts';
@@ -155,10 +155,12 @@ export class Stage {
       for (const fd of open) closeSync(fd);
       throw error;
     }
+    const letIn = stdin && reopenable(stdin.readFd);
     if (stdin) closeSync(stdin.readFd);
     // Before anything is told of its input, which may have ended already.
     if (!this.#isOver()) this.#connection.started(false);
     if (held) this.#input = this.#inputOf(held, this.#program);
+    if (this.#input) void letIn?.(this.#input.passed, this.#program.ended);
     if (target && stdout) this.#output = this.#copyOut(stdout, target, changes?.output);
     if (this.#wholeBytes !== undefined) this.#input?.certify(this.#wholeBytes);
     for (const name of this.#signals) signalGroup(this.#program.pid, name);
@@ -172,7 +174,14 @@ export class Stage {
 
   #copyOut({ readFd, writeFd }: Fifo, target: Duplex, change: Change | undefined): CountedCopy {
     closeSync(writeFd);
-    const copy = startCopier(readFd, target, change);
+    const letIn = reopenable(readFd);
+    let copy: CountedCopy | undefined;
+    try {
+      copy = startCopier(readFd, target, change);
+    } finally {
+      const { ended } = this.#program!;
+      void letIn(copy?.ended ?? ended, ended);
+    }
     void copy.ended.then((how) => {
       if (how.kind === 'end') this.#connection.linkEnded({ half: 'out', bytes: how.bytes });
       if (how.kind === 'broken') this.#fail(`its output: ${how.reason}`);
