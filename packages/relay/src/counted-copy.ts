@@ -94,8 +94,8 @@ class PumpedCopy implements CountedCopy {
     if (!change) from.on('data', (chunk: Buffer) => (this.#passed.out += chunk.length));
     const pumped = change ? pumpChanged(from, to, { change, passed: this.#passed }) : pump(from, to);
     // What writes knows why it takes no more.
-    const passed = pumped.then((end) => (writing && end.kind === 'refused' ? writing.ended : end));
-    let result = await Promise.race([passed, stopped, ...(writing ? [writing.ended] : [])]);
+    const copied = pumped.then((end) => (writing && end.kind === 'refused' ? writing.ended : end));
+    let result = await Promise.race([copied, stopped, ...(writing ? [writing.ended] : [])]);
     if (result.kind === 'end' && result.wasReset) result = { kind: 'read-error', reason: 'the connection broke off' };
     if (result.kind === 'end') result = await this.#finish(to, [reading?.ended, writing?.ended]);
     if (result.kind !== 'end') [reading, writing].forEach((copy) => copy?.stop());
