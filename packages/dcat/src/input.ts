@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex, Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { codeOf, Failure } from '@dipus/proto/failure';
@@ -53,7 +54,11 @@ export class Input {
       // Of an input that is a connection a reset is never the end: what its sender had for us may be missing.
       if (end.kind === 'end' && end.wasReset) throw new Failure('read', source.name, 'connection reset by peer');
       if (end.kind === 'stopped') return 'stopped';
-      if (end.kind === 'write-error') throw new Failure('send', source.name, end.reason);
+      if (end.kind === 'write-error') {
+        // What is no socket is destroyed with its error, which reading it tells as well; the system tells of one once.
+        if (!(socket instanceof Socket)) return 'refused';
+        throw new Failure('send', source.name, end.reason);
+      }
       if (end.kind === 'refused') return end.wasReset ? 'reset' : 'refused';
     }
     return 'sent';
