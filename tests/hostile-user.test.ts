@@ -77,7 +77,7 @@ testAsRoot(
 
         const times = new Map<string, { beset: number[]; peaceful: number[] }>();
         const end = Date.now() + ms;
-        for (let round = 0; Date.now() < end || round < 3; round++) {
+        for (let round = 0; Date.now() < end || round < 9; round++) {
           // In pairs and in turn, so that what else the machine does meets both alike.
           const [first, second] = round % 2 === 0 ? [beset, peaceful] : [peaceful, beset];
           const [a, b] = [await useAll(first, round), await useAll(second, round)];
