@@ -1,6 +1,6 @@
 // Imports run one way: command -> cli, remote, session, tree, relay, sep, seps, ssh, mdns, registry, objects, shell -> proto; and each
-// package declares what it imports. session stands on objects and relay, registry on tree, ipc on what a daemon needs, and remote is made
-// of the middle layer; daemon is an edge like cli.
+// package declares what it imports. relay and ssh stand on programs, session on objects and relay, registry on tree, ipc on what a daemon
+// needs, and remote is made of the middle layer; daemon is an edge like cli.
 import { readFileSync } from 'node:fs';
 import { dirname, normalize } from 'node:path';
 import { collectFindings, differences, listPackages, sourcesOf } from './checking.mjs';
@@ -8,6 +8,8 @@ import { collectFindings, differences, listPackages, sourcesOf } from './checkin
 const carrying = ['descriptors', 'ipc', 'programs', 'relay', 'sep', 'seps', 'session', 'ssh'];
 const middle = [...carrying, 'mdns', 'objects', 'registry', 'remote', 'shell', 'tree'];
 const standsOn = {
+  relay: ['programs'],
+  ssh: ['programs'],
   session: ['objects', 'programs', 'relay'],
   registry: ['tree'],
   ipc: ['descriptors', 'relay', 'session', 'tree'],
@@ -71,7 +73,7 @@ function arrowFault(one, file, { library, target }) {
   if (one.name === 'proto') return 'proto stands on nothing';
   if (one.isCommand) {
     if (target === '@dipus/cli/options' && !file.endsWith('/src/args.ts')) return 'args.ts alone reads the command line';
-    return one.name === 'socketpipe' && !['cli', 'proto'].includes(library) ? 'socketpipe knows no tree' : undefined;
+    return one.name === 'socketpipe' && !['cli', 'programs', 'proto'].includes(library) ? 'socketpipe knows no tree' : undefined;
   }
   if (edge[one.name]?.includes(library)) return undefined;
   if (library === 'cli' || library in edge) return `no library stands on ${library}`;

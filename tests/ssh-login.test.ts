@@ -517,7 +517,11 @@ function addTests(): void {
         const port = await server.line(30_000);
         const endings = payloads.map(() => startLogin([`Port ${port}`], [], { DIPUS_TIME_SCALE: '0.1' }).ended);
         for (const { stderr, signal } of await Promise.all(endings)) {
-          assert.match(stderr, /^(?:login: cannot (?:connect to|log in to|read) ssh:\/\/box: .*\n(?:login: hint: .*\n)?)?$/, when);
+          assert.match(
+            stderr,
+            /^(?:login: cannot (?:connect to|log in to|read) ssh:\/\/box: .*\n(?:login: hint: .*\n)?)?$/,
+            `${when}: ${stderr}`,
+          );
           assert.is(signal, null);
           // Before the keys nothing else may be said at all.
           if (when === 'kex') assert.match(stderr, /breaks the protocol|no answer within|closed the connection|connection was lost/);

@@ -1,8 +1,9 @@
 // The user's terminal in raw mode while a service with a terminal of its own is used.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { ReadStream, WriteStream, isatty } from 'node:tty';
+import { Failure } from '@dipus/proto/failure';
 import type { Terminal, TerminalSize } from '@dipus/proto/control';
+import { startProcess } from '@dipus/programs/start-process';
 
 const stdin = 0;
 
@@ -50,10 +51,12 @@ async function armGuard(): Promise<() => void> {
     echo ready
     read -r word && exit
     stty "$saved" <&3`;
-  const guard = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore', stdin] });
+  const guard = startProcess('/bin/sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore', stdin] });
   guard.stdin?.on('error', () => {});
   guard.unref();
-  await Promise.race([once(guard.stdout!, 'data'), once(guard, 'close')]);
+  await Promise.race([once(guard.stdout!, 'data'), once(guard, 'close')]).catch((error: unknown) => {
+    throw new Failure('guard', 'the terminal', error);
+  });
   guard.stdout!.destroy();
   return () => void guard.stdin!.write('done\n');
 }

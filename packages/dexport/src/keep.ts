@@ -1,6 +1,6 @@
 // An exporter that root has started to speak TLS, as three kinds of process: this one, which stays root, the exporter, and openers
 // (dexport(1), Permissions).
-import { fork, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawnSync, type ChildProcess } from 'node:child_process';
 import { Failure } from '@dipus/proto/failure';
 import { notifyEnvironment } from '@dipus/cli/notify';
 import type { Context, EndedBySignal } from '@dipus/cli/run';
@@ -10,6 +10,7 @@ import { takeInvitation } from '@dipus/seps/pairing';
 import { userId } from '@dipus/tree/accounts';
 import { rootPath } from '@dipus/tree/root';
 import { readTrust, type Environment } from '@dipus/tree/trust';
+import { forkProcess } from '@dipus/programs/start-process';
 import { Keeper } from './keeper.ts';
 import { exporterRole } from './roles.ts';
 import type { OpenerTree } from './orders.ts';
@@ -72,7 +73,7 @@ function treeOf({ user, environment }: KeepOptions): OpenerTree {
 function startExporter({ program, argv, user }: KeepOptions): ChildProcess {
   const { execPath, execArgv } = userId(user) === 0 ? process : boundedNode();
   // A session of its own: a terminal's signals go to the keeper alone, which passes them on.
-  return fork(program, [exporterRole, ...argv], {
+  return forkProcess(program, [exporterRole, ...argv], {
     execPath,
     execArgv: [...execArgv],
     detached: true,
@@ -93,8 +94,8 @@ async function endOf(exporter: ChildProcess): Promise<number | EndedBySignal> {
 }
 
 /**
- * What fork() is to run instead of Node: as root, with no more rights than it needs to become another user (capabilities(7)). It is Node
- * itself where there is no setpriv(1), or it may not do that.
+ * What is to be run instead of Node: as root, with no more rights than it needs to become another user (capabilities(7)). It is Node itself
+ * where there is no setpriv(1), or it may not do that.
  */
 function boundedNode(): { readonly execPath: string; readonly execArgv: readonly string[] } {
   const args = [...inherited, setpriv, ...bounded];

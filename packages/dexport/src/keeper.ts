@@ -1,10 +1,11 @@
 // The one process that stays root: it starts the openers and passes on what they open. Nothing that comes from the network reaches it.
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import type { JoinAnswer, JoinRequest } from '@dipus/seps/pairing';
 import { whyNobody } from '@dipus/seps/authorized-peers';
 import { userId } from '@dipus/tree/accounts';
+import { forkProcess } from '@dipus/programs/start-process';
 import { openerRole } from './roles.ts';
 import { parseOrder, parseReply, type OpenerTree, type Order, type PairOrder, type Reply, type UserOrder } from './orders.ts';
 import type { Handle } from '@dipus/proto/handle';
@@ -106,7 +107,7 @@ class Opener {
 
   constructor(user: string, { program, tree }: KeeperOptions, events: OpenerEvents) {
     this.#events = events;
-    this.#child = fork(program, [openerRole, user], {
+    this.#child = forkProcess(program, [openerRole, user], {
       cwd: '/',
       env: {},
       execArgv: [],

@@ -1,11 +1,12 @@
 // The processes of a job, from their start to the end of the last one.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { StringDecoder } from 'node:string_decoder';
 import type { Readable } from 'node:stream';
 import { wordsWithLimitOfUser } from '@dipus/cli/start';
 import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { deferred, delay } from '@dipus/proto/waiting';
+import { startProcess } from '@dipus/programs/start-process';
 import { readyAfterMs, saysReady } from './habits.ts';
 import type { JobPart } from './job-lines.ts';
 import type { JobRequest } from './jobs-wanted.ts';
@@ -47,7 +48,7 @@ export function startRun({ parts, input }: JobRequest, { env, heard }: RunOption
   let killing: NodeJS.Timeout | undefined;
   const children = parts.map(({ tool, args }, at) => {
     const [file, ...words] = wordsWithLimitOfUser([tool, ...args], env['PATH']);
-    return spawn(file, words, { env, detached: true, stdio: [at > 0 || input !== undefined ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
+    return startProcess(file, words, { env, detached: true, stdio: [at > 0 || input !== undefined ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
   });
   const isRunning = (child: ChildProcess): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
   const signal = (name: NodeJS.Signals): void => children.filter(isRunning).forEach((child) => signalOne(child.pid!, name));

@@ -1,5 +1,4 @@
 // What a stage and its client agree on before anything runs.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { ObjectSettings } from '@dipus/objects/settings';
 import { reasonOf } from '@dipus/proto/failure';
@@ -7,6 +6,7 @@ import { formatPayload } from '@dipus/proto/json-payload';
 import { objectOptions, type Prepare } from '@dipus/proto/pipe';
 import { timing } from '@dipus/proto/timing';
 import type { Words } from '@dipus/programs/program';
+import { startProcess } from '@dipus/programs/start-process';
 import type { App } from './app.ts';
 import { findProgram } from './find-program.ts';
 import { versionOf, whyNotMet } from './needs.ts';
@@ -83,9 +83,13 @@ async function versionOfChosen(chosen: Chosen, { argv }: Prepare): Promise<strin
 /** Whether the program, which reads PREPARE as JSON, ends with 0 in time. Where it cannot be asked nobody may. */
 async function mayRun(argv: readonly [string, ...string[]], prepare: Prepare, service: string): Promise<boolean> {
   const [program, ...args] = argv;
-  const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'inherit'], cwd: '/', timeout: timing.authMs, killSignal: 'SIGKILL' });
-  child.stdin.on('error', () => {});
-  child.stdin.end(`${formatPayload({ ...prepare, service })}\n`);
+  const child = startProcess(program, args, {
+    stdio: ['pipe', 'ignore', 'inherit'],
+    cwd: '/',
+    timeout: timing.authMs,
+    killSignal: 'SIGKILL',
+  });
+  child.stdin!.on('error', () => {}).end(`${formatPayload({ ...prepare, service })}\n`);
   const [code] = await once(child, 'exit').catch(() => [127]);
   return code === 0;
 }

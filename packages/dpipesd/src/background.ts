@@ -1,10 +1,10 @@
 // Leaving for the background: this program is started again, and what that says until it is ready is said here.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import type { Context } from '@dipus/cli/run';
 import { environmentOfStart, take } from '@dipus/cli/start';
 import { makeFifos } from '@dipus/relay/fifo';
+import { startProcess } from '@dipus/programs/start-process';
 
 const mark = 'DPIPESD_BACKGROUND';
 
@@ -13,7 +13,7 @@ export const isInBackground: boolean = take(mark) !== '';
 
 /** Starts this program in the background. Resolves when that is ready, with 0, or has ended, with its status. */
 export async function startInBackground(argv: readonly string[], context: Context): Promise<number> {
-  const child = spawn(process.execPath, [process.argv[1]!, ...argv], {
+  const child = startProcess(process.execPath, [process.argv[1]!, ...argv], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...environmentOfStart(), [mark]: '1' },
     detached: true,
@@ -24,7 +24,7 @@ export async function startInBackground(argv: readonly string[], context: Contex
   const ended = once(child, 'exit').then(([code]) => (code === null ? 1 : Number(code)));
   ended.catch(() => {});
   const lines: Buffer[] = [];
-  for await (const chunk of child.stdout) lines.push(chunk as Buffer);
+  for await (const chunk of child.stdout!) lines.push(chunk as Buffer);
   // It says nothing before it is ready, and closes its stdout behind it.
   if (lines.length === 0) return ended;
   context.stop.removeEventListener('abort', give);
@@ -56,7 +56,7 @@ function replace(fd: 1 | 2, path: string): void {
 async function systemLog(): Promise<string> {
   const [fifo] = await makeFifos(1);
   const { readFd, writeFd } = fifo!;
-  const logger = spawn('logger', ['-t', `dpipesd[${process.pid}]`], { stdio: [readFd, 'ignore', 'ignore'], detached: true });
+  const logger = startProcess('logger', ['-t', `dpipesd[${process.pid}]`], { stdio: [readFd, 'ignore', 'ignore'], detached: true });
   logger.unref();
   closeSync(readFd);
   try {

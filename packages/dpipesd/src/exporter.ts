@@ -1,5 +1,4 @@
 // The exporter that a dpipesd of its own has: dexport(1), for what dpipesd claims and nothing else.
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import type { Readable } from 'node:stream';
@@ -7,6 +6,7 @@ import { printDiagnostics } from '@dipus/cli/output';
 import { Failure } from '@dipus/proto/failure';
 import { nodePort } from '@dipus/proto/node-uri';
 import { guardGroup, readyGuard } from '@dipus/programs/guard';
+import { startProcess } from '@dipus/programs/start-process';
 
 export interface Exporter {
   /** The lines that it has printed: URIs at which it listens. */
@@ -35,10 +35,10 @@ export async function startExporter({ listen, isVerbose, registry }: ExporterOpt
     ...(registry === undefined ? [] : ['-r', registry]),
   ];
   readyGuard();
-  const child = spawn('dexport', [...flags, 'dpipesd', 'dp/*'], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = startProcess('dexport', [...flags, 'dpipesd', 'dp/*'], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const release = guardGroup(child.pid);
   // What it says comes over this process, whose stderr may change.
-  child.stderr.on('data', (bytes: Buffer) => printDiagnostics(bytes));
+  child.stderr!.on('data', (bytes: Buffer) => printDiagnostics(bytes));
   const ended = once(child, 'exit').catch((error: unknown) => {
     throw new Failure('start', 'dexport', error).withHint('--plain needs it on PATH');
   });
@@ -47,7 +47,7 @@ export async function startExporter({ listen, isVerbose, registry }: ExporterOpt
     throw new Failure('go on', 'without its exporter', `dexport ended with ${signal ?? `status ${code}`}`);
   });
   lost.catch(() => {});
-  const lines = await readLines(child.stdout, addresses.length / 2);
+  const lines = await readLines(child.stdout!, addresses.length / 2);
   // Where it has ended before, that is the news.
   if (lines === undefined) return lost;
   return {

@@ -1,13 +1,10 @@
 // What a client wants to be sure of before anything runs.
-import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { promisify } from 'node:util';
 import { objectFormats, type Prepare } from '@dipus/proto/pipe';
 import { printable } from '@dipus/proto/printable';
 import { isInRange, parseRange, versionIn } from '@dipus/proto/version';
 import { timing } from '@dipus/proto/timing';
-
-const run = promisify(execFile);
+import { runFile } from '@dipus/programs/start-process';
 
 /** What this service can say of itself and of what it is asked to run. */
 export interface Having {
@@ -63,7 +60,7 @@ export function versionOf(path: string): Promise<string | undefined> {
   const key = `${path} ${mtimeMs}`;
   let version = asked.get(key);
   if (!version) {
-    const asking = run(path, ['--version'], { cwd: '/', timeout: timing.authMs, killSignal: 'SIGKILL', maxBuffer: 1 << 20 });
+    const asking = runFile(path, ['--version'], { cwd: '/', timeout: timing.authMs, killSignal: 'SIGKILL', maxBuffer: 1 << 20 });
     version = asking.then(({ stdout }) => versionIn(stdout)).catch(() => undefined);
     asked.set(key, version);
   }

@@ -1,15 +1,13 @@
 // The words by which a stage is run.
-import { execFile } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { promisify } from 'node:util';
 import { isFound, wordsWithLimitOfUser } from '@dipus/cli/start';
+import { reasonOf } from '@dipus/proto/failure';
 import { printable } from '@dipus/proto/printable';
 import type { Words } from '@dipus/programs/program';
+import { runFile } from '@dipus/programs/start-process';
 import type { StageSettings } from './stage-options.ts';
 import { NotToRun, type Chosen } from './what-runs.ts';
-
-const run = promisify(execFile);
 
 /** Rejects with NotToRun where the shell cannot read the command; it has the last word on its syntax. */
 export async function wordsOf(chosen: Chosen, settings: StageSettings): Promise<Words> {
@@ -19,8 +17,8 @@ export async function wordsOf(chosen: Chosen, settings: StageSettings): Promise<
     return found({ argv: changed(chosen.argv, settings, environment), environment, directory });
   }
   const { shell = '/bin/sh' } = settings;
-  await run(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
-    throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? ''))}`);
+  await runFile(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
+    throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? '')) || reasonOf(error)}`);
   });
   const environment = { ...process.env, ...settings.environment };
   return found({

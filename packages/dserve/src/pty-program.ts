@@ -1,6 +1,6 @@
 // A program on a terminal, relayed to a connection. Two cat(1) hold the terminal's other end, so that it may block them, and never this
 // process; what goes between them and the connection passes through here.
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -11,6 +11,7 @@ import { runner } from '@dipus/relay/runner';
 import { pump } from '@dipus/relay/pump';
 import { endGroup, signalGroup } from '@dipus/programs/group';
 import type { Command } from '@dipus/programs/program';
+import { startProcess } from '@dipus/programs/start-process';
 import type { Program } from './socket-program.ts';
 import { startPty, type Pty, type PtyMaker } from './pty.ts';
 
@@ -47,7 +48,7 @@ interface OnPty {
 // A group of its own: ^C at a terminal of ours is not for it.
 function startCat(stdio: StdioOptions): ChildProcess {
   const [file, ...args] = cat;
-  const child = spawn(file, args, { stdio, detached: true });
+  const child = startProcess(file, args, { stdio, detached: true });
   child.on('error', () => {});
   if (child.pid === undefined) throw new Error('no process can be started for its terminal');
   return child;

@@ -1,10 +1,11 @@
 // A process that outlives this one by a moment: the programs that are left when this one is killed are killed by it, before the end of a
 // client that has lost its service could pass for the end of their input. It sleeps until then, so that all programs but the first start
 // without a process more.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
+import { startProcess } from './start-process.ts';
 
 // It is given the process groups that there are. Each other one is a line of descriptor 3, which is left unread until a line of stdin names
 // those that have ended, or this process has: whoever tells of a group wakes nobody. What was told before such a line stands before a `=`.
@@ -77,7 +78,7 @@ function startGuard(): void {
   process.off('exit', wake).once('exit', wake);
   // From its first instant: whoever kills it may kill this process next.
   const known = [...groups].map((pid) => `-${pid}`);
-  const child = spawn('/bin/sh', ['-c', script, 'guard', ...known], {
+  const child = startProcess('/bin/sh', ['-c', script, 'guard', ...known], {
     cwd: '/',
     stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
     detached: true,

@@ -1,10 +1,11 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
 import { delay } from '@dipus/proto/waiting';
 import { guardGroup, tellGuard, readyGuard } from './guard.ts';
+import { startProcess } from './start-process.ts';
 
 /** What is run: a command for `/bin/sh -c`, in this environment. */
 export interface Command {
@@ -54,7 +55,7 @@ export async function startProgram(program: Command | Words, ends: ProgramEnds):
   const [file, ...args] = argv;
   const guardLine = readyGuard();
   const tellsItself = 'command' in program || program.isFound === true;
-  const child: ChildProcess = spawn(file, args, {
+  const child: ChildProcess = startProcess(file, args, {
     stdio: [stdin, stdout, readStderr ? 'pipe' : stderr, ...(tellsItself ? [guardLine] : [])],
     env: environment,
     detached: true,

@@ -1,10 +1,11 @@
 // Bytes between a socket and a descriptor, copied by cat(1) processes that hold both: no byte passes through this process, the two
 // directions have handles of their own, and one that fails does not take the other with it.
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { codeOf } from '@dipus/proto/failure';
+import { codeOf, reasonOf } from '@dipus/proto/failure';
+import { startProcess } from '@dipus/programs/start-process';
 import type { CopyResult } from './copy-result.ts';
 import { pump } from './pump.ts';
 import { runner } from './runner.ts';
@@ -68,8 +69,8 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: C
   // What reads from where others read after us must be gone before they learn that we are: only the kernel can do that.
   const child =
     runner && heldMs === 0
-      ? spawn(runner[0], [...runner.slice(1), '/bin/sh', '-c', bound, 'sh', String(process.pid)], { ...settings, stdio })
-      : spawn('/bin/sh', ['-c', guarded, 'sh', String(Math.ceil(heldMs / 1000))], { ...settings, stdio: [...stdio, 'pipe'] });
+      ? startProcess(runner[0], [...runner.slice(1), '/bin/sh', '-c', bound, 'sh', String(process.pid)], { ...settings, stdio })
+      : startProcess('/bin/sh', ['-c', guarded, 'sh', String(Math.ceil(heldMs / 1000))], { ...settings, stdio: [...stdio, 'pipe'] });
   const dismissGuard = (): void => dismiss(child);
   let isStopped = false;
   let complaint = '';
@@ -86,7 +87,7 @@ export function startCopy(source: CopyEndpoint, target: CopyEndpoint, options: C
       await closed;
       return failureOf(complaint, signal === null ? `cat ended with ${code}` : `cat was killed by ${signal}`);
     },
-    (error: Error): CopyResult => ({ kind: 'read-error', reason: `cannot run cat: ${error.message}` }),
+    (error: Error): CopyResult => ({ kind: 'read-error', reason: `cannot run cat: ${reasonOf(error)}` }),
   );
   const stop = (): void => {
     isStopped = true;

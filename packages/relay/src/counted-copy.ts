@@ -1,8 +1,10 @@
 // One direction, by a process of its own, that says how many bytes it was.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { reasonOf } from '@dipus/proto/failure';
+import { startProcess } from '@dipus/programs/start-process';
 import { startCopy } from './cat.ts';
 import { pumpChanged, type Change } from './changed-pump.ts';
 import { lookAtCopier, type CopyState } from './copier-state.ts';
@@ -119,7 +121,7 @@ class PumpedCopy implements CountedCopy {
 
 function startDd(source: number | Socket, target: number | Socket): CountedCopy {
   const [command = '', ...args] = [...(runner ?? []), '/bin/sh', '-c', script, 'sh', String(process.pid)];
-  const child: ChildProcess = spawn(command, args, { stdio: [source, target, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+  const child: ChildProcess = startProcess(command, args, { stdio: [source, target, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
   let isStopped = false;
   let report = '';
   child.stderr?.setEncoding('latin1').on('data', (text: string) => (report = (report + text).slice(-4096)));
@@ -135,7 +137,7 @@ function startDd(source: number | Socket, target: number | Socket): CountedCopy 
       if (code === 0 && bytes !== undefined) return { kind: 'end', bytes };
       return { kind: 'broken', reason: signal === null ? 'the connection broke off' : 'what copies it was killed' };
     },
-    (error: Error): CountedResult => ({ kind: 'broken', reason: `cannot run dd: ${error.message}` }),
+    (error: Error): CountedResult => ({ kind: 'broken', reason: `cannot run dd: ${reasonOf(error)}` }),
   );
   const stop = (): void => {
     isStopped = true;

@@ -1,14 +1,11 @@
 // Pipes as a shell makes them, which Node cannot: a program may open /dev/stdin and /dev/stdout again, which it could not if they were
 // sockets, and its writes fail with EPIPE alone when its reader has gone.
-import { execFile } from 'node:child_process';
 import { closeSync, constants, lstatSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { runFile } from '@dipus/programs/start-process';
 import { codeOf } from '@dipus/proto/failure';
 import { pause } from '@dipus/proto/waiting';
-
-const run = promisify(execFile);
 
 /** Both ends of a pipe, blocking: descriptors of this process, which whoever has asked for them closes. */
 export interface Fifo {
@@ -25,7 +22,7 @@ export async function makeFifos(count: number): Promise<Fifo[]> {
   const fifos: Fifo[] = [];
   try {
     const paths = Array.from({ length: count }, (_, at) => join(folder, String(at)));
-    await run('mkfifo', ['-m', '600', ...paths]);
+    await runFile('mkfifo', ['-m', '600', ...paths]);
     for (const path of paths) fifos.push(openBoth(path));
     return fifos;
   } catch (error) {

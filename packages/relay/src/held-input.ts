@@ -1,10 +1,11 @@
 // The input of a program, from a connection whose end may be a loss: it is not let through until somebody has certified it. A process of
 // its own copies and holds the pipe, so that the program sees no end when this process is killed either.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Duplex, Writable } from 'node:stream';
+import { startProcess } from '@dipus/programs/start-process';
 import { pumpChanged, type Change, type Changing, type Passed } from './changed-pump.ts';
 import { lastChildOf, lookAtCopier, type CopyState } from './copier-state.ts';
 import { bytesOf, dd, isPlainSocket, type CountedResult } from './counted-copy.ts';
@@ -79,7 +80,7 @@ export function holdInput(source: Duplex, { writeFd, change }: HeldInputOptions)
 function startCopier(source: Socket | undefined, writeFd: number): ChildProcess | undefined {
   const hasEnded = source?.readableEnded;
   if (source?.destroyed && !hasEnded) return undefined;
-  return spawn('/bin/sh', ['-c', script], {
+  return startProcess('/bin/sh', ['-c', script], {
     stdio: [hasEnded ? 'ignore' : (source ?? 'pipe'), writeFd, 'ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, LC_ALL: 'C' },
     detached: true,

@@ -1,11 +1,12 @@
 // A process that outlives this one by a moment, and has the data connections of sessions too. Where this one is killed their services have
 // lost their control connections, and end their programs before an end of these could pass for the end of what was sent.
-import { fork, spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { descriptorOf, type Handle } from '@dipus/proto/handle';
 import { timing } from '@dipus/proto/timing';
 import { pause } from '@dipus/proto/waiting';
 import { closedByPeer } from '@dipus/relay/closed-by-peer';
+import { forkProcess, startProcess } from '@dipus/programs/start-process';
 import { sendCopy, sendWith, socketOf } from './passed-socket.ts';
 
 /** How a process is started that calls runHolder(). */
@@ -50,7 +51,7 @@ export class Holder {
 
   #start(): ChildProcess {
     const { file, args } = this.#program;
-    const child = fork(file, [...args], { cwd: '/', detached: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const child = forkProcess(file, [...args], { cwd: '/', detached: true, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
     const over = (signal?: NodeJS.Signals | null): void => {
       if (this.#child === child) this.#again(signal && this.#isReady ? 0 : timing.keepMs);
     };
@@ -88,7 +89,7 @@ export class Holder {
     const fd = descriptorOf(socket);
     if (fd === undefined) return;
     const args = ['-c', standIn, 'sh', String(Math.ceil(timing.heldMs / 1000))];
-    const child = spawn('/bin/sh', args, { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore', fd] });
+    const child = startProcess('/bin/sh', args, { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore', fd] });
     this.#standIns++;
     child.on('error', () => {}).unref();
     const word = child.stdin as Socket;

@@ -1,8 +1,9 @@
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
+import type { ChildProcess, StdioOptions } from 'node:child_process';
 import { constants } from 'node:os';
 import { Failure } from '@dipus/proto/failure';
 import { hasTerminal } from '@dipus/cli/prompter';
 import { isFound, wordsAsStartedByUser } from '@dipus/cli/start';
+import { startProcess } from '@dipus/programs/start-process';
 
 export interface CommandResult {
   /** As a shell shows it: 128+n for a death by signal n. */
@@ -26,7 +27,7 @@ export function startCommand(argv: readonly string[], stdio: StdioOptions): Comm
   let child: ChildProcess;
   try {
     const [file, ...args] = wordsAsStartedByUser([argv[0]!, ...argv.slice(1)]);
-    child = spawn(file, args, { stdio, detached: isGroup });
+    child = startProcess(file, args, { stdio, detached: isGroup });
   } catch (error) {
     throw new Failure('run', argv[0]!, error);
   }

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { Failure } from '@dipus/proto/failure';
 import { aborted } from '@dipus/proto/waiting';
+import { startProcess } from '@dipus/programs/start-process';
 import { resolveAll } from './addresses.ts';
 import type { Job } from './args.ts';
 import type { EndedLogin, NearOptions, Session } from './attempt.ts';
@@ -71,9 +71,9 @@ async function connectUnread(addresses: readonly string[], peer: { host: string;
 
 /** What an old remote end is to call: our address as the login session knows it. */
 async function askAddress(login: readonly string[]): Promise<string> {
-  const child = spawn(login[0]!, [...login.slice(1), 'printenv', 'SSH_CLIENT'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = startProcess(login[0]!, [...login.slice(1), 'printenv', 'SSH_CLIENT'], { stdio: ['ignore', 'pipe', 'inherit'] });
   child.on('error', () => {});
-  const address = (await text(child.stdout)).trim().split('\n').at(-1)!.split(' ')[0];
+  const address = (await text(child.stdout!)).trim().split('\n').at(-1)!.split(' ')[0];
   if (!address)
     throw new Failure('find', 'the address that the remote end can call', 'the login session does not tell').withHint('give it by -h HOST');
   return address;

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { startProcess } from '@dipus/programs/start-process';
 import { readMessage, type Connection, type Control } from './connection.ts';
 import { takeLines } from './take-lines.ts';
 import type { Pair } from './listen.ts';
@@ -34,7 +34,7 @@ export function direct(data: Socket, pair?: Pair): Connection {
 
 // The socket is a blocking one since a command has it, so that reading it here could hold this process up.
 function discardFrom(data: Socket): { done: Promise<void>; stop(): void } {
-  const child = spawn('cat', [], { stdio: [data, 'ignore', 'ignore'], detached: true });
+  const child = startProcess('cat', [], { stdio: [data, 'ignore', 'ignore'], detached: true });
   const done = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
   return { done, stop: () => void child.kill('SIGKILL') };
 }

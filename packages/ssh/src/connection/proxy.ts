@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
 import { reasonOf } from '@dipus/proto/failure';
+import { startProcess } from '@dipus/programs/start-process';
 import type { Transport } from './transport.ts';
 import { expandTokens, type TokenValues } from '../settings/tokens.ts';
 
@@ -39,18 +39,19 @@ function operandsOf(hop: string): string[] {
 
 /** Runs a proxy. What it says on stderr is explained, and its last line is the reason where it fails. The caller destroys the transport. */
 export function runProxy({ program, args, name }: Proxy, explain: (line: string) => void): Transport {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = startProcess(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  const [input, output, stderr] = [child.stdin!, child.stdout!, child.stderr!];
+  stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-2000);
     for (const line of text.split('\n').filter((each) => each.trim() !== '')) explain(`proxy: ${line.trim()}`);
   });
-  for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.on('error', () => {});
+  for (const pipe of [input, output, stderr]) pipe.on('error', () => {});
   const ended = new Promise<unknown>((resolve) => {
     child.on('error', (error) => resolve(`cannot run the proxy ${name}: ${reasonOf(error)}`));
     child.on('close', (status, signal) => resolve(`the proxy ended (${name}): ${lastLine(said) ?? `status ${status ?? signal}`}`));
   });
-  return { input: child.stdout, output: child.stdin, address: () => undefined, ended, destroy: () => child.kill() };
+  return { input: output, output: input, address: () => undefined, ended, destroy: () => child.kill() };
 }
 
 function lastLine(text: string): string | undefined {

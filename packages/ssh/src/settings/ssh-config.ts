@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process';
 import { userInfo } from 'node:os';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { runFile } from '@dipus/programs/start-process';
+import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { emptyKind, narrowOffer, type Offer } from './algorithms.ts';
 import { proxyOf, type Proxy } from '../connection/proxy.ts';
@@ -75,15 +75,15 @@ export async function readSshConfig(
   return configOf(target, parseSettings(text ?? ''));
 }
 
-function askSsh(args: readonly string[], target: LoginTarget, signal: AbortSignal): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    execFile('ssh', args, { encoding: 'utf8', signal }, (error, stdout, stderr) => {
-      if (!error) resolve(stdout);
-      else if (signal.aborted) reject(new Failure('read the ssh settings for', formatTarget(target), 'interrupted'));
-      else if (codeOf(error) === 'ENOENT') resolve(undefined);
-      else reject(new Failure('read the ssh settings for', formatTarget(target), stderr.trim().split('\n').at(-1) || 'ssh -G failed'));
-    });
-  });
+async function askSsh(args: readonly string[], target: LoginTarget, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return (await runFile('ssh', args, { signal })).stdout;
+  } catch (error) {
+    if (!signal.aborted && codeOf(error) === 'ENOENT') return undefined;
+    const said = (error as { stderr?: string }).stderr?.trim().split('\n').at(-1);
+    const unsaid = codeOf(error) === undefined ? 'ssh -G failed' : `cannot run ssh: ${reasonOf(error)}`;
+    throw new Failure('read the ssh settings for', formatTarget(target), signal.aborted ? 'interrupted' : said || unsaid);
+  }
 }
 
 function configOf(target: LoginTarget, settings: Settings): SshConfig {

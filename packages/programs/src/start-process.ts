@@ -1,0 +1,105 @@
+// Processes that the system may refuse to start.
+import { execFile, fork, spawn, type ChildProcess, type ExecFileOptions, type ForkOptions, type SpawnOptions } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { Duplex, type DuplexOptions } from 'node:stream';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/**
+ * spawn() of node:child_process, but for how a refusal is told. That throws where there is no memory or a path makes no sense, and makes no
+ * pipes where there are no descriptors. Here it is always an `error`, with a `close` behind it, and the pipes are there, at their ends.
+ */
+export function startProcess(file: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  return startedOr(() => spawn(file, args, options), options);
+}
+
+/** fork() of node:child_process, likewise. */
+export function forkProcess(file: string, args: readonly string[], options: ForkOptions): ChildProcess {
+  return startedOr(() => fork(file, args, options), options);
+}
+
+/** execFile() of node:child_process. Rejects with its error, which has what the program said on stderr, or with the system's. */
+export async function runFile(
+  file: string,
+  args: readonly string[],
+  options: ExecFileOptions = {},
+): Promise<{ stdout: string; stderr: string }> {
+  return run(file, args, { ...options, encoding: 'utf8' });
+}
+
+function startedOr(start: () => ChildProcess, { stdio = 'pipe' }: Pick<SpawnOptions, 'stdio'>): ChildProcess {
+  const refused = new RefusedProcess(typeof stdio === 'string' ? [stdio, stdio, stdio] : stdio);
+  try {
+    const child = start();
+    if ((child.stdio as unknown) !== undefined) return child;
+    child.once('error', (error) => refused.tell(error));
+  } catch (error) {
+    process.nextTick(() => refused.tell(error));
+  }
+  return refused as unknown as ChildProcess;
+}
+
+/** What stands for a process that is not there. */
+class RefusedProcess extends EventEmitter {
+  readonly pid = undefined;
+  readonly connected = false;
+  readonly killed = false;
+  readonly exitCode = null;
+  readonly signalCode = null;
+  readonly stdio: readonly (RefusedPipe | null)[];
+
+  constructor(stdio: readonly unknown[]) {
+    super();
+    this.stdio = stdio.map((kind) => (kind === 'pipe' ? new RefusedPipe() : null));
+  }
+
+  get stdin(): RefusedPipe | null {
+    return this.stdio[0] ?? null;
+  }
+
+  get stdout(): RefusedPipe | null {
+    return this.stdio[1] ?? null;
+  }
+
+  get stderr(): RefusedPipe | null {
+    return this.stdio[2] ?? null;
+  }
+
+  tell(error: unknown): void {
+    this.emit('error', error);
+    // Whoever reads has seen the end by then.
+    setImmediate(() => {
+      for (const pipe of this.stdio) pipe?.destroy();
+      this.emit('close', null, null);
+    });
+  }
+
+  kill(): boolean {
+    return false;
+  }
+
+  ref(): void {}
+
+  unref(): void {}
+}
+
+// An option of stream.Duplex that its types do not know.
+const readOnly: DuplexOptions & { readonly writable: boolean } = { writable: false };
+
+/** A pipe to nobody: reading meets the end, and what is written is gone. */
+class RefusedPipe extends Duplex {
+  constructor() {
+    super(readOnly);
+    this.push(null);
+    this.on('error', () => {});
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}
