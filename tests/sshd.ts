@@ -1,7 +1,7 @@
 // A private OpenSSH server on loopback, and a client's settings for it.
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter } from 'node:path';
 import { has, type Program, type Sandbox } from './harness.ts';
@@ -106,6 +106,12 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/** Whoever reads it, or runs it, has the old one or the new one: what is being written cannot be run (ETXTBSY, execve(2)). */
+function replaceFile(path: string, text: string, mode: number): void {
+  writeFileSync(`${path}.new`, text, { mode });
+  renameSync(`${path}.new`, path);
+}
+
 /**
  * An environment in which `ssh` reads `config` instead of the settings of the account: ssh looks for them in the home of the account,
  * whatever HOME says.
@@ -113,8 +119,8 @@ export async function freePort(): Promise<number> {
 export function withSshConfig({ dir, env }: Sandbox, config: readonly string[]): NodeJS.ProcessEnv {
   const bin = `${dir}/bin`;
   mkdirSync(bin, { recursive: true });
-  writeFileSync(`${dir}/ssh_config`, `${config.join('\n')}\n`, { mode: 0o600 });
-  writeFileSync(`${bin}/ssh`, `#!/bin/sh\nexec /usr/bin/ssh -F ${dir}/ssh_config "$@"\n`, { mode: 0o755 });
+  replaceFile(`${dir}/ssh_config`, `${config.join('\n')}\n`, 0o600);
+  replaceFile(`${bin}/ssh`, `#!/bin/sh\nexec /usr/bin/ssh -F ${dir}/ssh_config "$@"\n`, 0o755);
   mkdirSync(`${dir}/home/.ssh`, { recursive: true, mode: 0o700 });
   return { ...env, HOME: `${dir}/home`, PATH: `${bin}${delimiter}${env['PATH']}`, SSH_AUTH_SOCK: undefined };
 }
