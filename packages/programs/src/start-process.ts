@@ -1,6 +1,6 @@
 // Processes that the system may refuse to start.
 import { execFile, fork, spawn, type ChildProcess, type ExecFileOptions, type ForkOptions, type SpawnOptions } from 'node:child_process';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { Duplex, type DuplexOptions } from 'node:stream';
 import { promisify } from 'node:util';
 
@@ -29,14 +29,16 @@ export async function runFile(
 }
 
 function startedOr(start: () => ChildProcess, { stdio = 'pipe' }: Pick<SpawnOptions, 'stdio'>): ChildProcess {
-  const refused = new RefusedProcess(typeof stdio === 'string' ? [stdio, stdio, stdio] : stdio);
+  let error: Promise<unknown>;
   try {
     const child = start();
     if ((child.stdio as unknown) !== undefined) return child;
-    child.once('error', (error) => refused.tell(error));
-  } catch (error) {
-    process.nextTick(() => refused.tell(error));
+    error = once(child, 'error').then(([told]: unknown[]) => told);
+  } catch (thrown) {
+    error = Promise.resolve(thrown);
   }
+  const refused = new RefusedProcess(typeof stdio === 'string' ? [stdio, stdio, stdio] : stdio);
+  void error.then((told) => refused.tell(told));
   return refused as unknown as ChildProcess;
 }
 
