@@ -1,6 +1,5 @@
 // Leaving a session before its end: the service is told to stop, and sees no end of its input before. It must not take a cut stream for a
 // whole one.
-import { closeSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { timing } from '@dipus/proto/timing';
@@ -58,9 +57,7 @@ function closed(data: Duplex): Promise<void> {
 
 /** By another process: one that shares a connection makes it blocking for us. */
 async function readAway(data: Duplex, late: AbortSignal): Promise<void> {
-  const nowhere = openSync('/dev/null', 'w');
-  const copy = startCopy(data, nowhere, { heldMs: timing.killMs });
-  closeSync(nowhere);
+  const copy = startCopy(data, 'ignore', { heldMs: timing.killMs });
   late.addEventListener('abort', () => copy.stop());
   await copy.ended;
   // A program may end its answer and read on.

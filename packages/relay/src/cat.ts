@@ -25,8 +25,11 @@ export interface Copy {
   readonly output: Readable | null;
 }
 
-/** What is no socket, or a socket of which something was read, is copied through this process, between it and a pipe of cat's. */
-export type CopyEndpoint = Duplex | number | 'pipe';
+/**
+ * What is no socket, or a socket of which something was read, is copied through this process, between it and a pipe of cat's.
+ * What is copied to 'ignore' is thrown away.
+ */
+export type CopyEndpoint = Duplex | number | 'pipe' | 'ignore';
 
 export interface CopyOptions {
   /** How long the source is kept open when we are killed, unless it ends first; not at all unless given. */
