@@ -1,6 +1,6 @@
 // dpipesd by itself: its names, what it is asked wrongly, and its end. What runs by it is in dpipes.test.ts.
 import { connect } from 'node:net';
-import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { eventually, suite, within, withSandbox } from './harness.ts';
 
@@ -66,7 +66,7 @@ test('--exit: it runs one stage, refuses the next, and ends with its starter', a
   });
 });
 
-test('what is left where it was killed while it made pipes is removed at its next start, and nothing else', async () => {
+test('what is left where it was killed while it made pipes is removed at a start a minute later, and nothing else', async () => {
   await withSandbox(async (sandbox) => {
     const [tmp, bin] = [`${sandbox.dir}/tmp`, `${sandbox.dir}/bin`];
     for (const folder of [tmp, bin]) mkdirSync(folder);
@@ -82,8 +82,13 @@ test('what is left where it was killed while it made pipes is removed at its nex
     const others = [`dipus-pipe-${process.pid}-abcdef`, 'dipus-pipe-abcdef', 'other'];
     for (const name of others) mkdirSync(`${tmp}/${name}`);
     symlinkSync(sandbox.dir, `${tmp}/dipus-pipe-${killed.pid}-abcdef`);
+    // Who makes pipes in another container is not to be seen here.
+    const young = `dipus-pipe-${killed.pid}-ghijkl`;
+    mkdirSync(`${tmp}/${young}`);
+    const long = new Date(Date.now() - 61_000);
+    for (const name of [left, ...others]) utimesSync(`${tmp}/${name}`, long, long);
     await sandbox.start('dpipesd', [], { env }).line();
-    assert.equal(readdirSync(tmp).sort(), [`dipus-pipe-${killed.pid}-abcdef`, ...others].sort());
+    assert.equal(readdirSync(tmp).sort(), [`dipus-pipe-${killed.pid}-abcdef`, young, ...others].sort());
     assert.ok(existsSync(bin));
   });
 });

@@ -75,7 +75,7 @@ export function sweepFifos(): void {
     const pid = Number(/^(\d+)-/.exec(name.startsWith(prefix) ? name.slice(prefix.length) : '')?.[1]);
     const folder = join(tmpdir(), name);
     try {
-      if (pid > 0 && !isAlive(pid) && isOwn(folder)) rmSync(folder, { recursive: true });
+      if (pid > 0 && !isAlive(pid) && isOwnAndOld(folder)) rmSync(folder, { recursive: true });
     } catch {
       // Somebody else has removed it.
     }
@@ -99,10 +99,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** What others have there may lead anywhere. */
-function isOwn(folder: string): boolean {
+/**
+ * What others have there may lead anywhere. The number of a process says nothing where that is in another container with the same /tmp
+ * (pid_namespaces(7)), but making pipes takes no minute.
+ */
+function isOwnAndOld(folder: string): boolean {
   const stat = lstatSync(folder);
-  return stat.isDirectory() && stat.uid === process.geteuid!();
+  return stat.isDirectory() && stat.uid === process.geteuid!() && stat.mtimeMs < Date.now() - 60_000;
 }
 
 // A reader that does not block lets the writer be opened, and the writer lets a reader be opened that blocks later (fifo(7)).
