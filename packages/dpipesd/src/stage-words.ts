@@ -17,8 +17,8 @@ export async function wordsOf(chosen: Chosen, settings: StageSettings): Promise<
     return found({ argv: changed(chosen.argv, settings, environment), environment, directory });
   }
   const { shell = '/bin/sh' } = settings;
-  await runFile(shell, ['-n', '-c', chosen.command]).catch((error: { stderr?: string }) => {
-    throw new NotToRun(`${printable(shell)} cannot read it: ${printable(lastLine(error.stderr ?? '')) || reasonOf(error)}`);
+  await runFile(shell, ['-n', '-c', chosen.command]).catch((error: unknown) => {
+    throw new NotToRun(`${printable(shell)} cannot read it: ${reasonOf(error)}`);
   });
   const environment = { ...process.env, ...settings.environment };
   return found({
@@ -56,8 +56,4 @@ function home(): string {
 function fewVariables(): NodeJS.ProcessEnv {
   const names = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])));
-}
-
-function lastLine(text: string): string {
-  return text.trim().split('\n').at(-1) ?? '';
 }

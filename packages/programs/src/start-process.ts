@@ -3,6 +3,7 @@ import { execFile, fork, spawn, type ChildProcess, type ExecFileOptions, type Fo
 import { EventEmitter, once } from 'node:events';
 import { Duplex, type DuplexOptions } from 'node:stream';
 import { promisify } from 'node:util';
+import { codeOf } from '@dipus/proto/failure';
 
 const run = promisify(execFile);
 
@@ -19,13 +20,18 @@ export function forkProcess(file: string, args: readonly string[], options: Fork
   return startedOr(() => fork(file, args, options), options);
 }
 
-/** execFile() of node:child_process. Rejects with its error, which has what the program said on stderr, or with the system's. */
-export async function runFile(
-  file: string,
-  args: readonly string[],
-  options: ExecFileOptions = {},
-): Promise<{ stdout: string; stderr: string }> {
-  return run(file, args, { ...options, encoding: 'utf8' });
+/**
+ * execFile() of node:child_process. Rejects with the system's error where it cannot be run, and where it fails with the last line that it
+ * said on stderr.
+ */
+export async function runFile(file: string, args: readonly string[], options: ExecFileOptions = {}): Promise<{ readonly stdout: string }> {
+  try {
+    return await run(file, args, { ...options, encoding: 'utf8' });
+  } catch (error) {
+    if (codeOf(error) !== undefined) throw error;
+    const { stderr, code, signal } = error as { stderr: string; code: number | null; signal: string | null };
+    throw new Error(stderr.trim().split('\n').at(-1) || `${file} ended with ${signal ?? code}`, { cause: error });
+  }
 }
 
 function startedOr(start: () => ChildProcess, { stdio = 'pipe' }: Pick<SpawnOptions, 'stdio'>): ChildProcess {

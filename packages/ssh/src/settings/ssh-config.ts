@@ -80,9 +80,8 @@ async function askSsh(args: readonly string[], target: LoginTarget, signal: Abor
     return (await runFile('ssh', args, { signal })).stdout;
   } catch (error) {
     if (!signal.aborted && codeOf(error) === 'ENOENT') return undefined;
-    const said = (error as { stderr?: string }).stderr?.trim().split('\n').at(-1);
-    const unsaid = codeOf(error) === undefined ? 'ssh -G failed' : `cannot run ssh: ${reasonOf(error)}`;
-    throw new Failure('read the ssh settings for', formatTarget(target), signal.aborted ? 'interrupted' : said || unsaid);
+    const why = codeOf(error) === undefined ? reasonOf(error) : `cannot run ssh: ${reasonOf(error)}`;
+    throw new Failure('read the ssh settings for', formatTarget(target), signal.aborted ? 'interrupted' : why);
   }
 }
 
