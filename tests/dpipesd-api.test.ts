@@ -65,6 +65,15 @@ test('at its socket it tells what runs and what may, and its user may end pipeli
     ]);
     assert.equal((await ask(`/pipes/${first!.id}`)).json, first);
 
+    const slow = sandbox.start('dpipes', ['-n', '-N', `unix://${path}`, '(echo abc; exec sleep 1000) | cat']);
+    await eventually('what has come through so far', async () => {
+      const stages = (await pipes()).flatMap((each) => each.stages).filter(({ state }) => state === 'running');
+      const [, second] = stages.toSorted((a, b) => a.stage - b.stage);
+      return stages.every(({ out }) => out === 4) && second?.in === 4;
+    });
+    await slow.stop();
+    await eventually('its end', async () => ((await ask('/')).json as { running: number }).running === 0);
+
     const endless = sandbox.start('dpipes', ['-N', `unix://${path}`, 'yes | cat >/dev/null']);
     const runs = await eventually('both stages', async () =>
       (await pipes()).find(({ stages }) => stages.length === 2 && stages.every(({ state }) => state === 'running')),

@@ -9,10 +9,13 @@ export interface CopyState {
   readonly isWriting: boolean | undefined;
 }
 
-/** Looks at the process that reads or writes a pipe; undefined where it is gone. `pipe`: at which end of the copy the pipe is. */
-export function lookAtCopier(pid: number | undefined, pipe: 'source' | 'target'): CopyState | undefined {
+/**
+ * Looks at the process that reads or writes a pipe; undefined where it is gone. `pipe`: at which end of the copy the pipe is. `before`:
+ * how many bytes it had written before it copied.
+ */
+export function lookAtCopier(pid: number | undefined, pipe: 'source' | 'target', before: number = 0): CopyState | undefined {
   try {
-    const bytes = Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'latin1'))![1]);
+    const bytes = writtenBy(pid) - before;
     const [, call] = /pipe_(read|write|wait)/.exec(readFileSync(`/proc/${pid}/wchan`, 'latin1')) ?? [];
     // What a socket is waited for by has many names.
     const isAtPipe = call === (pipe === 'source' ? 'read' : 'write');
@@ -20,6 +23,27 @@ export function lookAtCopier(pid: number | undefined, pipe: 'source' | 'target')
   } catch {
     return undefined;
   }
+}
+
+function writtenBy(pid: number | undefined): number {
+  return Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'latin1'))![1]);
+}
+
+let atStart: number | undefined;
+
+/**
+ * How many bytes a process that has just been started has written, before it becomes the `program` that copies: a child of libuv writes one
+ * for a lock of its own (uv__signal_global_reinit). The same for all; seen at the first.
+ */
+export function writtenAtStart(pid: number | undefined, program: string): number {
+  if (atStart !== undefined) return atStart;
+  try {
+    const bytes = writtenBy(pid);
+    if (readFileSync(`/proc/${pid}/comm`, 'latin1').trim() !== program) atStart = bytes;
+  } catch {
+    // It is gone.
+  }
+  return atStart ?? 0;
 }
 
 /** The last child of a process. */

@@ -7,7 +7,7 @@ import { reasonOf } from '@dipus/proto/failure';
 import { startProcess } from '@dipus/programs/start-process';
 import { startCopy } from './cat.ts';
 import { pumpChanged, type Change } from './changed-pump.ts';
-import { lookAtCopier, type CopyState } from './copier-state.ts';
+import { lookAtCopier, writtenAtStart, type CopyState } from './copier-state.ts';
 import type { CopyResult } from './copy-result.ts';
 import { endOf, pump } from './pump.ts';
 import { runner } from './runner.ts';
@@ -122,6 +122,7 @@ class PumpedCopy implements CountedCopy {
 function startDd(source: number | Socket, target: number | Socket): CountedCopy {
   const [command = '', ...args] = [...(runner ?? []), '/bin/sh', '-c', script, 'sh', String(process.pid)];
   const child: ChildProcess = startProcess(command, args, { stdio: [source, target, 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
+  const before = writtenAtStart(child.pid, 'dd');
   let isStopped = false;
   let report = '';
   child.stderr?.setEncoding('latin1').on('data', (text: string) => (report = (report + text).slice(-4096)));
@@ -145,7 +146,7 @@ function startDd(source: number | Socket, target: number | Socket): CountedCopy 
   };
   let last: CopyState | undefined;
   void ended.then((how) => (last = how.kind === 'end' ? { bytes: how.bytes, isWriting: undefined } : undefined));
-  return { ended, look: () => last ?? lookAtCopier(child.pid, 'source'), stop };
+  return { ended, look: () => last ?? lookAtCopier(child.pid, 'source', before), stop };
 }
 
 /** What dd says it has copied: `123 bytes copied, ...`, `123 bytes (123 B) copied, ...` (GNU, busybox), `123 bytes transferred` (BSD). */
