@@ -117,7 +117,7 @@ test('short options are bundled and have their values attached; values stay the 
     assert.match((await run('dls', ['-1fl', 'echo'])).stdout.toString(), new RegExp(`^alive +0/1 srw-rw---- .* ${dir}/root/exported/echo`));
     assert.match((await run('dserve', ['--from', `'a'`])).stderr, /^dserve: cannot read 'a': /);
     assert.match((await run('dserve', [`--from="a"`])).stderr, /^dserve: cannot read "a": /);
-    assert.match((await run('dcat', ['-t', '-5', 'echo'])).stderr, /^dcat: -t needs a value\n/);
+    assert.is((await run('dcat', ['-t', '-5', 'echo'])).stderr, 'dcat: -t needs a value\ndcat: hint: if -5 is its value, write -t-5\n');
     assert.match((await run('dcat', ['--timeout=-5', 'echo'])).stderr, /^dcat: --timeout -5: not a number of seconds\n/);
     assert.match((await run('dcat', ['-t1', '--timeout', '2', 'echo'])).stderr, /^dcat: --timeout is given more than once\n/);
   }));

@@ -196,7 +196,7 @@ test('where the line cannot be written nobody is let in, and the invitation stay
     assert.is(await joinAs(laptop, port, { code }), 'cannot pair with: it cannot be written down here');
     assert.match(told.join('\n'), /@revoked without a pin/);
     writeFileSync(`${encode.dir}/authorized_peers`, `@revoked ${loadIdentity(laptop).pin}\n`);
-    assert.is(await joinAs(laptop, port, { code }), 'cannot pair with: this key is revoked here');
+    assert.is(await joinAs(laptop, port, { code }), 'cannot pair with: it has revoked this key');
     writeFileSync(`${encode.dir}/authorized_peers`, '# mine');
     assert.is(await joinAs(laptop, port, { code }), loadIdentity(encode).pin);
     assert.is(read(encode, 'authorized_peers'), `# mine\n${loadIdentity(laptop).pin} laptop\n`);

@@ -34,7 +34,7 @@ export function splitWords(table: OptionTable, argv: readonly string[]): Words {
     const { name, option, shown } = found;
     if (option.value === undefined) return void options.push({ name });
     const value = attached ?? nextValue();
-    if (value === undefined || value === '') throw new UsageError(`${shown} needs a value`);
+    if (value === undefined || value === '') throw new UsageError(`${shown} needs a value`, attachHint(shown, rest[0]));
     if (!option.isRepeatable && options.some((one) => one.name === name)) throw new UsageError(`${shown} is given more than once`);
     options.push({ name, value });
   };
@@ -45,6 +45,13 @@ export function splitWords(table: OptionTable, argv: readonly string[]): Words {
     else operands.push(word);
   }
   return { options, operands };
+}
+
+/** How a value is given that looks like an option. */
+function attachHint(shown: string, next: string | undefined): string | undefined {
+  if (next === undefined || !isOption(next) || next === '--') return undefined;
+  const word = printable(next);
+  return `if ${word} is its value, write ${shown}${shown.startsWith('--') ? '=' : ''}${word}`;
 }
 
 interface Found {

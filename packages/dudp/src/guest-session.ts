@@ -153,7 +153,7 @@ export class GuestSession {
   /** One answer for all that comes in the time that a client asks again, and one line in the log. */
   #refuse(error: unknown): void {
     const { to, ended, closed, stop } = this.#options;
-    const who = to ? formatPeer(this.#peer) : `${formatPeer(this.#peer)} to ${this.#first.toString()}`;
+    const who = to ? formatPeer(this.#peer) : `${formatPeer(this.#peer)} to ${nameIn(this.#first)}`;
     tellRefusal(error, this.#options, who);
     if (!to) this.#tell(`no ${isExpected(error) ? reasonOf(error) : 'internal error'}`);
     const end = (): void => {

@@ -27,6 +27,8 @@ export function knownHost({ host, port = sepPort }: HostPort): string {
 
 /** Reads the HOST of a command line: `HOST[:PORT]`, with or without `seps://` before it and a slash behind it. Throws UriError. */
 export function parseExporter(text: string): HostPort {
+  const other = /^(?!seps:)[a-z][a-z0-9+.-]*(?=:\/\/)/i.exec(text)?.[0];
+  if (other !== undefined) throw new UriError(`${other}:// has no keys; they belong to seps://`);
   return parseHostPort(text.replace(/^seps:\/\//i, '').replace(/\/$/, ''));
 }
 

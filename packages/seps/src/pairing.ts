@@ -37,7 +37,7 @@ export function takeInvitation(folder: ConfigFolder, request: JoinRequest): Join
   const fitting = openInvitations(folder).filter(({ key }) => isSameProof(proofOf('join', key, bound), proof));
   const [invitation] = fitting;
   if (!invitation) return invalid;
-  if (readAuthorizedPeers(folder, { warn: () => {} }).revoked.has(pin)) return { refusal: 'this key is revoked here' };
+  if (readAuthorizedPeers(folder, { warn: () => {} }).revoked.has(pin)) return { refusal: 'it has revoked this key' };
   const grant = { pin, name: invitation.name, options: invitation.options };
   const isOurs = takeOnce(folder, { invitation, taker: { pin, calledItself: name }, settle: () => appendGrant(folder, grant) });
   if (!isOurs) return invalid;
