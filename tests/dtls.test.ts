@@ -248,6 +248,9 @@ test('files that are no keys', () =>
       assert.match(ended.stderr, pattern);
       assert.is(ended.status, 1);
     }
+    const empty = sandbox.start('dtls', ['-l', '127.0.0.1:0', '--keys', writeKeys(sandbox, [])]);
+    await empty.says(/^dtls: nobody may come in yet: there is no key in \S+\/keys\n/);
+    await empty.stop();
     const file = writeKeys(sandbox, [`alice:${alice}`]);
     chmodSync(file, 0o640);
     assert.match((await run('dtls', ['--keys', file])).stderr, /others may read or write it/);

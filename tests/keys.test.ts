@@ -245,9 +245,10 @@ test('appended lines begin on a line of their own, and are not written twice', (
     assert.equal(remarksOn(peers, { pin: two, name: 'laptop', options: [] }), [
       'line 1 is for another key of laptop: remove it if that one is no longer used',
     ]);
-    assert.equal(remarksOn(peers, { pin: one, name: 'other', options: [] }), [
-      'line 1 is about the same key and decides: remove it if the new line is to hold',
-    ]);
+    const decides = 'line 1 is about the same key and decides: remove it if the new line is to hold';
+    assert.equal(remarksOn(peers, { pin: one, name: 'other', options: [] }), [decides]);
+    appendGrant(folder, { pin: one, name: 'third', options: [] });
+    assert.equal(remarksOn(readAuthorizedPeers(folder, silent), { pin: one, name: 'third', options: [] }), [decides]);
   }));
 
 test('which users an exporter can act as', () => {

@@ -18,6 +18,7 @@ const scheme = 'tls';
 /** Serves until it is stopped. Throws Failure. */
 export async function dtls(tree: Tree, args: Arguments, { context, host }: DaemonSurroundings): Promise<void> {
   const keys = new KeyFile(args.keys, context.warn);
+  if (args.addresses.length > 0 && keys.keys().size === 0) context.warn(`nobody may come in yet: there is no key in ${args.keys}`);
   const addresses = await resolveAddresses(args.addresses);
   const rundirs = rundirsOf(process.env, []);
   const { max, to, graceMs } = args;

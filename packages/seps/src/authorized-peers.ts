@@ -74,8 +74,10 @@ export function appendGrant(folder: ConfigFolder, { pin, name, options }: NewGra
 /** What a person should know of a line that was just appended: which others are about its key or have its name. */
 export function remarksOn({ lines }: AuthorizedPeers, { pin, name }: NewGrant): string[] {
   const own = lines.findLast((line) => line.pin === pin && line.name === name);
+  const deciding = lines.find((line) => line.pin === pin);
   return lines.flatMap((line) => {
     if (line === own) return [];
+    if (line.pin === pin && line !== deciding) return [];
     if (line.pin === pin) return [`line ${line.line} is about the same key and decides: remove it if the new line is to hold`];
     return line.name === name ? [`line ${line.line} is for another key of ${name}: remove it if that one is no longer used`] : [];
   });
