@@ -86,7 +86,7 @@ export class Answers {
         return pipeThrough(this.exporter, offer, exchange);
       }
       default:
-        throw new Refusal(405, 'only GET, POST and PUT are known', { Allow: 'GET, HEAD, POST, PUT' });
+        throw new Refusal(405, 'only GET, HEAD, POST and PUT are known', { Allow: 'GET, HEAD, POST, PUT' });
     }
   }
 }

@@ -98,6 +98,7 @@ function splitScheme(text: string, grammar: RegExp): { scheme: string; rest: str
   const colon = text.indexOf(':');
   const scheme = colon < 0 ? text : text.slice(0, colon);
   if (!isPrintable(text) || /\s/.test(text)) throw new PeerError(`PEER ${printable(text)} has blanks or control characters`);
+  if (text === '') throw new PeerError('PEER is missing');
   if (!grammar.test(scheme)) throw new PeerError(`PEER ${printable(text)} has no scheme`);
   return { scheme, rest: colon < 0 ? undefined : text.slice(colon + 1) };
 }
