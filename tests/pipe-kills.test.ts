@@ -1,6 +1,17 @@
 // Random processes of pipelines are killed, on every way that their links can take and at every time: nothing commits a part, no status
 // says that all is well when it is not, and nothing is left.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as assert from 'uvu/assert';
 import { eventually, rounds, sleep, suite, type Program } from './harness.ts';
@@ -245,7 +256,9 @@ if (noSshd === undefined) {
           assert.ok(openDescriptors(program.pid) < 60, `${openDescriptors(program.pid)} of ${program.pid}`);
         }
       }
-      // What was killed while it made pipes has left their names to the next one.
+      // What was killed while it made pipes has left their names to one that starts a minute later.
+      const long = new Date(Date.now() - 61_000);
+      for (const name of readdirSync(tmpdir())) utimesSync(`${tmpdir()}/${name}`, long, long);
       await keep(hostOf(host, 'next'), 'dpipesd', anything);
       await eventually('no pipe has a name', () => readdirSync(tmpdir()).every((name) => !name.startsWith('dipus-pipe-')));
       for (let at = 0; at < rounds(40, 500); at++) {
