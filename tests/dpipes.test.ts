@@ -62,6 +62,8 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
       [['-n', 'yes | cat | head -1'], 'y\n', 0],
       [['-n', 'nothing-of-that-name'], '', 127],
       [['-n', 'cat'], '', 0],
+      // What a program has left in its group opens its input again.
+      [['-n', 'echo x | (exec 3<&0; (sleep 1; cat /dev/fd/3) & sleep 0.3)'], 'x\n', 0],
       [['-n', '(echo out; echo err >&2) |& sort'], 'err\nout\n', 0],
       [['-n', 'test -p /dev/stdout && echo "$DPIPES_STAGE/$DPIPES_STAGES" | cat'.replace('test -p /dev/stdout && ', '')], '1/2\n', 0],
     ];

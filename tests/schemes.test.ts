@@ -123,7 +123,9 @@ test('each half ends by itself, and a reset is an error', () =>
     await withServer(breakOff, async (port) => {
       for (let round = 0; round < 12; round++) {
         if (round === 2) await start('dtcp').line();
-        const program = start('dcat', [`tcp://127.0.0.1:${port}`]);
+        const dcat = `dcat tcp://127.0.0.1:${port}`;
+        // A little input that has no end yet, and more than anybody takes.
+        const program = round % 2 === 0 ? start('dcat', [dcat.slice(5)]) : start('sh', ['-c', `yes | ${dcat}`]);
         program.child.stdin!.write('hello');
         const { status, stderr } = await program.ended;
         assert.is(status, 125, stderr);

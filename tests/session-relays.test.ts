@@ -163,6 +163,28 @@ test('what holds connections for an exporter that is killed is replaced at once 
   }, slowly);
 });
 
+test('a connection that is to be held starts what holds all the others too, where none could be kept', async () => {
+  // One that is killed before it is ready is not replaced at once.
+  const slowly = { DIPUS_TIME_SCALE: '100' };
+  await withSandbox(async (sandbox) => {
+    await offer(sandbox, committing, 'commit');
+    const { program, uri } = await exporter(sandbox, '--grace', '0');
+    const client = sandbox.start('dcat', [`${uri}/commit`]);
+    const pid = Number(await client.line());
+    const [first] = childrenOf(program.pid);
+    await eventually('it has the connection', () => socketsOf(first!) === 2);
+    process.kill(first!, 'SIGKILL');
+    const second = await eventually('another one', () => childrenOf(program.pid).find((child) => child !== first));
+    process.kill(second, 'SIGKILL');
+    await eventually('its end', () => !childrenOf(program.pid).includes(second));
+    await sandbox.start('dcat', [`${uri}/commit`]).line();
+    const third = await eventually('a third one', () => childrenOf(program.pid).at(0));
+    await eventually('it has both', () => socketsOf(third) === 3);
+    process.kill(program.pid, 'SIGKILL');
+    assert.not(await hasCommitted(sandbox, { pid }, 0));
+  }, slowly);
+});
+
 test('what holds connections for an exporter heeds no signal, and ends with it', async () => {
   await withSandbox(async (sandbox) => {
     await offer(sandbox, committing, 'commit');

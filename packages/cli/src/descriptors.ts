@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 // What one start of a program needs for a moment (three pipes, both ends), and some for the rest of Node.
 const reserve = 12;
@@ -25,7 +25,7 @@ export class Descriptors {
   }
 
   /** Counts what a connection holds until it is closed. */
-  hold(connection: Socket, count: number): void {
+  hold(connection: Duplex, count: number): void {
     this.#held += count;
     connection.once('close', () => (this.#held -= count));
   }

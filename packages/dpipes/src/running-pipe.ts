@@ -4,7 +4,7 @@ import { Failure } from '@dipus/proto/failure';
 import { signalStatus } from '@dipus/cli/run';
 import type { Exit } from '@dipus/proto/control';
 import { timing } from '@dipus/proto/timing';
-import { deferred } from '@dipus/proto/waiting';
+import { deferred, delay } from '@dipus/proto/waiting';
 import { startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
 import type { SessionResult } from '@dipus/session/client-connection';
 import type { EndRule } from './args.ts';
@@ -67,8 +67,9 @@ export class RunningPipe {
     const sent = input ? this.#send(input, stages[0]!) : undefined;
     const taken = startCountedCopy(output, 1);
     try {
-      const isGone = taken.ended.then((how) => (how.kind === 'refused' ? ('output gone' as const) : new Promise<never>(() => {})));
-      const exits = await Promise.race([all, this.#lost.promise, isGone]);
+      const isOver = this.#outputOver(taken, stages.at(-1)!);
+      isOver.catch(() => {});
+      const exits = await Promise.race([all, this.#lost.promise, isOver]);
       if (exits === 'output gone') return exits;
       await this.#checkOutput(taken, stages.at(-1)!, exits.at(-1)!);
       return this.#isLastAlone ? statusOfOne(exits.at(-1)!) : statusOf(exits);
@@ -92,7 +93,9 @@ export class RunningPipe {
     const copy = startCountedCopy(0, input);
     void copy.ended.then((how) => {
       if (how.kind === 'end') first.client.certify(how.bytes);
-      if (how.kind === 'broken') this.#lost.reject(new Failure('read', 'stdin', how.reason));
+      if (how.kind !== 'broken') return;
+      if (how.isTarget) this.lose(first.wanted, 'its input broke off');
+      else this.#lost.reject(new Failure('read', 'stdin', how.reason));
     });
     return copy;
   }
@@ -128,12 +131,25 @@ export class RunningPipe {
     return failure;
   }
 
+  /** Resolves where nobody reads it any more. Rejects where it cannot be written, or has broken off and no stage says why in time. */
+  async #outputOver(taken: CountedCopy, last: ReadyStage): Promise<'output gone'> {
+    const how = await taken.ended;
+    if (how.kind === 'refused') return 'output gone';
+    if (how.kind !== 'broken') return new Promise(() => {});
+    if (!how.isTarget) await delay(timing.cutMs);
+    throw outputFailure(how, last);
+  }
+
   async #checkOutput(taken: CountedCopy, last: ReadyStage, { out }: Exit): Promise<void> {
     const how = await taken.ended;
-    if (how.kind === 'broken') throw new Failure('write', 'stdout', how.reason);
+    if (how.kind === 'broken') throw outputFailure(how, last);
     if (how.kind === 'end' && how.bytes !== out)
       throw new Failure('finish', nameOf(last.wanted), `${how.bytes} of ${out ?? 'its'} bytes came`);
   }
+}
+
+function outputFailure({ reason, isTarget }: { readonly reason: string; readonly isTarget?: true }, last: ReadyStage): Failure {
+  return isTarget ? new Failure('write', 'stdout', reason) : new Failure('finish', nameOf(last.wanted), 'its output broke off');
 }
 
 function exitOf({ wanted, candidate }: ReadyStage, result: SessionResult): Exit {

@@ -1,5 +1,6 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { Descriptors } from '@dipus/cli/descriptors';
 import type { Context } from '@dipus/cli/run';
 import { objectOptions } from '@dipus/proto/pipe';
 import { timing } from '@dipus/proto/timing';
@@ -9,6 +10,7 @@ import type { Wanted } from '@dipus/tree/claim';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { Failure } from '@dipus/proto/failure';
 import { sweepFifos } from '@dipus/relay/fifo';
+import { descriptorsOfStage } from '@dipus/session/stage';
 import type { LinkWays } from '@dipus/session/stage-links';
 import { endGroup } from '@dipus/programs/group';
 import type { Terms } from './agreement.ts';
@@ -41,7 +43,9 @@ export async function dpipesd(
 ): Promise<void> {
   const { stop, stopNow, warn, explain } = context;
   sweepFifos();
-  const places = new Places(args);
+  const most = Math.max(1, Math.floor(new Descriptors().capacity / descriptorsOfStage));
+  if (most < args.max) explain(`at most ${most} stages at a time: there are no descriptors for more (ulimit -n)`);
+  const places = new Places({ ...args, max: Math.min(args.max, most) });
   const open = { stop, warn, explain, prompter: () => undefined, user: () => readUser(process.env), tree: () => tree };
   const ways: LinkWays = { dial: (uri) => dialStage(uri, mayCall, open), listen: (take) => openLinkPort(take, args.linkPorts) };
   const offers: Offer[] = [];

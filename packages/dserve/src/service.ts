@@ -8,6 +8,7 @@ import { pipeVersion } from '@dipus/proto/pipe';
 import { busy, permissionsChanged, type SessionError } from '@dipus/proto/session-error';
 import { partFrom, serveControl } from '@dipus/session/control-server';
 import type { Session } from '@dipus/session/session';
+import { descriptorsOfStage, type PrepareStage } from '@dipus/session/stage';
 import type { Servers } from '@dipus/tree/birth';
 import type { Wanted } from '@dipus/tree/claim';
 import { keepService, type KeptService } from '@dipus/tree/keep';
@@ -112,7 +113,7 @@ class Service implements RunningService {
       info: () => this.#info(),
       takePassed: this.#request.isDirect ? takeConnection : undefined,
       // A pipeline has no terminal in its middle.
-      prepare: this.#pty ? undefined : (prepare, control) => this.#runs.prepare(prepare, control),
+      prepare: this.#pty ? undefined : (prepare, control) => this.#prepare(prepare, control),
     });
     const control = createServer({ allowHalfOpen: true }, (connection) => {
       this.#shared.descriptors.hold(connection, this.#pty ? descriptorsOfControl.pty : descriptorsOfControl.socket);
@@ -154,6 +155,11 @@ class Service implements RunningService {
     this.#shared.descriptors.hold(connection, this.#pty ? descriptorsOfPlain.pty : descriptorsOfPlain.socket);
     if (this.#shared.descriptors.isExceeded) return void connection.destroy();
     this.#runs.enter(client);
+  }
+
+  #prepare(...[prepare, control]: Parameters<PrepareStage>): ReturnType<PrepareStage> {
+    this.#shared.descriptors.hold(control, descriptorsOfStage);
+    return this.#shared.descriptors.isExceeded ? busy : this.#runs.prepare(prepare, control);
   }
 
   #serveSession(session: Session): void {

@@ -40,11 +40,23 @@ export class ProvenStream extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#opened.socket.write(chunk, (error) => {
-      if (codeOf(error) !== 'EPIPE') return done(error);
-      this.#isStopped = true;
-      this.emit('stop');
-      done();
+      if (!error) return done();
+      if (codeOf(error) === 'EPIPE') this.#stop(done);
+      else void this.#writeFailed(done);
     });
+  }
+
+  /** The session knows why; the stream only that it is over. */
+  async #writeFailed(done: Done): Promise<void> {
+    const how = await this.#opened.outcome;
+    if ('exit' in how) this.#stop(done);
+    else done(new Error(reasonOfResult(how)));
+  }
+
+  #stop(done: Done): void {
+    this.#isStopped = true;
+    this.emit('stop');
+    done();
   }
 
   override _final(done: Done): void {

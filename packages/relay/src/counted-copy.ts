@@ -16,7 +16,8 @@ import { runner } from './runner.ts';
 export type CountedResult =
   | { readonly kind: 'end'; readonly bytes: number }
   | { readonly kind: 'refused' | 'stopped' }
-  | { readonly kind: 'broken'; readonly reason: string };
+  /** `isTarget`: it could not be written. */
+  | { readonly kind: 'broken'; readonly reason: string; readonly isTarget?: true };
 
 export interface CountedCopy {
   readonly ended: Promise<CountedResult>;
@@ -104,7 +105,7 @@ class PumpedCopy implements CountedCopy {
     if (result.kind !== 'end') for (const end of [source, target]) letGo(end);
     if (result.kind === 'end') return { kind: 'end', bytes: this.#passed.out };
     if (result.kind === 'refused' || result.kind === 'stopped') return { kind: result.kind };
-    return { kind: 'broken', reason: result.reason };
+    return { kind: 'broken', reason: result.reason, ...(result.kind === 'write-error' && { isTarget: true }) };
   }
 
   /** Ends the target, and looks how the processes beside it have ended. */
@@ -133,7 +134,7 @@ function startDd(source: number | Socket, target: number | Socket): CountedCopy 
       // A reader that closes with something unread resets a UNIX socket, and one that is lost a TCP connection (unix(7), tcp(7)).
       if (/error writing .*: (?:Connection reset|Broken pipe)|write error/.test(report)) return { kind: 'refused' };
       const reason = /error writing .*: (.+)/.exec(report)?.[1];
-      if (reason !== undefined) return { kind: 'broken', reason: reason.toLowerCase() };
+      if (reason !== undefined) return { kind: 'broken', reason: reason.toLowerCase(), isTarget: true };
       const bytes = bytesOf(report);
       if (code === 0 && bytes !== undefined) return { kind: 'end', bytes };
       return { kind: 'broken', reason: signal === null ? 'the connection broke off' : 'what copies it was killed' };

@@ -61,7 +61,7 @@ class Living implements RemoteEvents {
   readonly #watched = new Map<string, Watched>();
   readonly #alive = new Set<string>();
   readonly #deaths: Deaths<Watched>;
-  #looks: Promise<unknown> = Promise.resolve();
+  #looks: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(host: RemoteHost, events: RemoteEvents) {
@@ -124,7 +124,7 @@ class Living implements RemoteEvents {
       () => this.#isCurrent(watched) && counts() && this.#opened(watched),
       () => {},
     );
-    this.#looks = Promise.all([this.#looks, seen]);
+    this.#awaitLook(seen);
     return dialled;
   }
 
@@ -142,7 +142,12 @@ class Living implements RemoteEvents {
   }
 
   #look(watched: Watched): void {
-    this.#looks = Promise.all([this.#looks, this.#probe(watched)]);
+    this.#awaitLook(this.#probe(watched));
+  }
+
+  /** There are looks for as long as this lives: nothing is kept of those that are over. */
+  #awaitLook(look: Promise<unknown>): void {
+    this.#looks = Promise.all([this.#looks, look]).then(() => {});
   }
 
   async #probe(watched: Watched): Promise<void> {

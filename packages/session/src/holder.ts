@@ -37,8 +37,8 @@ export class Holder {
     this.#held.set(id, socket);
     socket.once('close', () => this.#release(id));
     clearTimeout(this.#idle);
-    this.#child ??= this.#start();
-    this.#send(id, socket);
+    if (this.#child) this.#send(id, socket);
+    else this.#begin();
   }
 
   /** What is held still is so until its services have closed it. */
@@ -47,6 +47,12 @@ export class Holder {
     const child = this.#child;
     this.#child = undefined;
     if (child?.connected) child.disconnect();
+  }
+
+  /** Whatever is held goes to it, also what one before it had. */
+  #begin(): void {
+    this.#child = this.#start();
+    for (const [id, socket] of this.#held) this.#send(id, socket);
   }
 
   #start(): ChildProcess {
@@ -69,12 +75,7 @@ export class Holder {
   #again(pauseMs: number): void {
     this.#child = undefined;
     if (this.#held.size === 0) return;
-    const begin = (): void => {
-      if (this.#child || this.#held.size === 0) return;
-      this.#child = this.#start();
-      for (const [id, socket] of this.#held) this.#send(id, socket);
-    };
-    setTimeout(begin, pauseMs).unref();
+    setTimeout(() => this.#child || this.#held.size === 0 || this.#begin(), pauseMs).unref();
   }
 
   #send(id: number, socket: Socket): void {

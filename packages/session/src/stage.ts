@@ -8,7 +8,7 @@ import type { Prepare, Prepared } from '@dipus/proto/pipe';
 import type { Link, LinkOrigin } from '@dipus/proto/pipe-link';
 import type { SessionError } from '@dipus/proto/session-error';
 import { timing } from '@dipus/proto/timing';
-import { endGroup, killGroup, signalGroup } from '@dipus/programs/group';
+import { endGroup, groupGone, killGroup, signalGroup } from '@dipus/programs/group';
 import type { ProgramEnds, StartedProgram } from '@dipus/programs/program';
 import type { Change } from '@dipus/relay/changed-pump';
 import { blockBytes, startCountedCopy, type CountedCopy } from '@dipus/relay/counted-copy';
@@ -29,6 +29,9 @@ export interface WatchedBytes {
   readonly in?: number;
   readonly out?: number;
 }
+
+/** How many descriptors a stage holds at most: its connections, both ends of its pipes for a while, and what it shares with its copiers. */
+export const descriptorsOfStage = 12;
 
 /** A place for one program, held from PREPARE on. */
 export interface PreparedStage extends LinkWays {
@@ -160,7 +163,7 @@ export class Stage {
     // Before anything is told of its input, which may have ended already.
     if (!this.#isOver()) this.#connection.started(false);
     if (held) this.#input = this.#inputOf(held, this.#program);
-    if (this.#input) void letIn?.(this.#input.passed, this.#program.ended);
+    if (this.#input) void letIn?.(this.#input.passed, groupOver(this.#program));
     if (target && stdout) this.#output = this.#copyOut(stdout, target, changes?.output);
     if (this.#wholeBytes !== undefined) this.#input?.certify(this.#wholeBytes);
     for (const name of this.#signals) signalGroup(this.#program.pid, name);
@@ -179,8 +182,9 @@ export class Stage {
     try {
       copy = startCopier(readFd, target, change);
     } finally {
-      const { ended } = this.#program!;
-      void letIn(copy?.ended ?? ended, ended);
+      const over = groupOver(this.#program!);
+      // Where it has ended nobody has it any more who could open it again.
+      void letIn(copy?.ended ?? over, copy?.ended.then((how) => (how.kind === 'end' ? undefined : over)) ?? over);
     }
     void copy.ended.then((how) => {
       if (how.kind === 'end') this.#connection.linkEnded({ half: 'out', bytes: how.bytes });
@@ -244,6 +248,12 @@ export class Stage {
   #isOver(): boolean {
     return this.#state === 'over';
   }
+}
+
+/** What its program has left in its group may open its input and output again too. */
+async function groupOver({ pid, ended }: StartedProgram): Promise<void> {
+  await ended;
+  await groupGone(pid);
 }
 
 /** Throws where the connection is lost already. The descriptor is closed in any case. */
