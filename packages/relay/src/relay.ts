@@ -189,11 +189,13 @@ class Pair implements Relay {
     if (this.#isHandedOver) handedOver--;
   }
 
-  #abandon({ source }: Flow): void {
+  #abandon(flow: Flow): void {
+    const { source } = flow;
     const { socket, kind } = source;
     const destroy = this.#destroy.get(source)!;
     if (socket.destroyed) return;
-    if (kind === 'tcp') return resetTcp(source.socket);
+    // With both ends on their way a reset would only destroy what is still to arrive.
+    if (kind === 'tcp') return flow.hasEnded && socket.writableFinished ? destroy() : resetTcp(source.socket);
     if (isProven(source) || !this.#options.isHeld?.(source)) return destroy();
     const away = this.#isHandedOver && source.kind === 'unix' ? readAway(source.socket) : undefined;
     // What is only held does not keep the process.

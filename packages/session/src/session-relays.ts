@@ -49,12 +49,17 @@ export class SessionRelays {
         if (isControl && session && !session.isOver) session.isLost = true;
         if (isControl || !session || isProven(a)) return true;
         await sleep(timing.endMs);
+        // A client leaves on its EXIT, which may be before the service's own end has come by here.
+        if (session.isLost) await sleep(timing.endMs);
         return !session.isLost;
       },
       answered: () => {
         if (!session) return;
-        if (isControl) session.isOver = true;
-        else session.isAnswered = true;
+        if (isControl) {
+          session.isOver = true;
+          // The service has ended it: nothing runs any more that could take a cut for an end.
+          session.isLost = false;
+        } else session.isAnswered = true;
         if (a.kind === 'unix') part(session);
       },
     });
