@@ -139,41 +139,39 @@ test('an exporter that is killed is no end of input, of a session of its own or 
   });
 });
 
-test('what holds connections for an exporter that is killed is replaced at once where it is killed itself, and ends with it', async () => {
-  // What is tried again later comes too late.
-  const slowly = { DIPUS_TIME_SCALE: '100' };
-  await withSandbox(async (sandbox) => {
-    await offer(sandbox, committing, 'commit');
-    const { program, uri } = await exporter(sandbox, '--grace', '0');
-    const client = sandbox.start('dcat', [`${uri}/commit`]);
-    const pid = Number(await client.line());
-    const [first, ...others] = childrenOf(program.pid);
-    assert.equal(others, []);
-    // One by which it is told, and the connection.
-    await eventually('it has the connection', () => socketsOf(first!) === 2);
-    process.kill(first!, 'SIGKILL');
-    const [second] = await eventually('another one', () => {
-      const found = childrenOf(program.pid).filter((child) => child !== first);
-      return found.length > 0 ? found : undefined;
-    });
-    await eventually('it has it too', () => socketsOf(second!) === 2);
+/** An upload by an exporter, and what holds its connection. Each that is started again is so too late to help. */
+function withHeld(
+  body: (held: { sandbox: Sandbox; program: Exporter['program']; uri: string; pid: number; holder: number }) => Promise<void>,
+): Promise<void> {
+  return withSandbox(
+    async (sandbox) => {
+      await offer(sandbox, committing, 'commit');
+      const { program, uri } = await exporter(sandbox, '--grace', '0');
+      const pid = Number(await sandbox.start('dcat', [`${uri}/commit`]).line());
+      const [holder, ...others] = childrenOf(program.pid);
+      assert.equal(others, []);
+      // One by which it is told, and the connection.
+      await eventually('it has the connection', () => socketsOf(holder!) === 2);
+      await body({ sandbox, program, uri, pid, holder: holder! });
+    },
+    { DIPUS_TIME_SCALE: '100' },
+  );
+}
+
+test('what holds connections for an exporter that is killed is replaced at once where it is killed itself, and ends with it', () =>
+  withHeld(async ({ sandbox, program, pid, holder: first }) => {
+    process.kill(first, 'SIGKILL');
+    const second = await eventually('another one', () => childrenOf(program.pid).find((child) => child !== first));
+    await eventually('it has it too', () => socketsOf(second) === 2);
     process.kill(program.pid, 'SIGKILL');
     assert.not(await hasCommitted(sandbox, { pid }, 0));
     await eventually('its end', () => !existsSync(`/proc/${second}`));
-  }, slowly);
-});
+  }));
 
-test('a connection that is to be held starts what holds all the others too, where none could be kept', async () => {
-  // One that is killed before it is ready is not replaced at once.
-  const slowly = { DIPUS_TIME_SCALE: '100' };
-  await withSandbox(async (sandbox) => {
-    await offer(sandbox, committing, 'commit');
-    const { program, uri } = await exporter(sandbox, '--grace', '0');
-    const client = sandbox.start('dcat', [`${uri}/commit`]);
-    const pid = Number(await client.line());
-    const [first] = childrenOf(program.pid);
-    await eventually('it has the connection', () => socketsOf(first!) === 2);
-    process.kill(first!, 'SIGKILL');
+test('a connection that is to be held starts what holds all the others too, where none could be kept', () =>
+  withHeld(async ({ sandbox, program, uri, pid, holder: first }) => {
+    process.kill(first, 'SIGKILL');
+    // One that is killed before it is ready is not replaced at once.
     const second = await eventually('another one', () => childrenOf(program.pid).find((child) => child !== first));
     process.kill(second, 'SIGKILL');
     await eventually('its end', () => !childrenOf(program.pid).includes(second));
@@ -182,8 +180,7 @@ test('a connection that is to be held starts what holds all the others too, wher
     await eventually('it has both', () => socketsOf(third) === 3);
     process.kill(program.pid, 'SIGKILL');
     assert.not(await hasCommitted(sandbox, { pid }, 0));
-  }, slowly);
-});
+  }));
 
 test('a long answer to input that nobody reads is whole, however soon the client leaves', async () => {
   await withSandbox(async (sandbox) => {
