@@ -221,6 +221,15 @@ test('whoever fails ten times waits, and longer each time; others do not, and a 
   });
 });
 
+test('whoever is known may come as often as a loop of a shell wants to; an address that is not known may not', async () => {
+  await withDoor(async (way) => {
+    for (let round = 0; round < 100; round++) await echoes(way);
+    for (let round = 0; round < 50; round++) (await way.tcp('127.0.4.3')).write('\x16');
+    await eventually('a limit', () => way.lines.includes('closed 127.0.4.3: too many connections a second'));
+    await echoes(way);
+  });
+});
+
 test('a key has sixteen connections, all have as many as there are places', async () => {
   await withDoor(
     async (way) => {
@@ -421,7 +430,7 @@ test('connections come and go, every other one reset in the middle of a stream: 
   });
 });
 
-/** Ten handshakes a second are an address's; more wait for their turn. */
+/** 200 handshakes a second are those of an address that is known; more wait for their turn. */
 async function dialPatiently(way: Way): Promise<Channels> {
   for (;;) {
     const channels = await way.dial().catch(() => undefined);

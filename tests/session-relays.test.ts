@@ -9,6 +9,7 @@ import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { eventually, rounds, suite, withSandbox, type Sandbox } from './harness.ts';
 import { childrenOf, socketsOf } from './processes.ts';
 import { exporter, importer, offer, upgradeTo, type Exporter } from './sep-pair.ts';
+import { sepsPair } from './seps-pair.ts';
 
 const test = suite('session relays');
 const committing = 'echo $$; cat >/dev/null; echo committed >> log';
@@ -182,22 +183,29 @@ test('a connection that is to be held starts what holds all the others too, wher
     assert.not(await hasCommitted(sandbox, { pid }, 0));
   }));
 
-test('a long answer to input that nobody reads is whole, however soon the client leaves', async () => {
-  await withSandbox(async (sandbox) => {
-    await offer(sandbox, 'head -c 20000000 /dev/zero', 'long', '-n', '8');
-    const { uri } = await exporter(sandbox);
-    const imports = importer(sandbox, uri);
-    await imports.has(1);
-    let left = rounds(40, 800);
-    const ask = async (): Promise<void> => {
-      while (left-- > 0) {
-        const { status, stdout, stderr } = await imports.run('dcat', ['long'], 'x');
-        assert.equal([stdout.length, status, stderr], [20_000_000, 0, '']);
-      }
-    };
-    await Promise.all(Array.from({ length: 4 }, ask));
-  });
-}, 300_000);
+for (const way of ['by import', 'by sep://', 'by seps://', 'by an import of seps://']) {
+  test(`a long answer to input that nobody reads is whole, however soon the client leaves, ${way}`, async () => {
+    await withSandbox(async (sandbox) => {
+      const pair = way.includes('seps') ? await sepsPair(sandbox) : undefined;
+      pair?.pair();
+      await offer(pair?.remote ?? sandbox, 'head -c 20000000 /dev/zero', 'long', '-n', '8');
+      const { uri } = pair ?? (await exporter(sandbox));
+      const client = pair?.local ?? sandbox;
+      const imports = way.includes('import') ? (pair?.importer(uri) ?? importer(sandbox, uri)) : undefined;
+      await imports?.has(1);
+      let left = rounds(40, 800);
+      const ask = async (): Promise<void> => {
+        while (left-- > 0) {
+          const { status, stdout, stderr } = await (imports
+            ? imports.run('dcat', ['long'], 'x')
+            : client.run('dcat', [`${uri}/long`], 'x'));
+          assert.equal([stdout.length, status, stderr], [20_000_000, 0, '']);
+        }
+      };
+      await Promise.all(Array.from({ length: 4 }, ask));
+    });
+  }, 300_000);
+}
 
 test('what holds connections for an exporter heeds no signal, and ends with it', async () => {
   await withSandbox(async (sandbox) => {

@@ -9,6 +9,8 @@ const maxRemembered = 4096;
 const maxFailures = 10;
 const handshakes = { perSecond: 200, burst: 200 };
 const handshakesOfOne = { perSecond: 10, burst: 32 };
+// A loop of a shell may connect anew for each of its calls, several at a time.
+const handshakesOfKnown = { perSecond: 200, burst: 200 };
 
 /** A connection of which nothing is known but its address. */
 export interface Unjudged {
@@ -23,7 +25,7 @@ export interface TooMany<T extends Unjudged> {
 
 /** What is remembered of a network from which connections came. */
 interface Origin {
-  readonly handshakes: Allowance;
+  handshakes: Allowance;
   /** Somebody there has shown a key that is authorised. */
   isKnown: boolean;
   failures: number[];
@@ -86,6 +88,7 @@ export class Admission<T extends Unjudged> {
     const origin = this.#origin(networkOf(address));
     origin.failures = [];
     origin.waitMs = 0;
+    if (!origin.isKnown) origin.handshakes = new Allowance(handshakesOfKnown);
     origin.isKnown = true;
   }
 

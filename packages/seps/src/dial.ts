@@ -95,8 +95,10 @@ function failureOfTls(printed: string, error: unknown): Failure {
   const failure = new Failure('connect to', printed, reasonOfTls(error));
   // Whoever may not begin is not told why.
   const isTurnedAway = codeOf(error) === 'ECONNRESET';
-  return isTurnedAway ? failure.withHint('an exporter lets a host wait that was refused ten times in a minute: try again later') : failure;
+  return isTurnedAway ? failure.withHint(turnedAway) : failure;
 }
+
+const turnedAway = 'an exporter lets a host wait that connects too often, or was refused ten times in a minute: try again later';
 
 const noExporter = 'it speaks TLS, but is no exporter';
 

@@ -57,6 +57,13 @@ export class ClientConnection {
     this.#socket.destroy();
   }
 
+  /** Lets the service end a channel: to destroy it tells of a loss, while the answer may still be on its way. */
+  #part(): void {
+    this.#isOver = true;
+    clearInterval(this.#ping);
+    this.#socket.end();
+  }
+
   async #sendPing(): Promise<void> {
     if (this.#unanswered === 2) await socketsSeen();
     if (this.#unanswered === 2) return this.#end({ lost: 'the service did not answer two pings' });
@@ -94,7 +101,8 @@ export class ClientConnection {
 
   #end(outcome: SessionResult): void {
     if (this.#isOver) return;
-    this.close();
+    if ('exit' in outcome && !(this.#socket instanceof Socket)) this.#part();
+    else this.close();
     this.#events.ended(outcome);
   }
 }

@@ -53,13 +53,14 @@ export class SessionRelays {
         if (session.isLost) await sleep(timing.endMs);
         return !session.isLost;
       },
+      mayAnswer: async () => {
+        // Nothing runs any more that could take a cut for an end, and a client leaves on its EXIT, before this is passed on.
+        if (isControl && session) Object.assign(session, { isOver: true, isLost: false });
+        return true;
+      },
       answered: () => {
         if (!session) return;
-        if (isControl) {
-          session.isOver = true;
-          // The service has ended it: nothing runs any more that could take a cut for an end.
-          session.isLost = false;
-        } else session.isAnswered = true;
+        if (!isControl) session.isAnswered = true;
         if (a.kind === 'unix') part(session);
       },
     });
