@@ -146,6 +146,21 @@ test('wrong usage', async () => {
   });
 });
 
+test('the far end ends with the near one, whatever it is doing when that goes', async () => {
+  await withSandbox(async ({ dir, run }) => {
+    const order = { version: 1, token: 'a'.repeat(32), command: ['cat'], family: 0, addresses: [], ports: [0, 0], wayMs: 10_000 };
+    const dead = createServer().listen(0, '127.0.0.1');
+    await once(dead, 'listening');
+    const { port } = dead.address() as AddressInfo;
+    dead.close();
+    writeFileSync(`${dir}/order`, `${JSON.stringify({ ...order, port, host: '127.0.0.1', isBatch: false, isVerbose: false })}\n`);
+    const ended = await Promise.all(Array.from({ length: 8 }, () => run('sh', ['-c', 'exec socketpipe -s - <order'])));
+    for (const { status, stderr } of ended) {
+      assert.equal([status, stderr], [125, 'socketpipe: cannot wait for the other end: it has gone\n']);
+    }
+  });
+}, 30_000);
+
 test('braces nest: a session within a session', async () => {
   await withSandbox(async ({ run }) => {
     const inner = ['socketpipe', '-b', ...group('-i', 'cat'), ...env, ...group('-r', 'tr', 'a-z', 'A-Z'), ...group('-o', 'cat')];

@@ -97,7 +97,8 @@ async function findDirectWay(order: Order, options: FarOptions, over: AbortSigna
   const called = await callBack(order, options);
   if (called) return called;
   const listener = order.port === undefined ? undefined : await listen(order.ports, order.family, order.token).catch(options.warn);
-  over.addEventListener('abort', () => listener?.close());
+  if (over.aborted) listener?.close();
+  else over.addEventListener('abort', () => listener?.close());
   if (order.port !== undefined) {
     const server = knownAddresses(order, options)?.server;
     const addresses = listener ? candidates(server, ownAddresses()) : [];
