@@ -14,9 +14,11 @@ import {
 } from 'node:fs';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
+import { controlPreface, dataPreface } from '@dipus/proto/control';
+import { encodeFrame, frameType } from '@dipus/proto/frame';
 import { bundle, eventually, rounds, suite, withSandbox } from './harness.ts';
 import { guardsOf, linkOf, socketsOf } from './processes.ts';
-import { serve } from './services.ts';
+import { controlOf, serve } from './services.ts';
 
 const test = suite('dserve');
 
@@ -489,6 +491,31 @@ test('SIGINT and SIGHUP: its sockets and programs go, it dies of the signal', as
       assert.not.ok(existsSync(service.path));
       await client.ended;
       await eventually('the end of the program', () => !existsSync(`/proc/${pid}`));
+    });
+  }
+});
+
+test('SIGINT, or the end of --grace: whoever has a place, and no program yet, is told at once, and none is started', async () => {
+  for (const [signal, ...options] of [['SIGINT'], ['SIGTERM', '--grace', '0.2']] as const) {
+    await withSandbox(async (sandbox) => {
+      const service = await serve(sandbox, ...options, 'touch begun', 'late');
+      const token = 'a'.repeat(32);
+      const control = connect(controlOf(service.path));
+      let answer = '';
+      control.on('data', (chunk) => (answer += chunk.toString('latin1'))).on('error', () => {});
+      control.write(controlPreface);
+      control.write(encodeFrame(frameType.start, JSON.stringify({ token, go: true })));
+      const data = connect({ path: controlOf(service.path), allowHalfOpen: true }).on('error', () => {});
+      data.write(dataPreface(token));
+      await eventually('STARTED', () => answer !== '');
+      const began = Date.now();
+      service.signal(signal);
+      await eventually('the reason', () => answer.includes('the service is shutting down'));
+      control.write(encodeFrame(frameType.go));
+      await service.ended;
+      assert.ok(Date.now() - began < 4000, `${signal}: ${Date.now() - began} ms`);
+      assert.not.ok(existsSync(`${sandbox.dir}/begun`));
+      data.destroy();
     });
   }
 });

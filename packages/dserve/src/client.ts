@@ -110,7 +110,7 @@ export class ControlClient implements Client {
     if (!this.#session.start.go) return true;
     this.#session.holdData();
     this.#session.started(hasTerminal);
-    const timer = setTimeout(() => this.#mayStart.resolve(false), timing.prefaceMs);
+    const timer = setTimeout(() => this.#mayStart.resolve(false), timing.prefaceMs).unref();
     const mayStart = await this.#mayStart.promise;
     clearTimeout(timer);
     return mayStart && !this.#isGone;

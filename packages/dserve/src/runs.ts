@@ -13,6 +13,7 @@ import type { ObjectSettings } from '@dipus/objects/settings';
 import { formatServiceName } from '@dipus/proto/name';
 import { pipeVersion, type Prepare } from '@dipus/proto/pipe';
 import { busy, type SessionError } from '@dipus/proto/session-error';
+import { deferred } from '@dipus/proto/waiting';
 import type { PreparedStage } from '@dipus/session/stage';
 import { credentialOf, stageVariables, type StageIdentity } from '@dipus/session/stage-variables';
 import { ownGroups, userName } from '@dipus/tree/accounts';
@@ -58,6 +59,9 @@ export class Runs {
   readonly #options: RunsOptions;
   readonly #gate: Gate;
   readonly #programs = new Set<Program>();
+  readonly #isEnding = deferred<false>();
+  /** How programs are ended from now on, those that are just being started too; undefined while they may run. */
+  #endOne: ((program: Program) => void) | undefined;
   #name: string;
   #kept: KeptService | undefined;
 
@@ -114,12 +118,16 @@ export class Runs {
     return this.#gate.close();
   }
 
-  /** Ends the programs that still run: TERM, then KILL. `now`: KILL at once. */
+  /** Ends the programs that still run: TERM, then KILL. `now`: KILL at once. None is started any more. */
   endPrograms(now: boolean): void {
-    for (const program of this.#programs) {
-      if (now) program.kill();
-      else program.end();
-    }
+    this.#endOne = (program) => (now ? program.kill() : program.end());
+    this.#isEnding.resolve(false);
+    this.#programs.forEach(this.#endOne);
+  }
+
+  #add(program: Program): void {
+    this.#programs.add(program);
+    this.#endOne?.(program);
   }
 
   #placeOf(identity: StageIdentity, { kept, control, settings }: PlaceOptions): PreparedStage {
@@ -142,7 +150,7 @@ export class Runs {
       start: async (ends, from) => {
         const started = await startProgram({ command, environment: { ...environment, ...stageVariables(identity, from) } }, ends);
         program = programOf(started);
-        this.#programs.add(program);
+        this.#add(program);
         const peer = control instanceof Socket ? knownPeer(control) : undefined;
         log({ event: 'begin', pid: program.pid, ...(peer && { peer }) });
         return started;
@@ -164,7 +172,7 @@ export class Runs {
         client.waits(ahead);
         log({ event: 'wait', ahead });
       },
-      drop: () => client.failed('the service is shutting down', true),
+      drop: () => client.failed(shuttingDown, true),
     };
   }
 
@@ -173,11 +181,11 @@ export class Runs {
     try {
       const command = this.#commandOf(await this.#options.claiming);
       const hasTerminal = this.#options.pty !== undefined;
-      if ((await client.isWanted()) && (await client.mayStart(hasTerminal))) await this.#runProgram(client, command, log);
-      else {
-        client.failed('its client has gone, or has sent no GO');
-        log({ event: 'leave' });
-      }
+      const mayStart = async (): Promise<boolean> => (await client.isWanted()) && client.mayStart(hasTerminal);
+      if (await Promise.race([this.#isEnding.promise, mayStart()])) return await this.#runProgram(client, command, log);
+      if (this.#endOne) client.failed(shuttingDown, true);
+      else client.failed('its client has gone, or has sent no GO');
+      log({ event: 'leave' });
     } finally {
       this.#gate.leave();
     }
@@ -192,7 +200,7 @@ export class Runs {
       ({ carrier } = connected);
       const peer = knownPeer(carrier ?? connected.connection);
       program = await this.#start(connected, withPeer(command, peer));
-      this.#programs.add(program);
+      this.#add(program);
       client.started(program, this.#options.pty !== undefined);
       log({ event: 'begin', pid: program.pid, ...(peer && { peer }) });
       const exit = await program.ended;
@@ -234,6 +242,8 @@ export class Runs {
     };
   }
 }
+
+const shuttingDown = 'the service is shutting down';
 
 /** Tells the program who has connected, where that is known: never who has connected to a program above it. */
 function withPeer(command: Command, peer: PeerCredentials | undefined): Command {
