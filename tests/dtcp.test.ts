@@ -50,6 +50,22 @@ test('--to: every connection is that service, with its session', () =>
     assert.is((await said(gone.port, '')).isReset, true);
   }));
 
+test('whoever has not named its service when --grace is over is broken off, and keeps nothing', () =>
+  withSandbox(async (sandbox) => {
+    await serve(sandbox, '-x', 'cat', 'echo');
+    const { program, port } = await dtcp(sandbox, '--grace', '0.5');
+    const [silent, open] = [await dial(port), await dial(port)];
+    open.write('echo');
+    await expectText(open, 'ok');
+    await eventually('both', () => (program.stderr.match(/uses/g) ?? []).length === 1);
+    const began = Date.now();
+    program.signal('SIGTERM');
+    assert.equal(await readAll(silent), { text: '', isReset: true });
+    assert.is((await readAll(open)).isReset, true);
+    assert.is((await program.ended).status, 0);
+    assert.ok(Date.now() - began < 4000, `${Date.now() - began} ms`);
+  }));
+
 test('a guest that breaks off ends the program; a service that is lost breaks the connection off', () =>
   withSandbox(async (sandbox) => {
     const { dir } = sandbox;

@@ -48,6 +48,21 @@ async function outcomeOf(socket: TLSSocket): Promise<string> {
   return result;
 }
 
+test('a client that is not ours is broken off at the end of --grace, and not later', () =>
+  withSandbox(async (sandbox) => {
+    await serve(sandbox, '-x', 'cat', 'echo');
+    const { program, port } = await dtls(sandbox, '--grace', '0.5', '--to', 'echo');
+    const client = dialTls(port, 'alice', alice);
+    client.on('error', () => {});
+    client.write('hello');
+    await expectText(client, 'hello');
+    const began = Date.now();
+    program.signal('SIGTERM');
+    assert.is((await readAll(client)).isReset, true);
+    assert.is((await program.ended).status, 0);
+    assert.ok(Date.now() - began < 4000, `${Date.now() - began} ms`);
+  }));
+
 test('the right key, of each identity', () =>
   withSandbox(async (sandbox) => {
     writeKeys(sandbox, ['# of this test', `alice:${alice}`, '', `bob:${bob.toUpperCase()}`]);

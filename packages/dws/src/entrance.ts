@@ -26,7 +26,7 @@ const maxHeaderSize = 16_384;
 /** Listens at addresses that have been resolved, and lets in whoever may. Throws Failure; nothing is left open then. */
 export function openWebEntrance(addresses: readonly ListenAddress[], options: WebEntranceOptions): Promise<Entrance> {
   const admission = new Admission<Socket>({ max: options.max });
-  return listenAtAll(addresses, { scheme, server: () => serverOf(admission, options), explain: options.explain });
+  return listenAtAll(addresses, { scheme, admission, server: () => serverOf(admission, options), explain: options.explain });
 }
 
 function serverOf(admission: Admission<Socket>, options: WebEntranceOptions): Server {

@@ -31,6 +31,11 @@ export class Admission<T extends object> {
     return this.#guests.keys();
   }
 
+  /** Those that have not said yet what they want. */
+  get unfinished(): T[] {
+    return [...this.#guests].flatMap(([guest, { isUnfinished }]) => (isUnfinished ? [guest] : []));
+  }
+
   /** Counts a guest that comes from an address. Returns why it must not be served; it is to leave all the same. */
   enter(guest: T, address: string): string | undefined {
     const network = networkOf(address);

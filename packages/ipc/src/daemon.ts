@@ -205,7 +205,10 @@ class Connections {
     const isEndless = opened.socket.readableObjectMode;
     const isWhole = framing === 'bytes' || isEndless;
     const target: Endpoint = isWhole ? opened : { socket: framed(opened.socket, framing), kind: 'channel' };
-    const relayed = relay({ socket: client, kind: 'unix' }, target, { isHeld: () => framing === 'bytes', isEndless });
+    const relayed = relay({ socket: client, kind: 'unix' }, target, {
+      isHeld: ({ kind }) => kind === 'unix' && framing === 'bytes',
+      isEndless,
+    });
     this.#streams.add(relayed);
     this.#options.explain(`${scheme}: ${await relayed.ended}`);
   }

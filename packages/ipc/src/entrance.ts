@@ -21,6 +21,8 @@ export interface Entrance {
   readonly uris: readonly string[];
   /** Takes no more guests; those that are in stay. */
   close(): void;
+  /** Breaks off those that have not said yet what they want. */
+  breakUnfinished?(): void;
 }
 
 /** Listens at addresses that have been resolved, and lets in whoever may. Throws Failure; nothing is left open then. */
@@ -31,20 +33,22 @@ export function openEntrance(addresses: readonly ListenAddress[], options: Entra
     createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (connection) => {
       void receive(connection, admission, options);
     });
-  return listenAtAll(addresses, { scheme, server, explain });
+  return listenAtAll(addresses, { scheme, admission, server, explain });
 }
 
 interface Doors {
   readonly scheme: string;
+  readonly admission: Admission<Socket>;
   /** Makes the server of an address. */
   server(): Server;
   explain(line: string): void;
 }
 
 /** Has a server listen at each address, which have been resolved. Throws Failure; nothing is left open then. */
-export async function listenAtAll(addresses: readonly ListenAddress[], { scheme, server, explain }: Doors): Promise<Entrance> {
+export async function listenAtAll(addresses: readonly ListenAddress[], { scheme, admission, server, explain }: Doors): Promise<Entrance> {
   const servers: Server[] = [];
   const close = (): void => servers.forEach((one) => one.close());
+  const breakUnfinished = (): void => admission.unfinished.forEach(breakOff);
   const uris: string[] = [];
   try {
     for (const address of addresses) {
@@ -53,7 +57,7 @@ export async function listenAtAll(addresses: readonly ListenAddress[], { scheme,
       uris.push(formatAddress(scheme, await listenAt(one, address)));
       one.on('error', (error) => explain(`cannot accept a connection: ${reasonOf(error)}`));
     }
-    return { uris, close };
+    return { uris, close, breakUnfinished };
   } catch (error) {
     close();
     throw error;

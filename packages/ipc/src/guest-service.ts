@@ -72,7 +72,8 @@ export function relayGuest(guest: Duplex, service: GuestService, explain: (line:
     a,
     { socket, kind: 'unix' },
     {
-      isHeld: () => framing === 'bytes',
+      // What comes from the network can be told of an error.
+      isHeld: ({ kind }) => kind === 'unix' && framing === 'bytes',
       // The end of a session's data says nothing until its control connection had the time to end too.
       mayAnswer: async () => {
         if (session) await Promise.race([outcome, sleep(timing.endMs)]);

@@ -25,8 +25,9 @@ export async function runDaemon(tree: Tree, life: DaemonLife): Promise<void> {
   const { stop, stopNow, enter, ready, graceMs = timing.graceMs } = life;
   const streams = new OpenStreams();
   const daemon = await serveDaemon(tree, { ...life, streams });
+  let entrance: Entrance | undefined;
   try {
-    const entrance = await enter?.(streams);
+    entrance = await enter?.(streams);
     ready([...(entrance?.uris ?? []), daemon.path].map((line) => `${line}\n`).join(''));
     await aborted(stop);
     entrance?.close();
@@ -34,6 +35,7 @@ export async function runDaemon(tree: Tree, life: DaemonLife): Promise<void> {
     await Promise.race([streams.idle(), delay(stop.reason === 'SIGTERM' ? graceMs : 0), aborted(stopNow)]);
   } finally {
     daemon.release();
-    streams.breakAll();
+    entrance?.breakUnfinished?.();
+    streams.close();
   }
 }

@@ -14,6 +14,7 @@ export class OpenStreams {
   readonly sessions: SessionRelays = new SessionRelays();
   readonly #open = new Set<OpenStream>();
   #idle: Deferred<void> | undefined;
+  #isClosed = false;
 
   get count(): number {
     return this.#open.size;
@@ -28,6 +29,7 @@ export class OpenStreams {
       this.#idle = undefined;
     };
     void stream.ended.then(end, end);
+    if (this.#isClosed) stream.break();
   }
 
   /** Resolves when none is open. */
@@ -38,5 +40,11 @@ export class OpenStreams {
   /** Ends all of them as errors. */
   breakAll(): void {
     for (const stream of this.#open) stream.break();
+  }
+
+  /** The same, also for what is added from now on. */
+  close(): void {
+    this.#isClosed = true;
+    this.breakAll();
   }
 }
