@@ -5,6 +5,7 @@ import { Allowance } from './allowance.ts';
 
 const maxUnjudged = 128;
 const maxUnjudgedOfOne = 16;
+const maxUnjudgedOfKnown = 64;
 const maxRemembered = 4096;
 const maxFailures = 10;
 const handshakes = { perSecond: 200, burst: 200 };
@@ -119,10 +120,11 @@ export class Admission<T extends Unjudged> {
   /** Which one makes room for one more from a network; undefined where there is room. */
   #crowdFor(network: string): TooMany<T> | undefined {
     const own = this.#unjudged.get(network);
-    if (own && own.size >= maxUnjudgedOfOne) return { one: oldestOf(own), why: 'too many unjudged connections from its address' };
+    const most = this.#origins.get(network)?.isKnown ? maxUnjudgedOfKnown : maxUnjudgedOfOne;
+    if (own && own.size >= most) return { one: oldestOf(own), why: 'too many unjudged connections from its address' };
     if (this.#count < maxUnjudged) return undefined;
-    const most = [...this.#unjudged.values()].reduce((found, each) => (each.size > found.size ? each : found));
-    return { one: oldestOf(most), why: 'too many unjudged connections' };
+    const crowd = [...this.#unjudged.values()].reduce((found, each) => (each.size > found.size ? each : found));
+    return { one: oldestOf(crowd), why: 'too many unjudged connections' };
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type ChannelFrame,
   type ResetReason,
 } from '@dipus/proto/channel-frame';
+import { reasonOf } from '@dipus/proto/failure';
 import { timing } from '@dipus/proto/timing';
 import { deferred } from '@dipus/proto/waiting';
 import type { Channel, ChannelLink } from './channel.ts';
@@ -151,7 +152,7 @@ export class Channels {
     this.#socket
       .on('data', (chunk: Buffer) => this.#take(chunk))
       .on('end', () => this.#lose(this.#goodbye ?? 'the other side has closed the connection'))
-      .on('error', (error) => this.#lose(error.message))
+      .on('error', (error) => this.#lose(reasonOf(error)))
       .on('close', () => this.#lose('the connection is closed'));
     if (this.#socket.destroyed) this.#lose('the connection is closed');
   }
