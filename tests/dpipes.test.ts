@@ -1,5 +1,8 @@
 // Pipelines over several trees that stand for hosts: what they print, how they end, and what is never taken for an end.
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { bundle, eventually, has, rounds, suite, testWith, withSandbox, type Ended, type Program, type Sandbox } from './harness.ts';
 import { childrenOf, commandOf, descendantsOf, programsOf } from './processes.ts';
@@ -75,6 +78,10 @@ test('on one host: bytes, stderr and statuses as of a shell', async () => {
       (await dpipes(sandbox, ['-n', '--tag', '(echo one >&2; printf two >&2; echo >&2) | cat'])).stderr,
       '1 @box: one\n1 @box: two\n',
     );
+    assert.is(
+      (await dpipes(sandbox, ['-n', '--tag', '(printf on >&2; sleep 1; echo e >&2) | (sleep 0.3; echo two >&2)'])).stderr,
+      '1 @box: on\n2 @box: two\n1 @box: e\n',
+    );
     const progress = await dpipes(sandbox, ['-n', '-p', 'head -c 300000 /dev/zero | cat | wc -c']);
     assert.equal([progress.stdout.toString().trim(), progress.status], ['300000', 0]);
     const rate = '\\S+ [KMG]?i?B/s';
@@ -142,6 +149,47 @@ test('over two hosts, by name, by URI and by import, and through this one where 
     assert.is((await imports.stop()).status, 0);
   });
 }, 120_000);
+
+test('a node that takes connections and says nothing is told of, and left out; ^C meanwhile says nothing of it', async () => {
+  const hung = createServer((connection) => void connection.on('error', () => {}));
+  hung.listen(0, '127.0.0.1');
+  await once(hung, 'listening');
+  const { port } = hung.address() as AddressInfo;
+  await withSandbox(async (sandbox) => {
+    const daemon = await startNode(sandbox);
+    const good = `unix://${daemon.stdout.toString().trim()}`;
+    for (const scheme of ['sep', 'seps', 'ssh']) {
+      const uri = `${scheme}://127.0.0.1:${port}`;
+      const began = Date.now();
+      const ended = await sandbox.run('dpipes', ['-n', '-N', uri, '-N', good, 'seq 2 | cat'], '');
+      assert.equal(said(ended), ['1\n2\n', `dpipes: cannot connect to ${uri}: it does not answer\n`, 0]);
+      assert.ok(Date.now() - began < 9000, `${Date.now() - began} ms`);
+      const stopped = sandbox.start('dpipes', ['-n', '-N', uri, '@nobody seq 2']);
+      await pause(500);
+      const { signal, stderr } = await stopped.stop('SIGINT');
+      assert.equal([signal, stderr], ['SIGINT', '']);
+    }
+    const gone = await dpipes(sandbox, ['-n', '-N', `unix://${sandbox.dir}/gone`, 'seq 2']);
+    assert.match(gone.stderr, /^dpipes: cannot connect to \S+\/gone: no such file or directory\ndpipes: cannot place stage 1, seq: /);
+  });
+  hung.close();
+});
+
+test('a node that has no room for one more connection is asked again', async () => {
+  await withSandbox(async (sandbox) => {
+    const { daemon, root } = await node(sandbox, 'far');
+    const exporter = sandbox.start('dexport', ['--user', 'root', '-l', '127.0.0.1:0', '--no-announce', '--max', '1'], {
+      env: { ...sandbox.env, DIPUS_ROOT: root, DIPUS_HOST: 'far' },
+    });
+    const uri = await exporter.line();
+    const holder = connect(Number(uri.split(':').at(-1)), '127.0.0.1').on('error', () => {});
+    await once(holder, 'connect');
+    setTimeout(() => holder.destroy(), 1500);
+    const ended = await dpipes(sandbox, ['-N', uri, '--plan', 'seq 2']);
+    assert.equal([ended.stderr, ended.status], ['', 0]);
+    await daemon.stop();
+  });
+});
 
 test('what may not run, is not there, or makes no sense', async () => {
   await withSandbox(async (sandbox) => {

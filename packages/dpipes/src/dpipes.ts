@@ -32,13 +32,14 @@ const flowMs = 500;
 export async function dpipes(args: Arguments, openTree: () => Tree, context: Context): Promise<number | EndedBySignal> {
   const pipeline = readPipeline(args.pipeline);
   if (args.statusFd !== undefined) checkDescriptor(args.statusFd);
-  const nodes = new Nodes(args, openTree, context);
   const { timeoutMs = timing.startMs } = args;
   const deadline = timeoutMs === 0 ? Infinity : Date.now() + timeoutMs;
+  const nodes = new Nodes({ ...args, deadline }, openTree, context);
   try {
     checkPrograms(args.wishes, pipeline.stages);
     const find = (): Promise<WantedStage[]> => findCandidates(pipeline.stages, nodes, { deadline, stop: context.stop });
-    const wanted = await inTime('place', find(), deadline);
+    const wanted = await Promise.race([inTime('place', find(), deadline), aborted(context.stop)]);
+    if (!wanted) return 0;
     if (!args.mayMix) checkNotMixed(wanted);
     if (args.isPlan) return printPlan(wanted, context);
     // A signal ends it wherever it is; what runs then is ended by the loss of its client.
@@ -106,8 +107,8 @@ async function runStages(
   const running = new RunningPipe(args.endRule, args.isLastAlone);
   const progress = args.showsProgress ? showFlows(wanted) : undefined;
   const hosts = new Map<WantedStage, string>();
-  const hasTags = args.hasTags || (isatty(2) && wanted.length > 1);
-  const events = (one: WantedStage): StageEvents => eventsOf(one, { hasTags, hosts, running, progress });
+  const tagged = args.hasTags || (isatty(2) && wanted.length > 1) ? new TaggedLines() : undefined;
+  const events = (one: WantedStage): StageEvents => eventsOf(one, { tagged, hosts, running, progress });
   const { stop, explain } = context;
   const wishes = { ...args.wishes, client: ownHost(process.env) };
   const asked = { events, wishes, explain, ...(progress && { flowMs }) };
@@ -146,20 +147,21 @@ function showFlows(wanted: readonly WantedStage[]): FlowLines {
 }
 
 interface Told {
-  readonly hasTags: boolean;
+  /** Where lines have tags. */
+  readonly tagged: TaggedLines | undefined;
   /** Where each stage has its place. */
   readonly hosts: ReadonlyMap<WantedStage, string>;
   readonly running: RunningPipe;
   readonly progress: FlowLines | undefined;
 }
 
-function eventsOf(wanted: WantedStage, { hasTags, hosts, running, progress }: Told): StageEvents {
+function eventsOf(wanted: WantedStage, { tagged, hosts, running, progress }: Told): StageEvents {
   const { number, stage } = wanted;
-  const tagged = hasTags ? new TaggedLines(() => `${number} ${stage.name ?? ''}@${hosts.get(wanted) || 'here'}: `) : undefined;
+  const tag = (): string => `${number} ${stage.name ?? ''}@${hosts.get(wanted) || 'here'}: `;
   return {
     stderr: (bytes) => {
       progress?.clear();
-      printDiagnostics(tagged ? tagged.take(bytes) : bytes);
+      printDiagnostics(tagged ? tagged.take(wanted, tag(), bytes) : bytes);
     },
     flow: (flow) => progress?.take(wanted.number, flow),
     inputEnded: (how) => {

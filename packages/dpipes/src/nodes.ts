@@ -7,17 +7,19 @@ import { readOperand } from '@dipus/cli/operand';
 import { readAsk } from '@dipus/cli/service-operand';
 import { askOf, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri, parseUri, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
-import { Failure } from '@dipus/proto/failure';
+import { codeOf, Failure } from '@dipus/proto/failure';
 import { nodeUri } from '@dipus/proto/node-uri';
 import { parseServicePath } from '@dipus/proto/name';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
+import type { Prompter } from '@dipus/proto/prompter';
 import type { RemoteHost, RemoteService } from '@dipus/proto/remote';
+import { timing } from '@dipus/proto/timing';
 import { probeRemote } from '@dipus/remote/living';
 import { openHost } from '@dipus/remote/open';
 import { findServices } from '@dipus/tree/list';
 import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
-import { lateness } from './deadline.ts';
+import { before, lateness, TooLate } from './deadline.ts';
 import { hostIn, candidateOf, type Candidate, type Service } from './candidate.ts';
 import { Registered } from './registered.ts';
 import { startNode } from './start-node.ts';
@@ -27,24 +29,35 @@ export interface WhereNodesAre {
   readonly registry?: RegistryUrl;
 }
 
+// A host may take this share of the time that is left, so that one that hangs does not keep the others from being asked.
+const shareOfHost = 1 / 3;
+
 export class Nodes {
   readonly #uris: readonly Uri[];
   readonly #registered: Registered | undefined;
   readonly #openTree: () => Tree;
   readonly #context: Context;
   /** Nodes that have failed, of which one line is enough. */
-  readonly #told = new Set<object>();
+  readonly #told = new Set<unknown>();
   /** Whoever has not answered in time, and what there is to say of it. */
-  readonly #silent = new Map<object, unknown>();
+  readonly #silent = new Map<unknown, unknown>();
   readonly #hosts = new Map<string, Promise<RemoteHost>>();
   readonly #started = new Map<RemoteHost, Promise<Duplex | undefined>>();
+  /** What a person is being asked. */
+  readonly #questions = new Set<Promise<unknown>>();
+  readonly #deadline: number;
+  #isClosed = false;
 
-  /** `nodes`: as `-N` names them; without any, and without a registry, this host's tree has them. Throws UsageError. */
-  constructor({ nodes, registry }: WhereNodesAre, openTree: () => Tree, context: Context) {
+  /**
+   * `nodes`: as `-N` names them; without any, and without a registry, this host's tree has them. `deadline`: until when they are of use,
+   * Infinity for ever. Throws UsageError.
+   */
+  constructor({ nodes, registry, deadline }: WhereNodesAre & { deadline: number }, openTree: () => Tree, context: Context) {
     this.#uris = nodes.map(readNode);
     this.#registered = registry && new Registered(registry, openTree);
     this.#openTree = openTree;
     this.#context = context;
+    this.#deadline = deadline;
   }
 
   /**
@@ -76,8 +89,10 @@ export class Nodes {
   /** A service as it can be a stage; undefined where it cannot, or does not answer in time. */
   async candidateAt(service: Service): Promise<Candidate | undefined> {
     const isLate = lateness();
-    const candidate = await candidateOf(service);
-    if (!candidate && isLate()) this.#silent.set(service, undefined);
+    const candidate = await candidateOf(service, (error) => {
+      if (service.isNamed) this.#tell(service.path, new Failure('connect to', service.path, error));
+    });
+    if (!candidate && isLate()) this.#silent.set(service.path, undefined);
     return candidate;
   }
 
@@ -93,12 +108,15 @@ export class Nodes {
     for (const [who, error] of this.#silent) if (error !== undefined) this.#tell(who, error);
   }
 
-  #tell(who: object, error: unknown): void {
+  #tell(who: unknown, error: unknown): void {
+    // What is given up says nothing of a node.
+    if (this.#isClosed || this.#context.stop.aborted) return;
     if (!this.#told.has(who)) this.#context.warn(error);
     this.#told.add(who);
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#registered?.close();
     for (const node of this.#started.values()) node.then((one) => one?.destroy()).catch(() => {});
     for (const host of this.#hosts.values()) host.then((one) => one.close()).catch(() => {});
@@ -130,14 +148,32 @@ export class Nodes {
 
   async #findAt(uri: Uri, ask: Ask): Promise<Service[]> {
     if (uri.scheme === 'unix') return ask.segments.at(-1) === 'dpipesd' ? [serviceAt(uri.path)] : [];
-    const isLate = lateness();
+    if (this.#isClosed || this.#silent.has(uri)) return [];
     try {
-      if (uri.scheme === 'ssh') await this.#served(uri);
-      return await this.#listOf(uri, ask);
+      return await this.#inTime(uri, this.#servedAt(uri, ask));
     } catch (error) {
-      if (isLate()) this.#silent.set(uri, error);
+      if (error instanceof Late || codeOf(error) === 'EAGAIN') this.#silent.set(uri, error);
       else this.#tell(uri, error);
       return [];
+    }
+  }
+
+  async #servedAt(uri: RemoteUri, ask: Ask): Promise<Service[]> {
+    if (uri.scheme === 'ssh') await this.#served(uri);
+    return this.#listOf(uri, ask);
+  }
+
+  /** Rejects with Late where the others must not wait any longer; what a person is being asked counts for no time. */
+  async #inTime<T>(uri: RemoteUri, answer: Promise<T>): Promise<T> {
+    for (;;) {
+      const share = Math.max(timing.probeMs, (this.#deadline - Date.now()) * shareOfHost);
+      try {
+        return await before(Date.now() + share, answer);
+      } catch (error) {
+        if (!(error instanceof TooLate)) throw error;
+        if (this.#questions.size === 0) throw new Late('connect to', (await this.#hostOf(uri)).printed, 'it does not answer');
+        await Promise.race([answer, ...this.#questions]);
+      }
     }
   }
 
@@ -173,11 +209,30 @@ export class Nodes {
     if (!host) {
       const { explain, warn, stop } = this.#context;
       const user = (): ReturnType<typeof readUser> => readUser(process.env);
-      host = openHost(uri, { explain, warn, stop, prompter: openPrompter, user, tree: this.#openTree });
+      const prompter = (): Prompter | undefined => counted(openPrompter(), this.#questions);
+      host = openHost(uri, { explain, warn, stop, prompter, user, tree: this.#openTree });
       this.#hosts.set(key, host);
     }
     return host;
   }
+}
+
+/** A host has not answered yet. */
+class Late extends Failure {}
+
+/** A prompter whose questions are in a set while they wait for their answers. */
+function counted(prompter: Prompter | undefined, questions: Set<Promise<unknown>>): Prompter | undefined {
+  if (!prompter) return undefined;
+  const count = <T>(asked: Promise<T>): Promise<T> => {
+    questions.add(asked);
+    return asked.finally(() => questions.delete(asked));
+  };
+  return {
+    confirm: (question, stop) => count(prompter.confirm(question, stop)),
+    secret: (prompt, stop) => count(prompter.secret(prompt, stop)),
+    answer: (prompt, stop) => count(prompter.answer(prompt, stop)),
+    tell: (line) => prompter.tell(line),
+  };
 }
 
 function findLocal(tree: Tree, ask: Ask): Service[] {
@@ -190,7 +245,7 @@ function findLocal(tree: Tree, ask: Ask): Service[] {
 }
 
 function serviceAt(file: string): Service {
-  return { path: file, host: hostIn(file), file, open: () => openService({ file }, 'control') };
+  return { path: file, host: hostIn(file), file, isNamed: true, open: () => openService({ file }, 'control') };
 }
 
 function readNode(text: string): Uri {

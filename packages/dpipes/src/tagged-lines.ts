@@ -1,20 +1,20 @@
-/** Bytes of stderr as they come, each line with its stage in front; what has no end yet waits for it. */
+/** What several stages write to their stderr, as it comes: each line has its stage in front, and ends before one of another begins. */
 export class TaggedLines {
-  readonly #tag: () => string;
-  #isMiddle = false;
+  /** Whose line has no end yet. */
+  #open: object | undefined;
 
-  constructor(tag: () => string) {
-    this.#tag = tag;
-  }
-
-  /** The bytes with the tag wherever a line begins. */
-  take(bytes: Buffer): Buffer {
+  /** The bytes of a stage, with its tag wherever a line of it begins. */
+  take(stage: object, tag: string, bytes: Buffer): Buffer {
     const parts: Buffer[] = [];
+    if (this.#open !== undefined && this.#open !== stage && bytes.length > 0) {
+      parts.push(Buffer.from('\n'));
+      this.#open = undefined;
+    }
     for (let from = 0; from < bytes.length;) {
       const end = bytes.indexOf(0x0a, from) + 1 || bytes.length;
-      if (!this.#isMiddle) parts.push(Buffer.from(this.#tag()));
+      if (this.#open === undefined) parts.push(Buffer.from(tag));
       parts.push(bytes.subarray(from, end));
-      this.#isMiddle = bytes[end - 1] !== 0x0a;
+      this.#open = bytes[end - 1] === 0x0a ? undefined : stage;
       from = end;
     }
     return Buffer.concat(parts);

@@ -80,6 +80,7 @@ function headOf<T>(
       clearTimeout(timer);
       host.closed?.removeEventListener('abort', close);
     };
+    if (host.closed?.aborted) close();
     host.closed?.addEventListener('abort', close, { once: true });
     const failed = (error: unknown): void => {
       settle();
