@@ -2,7 +2,9 @@
 import { connect } from 'node:net';
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
+import { StageClient } from '@dipus/session/stage-client';
 import { eventually, suite, within, withSandbox } from './harness.ts';
+import { controlOf } from './services.ts';
 
 const test = suite('dpipesd');
 const asRoot = process.geteuid!() === 0 ? ['--user', 'root'] : [];
@@ -21,6 +23,26 @@ test('its names, one for each app, go with it', async () => {
     await within(10_000, 'a plain client is left', new Promise((resolve) => plain.once('close', resolve)));
     assert.is((await daemon.stop()).status, 0);
     assert.is((await run('dls', ['-a'])).stdout.toString(), '');
+  });
+});
+
+test('SIGINT, or the end of --grace: stages that have places and no program yet do not keep it, nor a dserve', async () => {
+  await withSandbox(async (sandbox) => {
+    for (const [tool, signal, ...args] of [
+      ['dpipesd', 'SIGINT'],
+      ['dpipesd', 'SIGTERM', '--grace', '0.2'],
+      ['dserve', 'SIGHUP', 'cat', 'stage'],
+    ] as const) {
+      const daemon = sandbox.start(tool, args);
+      const control = connect({ path: controlOf(await daemon.line()), allowHalfOpen: true });
+      const prepare = { pipe: 'a'.repeat(32), stage: 1, stages: 1, ...(tool === 'dpipesd' && { command: 'true' }) };
+      const client = new StageClient(control, prepare, { stderr: () => {}, inputEnded: () => {} });
+      await client.prepared;
+      const began = Date.now();
+      daemon.signal(signal);
+      await Promise.all([daemon.ended, client.ended]);
+      assert.ok(Date.now() - began < 4000, `${tool}, ${signal}: ${Date.now() - began} ms`);
+    }
   });
 });
 

@@ -32,7 +32,7 @@ export async function dlink(tree: Tree, args: Arguments, { context, host }: { co
     kept.release();
     await Promise.race([streams.idle(), delay(stop.reason === 'SIGTERM' ? timing.graceMs : 0), aborted(stopNow)]);
   } finally {
-    streams.breakAll();
+    streams.close();
     target.close();
   }
 }

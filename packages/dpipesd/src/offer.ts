@@ -50,6 +50,10 @@ export class Offer {
   readonly #since = Date.now();
   readonly #controls = new Set<Socket>();
   readonly #groups = new Set<number>();
+  /** Those of stages that have their places, and no program yet. */
+  readonly #unbegun = new Set<Duplex>();
+  /** How programs are ended from now on, those that are just being started too; undefined while they may run. */
+  #endOne: ((group: number) => void) | undefined;
   #running = 0;
   #idle: Deferred<void> | undefined;
   #kept: KeptService | undefined;
@@ -81,9 +85,11 @@ export class Offer {
     if (this.#running > 0) await (this.#idle ??= deferred()).promise;
   }
 
-  /** Ends the programs that still run: TERM, then KILL. `now`: KILL at once. */
+  /** Ends the programs that still run: TERM, then KILL. `now`: KILL at once. None is started any more. */
   endPrograms(now: boolean): void {
-    for (const pid of this.#groups) void (now ? killGroup(pid) : endGroup(pid));
+    this.#endOne = (group) => void (now ? killGroup(group) : endGroup(group));
+    this.#groups.forEach(this.#endOne);
+    for (const control of this.#unbegun) control.destroy();
   }
 
   /** Closes the connections that are left, behind what was written to them. */
@@ -138,7 +144,10 @@ export class Offer {
     this.#running++;
     try {
       const agreement = await agree(prepare, formatServiceName(service), this.#options.terms);
-      if (places.enterApp(agreement.app)) return this.#place(this.#identityOf(prepare, service, control), agreement);
+      if (places.enterApp(agreement.app)) {
+        this.#unbegun.add(control);
+        return this.#place(this.#identityOf(prepare, service, control), control, agreement);
+      }
     } catch (error) {
       this.#leaveUnused();
       if (!(error instanceof NotToRun)) this.#options.warn(new Failure('prepare', 'a stage', error));
@@ -157,7 +166,7 @@ export class Offer {
     return { prepare, service, user: terms.user, groups: ownGroups(), credential };
   }
 
-  #place(identity: StageIdentity, { words, app, ignored, maxMs, objects: settings }: Agreement): PreparedStage {
+  #place(identity: StageIdentity, control: Duplex, { words, app, ignored, maxMs, objects: settings }: Agreement): PreparedStage {
     const { places, ways, seen } = this.#options;
     const { prepare, service } = identity;
     const { stage, stages } = prepare;
@@ -182,10 +191,12 @@ export class Offer {
       widen: widenPipe,
       watched: (look) => record.watched(look),
       start: async (ends, from) => {
+        this.#unbegun.delete(control);
         const program = await startProgram({ ...words, environment: environmentFrom(from) }, ends);
         const { pid } = program;
         group = pid;
         this.#groups.add(pid);
+        this.#endOne?.(pid);
         record.started(pid, words.argv);
         // A program that ended by itself would pass for a true end.
         if (maxMs !== undefined) timer = setTimeout(() => void killGroup(pid), maxMs);
@@ -194,6 +205,7 @@ export class Offer {
       },
       release: (result) => {
         clearTimeout(timer);
+        this.#unbegun.delete(control);
         if (group !== undefined) this.#groups.delete(group);
         places.leaveApp(app);
         record.ended(result);

@@ -59,6 +59,8 @@ export class Runs {
   readonly #options: RunsOptions;
   readonly #gate: Gate;
   readonly #programs = new Set<Program>();
+  /** Those of stages that have their places, and no program yet. */
+  readonly #unbegun = new Set<Duplex>();
   readonly #isEnding = deferred<false>();
   /** How programs are ended from now on, those that are just being started too; undefined while they may run. */
   #endOne: ((program: Program) => void) | undefined;
@@ -123,6 +125,7 @@ export class Runs {
     this.#endOne = (program) => (now ? program.kill() : program.end());
     this.#isEnding.resolve(false);
     this.#programs.forEach(this.#endOne);
+    for (const control of this.#unbegun) control.destroy();
   }
 
   #add(program: Program): void {
@@ -131,6 +134,7 @@ export class Runs {
   }
 
   #placeOf(identity: StageIdentity, { kept, control, settings }: PlaceOptions): PreparedStage {
+    this.#unbegun.add(control);
     const log = logOf({ service: this.#name, kind: 'stage' }, this.#shared.log, this.#shared.isLogJson);
     const begun = Date.now();
     let program: Program | undefined;
@@ -148,6 +152,7 @@ export class Runs {
       ...(settings && { objects: { settings, identity, argv: ['/bin/sh', '-c', command], environment } }),
       widen: widenPipe,
       start: async (ends, from) => {
+        this.#unbegun.delete(control);
         const started = await startProgram({ command, environment: { ...environment, ...stageVariables(identity, from) } }, ends);
         program = programOf(started);
         this.#add(program);
@@ -156,6 +161,7 @@ export class Runs {
         return started;
       },
       release: (result) => {
+        this.#unbegun.delete(control);
         if (program) this.#programs.delete(program);
         this.#gate.leave();
         if ('exit' in result) log({ event: 'end', exit: result.exit, seconds: (Date.now() - begun) / 1000 });
