@@ -200,10 +200,12 @@ test('a remote command that ends early loses nothing', async () => {
 
 test('an output command that ends early ends the remote one as in a pipeline', async () => {
   await withSandbox(async ({ run }) => {
-    const args = ['-b', ...group('-i', 'cat', '/dev/zero'), ...env, ...group('-r', 'yes'), ...group('-o', 'head', '-n', '1')];
-    const ended = await run('socketpipe', args);
-    assert.is(ended.stdout.toString(), 'y\n');
-    assert.is(ended.status, 0, ended.stderr);
+    for (const remote of [['yes'], ['sh', '-c', 'yes; exit $?']]) {
+      const args = ['-b', ...group('-i', 'cat', '/dev/zero'), ...env, ...group('-r', ...remote), ...group('-o', 'head', '-n', '1')];
+      const ended = await run('socketpipe', args);
+      assert.is(ended.stdout.toString(), 'y\n');
+      assert.is(ended.status, 0, ended.stderr);
+    }
   });
 });
 

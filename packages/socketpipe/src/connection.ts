@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
+import { constants } from 'node:os';
 
 /** What one end tells the other while the commands run. */
 export type Message =
@@ -40,10 +41,13 @@ export interface Connection {
   close(): void;
 }
 
+// Of a command that died of SIGPIPE, and of a shell whose last command did.
+const brokenPipe = 128 + constants.signals.SIGPIPE;
+
 /** Whether a command whose writing was refused has ended by that. */
-export function isCutShort(ending: { status: number; signal: NodeJS.Signals | undefined }, connection: Connection): boolean {
+export function isCutShort(ending: { status: number }, connection: Connection): boolean {
   // Node's pipes are socket pairs, where the writer may meet ECONNRESET before EPIPE, and fail in its own way.
-  return ending.signal === 'SIGPIPE' || (connection.stdio === 'pipe' && ending.status !== 0);
+  return ending.status === brokenPipe || (connection.stdio === 'pipe' && ending.status !== 0);
 }
 
 /** A message as a peer sent it; undefined for what is none. */
