@@ -20,8 +20,6 @@ export interface Service {
   readonly uri?: string;
   /** Its path on this host. */
   readonly file?: string;
-  /** It was named by its path, so that somebody expects it to be there. */
-  readonly isNamed?: boolean;
   /** Connects to its control socket: half-open, not read yet; the caller closes it. */
   open(half: 'control' | 'data'): Promise<Duplex>;
 }
@@ -34,10 +32,19 @@ export interface Candidate extends Service {
   readonly reach: Reach;
 }
 
-/** Asks a service what it is doing; undefined where it does not answer, or says that it can be no stage. `failed`: it cannot be asked. */
-export async function candidateOf(service: Service, failed: (error: unknown) => void): Promise<Candidate | undefined> {
-  const info = await askInfo((half) => service.open(half)).catch(failed);
-  if (!info?.pipe) return undefined;
+/** Asks a service what it is doing; undefined where it can be no stage, and `passed` is told why. */
+export async function candidateOf(service: Service, passed: (reason: unknown) => void): Promise<Candidate | undefined> {
+  let info: Info | undefined;
+  try {
+    info = await askInfo((half) => service.open(half));
+  } catch (error) {
+    passed(error);
+    return undefined;
+  }
+  if (info?.pipe === undefined) {
+    passed(info ? 'it can be no stage' : 'it does not say what it is doing');
+    return undefined;
+  }
   const { origin } = info;
   // Of an import, where it leads; its host may have it from somewhere else, which this one does not know.
   const uri = service.uri ?? origin;

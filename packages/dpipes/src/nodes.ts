@@ -7,7 +7,7 @@ import { readOperand } from '@dipus/cli/operand';
 import { readAsk } from '@dipus/cli/service-operand';
 import { askOf, parseAsk, type Ask } from '@dipus/proto/ask';
 import { isUri, parseUri, type HostUri, type RemoteUri, type Uri } from '@dipus/proto/uri';
-import { codeOf, Failure } from '@dipus/proto/failure';
+import { codeOf, Failure, reasonOf } from '@dipus/proto/failure';
 import { nodeUri } from '@dipus/proto/node-uri';
 import { parseServicePath } from '@dipus/proto/name';
 import type { RegistryUrl } from '@dipus/proto/registry-url';
@@ -89,9 +89,8 @@ export class Nodes {
   /** A service as it can be a stage; undefined where it cannot, or does not answer in time. */
   async candidateAt(service: Service): Promise<Candidate | undefined> {
     const isLate = lateness();
-    const candidate = await candidateOf(service, (error) => {
-      if (service.isNamed) this.#tell(service.path, new Failure('connect to', service.path, error));
-    });
+    const passed = (reason: unknown): void => this.#context.explain(`${service.path} is passed over: ${reasonOf(reason)}`);
+    const candidate = await candidateOf(service, passed);
     if (!candidate && isLate()) this.#silent.set(service.path, undefined);
     return candidate;
   }
@@ -245,7 +244,7 @@ function findLocal(tree: Tree, ask: Ask): Service[] {
 }
 
 function serviceAt(file: string): Service {
-  return { path: file, host: hostIn(file), file, isNamed: true, open: () => openService({ file }, 'control') };
+  return { path: file, host: hostIn(file), file, open: () => openService({ file }, 'control') };
 }
 
 function readNode(text: string): Uri {
