@@ -1,5 +1,5 @@
 // Pipelines over several trees that stand for hosts: what they print, how they end, and what is never taken for an end.
-import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -413,7 +413,9 @@ if (has('parallel')) {
       const wait = `sh -c 'echo >> ${dir}/begun.{}; until test -e ${dir}/go; do sleep 0.05; done; echo {}'`;
       const words = ['dpipes', '-v', '-n', '-N', a.uri, '-N', b.uri, `"${wait} | sh -c cat"`];
       const jobs = sandbox.start('parallel', ['-j2', '--retries', '3', '--joblog', 'jobs', ...words, ':::', '1', '2']);
-      await eventually('both have begun', () => existsSync(`${dir}/begun.1`) && existsSync(`${dir}/begun.2`));
+      // A file is there a moment before the line in it.
+      const hasBegun = (number: number): boolean => existsSync(`${dir}/begun.${number}`) && statSync(`${dir}/begun.${number}`).size > 0;
+      await eventually('both have begun', () => hasBegun(1) && hasBegun(2));
       await b.daemon.stop('SIGKILL');
       writeFileSync(`${dir}/go`, '');
       const ended = await jobs.ended;
