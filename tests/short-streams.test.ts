@@ -81,20 +81,20 @@ test('a client that is killed leaves no half of an input', () =>
     const bytes = noise(16_384);
     writeFileSync(`${dir}/in`, bytes);
     await start('dserve', [`f=$(mktemp ${dir}/part.XXXXXX) && cat > $f && mv $f $f.whole`, 'store']).line();
-    // A whole run takes as long as it does here and now: most are killed within it.
+    // A whole run takes as long as it does here and now, and less where this was a slow moment: most are killed within it.
     const began = performance.now();
     await start('dcat', ['store', `${dir}/in`]).ended;
-    const wholeMs = performance.now() - began;
+    let wholeMs = performance.now() - began;
     let killed = 0;
-    for (let round = 0; round < rounds(8, 300); round++) {
+    for (let round = 0; round < rounds(8, 300) || killed === 0; round++) {
       const input = openSync(`${dir}/in`, 'r');
       const client = start('dcat', ['store'], { stdio: [input, 'ignore', 'ignore'] });
       closeSync(input);
       await sleep((0.2 + 0.8 * Math.random()) * wholeMs);
       client.signal('SIGKILL');
       if ((await client.ended).signal === 'SIGKILL') killed++;
+      else wholeMs *= 0.8;
     }
-    assert.ok(killed > 0, 'none was killed');
     await eventually('the end of every program', () => readdirSync(dir).every((name) => !/^part\.\w+$/.test(name)) || undefined).catch(
       () => {},
     );
