@@ -21,6 +21,7 @@ import { openService } from '@dipus/tree/open-service';
 import { readUser, type Tree } from '@dipus/tree/root';
 import { before, lateness, TooLate } from './deadline.ts';
 import { hostIn, candidateOf, type Candidate, type Service } from './candidate.ts';
+import { Questions } from './questions.ts';
 import { Registered } from './registered.ts';
 import { startNode } from './start-node.ts';
 
@@ -43,8 +44,7 @@ export class Nodes {
   readonly #silent = new Map<unknown, unknown>();
   readonly #hosts = new Map<string, Promise<RemoteHost>>();
   readonly #started = new Map<RemoteHost, Promise<Duplex | undefined>>();
-  /** What a person is being asked. */
-  readonly #questions = new Set<Promise<unknown>>();
+  readonly #questions = new Questions();
   readonly #deadline: number;
   #isClosed = false;
 
@@ -170,8 +170,8 @@ export class Nodes {
         return await before(Date.now() + share, answer);
       } catch (error) {
         if (!(error instanceof TooLate)) throw error;
-        if (this.#questions.size === 0) throw new Late('connect to', (await this.#hostOf(uri)).printed, 'it does not answer');
-        await Promise.race([answer, ...this.#questions]);
+        if (!this.#questions.areOpen) throw new Late('connect to', (await this.#hostOf(uri)).printed, 'it does not answer');
+        await Promise.race([answer, this.#questions.first]);
       }
     }
   }
@@ -208,7 +208,10 @@ export class Nodes {
     if (!host) {
       const { explain, warn, stop } = this.#context;
       const user = (): ReturnType<typeof readUser> => readUser(process.env);
-      const prompter = (): Prompter | undefined => counted(openPrompter(), this.#questions);
+      const prompter = (): Prompter | undefined => {
+        const asked = openPrompter();
+        return asked && this.#questions.countedIn(asked);
+      };
       host = openHost(uri, { explain, warn, stop, prompter, user, tree: this.#openTree });
       this.#hosts.set(key, host);
     }
@@ -218,21 +221,6 @@ export class Nodes {
 
 /** A host has not answered yet. */
 class Late extends Failure {}
-
-/** A prompter whose questions are in a set while they wait for their answers. */
-function counted(prompter: Prompter | undefined, questions: Set<Promise<unknown>>): Prompter | undefined {
-  if (!prompter) return undefined;
-  const count = <T>(asked: Promise<T>): Promise<T> => {
-    questions.add(asked);
-    return asked.finally(() => questions.delete(asked));
-  };
-  return {
-    confirm: (question, stop) => count(prompter.confirm(question, stop)),
-    secret: (prompt, stop) => count(prompter.secret(prompt, stop)),
-    answer: (prompt, stop) => count(prompter.answer(prompt, stop)),
-    tell: (line) => prompter.tell(line),
-  };
-}
 
 function findLocal(tree: Tree, ask: Ask): Service[] {
   return findServices(tree, ask).map(({ entry, named }) => ({
